@@ -9,6 +9,7 @@ import difflib
 import enum
 import functools
 import json
+import operator
 import re
 import typing
 from pathlib import Path
@@ -46,15 +47,9 @@ class DataSection(Section):
     )
     name: str | None = Field(None, description="Configuration of a Hub dataset.")
     revision: str | None = Field(None, description="Branch, tag or commit of a Hub dataset.")
-    image_column: str | None = Field(
-        None, description="Name of the image column; found by its type if left out."
-    )
-    label_column: str | None = Field(
-        None, description="Name of the label column; found by its type if left out."
-    )
-    label_names: list[str] | None = Field(
-        None, description="Class names in the order of their integer labels."
-    )
+    image_column: str | None = Field(None, description="Name of the image column; found by its type if left out.")
+    label_column: str | None = Field(None, description="Name of the label column; found by its type if left out.")
+    label_names: list[str] | None = Field(None, description="Class names in the order of their integer labels.")
     train_split: str | None = Field(None, description="Split to train on, slices allowed: train[:5000].")
     validation_split: str | None = Field(
         None, description="Split that chooses the best model; a stratified part of train if there is none."
@@ -67,18 +62,10 @@ class DataSection(Section):
         None, gt=0, lt=1, description="Share of train that becomes the test split where none exists."
     )
     max_samples: PerSplit = Field(PerSplit(), description="At most so many pictures a split, stratified.")
-    samples_per_class: PerSplit = Field(
-        PerSplit(), description="Exactly so many pictures of each class a split."
-    )
-    seed: int = Field(
-        42, ge=0, description="Seed of every choice of rows; training.seed leaves the splits alone."
-    )
-    bad_images: Literal["drop", "raise"] = Field(
-        "drop", description="What is done about unreadable pictures."
-    )
-    streaming: bool = Field(
-        False, description="Read while training; needs training.max_steps and label names."
-    )
+    samples_per_class: PerSplit = Field(PerSplit(), description="Exactly so many pictures of each class a split.")
+    seed: int = Field(42, ge=0, description="Seed of every choice of rows; training.seed leaves the splits alone.")
+    bad_images: Literal["drop", "raise"] = Field("drop", description="What is done about unreadable pictures.")
+    streaming: bool = Field(False, description="Read while training; needs training.max_steps and label names.")
     shuffle_buffer: PositiveInt = Field(1000, description="Pictures held for shuffling a stream.")
 
 
@@ -158,7 +145,7 @@ def _field_type(name: str, hint: Any) -> Any:
     arguments = typing.get_args(hint)
     if any(isinstance(a, type) and issubclass(a, enum.Enum) for a in arguments):
         # `SchedulerType | str` would accept any string: the names of the enum are what is allowed.
-        hint = typing.Union[tuple(a for a in arguments if a is not str)]
+        hint = functools.reduce(operator.or_, [a for a in arguments if a is not str])
     for limit in _RANGES.get(name, []):
         hint = Annotated[hint, limit]
     return hint
@@ -299,18 +286,14 @@ def _read(path: Path) -> dict:
     if path.is_dir():
         raise InputError(f"{path}: a folder, not a recipe; name a JSON file in it")
     if not path.is_file():
-        near = nearest(
-            path.name, [p.name for p in path.parent.glob("*.json")] if path.parent.is_dir() else []
-        )
+        near = nearest(path.name, [p.name for p in path.parent.glob("*.json")] if path.parent.is_dir() else [])
         raise InputError(f"{path}: no such recipe{near}")
     try:
         content = json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=_no_duplicates)
     except UnicodeDecodeError:
         raise InputError(f"{path}: not a JSON file (it is not UTF-8 text)") from None
     except json.JSONDecodeError as error:
-        raise InputError(
-            f"{path}: not JSON: {error.msg} at line {error.lineno}, column {error.colno}"
-        ) from None
+        raise InputError(f"{path}: not JSON: {error.msg} at line {error.lineno}, column {error.colno}") from None
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
     if not isinstance(content, dict):
@@ -334,9 +317,7 @@ def _apply(content: dict, override: str) -> tuple[tuple[str, ...], str]:
     """Set one override in place; returns its path and the text of its value."""
     path, equals, text = override.partition("=")
     if not equals or not path:
-        raise InputError(
-            f"override {override!r}: expected section.key=value, such as training.learning_rate=1e-4"
-        )
+        raise InputError(f"override {override!r}: expected section.key=value, such as training.learning_rate=1e-4")
     try:
         value = json.loads(text)
     except json.JSONDecodeError:
@@ -386,12 +367,9 @@ def _one_line(error: ValidationError, content: dict) -> str:
 def _describe(problem: dict, content: Any, problems: list[dict]) -> str:
     """One problem: the key, what was found, what is expected."""
     keys, place = [], content
-    for part in problem[
-        "loc"
-    ]:  # pydantic adds the branch of a union to the location: only real keys are shown
-        if isinstance(place, dict) and part in place:
-            place = place[part]
-        elif isinstance(place, list) and isinstance(part, int) and part < len(place):
+    for part in problem["loc"]:  # pydantic adds the branch of a union to the location: only real keys are shown
+        known = range(len(place)) if isinstance(place, list) else place if isinstance(place, dict) else ()
+        if part in known:
             place = place[part]
         elif problem["type"] != "missing" or part != problem["loc"][-1]:
             break
