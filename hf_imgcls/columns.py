@@ -31,21 +31,34 @@ def describe_columns(features: datasets.Features) -> str:
     return ", ".join(f"{name}: {_type_name(feature)}" for name, feature in features.items())
 
 
-def label_values(dataset: datasets.Dataset, column: str) -> list[str | None]:
-    """A label column as class names; a missing or negative label is None."""
+def label_values(dataset: datasets.Dataset, column: str, given: list[str] | None = None) -> list[str | None]:
+    """A label column as class names; a missing or negative label is None.
+
+    Args:
+        given: names of integer labels, by position (`data.label_names`).
+    """
     feature, values = dataset.features[column], dataset[column][:]
+    return [label_name(value, feature, given) for value in values]
+
+
+def label_name(value, feature, given: list[str] | None = None) -> str | None:
+    """One label as a class name."""
+    if value is None or (isinstance(value, int) and value < 0):
+        return None
     if isinstance(feature, datasets.ClassLabel):
-        return [None if v is None or v < 0 else feature.names[v] for v in values]
-    if feature.dtype.startswith(("int", "uint")):
-        return [None if v is None or v < 0 else str(v) for v in values]
-    return [None if v is None else str(v) for v in values]
+        return feature.names[value]
+    if given and isinstance(value, int) and not isinstance(value, bool):
+        if value >= len(given):
+            raise InputError(f"data.label_names: has {len(given)} names, but there is a label {value}")
+        return given[value]
+    return str(value)
 
 
 def name_labels(dataset: datasets.Dataset, column: str, given: list[str] | None) -> list[str]:
     """The class names in the order of their ids.
 
-    A ClassLabel brings its own, complete even where this part of the data lacks a class; strings are sorted;
-    integers are counted. Names that the recipe gives come first of all.
+    Names that the recipe gives come first of all. A ClassLabel brings its own, complete even where this part of the
+    data lacks a class; strings are sorted; integers are counted.
 
     Args:
         dataset: the training split.
@@ -61,25 +74,25 @@ def name_labels(dataset: datasets.Dataset, column: str, given: list[str] | None)
     return sorted(found, key=int) if integers else sorted(found)
 
 
-def encode_labels(values: list[str | None], names: list[str], feature, split: str) -> list[int]:
-    """Class names as ids.
+def encode_labels(values: list[str | None], names: list[str], split: str, owner: str = "train") -> list[int]:
+    """Class names as ids; a missing one is -1.
+
+    Args:
+        owner: whose names they are, for the error.
 
     Raises:
         InputError: a label that is not among the names; the line names it.
     """
     ids = {name: i for i, name in enumerate(names)}
-    by_position = not isinstance(feature, datasets.ClassLabel) and feature.dtype.startswith(("int", "uint"))
-    if by_position and not set(values) <= ids.keys():
-        ids = {str(i): i for i in range(len(names))}  # integers, with the names given in the recipe
-    unknown = sorted({v for v in values if v is not None and v not in ids})
+    unknown = sorted({value for value in values if value is not None and value not in ids})
     if unknown:
-        rows = sum(v == unknown[0] for v in values)
+        rows = sum(value == unknown[0] for value in values)
         others = f" (and {len(unknown) - 1} more)" if len(unknown) > 1 else ""
         raise InputError(
             f"data: {split} has the label {unknown[0]!r} ({rows} pictures){others}, which is not among the "
-            f"{len(names)} labels of train{nearest(unknown[0], names)}"
+            f"{len(names)} labels of {owner}{nearest(unknown[0], names)}"
         )
-    return [-1 if v is None else ids[v] for v in values]
+    return [-1 if value is None else ids[value] for value in values]
 
 
 def _named(features: datasets.Features, name: str | None, key: str, where: str) -> str | None:

@@ -56,11 +56,12 @@ def load_data(section: DataSection) -> Data:
     labels = name_labels(splits["train"], "label", section.label_names)
     data = Data({}, labels, notes=source.notes)
     for role, split in splits.items():
-        encoded = _encode(split, labels, role, data)
+        encoded = _encode(split, labels, role, data, section)
         if encoded is not None:
             data.splits[role] = encoded
     _no_overlap(data.splits, chosen)
     _draw_rows(data, section)
+    data.splits = {role: data.splits[role] for role in ("train", "validation", "test") if role in data.splits}
     _check(data, section)
     return data
 
@@ -69,46 +70,48 @@ def load_split(section: DataSection, split: str | None, labels: list[str]) -> Da
     """One split alone, for scoring a model that knows its labels.
 
     Args:
-        split: a split or slice of the source; the test split, else validation, else the only one, if not given.
+        split: a split or slice of the source; if not given, its test split, else validation, else the only one.
         labels: the model's class names.
+
+    Returns:
+        Data whose `splits` has this one, under its name.
     """
     source = open_source(section)
-    names = list(source.splits)
-    split = (
-        split
-        or next((s for s in ("test", "validation") if s in names), None)
-        or (names[0] if len(names) == 1 else "")
+    found = choose_splits(
+        {name: len(ds) for name, ds in source.splits.items()}, section.model_copy(update=_any(split))
     )
-    chosen = choose_splits(
-        {n: len(ds) for n, ds in source.splits.items()}, section.model_copy(update={"train_split": split})
-    )
-    rows = take_rows({n: _number(ds) for n, ds in source.splits.items()}, chosen["train"], "split")
+    split = split or found["test"] or found["validation"] or found["train"]
+    rows = take_rows({name: _number(ds) for name, ds in source.splits.items()}, split, "split")
     data = Data({}, labels, notes=source.notes)
-    encoded = _encode(rows, labels, split, data)
+    encoded = _encode(rows, labels, split, data, section, owner="the model")
     if encoded is None:
         raise InputError(f"data: the split {split!r} of {section.path} has no labels to score against")
     data.splits[split] = encoded
+    _draw_rows(data, section)
     _check(data, section)
     return data
+
+
+def _any(split: str | None) -> dict[str, str | None]:
+    return {"train_split": split, "validation_split": None, "test_split": None} if split else {}
 
 
 def _number(split: datasets.Dataset) -> datasets.Dataset:
     return split.add_column("row", np.arange(len(split)))
 
 
-def _encode(split: datasets.Dataset, labels: list[str], role: str, data: Data) -> datasets.Dataset | None:
-    """The label column as ids; a held-out split without any labels is left out, with a note."""
-    values = label_values(split, "label")
+def _encode(split, labels: list[str], role: str, data: Data, section: DataSection, owner: str = "train"):
+    """The label column as ids; a held-out split without any labels is left out (None), with a note."""
+    values = label_values(split, "label", section.label_names)
     missing = sum(value is None for value in values)
     if missing == len(values) and role != "train":
         data.notes.append(f"{role}: none of its {missing} pictures has a label; it is not scored")
         return None
     if missing:
         raise InputError(f"data: {missing} of {len(values)} rows of {role} have no label")
-    ids = encode_labels(values, labels, split.features["label"], role)
+    ids = encode_labels(values, labels, role, owner)
     kept = [name for name in ("image", "row", "name") if name in split.column_names]
-    feature = datasets.ClassLabel(names=labels)
-    return split.select_columns(kept).add_column("label", np.array(ids), feature=feature)
+    return split.select_columns(kept).add_column("label", np.array(ids), feature=datasets.ClassLabel(names=labels))
 
 
 def _no_overlap(splits: dict[str, datasets.Dataset], chosen: dict[str, str | None]) -> None:
@@ -125,11 +128,11 @@ def _draw_rows(data: Data, section: DataSection) -> None:
     """Hold out what does not exist, then limit each split; all seeded by `data.seed`."""
     for role, fraction in (("test", section.test_fraction), ("validation", section.validation_fraction)):
         wanted = fraction or getattr(section.max_samples, role) or getattr(section.samples_per_class, role)
-        if role not in data.splits and wanted:
+        if "train" in data.splits and role not in data.splits and wanted:
             _hold_out(data, role, fraction, section)
     for role, split in data.splits.items():
         rows = _limited(split, data.labels, role, section)
-        if rows is not None:
+        if rows is not None and len(rows) < len(split):
             data.splits[role] = split.select(rows)
 
 
@@ -148,7 +151,7 @@ def _hold_out(data: Data, role: str, fraction: float | None, section: DataSectio
 
 def _limited(split, labels: list[str], role: str, section: DataSection, keep_one: bool = False) -> np.ndarray | None:
     """The rows of a split that the recipe's limits leave, or None if it sets none."""
-    each, most = getattr(section.samples_per_class, role), getattr(section.max_samples, role)
+    each, most = getattr(section.samples_per_class, role, None), getattr(section.max_samples, role, None)
     ids = np.array(split["label"][:])
     if each is not None:
         return per_class(ids, each, labels, section.seed, role)

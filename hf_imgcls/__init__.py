@@ -1,0 +1,29 @@
+"""One recipe trains, scores, saves and serves an image classifier.
+
+    from hf_imgcls import train_classifier
+    results = train_classifier("recipes/digits_resnet.json", ["training.num_train_epochs=5"])
+
+The names are imported when they are used: `import hf_imgcls` is quick and has no side effects.
+"""
+
+import importlib
+
+_HOMES = {
+    "InputError": "recipe",
+    "load_recipe": "recipe",
+    "load_data": "data",
+    "build_model": "models",
+    "train_classifier": "train",
+    "evaluate_classifier": "score",
+}
+__all__ = sorted(_HOMES)  # noqa: PLE0605
+
+
+def __getattr__(name: str):
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

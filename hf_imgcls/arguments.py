@@ -1,0 +1,69 @@
+"""The recipe's `training` section as TrainingArguments, on the machine that is there."""
+
+import os
+
+import torch
+from transformers import IntervalStrategy, TrainingArguments
+
+from hf_imgcls.recipe import InputError, value_of
+
+# What a recipe that is silent means. Evaluation and saving go together, so that the best model can be kept.
+_DEFAULTS = {
+    "eval_strategy": "epoch",
+    "save_strategy": "epoch",
+    "metric_for_best_model": "accuracy",
+    "save_total_limit": 2,
+    "logging_steps": 10,
+}
+
+
+def training_arguments(recipe) -> TrainingArguments:
+    """TrainingArguments of a recipe.
+
+    Raises:
+        InputError: the machine cannot do what is asked for, or TrainingArguments refuses a combination.
+    """
+    said = recipe.training.model_dump(mode="json", exclude_unset=True)
+    if not said.get("output_dir"):
+        raise InputError("training.output_dir: missing; it is where the run and its model are written")
+    pinned = {"dataloader_pin_memory": torch.accelerator.is_available()}  # elsewhere it only warns
+    values = {**_DEFAULTS, **pinned, **said, "remove_unused_columns": False, "label_names": ["labels"]}
+    if "load_best_model_at_end" not in said:
+        evaluate, save = values["eval_strategy"], values["save_strategy"]
+        values["load_best_model_at_end"] = evaluate != "no" and save in (evaluate, "best")
+    check_precision(recipe)
+    try:
+        return TrainingArguments(**values)
+    except (ValueError, TypeError, ImportError) as error:
+        raise InputError(f"training: {' '.join(str(error).split())}") from None
+
+
+def without_evaluation(arguments: TrainingArguments, recipe) -> None:
+    """Where there is no validation split, nothing is evaluated while training and the last model is kept.
+
+    Raises:
+        InputError: the recipe asks for an evaluation.
+    """
+    if value_of(recipe.training, "eval_strategy", "no") != "no" or arguments.eval_on_start:
+        raise InputError(
+            "training.eval_strategy: there is no validation split to evaluate on (data.validation_split)"
+        )
+    arguments.eval_strategy = IntervalStrategy.NO
+    arguments.do_eval = arguments.load_best_model_at_end = False
+
+
+def check_precision(recipe) -> None:
+    """fp16 and bf16 need a machine that can.
+
+    Raises:
+        InputError: names the override that turns it off.
+    """
+    on_cpu = not torch.cuda.is_available() or value_of(recipe.training, "use_cpu", False)
+    launched = os.environ.get("ACCELERATE_MIXED_PRECISION", "no")
+    for precision in ("fp16", "bf16"):
+        asked = value_of(recipe.training, precision, False)
+        if on_cpu and (asked or launched == precision):
+            way = f"training.{precision}=false" if asked else "accelerate launch --mixed_precision no"
+            raise InputError(f"training.{precision}: this machine has no GPU that can; add {way} to the command")
+    if value_of(recipe.training, "bf16", False) and not torch.cuda.is_bf16_supported():
+        raise InputError("training.bf16: this GPU has no bfloat16; add training.bf16=false training.fp16=true")

@@ -1,0 +1,40 @@
+"""Pushing a finished run to the Hub."""
+
+from pathlib import Path
+
+from huggingface_hub import HfApi
+from transformers import TrainingArguments
+
+from hf_imgcls.recipe import InputError
+
+
+def check_login(arguments: TrainingArguments) -> None:
+    """Before anything is loaded: whether this machine may push at all.
+
+    Raises:
+        InputError: no network, no token, or a bad one; names the override that trains without pushing.
+    """
+    if not arguments.push_to_hub:
+        return
+    try:
+        HfApi().whoami()
+    except Exception as error:  # the client's own errors and those of its HTTP library
+        reason = " ".join(str(error).split())[:200]
+        raise InputError(
+            f"training.push_to_hub: the Hub does not know who is pushing ({reason}); set HF_TOKEN or run "
+            "`hf auth login`, or add training.push_to_hub=false"
+        ) from None
+
+
+def push(folder: Path, arguments: TrainingArguments) -> str:
+    """Upload a run without its checkpoints; returns the address of the commit."""
+    api = HfApi()
+    name = arguments.hub_model_id or folder.resolve().name
+    repository = api.create_repo(name, private=arguments.hub_private_repo, exist_ok=True).repo_id
+    return api.upload_folder(
+        repo_id=repository,
+        folder_path=folder,
+        revision=arguments.hub_revision,
+        commit_message="Model, card and results",
+        ignore_patterns=["checkpoint-*", "*.part"],
+    )

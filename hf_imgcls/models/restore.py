@@ -1,0 +1,57 @@
+"""Put saved weights back into a model, exactly, and look whether it worked.
+
+`Trainer` reloads a checkpoint with `load_state_dict(strict=False)`. For architectures whose saved names differ from
+their parameters' (ViT, DeiT, Swin, BEiT, DINOv2, ...) that leaves most tensors as they were, with a mere warning.
+"""
+
+import tempfile
+from pathlib import Path
+
+import torch
+from safetensors import safe_open
+from transformers import PreTrainedModel
+
+
+class RestoreError(RuntimeError):
+    """The weights in memory are not those of the file: going on would train or score another model."""
+
+
+def restore(model: PreTrainedModel, folder: str | Path) -> None:
+    """Load a checkpoint's weights into a model in place, strictly, and compare every tensor with the file.
+
+    Raises:
+        RestoreError: a tensor of the file is missing in the model or differs.
+    """
+    fresh = type(model).from_pretrained(folder, dtype=model.dtype, use_safetensors=True)
+    model.load_state_dict(fresh.state_dict(), strict=True)
+    different = differing_tensors(model, folder)
+    if different:
+        raise RestoreError(
+            f"{folder}: {len(different)} tensors were not restored as they are in the file ({different[0]}, ...)"
+        )
+
+
+def differing_tensors(model: PreTrainedModel, folder: str | Path) -> list[str]:
+    """Names (as in the file) of the tensors in which a model and a saved folder differ, in value or by absence.
+
+    The model is saved to a temporary folder for this: only what saves can say what a tensor is called in a file.
+    """
+    with tempfile.TemporaryDirectory() as temporary:
+        model.save_pretrained(temporary)
+        here, there = _tensors(Path(temporary)), _tensors(Path(folder))
+        names = sorted(here.keys() | there.keys())
+        return [n for n in names if n not in here or n not in there or not _same(here[n], there[n], n)]
+
+
+def _tensors(folder: Path) -> dict[str, Path]:
+    files = sorted(folder.glob("model*.safetensors"))
+    found = {}
+    for file in files:
+        with safe_open(file, framework="pt") as tensors:
+            found.update(dict.fromkeys(tensors.keys(), file))
+    return found
+
+
+def _same(here: Path, there: Path, name: str) -> bool:
+    with safe_open(here, framework="pt") as a, safe_open(there, framework="pt") as b:
+        return torch.equal(a.get_tensor(name), b.get_tensor(name))

@@ -1,0 +1,93 @@
+"""Several processes: who speaks, who writes, and whether there are as many as were asked for."""
+
+import contextlib
+import os
+from collections.abc import Callable
+from typing import TypeVar
+
+import datasets
+import psutil
+import transformers
+from accelerate import PartialState
+from accelerate.utils import broadcast_object_list
+
+from hf_imgcls.recipe import InputError
+
+T = TypeVar("T")
+_CONFIGURATION = "accelerate launch --config_file recipes/launch/two_cpu_processes.yaml"
+
+
+def say(line: str) -> None:
+    """Print a line once, whatever the number of processes."""
+    if PartialState().is_main_process:
+        print(line, flush=True)
+
+
+def on_main(function: Callable[[], T]) -> T:
+    """Run a function on the main process alone; every process gets its result, or its InputError."""
+    state, outcome = PartialState(), [None, None]
+    if state.is_main_process:
+        try:
+            outcome[0] = function()
+        except InputError as error:
+            outcome[1] = str(error)
+    if state.num_processes > 1:
+        broadcast_object_list(outcome)
+    if outcome[1] is not None:
+        raise InputError(outcome[1])
+    return outcome[0]
+
+
+def tell_others_to_be_quiet() -> None:
+    """One progress bar a machine."""
+    if not PartialState().is_local_main_process:
+        datasets.disable_progress_bars()
+        transformers.logging.disable_progress_bar()
+
+
+def check_launch() -> str | None:
+    """Whether as many processes run as were asked for.
+
+    Returns:
+        A line to say where a launcher was asked for several processes and quietly started one.
+
+    Raises:
+        InputError: several processes were started that know nothing of each other: they would all train the whole
+            model into one folder.
+    """
+    state, started = PartialState(), int(os.environ.get("WORLD_SIZE", "1"))
+    if started > 1 and state.num_processes == 1:
+        raise InputError(
+            f"launch: {started} processes were started, but each believes it is alone; on a CPU set "
+            f"ACCELERATE_USE_CPU=true, or use {_CONFIGURATION}"
+        )
+    asked = processes_asked_for()
+    if asked and asked > 1 and state.num_processes == 1:
+        return f"launch: {asked} processes were asked for, but this is a single one; on a CPU use {_CONFIGURATION}"
+    return None
+
+
+def processes_asked_for() -> int | None:
+    """How many processes the `accelerate launch` above this one was asked for; None where that cannot be told.
+
+    For a single process its simple launcher passes the number on in no variable (and on a CPU it starts a single one
+    whatever was asked), so the command line of the launcher is read again with its own parser.
+    """
+    if "ACCELERATE_MIXED_PRECISION" not in os.environ:  # every accelerate launch sets it
+        return None
+    with contextlib.suppress(Exception, SystemExit):
+        from accelerate.commands.config.config_args import default_config_file, load_config_from_file
+        from accelerate.commands.launch import launch_command_parser
+
+        for parent in psutil.Process().parents()[:3]:
+            words = parent.cmdline()
+            names = [os.path.basename(word).removesuffix(".exe") for word in words[:4]]
+            start = next((i for i, n in enumerate(names) if n in ("launch", "accelerate.commands.launch")), None)
+            if start is None:
+                continue
+            asked, _ = launch_command_parser().parse_known_args(words[start + 1 :])
+            file = os.path.join(parent.cwd(), asked.config_file or default_config_file)
+            if asked.num_processes is not None or not os.path.isfile(file):
+                return asked.num_processes
+            return load_config_from_file(file).num_processes
+    return None

@@ -1,0 +1,104 @@
+"""Numbers to files and to the terminal: what was scored, with what, on which machine."""
+
+import os
+import platform
+import sys
+from importlib import metadata
+from typing import Any
+
+import torch
+
+from hf_imgcls.metrics import interval
+
+_PACKAGES = (
+    "hf-imgcls", "torch", "torchvision", "transformers", "datasets", "evaluate", "accelerate", "huggingface_hub",
+    "timm", "pillow", "numpy",
+)  # fmt: skip
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python and of the packages that matter to a result; those that are installed."""
+    found = {"python": platform.python_version()}
+    for package in _PACKAGES:
+        try:
+            found[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def hardware(processes: int) -> str:
+    """`2 processes, 2 CPU cores (x86_64)`, or the GPUs' names."""
+    if torch.cuda.is_available():
+        device = f"{torch.cuda.get_device_name()} x {torch.cuda.device_count()}"
+    else:
+        device = f"{os.cpu_count()} CPU cores ({platform.machine()})"
+    return f"{processes} process{'es' if processes > 1 else ''}, {device}"
+
+
+def split_metrics(metrics: dict[str, float], split: str, pictures: int) -> dict[str, Any]:
+    """A split's metrics without their prefix, rounded to six decimals, with the interval of the accuracy."""
+    plain = {key.removeprefix(f"{split}_"): value for key, value in metrics.items()}
+    wanted = [key for key in ("accuracy", "top5_accuracy", "macro_f1", "loss") if key in plain]
+    low, high = interval(plain["accuracy"], pictures)
+    return {
+        "pictures": pictures,
+        **{key: round(plain[key], 6) for key in wanted},
+        "accuracy_interval_95": [round(low, 6), round(high, 6)],
+    }
+
+
+def describe_scores(scores: dict[str, dict[str, Any]]) -> list[str]:
+    """A line a split."""
+    lines = []
+    for split, values in scores.items():
+        low, high = values["accuracy_interval_95"]
+        top5 = f", top-5 {values['top5_accuracy']:.4f}" if "top5_accuracy" in values else ""
+        lines.append(
+            f"{split}: accuracy {values['accuracy']:.4f} (95 % interval {low:.4f} to {high:.4f}){top5}, "
+            f"macro-F1 {values['macro_f1']:.4f}, loss {values['loss']:.4f}, {values['pictures']} pictures"
+        )
+    return lines
+
+
+def describe_data(data, launch_note: str | None) -> list[str]:
+    """What a run says before it trains: sizes, what was dropped, what to know."""
+    sizes = [f"{role} {len(data.splits[role])}" for role in data.fingerprints] or [
+        f"{r} streamed" for r in data.splits
+    ]
+    lines = [f"data: {len(data.labels)} classes, {', '.join(sizes)} pictures"]
+    if data.bad:
+        first = data.bad[0]
+        lines.append(
+            f"data: {len(data.bad)} unreadable pictures dropped, listed in bad_images.csv "
+            f"(first: {first.file}: {first.reason})"
+        )
+    lines += [f"data: {note}" for note in data.notes]
+    return ([launch_note] if launch_note else []) + lines
+
+
+def collect_results(recipe, data, trainer, outcome, scores: dict, verdict: dict | None) -> dict[str, Any]:
+    """The content of results.json."""
+    state, processes = trainer.state, trainer.accelerator.num_processes
+    return {
+        "scores": scores,
+        "served_as_scored": verdict,
+        "labels": [trainer.model.config.id2label[i] for i in range(len(data.labels))],
+        "pictures": {role: len(data.splits[role]) for role in data.fingerprints},
+        "fingerprints": data.fingerprints,
+        "bad_images": len(data.bad),
+        "notes": data.notes,
+        "training": {
+            "seconds": round(outcome.metrics["train_runtime"], 1),
+            "steps": state.global_step,
+            "epochs": state.epoch,
+            "loss": outcome.training_loss,
+            "best_step": state.best_global_step,
+            "best_metric": state.best_metric,
+        },
+        "seed": trainer.args.seed,
+        "command": " ".join(sys.argv),
+        "processes": processes,
+        "hardware": hardware(processes),
+        "versions": versions(),
+    }

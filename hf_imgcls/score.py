@@ -1,0 +1,110 @@
+"""Scoring: the splits of a run at its end, what is served against what was scored, and any model on any data."""
+
+import os
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import datasets
+import numpy as np
+from transformers import DefaultDataCollator, TrainingArguments
+
+from hf_imgcls import parity
+from hf_imgcls.data import Data, load_split
+from hf_imgcls.models import load_saved
+from hf_imgcls.recipe import InputError, load_recipe
+from hf_imgcls.report import split_metrics
+from hf_imgcls.streaming import map_stream, readable_rows
+from hf_imgcls.trainer import ImageTrainer
+from hf_imgcls.transforms import EvalPictures
+
+Logits = dict[str, np.ndarray]
+
+
+def attach(split, transform, bad_images: str = "drop"):
+    """A split whose rows come through a transform: on access, or mapped where it is a stream."""
+    if isinstance(split, datasets.IterableDataset):
+        return map_stream(split, transform, bad_images)
+    return split.with_transform(transform)
+
+
+def score_splits(trainer: ImageTrainer, data: Data, transform: EvalPictures) -> tuple[dict[str, dict], Logits]:
+    """Score the splits that were held out, each once, in full precision.
+
+    Returns:
+        Metrics by split, and logits by split, shape (pictures, classes).
+    """
+    scores, logits = {}, {}
+    for split, rows in data.splits.items():
+        if split == "train":
+            continue
+        output = trainer.score(attach(rows, transform), split)
+        logits[split] = output.predictions
+        scores[split] = split_metrics(output.metrics, split, len(output.label_ids))
+    return scores, logits
+
+
+def check_serving(folder: Path, data: Data, logits: Logits, device, seed: int) -> dict[str, Any] | None:
+    """Compare what `pipeline` answers from the saved folder with what was scored.
+
+    The whole validation split (or test, where there is no other) when it is small, else a seeded sample that the
+    verdict names; of a stream its first pictures. None where nothing was scored.
+    """
+    split = next((name for name in ("validation", "test") if name in logits), None)
+    if split is None:
+        return None
+    count = len(logits[split])
+    chosen = parity.choose_rows(count, seed)
+    if isinstance(data.splits[split], datasets.IterableDataset):
+        chosen = np.arange(min(count, parity.MOST_PICTURES))
+        rows: Iterable[dict] = parity.first_rows(readable_rows(data.splits[split]), len(chosen))
+    else:
+        rows = data.splits[split].select(chosen)
+    verdict = parity.compare_answers(folder, rows, logits[split][chosen], device)
+    sample = {} if len(chosen) == count else {"sample_seed": seed, "rows": chosen.tolist()}
+    return {"split": split, "of": count, **verdict, **sample}
+
+
+def evaluate_classifier(
+    model: str | Path, data: str, split: str | None = None, overrides: Iterable[str] = (), batch_size: int = 32
+) -> dict[str, Any]:
+    """Score any saved folder or Hub model on any data set, with the metrics and the reading of pictures of a run.
+
+    Args:
+        model: a folder or a Hub id.
+        data: whatever `data.path` may be.
+        split: a split or slice; the test split if not given.
+        overrides: `data.key=value`, as behind a recipe.
+        batch_size: pictures a step and device.
+
+    Returns:
+        `model`, `data`, `split`, `scores`, `fingerprint`, `bad_images`, `notes`.
+
+    Raises:
+        InputError: the model or the data is not there, or the data has a label that the model does not know.
+    """
+    recipe = load_recipe({"data": {"path": str(data)}, "model": {"checkpoint": str(model)}}, overrides)
+    if recipe.data.streaming:
+        raise InputError("data.streaming: evaluate reads a split that it can count; leave it out")
+    os.environ.pop("ACCELERATE_MIXED_PRECISION", None)  # a launcher's fp16 is for training: scores are float32
+    network, processor = load_saved(str(model))
+    labels = [network.config.id2label[i] for i in range(network.config.num_labels)]
+    with tempfile.TemporaryDirectory() as folder:
+        arguments = TrainingArguments(
+            folder, per_device_eval_batch_size=batch_size, remove_unused_columns=False, label_names=["labels"]
+        )
+        with arguments.main_process_first(local=True):
+            loaded = load_split(recipe.data, split, labels)
+        trainer = ImageTrainer(network, arguments, data_collator=DefaultDataCollator())
+        scores, _ = score_splits(trainer, loaded, EvalPictures(processor, range(len(labels))))
+    name = next(iter(scores))
+    return {
+        "model": str(model),
+        "data": str(data),
+        "split": name,
+        "scores": scores[name],
+        "fingerprint": loaded.fingerprints[name],
+        "bad_images": [bad._asdict() for bad in loaded.bad],
+        "notes": loaded.notes,
+    }

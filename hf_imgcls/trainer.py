@@ -1,0 +1,127 @@
+"""The one Trainer subclass: uint8 pictures, a loss of our own, weights restored exactly, scores in full precision."""
+
+import contextlib
+from pathlib import Path
+
+import torch
+from torch.nn.functional import cross_entropy
+from transformers import EvalPrediction, Trainer, TrainerCallback
+from transformers.trainer import TRAINING_ARGS_NAME
+from transformers.trainer_utils import PredictionOutput
+
+from hf_imgcls.metrics import compute_metrics
+from hf_imgcls.models import restore
+from hf_imgcls.transforms import TrainPictures
+
+
+class TellEpoch(TrainerCallback):
+    """Tells the training pictures which epoch begins: their random numbers are drawn from it."""
+
+    def __init__(self, pictures: TrainPictures):
+        self.pictures = pictures
+
+    def on_epoch_begin(self, args, state, control, **kwargs):
+        # Resumed in mid-epoch, state.epoch is 1.4: the pictures are those of epoch 1. A finished epoch is a whole
+        # number but for rounding.
+        self.pictures.epoch.fill_(int((state.epoch or 0) + 1e-6))
+
+
+class ImageTrainer(Trainer):
+    """Trainer for image classifiers.
+
+    Args:
+        pictures: the transform of the training split, whose scale and shift turn its uint8 pictures into the
+            model's floats on the device; None where nothing is trained.
+        Everything else is `transformers.Trainer`'s.
+    """
+
+    def __init__(self, *args, pictures: TrainPictures | None = None, **kwargs):
+        super().__init__(*args, compute_metrics=_metrics, **kwargs)
+        # The loss below is divided by the pictures of the whole step, whatever the model's forward accepts.
+        self.model_accepts_loss_kwargs = True
+        self.pictures = pictures
+        if pictures is not None:
+            self.add_callback(TellEpoch(pictures))
+
+    def _prepare_inputs(self, inputs):
+        inputs = super()._prepare_inputs(inputs)
+        pixels = inputs["pixel_values"]
+        if pixels.dtype == torch.uint8:
+            scale, shift = self.pictures.scale.to(pixels.device), self.pictures.shift.to(pixels.device)
+            inputs = {**inputs, "pixel_values": pixels.float() * scale + shift}
+        return inputs
+
+    def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
+        """Cross-entropy on hard labels, with `label_smoothing_factor` in training only.
+
+        In training it is the sum over this batch divided by the pictures of the whole optimizer step: over all
+        batches that are accumulated and over all processes, so 16x1, 4x4 and two processes of 8 are the same step.
+        """
+        labels = inputs["labels"]
+        outputs = model(pixel_values=inputs["pixel_values"])
+        smoothing = self.args.label_smoothing_factor if model.training else 0.0
+        logits = outputs["logits"].float()
+        if num_items_in_batch is None or not model.training:
+            loss = cross_entropy(logits, labels, label_smoothing=smoothing)
+        else:
+            total = cross_entropy(logits, labels, label_smoothing=smoothing, reduction="sum")
+            # Gradients are averaged over processes afterwards: the factor undoes it where the count is of all of them.
+            everywhere = self.accelerator.num_processes if self.args.average_tokens_across_devices else 1
+            loss = total / num_items_in_batch.flatten()[0] * everywhere
+        return (loss, outputs) if return_outputs else loss
+
+    def prediction_step(self, model, inputs, prediction_loss_only, ignore_keys=None):
+        """Logits alone: models that also return hidden states would have them gathered and kept."""
+        loss, logits, labels = super().prediction_step(model, inputs, prediction_loss_only, ignore_keys)
+        return loss, logits[0] if isinstance(logits, tuple) else logits, labels
+
+    def _load_from_checkpoint(self, resume_from_checkpoint, model=None):
+        if self.is_fsdp_enabled or self.is_deepspeed_enabled:
+            super()._load_from_checkpoint(resume_from_checkpoint, model)
+        else:
+            restore(self.model, resume_from_checkpoint)
+
+    def _load_best_model(self):
+        if self.is_fsdp_enabled or self.is_deepspeed_enabled:
+            super()._load_best_model()
+        else:
+            restore(self.model, self.state.best_model_checkpoint)
+
+    def save_run(self, folder: Path) -> None:
+        """Save weights, config and processor; the recipe, not a pickled object, says how they were trained."""
+        self.save_model(str(folder), _internal_call=True)
+        if self.args.should_save:
+            (folder / TRAINING_ARGS_NAME).unlink(missing_ok=True)
+
+    def score(self, dataset, split: str) -> PredictionOutput:
+        """Logits, labels and metrics of a split, in float32 without autocast whatever the training's precision.
+
+        Returns:
+            `predictions`: logits, shape (pictures, classes), in the split's order, the same on every process.
+        """
+        self.args.fp16_full_eval = self.args.bf16_full_eval = False
+        with self._full_precision():
+            return self.predict(dataset, metric_key_prefix=split)
+
+    @contextlib.contextmanager
+    def _full_precision(self):
+        """Take accelerate's autocast off the model's forward, and TF32 off the device, for a while."""
+        model = self.accelerator.unwrap_model(self.model)
+        wrapped, original = model.__dict__.get("forward"), model.__dict__.get("_original_forward")
+        precision = torch.get_float32_matmul_precision()
+        convolutions = torch.backends.cudnn.allow_tf32
+        try:
+            if original is not None:
+                model.forward = original
+            torch.set_float32_matmul_precision("highest")
+            torch.backends.cudnn.allow_tf32 = False
+            yield
+        finally:
+            if original is not None:
+                model.forward = wrapped
+            torch.set_float32_matmul_precision(precision)
+            torch.backends.cudnn.allow_tf32 = convolutions
+
+
+def _metrics(prediction: EvalPrediction) -> dict[str, float]:
+    return compute_metrics(prediction.predictions, prediction.label_ids)
