@@ -1,0 +1,47 @@
+"""Offline, on the CPU, with caches of their own; small data made here."""
+
+import os
+import tempfile
+
+# Before anything imports the Hugging Face libraries: they read these once.
+_CACHE = tempfile.TemporaryDirectory(prefix="hf_imgcls_tests_")
+os.environ.update(
+    HF_HOME=_CACHE.name,
+    HF_DATASETS_CACHE=f"{_CACHE.name}/datasets",
+    HF_HUB_OFFLINE="1",
+    HF_DATASETS_DISABLE_PROGRESS_BARS="1",
+    ACCELERATE_USE_CPU="true",
+    TOKENIZERS_PARALLELISM="false",
+)
+os.environ.setdefault("OMP_NUM_THREADS", "2")
+
+import numpy as np  # noqa: E402
+import pytest  # noqa: E402
+from PIL import Image  # noqa: E402
+
+COLOURS = {"blue": (20, 30, 200), "green": (30, 180, 40), "red": (200, 30, 20)}
+
+
+def picture(colour: str, number: int, size: tuple[int, int] = (24, 20)) -> Image.Image:
+    """A noisy picture of one colour, different for every number, the same in every run."""
+    random = np.random.default_rng([list(COLOURS).index(colour), number])
+    noise = random.integers(-40, 40, (size[1], size[0], 3))
+    return Image.fromarray(np.clip(np.array(COLOURS[colour]) + noise, 0, 255).astype(np.uint8))
+
+
+@pytest.fixture
+def make_folder(tmp_path):
+    """Make a folder of class folders: `make_folder(train=6, test=3)`, or `make_folder(6)` without split folders."""
+
+    def make(each: int | None = None, name: str = "photos", classes=tuple(COLOURS), **splits: int):
+        root = tmp_path / name
+        for split, count in ({"": each} if each else splits).items():
+            offset = 1000 * ["", "train", "validation", "test"].index(split)
+            for colour in classes:
+                folder = root / split / colour
+                folder.mkdir(parents=True)
+                for number in range(count):
+                    picture(colour, offset + number).save(folder / f"{number:03d}.png")
+        return root
+
+    return make
