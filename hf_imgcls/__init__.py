@@ -16,7 +16,7 @@ _HOMES = {
     "train_classifier": "train",
     "evaluate_classifier": "score",
 }
-__all__ = sorted(_HOMES)  # noqa: PLE0605
+__all__ = sorted(_HOMES)
 
 
 def __getattr__(name: str):

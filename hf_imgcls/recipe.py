@@ -12,6 +12,7 @@ import json
 import operator
 import re
 import typing
+from importlib import metadata
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -143,7 +144,7 @@ _RANGES = {
 def _field_type(name: str, hint: Any) -> Any:
     """The type of a TrainingArguments field as a recipe may write it, with its range."""
     arguments = typing.get_args(hint)
-    if any(isinstance(a, type) and issubclass(a, enum.Enum) for a in arguments):
+    if any(isinstance(a, enum.EnumType) for a in arguments):
         # `SchedulerType | str` would accept any string: the names of the enum are what is allowed.
         hint = functools.reduce(operator.or_, [a for a in arguments if a is not str])
     for limit in _RANGES.get(name, []):
@@ -185,6 +186,8 @@ def training_section() -> type[Section]:
             continue
         factory = field.default_factory
         default = field.default if factory is dataclasses.MISSING else factory()
+        kinds = [a for a in typing.get_args(hints[field.name]) if isinstance(a, enum.EnumType)]
+        default = kinds[0](default) if kinds and default in list(kinds[0]) else default
         help_text = " ".join((field.metadata.get("help") or "").split())
         described = Field(default, description=help_text or None)
         fields[field.name] = (_field_type(field.name, hints[field.name]), described)
@@ -216,11 +219,8 @@ def recipe_model() -> type[Section]:
 
 def json_schema() -> dict:
     """The schema an editor completes and checks recipes with; `$comment` names the versions it describes."""
-    import torchvision
-    import transformers
-
     schema = recipe_model().model_json_schema()
-    schema["$comment"] = f"transformers {transformers.__version__}, torchvision {torchvision.__version__}"
+    schema["$comment"] = ", ".join(f"{name} {metadata.version(name)}" for name in ("transformers", "torchvision"))
     schema["title"] = "hf_imgcls recipe"
     schema["$defs"]["TrainingSection"]["description"] = "transformers.TrainingArguments"
     names = sorted(transform_names())

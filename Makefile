@@ -1,0 +1,38 @@
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+RUN := runs/quickstart
+
+.PHONY: quickstart test check format environment schema
+
+# Set up, train a small network on the digits that ship here, and ask it about a picture.
+quickstart: environment
+	$(BIN)/hf-imgcls train recipes/digits_resnet.json training.output_dir=$(RUN) --start-over
+	$(BIN)/python -c "from transformers import pipeline; \
+		answer = pipeline('image-classification', '$(RUN)')('recipes/digits/seven.png')[0]; \
+		print('recipes/digits/seven.png is a', answer['label'], 'with a score of', round(answer['score'], 4))"
+
+test: environment
+	$(BIN)/python -m pytest
+
+check: environment
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+
+format: environment
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+# The JSON schema that editors complete and check recipes with.
+schema: environment
+	$(BIN)/python -c "import json; from hf_imgcls.recipe import json_schema; print(json.dumps(json_schema(), indent=1))" \
+		> recipes/recipe.schema.json
+
+environment: $(VENV)/installed
+
+# uv installs in half a minute what takes pip several.
+$(VENV)/installed: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet uv
+	$(BIN)/uv pip install --quiet --python $(BIN)/python -e ".[dev]"
+	touch $@

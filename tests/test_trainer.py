@@ -1,0 +1,150 @@
+import pytest
+import torch
+from tiny import CONFIGS, tiny_model, tiny_processor
+from torch.nn.functional import cross_entropy
+from transformers import DefaultDataCollator, TrainingArguments
+
+from hf_imgcls.data import load_data
+from hf_imgcls.models.restore import differing_tensors
+from hf_imgcls.recipe import DataSection
+from hf_imgcls.trainer import ImageTrainer
+from hf_imgcls.transforms import EvalPictures, TrainPictures
+
+AUGMENTATION = [{"RandomResizedCrop": {"scale": [0.3, 1.0]}}, "RandomHorizontalFlip", {"ColorJitter": {"brightness": 0.3}}]
+
+
+def make_trainer(folder, output, family="vit", pictures=None, **training) -> ImageTrainer:
+    data = load_data(DataSection(path=str(folder)))
+    scoring = EvalPictures(tiny_processor(), range(3))
+    pictures = pictures or TrainPictures(AUGMENTATION, scoring.processor, range(3), seed=3)
+    arguments = {
+        "per_device_train_batch_size": 4,
+        "learning_rate": 5e-3,
+        "num_train_epochs": 2,
+        "remove_unused_columns": False,
+        "label_names": ["labels"],
+        "dataloader_pin_memory": False,
+        "disable_tqdm": True,
+        **training,
+    }
+    return ImageTrainer(
+        tiny_model(family),
+        TrainingArguments(str(output), **arguments),
+        data_collator=DefaultDataCollator(),
+        train_dataset=data.splits["train"].with_transform(pictures),
+        eval_dataset=data.splits["validation"].with_transform(scoring),
+        processing_class=scoring.processor,
+        pictures=pictures,
+    )
+
+
+def largest_difference(a, b) -> float:
+    pairs = zip(a.state_dict().values(), b.state_dict().values(), strict=True)
+    return max((x.double() - y.double()).abs().max().item() for x, y in pairs)
+
+
+@pytest.mark.parametrize("family", CONFIGS)
+def test_the_best_model_comes_back_exactly(family, make_folder, tmp_path):
+    # The largest loss is called the best, so that the best step is the first and not the last.
+    training = {"eval_strategy": "epoch", "save_strategy": "epoch", "load_best_model_at_end": True}
+    trainer = make_trainer(
+        make_folder(train=8, validation=4), tmp_path / "run", family, **training,
+        metric_for_best_model="loss", greater_is_better=True, learning_rate=2e-2,
+    )  # fmt: skip
+    trainer.train()
+    assert trainer.state.best_global_step == 6 < trainer.state.global_step
+    assert differing_tensors(trainer.model, trainer.state.best_model_checkpoint) == []
+    assert differing_tensors(trainer.model, tmp_path / "run" / "checkpoint-12") != []
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize("family", CONFIGS)
+def test_a_run_resumed_in_mid_epoch_ends_where_an_uninterrupted_one_does(family, workers, make_folder, tmp_path):
+    folder = make_folder(train=8, validation=4)
+    training = {"save_strategy": "steps", "save_steps": 4, "dataloader_num_workers": workers}
+    whole = make_trainer(folder, tmp_path / "run", family, **training)
+    whole.train()
+    resumed = make_trainer(folder, tmp_path / "run", family, **training)
+    assert largest_difference(whole.model, resumed.model) > 0
+    resumed.train(resume_from_checkpoint=str(tmp_path / "run" / "checkpoint-4"))
+    assert resumed.state.global_step == whole.state.global_step == 12
+    assert largest_difference(whole.model, resumed.model) == 0.0
+
+
+def test_another_epoch_shows_other_pictures(make_folder, tmp_path):
+    seen = []
+
+    class Recorder(TrainPictures):
+        def __call__(self, rows):
+            batch = super().__call__(rows)
+            seen.extend((int(self.epoch), row, p.sum().item()) for row, p in zip(rows["row"], batch["pixel_values"]))
+            return batch
+
+    recorder = Recorder(AUGMENTATION, tiny_processor(), range(3), seed=3)
+    make_trainer(make_folder(train=2, validation=2), tmp_path / "run", pictures=recorder).train()
+    first, second = ({row: total for epoch, row, total in seen if epoch == e} for e in (0, 1))
+    assert first.keys() == second.keys()
+    assert all(first[row] != second[row] for row in first)
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_accumulated_batches_make_the_step_of_one_large_batch(smoothing, make_folder, tmp_path):
+    folder = make_folder(train=6, validation=3)
+    steps = []
+    for batch, accumulation in ((16, 1), (4, 4)):
+        trainer = make_trainer(
+            folder, tmp_path / f"{batch}", "vit", per_device_train_batch_size=batch, max_steps=1, optim="sgd",
+            gradient_accumulation_steps=accumulation, label_smoothing_factor=smoothing, max_grad_norm=0, warmup_steps=0,
+        )  # fmt: skip
+        for module in trainer.model.modules():
+            if isinstance(module, torch.nn.Dropout):
+                module.p = 0.0
+        trainer.train()
+        steps.append((trainer.model, trainer.state.log_history[-1]["train_loss"]))
+    assert steps[0][1] == pytest.approx(steps[1][1], abs=1e-6)
+    assert largest_difference(steps[0][0], steps[1][0]) < 1e-7
+
+
+def test_the_loss_is_plain_cross_entropy_and_smoothing_is_for_training_only(make_folder, tmp_path):
+    trainer = make_trainer(make_folder(train=4, validation=3), tmp_path / "run", label_smoothing_factor=0.3)
+    inputs = {"pixel_values": torch.randn(5, 3, 16, 16), "labels": torch.tensor([0, 1, 2, 0, 1])}
+    model = trainer.model.eval()
+    logits = model(pixel_values=inputs["pixel_values"]).logits
+    assert trainer.compute_loss(model, inputs).item() == pytest.approx(cross_entropy(logits, inputs["labels"]).item())
+    for module in model.train().modules():
+        if isinstance(module, torch.nn.Dropout):
+            module.p = 0.0
+    smooth = cross_entropy(logits, inputs["labels"], label_smoothing=0.3).item()
+    assert trainer.compute_loss(model, inputs, num_items_in_batch=torch.tensor(5)).item() == pytest.approx(smooth)
+    assert trainer.compute_loss(model, inputs, num_items_in_batch=torch.tensor(10)).item() == pytest.approx(smooth / 2)
+
+
+def test_uint8_pictures_become_the_processors_floats(make_folder, tmp_path):
+    trainer = make_trainer(make_folder(train=4, validation=3), tmp_path / "run")
+    batch = {"pixel_values": torch.randint(0, 256, (2, 3, 16, 16), dtype=torch.uint8), "labels": torch.tensor([0, 1])}
+    floats = trainer._prepare_inputs(batch)["pixel_values"]
+    assert torch.allclose(floats, (batch["pixel_values"] / 255 - 0.5) / 0.5, atol=1e-6)
+    same = trainer._prepare_inputs({**batch, "pixel_values": floats})["pixel_values"]
+    assert torch.equal(same, floats)
+
+
+def test_scores_are_in_float32_whatever_the_training_precision(make_folder, tmp_path):
+    trainer = make_trainer(make_folder(train=4, validation=3), tmp_path / "run", max_steps=1)
+    trainer.train()
+    model = trainer.model
+    before = trainer.score(trainer.eval_dataset, "validation").predictions
+    # What accelerate leaves on a model that was trained with bf16: an autocast around its forward.
+    model._original_forward, original = model.forward, model.forward
+    model.forward = lambda *args, **kwargs: torch.autocast("cpu", torch.bfloat16)(original)(*args, **kwargs)
+    autocast = trainer.predict(trainer.eval_dataset).predictions
+    after = trainer.score(trainer.eval_dataset, "validation").predictions
+    assert (before == after).all()
+    assert (before != autocast).any()
+    assert trainer.predict(trainer.eval_dataset).predictions.tolist() == autocast.tolist()
+
+
+def test_what_is_saved_is_no_pickle(make_folder, tmp_path):
+    trainer = make_trainer(make_folder(train=4, validation=3), tmp_path / "run")
+    trainer.save_run(tmp_path / "saved")
+    names = {path.name for path in (tmp_path / "saved").iterdir()}
+    assert names == {"config.json", "model.safetensors", "preprocessor_config.json"}
