@@ -77,9 +77,7 @@ def load_split(section: DataSection, split: str | None, labels: list[str]) -> Da
         Data whose `splits` has this one, under its name.
     """
     source = open_source(section)
-    found = choose_splits(
-        {name: len(ds) for name, ds in source.splits.items()}, section.model_copy(update=_any(split))
-    )
+    found = choose_splits({name: len(ds) for name, ds in source.splits.items()}, section.model_copy(update=_any(split)))
     split = split or found["test"] or found["validation"] or found["train"]
     rows = take_rows({name: _number(ds) for name, ds in source.splits.items()}, split, "split")
     data = Data({}, labels, notes=source.notes)

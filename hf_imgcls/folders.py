@@ -65,9 +65,7 @@ def scan_folder(root: Path) -> tuple[dict[str, list[Entry]], list[str]]:
             )
     doubled = [name for name in splits if list(splits.values()).count(splits[name]) > 1]
     if doubled:
-        raise InputError(
-            f"{root}: the folders {' and '.join(map(repr, sorted(doubled)))} are the same split; keep one"
-        )
+        raise InputError(f"{root}: the folders {' and '.join(map(repr, sorted(doubled)))} are the same split; keep one")
     _pass_loose(root, root, passed)
     found = {}
     for name, split in splits.items():

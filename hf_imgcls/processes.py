@@ -7,9 +7,10 @@ from typing import TypeVar
 
 import datasets
 import psutil
+import torch
 import transformers
 from accelerate import PartialState
-from accelerate.utils import broadcast_object_list
+from accelerate.utils import DistributedType, broadcast_object_list
 
 from hf_imgcls.recipe import InputError
 
@@ -38,6 +39,15 @@ def on_main(function: Callable[[], T]) -> T:
     return outcome[0]
 
 
+def prepare_launch() -> None:
+    """Before TrainingArguments: processes that were launched on a machine without an accelerator use its CPU together.
+
+    Without this, accelerate lets each of them believe that it is alone.
+    """
+    if "LOCAL_RANK" in os.environ and not torch.accelerator.is_available():
+        os.environ.setdefault("ACCELERATE_USE_CPU", "true")
+
+
 def tell_others_to_be_quiet() -> None:
     """One progress bar a machine."""
     if not PartialState().is_local_main_process:
@@ -56,9 +66,9 @@ def check_launch() -> str | None:
             model into one folder.
     """
     state, started = PartialState(), int(os.environ.get("WORLD_SIZE", "1"))
-    if started > 1 and state.num_processes == 1:
+    if started > 1 and (state.num_processes == 1 or state.distributed_type == DistributedType.NO):
         raise InputError(
-            f"launch: {started} processes were started, but each believes it is alone; on a CPU set "
+            f"launch: {started} processes were started, but they do not train together; on a CPU set "
             f"ACCELERATE_USE_CPU=true, or use {_CONFIGURATION}"
         )
     asked = processes_asked_for()

@@ -52,10 +52,12 @@ class DataSection(Section):
     label_column: str | None = Field(None, description="Name of the label column; found by its type if left out.")
     label_names: list[str] | None = Field(None, description="Class names in the order of their integer labels.")
     train_split: str | None = Field(None, description="Split to train on, slices allowed: train[:5000].")
-    validation_split: str | None = Field(
-        None, description="Split that chooses the best model; a stratified part of train if there is none."
+    validation_split: str | Literal[False] | None = Field(
+        None, description="Split that chooses the best model; false, or none in the source: a stratified part of train."
     )
-    test_split: str | None = Field(None, description="Split that is scored once at the end.")
+    test_split: str | Literal[False] | None = Field(
+        None, description="Split that is scored once at the end; false: none, even if the source has one."
+    )
     validation_fraction: float = Field(
         0.1, gt=0, lt=1, description="Share of train that becomes the validation split where none exists."
     )
@@ -191,6 +193,7 @@ def training_section() -> type[Section]:
         help_text = " ".join((field.metadata.get("help") or "").split())
         described = Field(default, description=help_text or None)
         fields[field.name] = (_field_type(field.name, hints[field.name]), described)
+    fields["output_dir"] = (str, Field(min_length=1, description="The run: where it and its model are written."))
     validators = {"fits_together": model_validator(mode="after")(_fits_together)}
     return create_model("TrainingSection", __base__=Section, __validators__=validators, **fields)
 
@@ -198,7 +201,6 @@ def training_section() -> type[Section]:
 @functools.cache
 def recipe_model() -> type[Section]:
     """The pydantic model of a whole recipe."""
-    training = training_section()
     return create_model(
         "Recipe",
         __base__=Section,
@@ -210,10 +212,7 @@ def recipe_model() -> type[Section]:
             AugmentationSection,
             Field(AugmentationSection(), description=AugmentationSection.__doc__),
         ),
-        training=(
-            training,
-            Field(training(), description="transformers.TrainingArguments; output_dir is the run."),
-        ),
+        training=(training_section(), Field(description="transformers.TrainingArguments; output_dir is the run.")),
     )
 
 

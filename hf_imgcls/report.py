@@ -63,9 +63,7 @@ def describe_scores(scores: dict[str, dict[str, Any]]) -> list[str]:
 
 def describe_data(data, launch_note: str | None) -> list[str]:
     """What a run says before it trains: sizes, what was dropped, what to know."""
-    sizes = [f"{role} {len(data.splits[role])}" for role in data.fingerprints] or [
-        f"{r} streamed" for r in data.splits
-    ]
+    sizes = [f"{role} {len(data.splits[role])}" for role in data.fingerprints] or [f"{r} streamed" for r in data.splits]
     lines = [f"data: {len(data.labels)} classes, {', '.join(sizes)} pictures"]
     if data.bad:
         first = data.bad[0]

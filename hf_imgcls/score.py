@@ -2,7 +2,7 @@
 
 import os
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from transformers import DefaultDataCollator, TrainingArguments
 from hf_imgcls import parity
 from hf_imgcls.data import Data, load_split
 from hf_imgcls.models import load_saved
+from hf_imgcls.processes import prepare_launch
 from hf_imgcls.recipe import InputError, load_recipe
 from hf_imgcls.report import split_metrics
 from hf_imgcls.streaming import map_stream, readable_rows
@@ -67,7 +68,7 @@ def check_serving(folder: Path, data: Data, logits: Logits, device, seed: int) -
 
 
 def evaluate_classifier(
-    model: str | Path, data: str, split: str | None = None, overrides: Iterable[str] = (), batch_size: int = 32
+    model: str | Path, data: str, split: str | None = None, overrides: Sequence[str] = (), batch_size: int = 32
 ) -> dict[str, Any]:
     """Score any saved folder or Hub model on any data set, with the metrics and the reading of pictures of a run.
 
@@ -84,10 +85,15 @@ def evaluate_classifier(
     Raises:
         InputError: the model or the data is not there, or the data has a label that the model does not know.
     """
-    recipe = load_recipe({"data": {"path": str(data)}, "model": {"checkpoint": str(model)}}, overrides)
+    other = next((override for override in overrides if not override.startswith("data.")), None)
+    if other:
+        raise InputError(f"override {other!r}: evaluate takes data.key=value only")
+    sections = {"data": {"path": str(data)}, "model": {"checkpoint": str(model)}, "training": {"output_dir": "none"}}
+    recipe = load_recipe(sections, overrides)
     if recipe.data.streaming:
         raise InputError("data.streaming: evaluate reads a split that it can count; leave it out")
     os.environ.pop("ACCELERATE_MIXED_PRECISION", None)  # a launcher's fp16 is for training: scores are float32
+    prepare_launch()
     network, processor = load_saved(str(model))
     labels = [network.config.id2label[i] for i in range(network.config.num_labels)]
     with tempfile.TemporaryDirectory() as folder:

@@ -69,9 +69,7 @@ def _data_files(root: Path) -> tuple[dict[str, list[Path]], list[str]]:
     files = [p for place in places if place.is_dir() for p in sorted(place.iterdir()) if _is_data_file(p)]
     kinds = {_BUILDERS[p.suffix.lower()] for p in files}
     if len(kinds) > 1:
-        raise InputError(
-            f"data.path: {root} holds data files of several kinds ({', '.join(sorted(kinds))}); name one"
-        )
+        raise InputError(f"data.path: {root} holds data files of several kinds ({', '.join(sorted(kinds))}); name one")
     named: dict[str | None, list[Path]] = {}
     for file in files:
         split = _split_of(file.stem) or (_split_of(file.parent.name) if file.parent != root else None)
@@ -80,9 +78,7 @@ def _data_files(root: Path) -> tuple[dict[str, list[Path]], list[str]]:
     if not named:
         return ({"train": unnamed} if unnamed else {}), []
     passed = ", ".join(path.name for path in unnamed[:5])
-    return named, [
-        f"{len(unnamed)} data files without a split in their name passed over: {passed}"
-    ] if unnamed else []
+    return named, [f"{len(unnamed)} data files without a split in their name passed over: {passed}"] if unnamed else []
 
 
 def _is_data_file(path: Path) -> bool:

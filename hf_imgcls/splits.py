@@ -30,8 +30,8 @@ def choose_splits(available: dict[str, int], data: DataSection) -> dict[str, str
         if named is None:
             chosen[role] = next((name for name in usual if name in available), None)
             continue
-        chosen[role] = named
-        for name in split_names(named):
+        chosen[role] = named or None
+        for name in split_names(named) if named else []:
             if name not in available:
                 raise InputError(
                     f"data.{key}: {data.path} has no split {name!r}{nearest(name, available)} "

@@ -27,9 +27,7 @@ def load_stream(section: DataSection) -> Data:
         InputError: what only a data set of known length can do, or unknown label names.
     """
     if section.samples_per_class != type(section.samples_per_class)() or section.test_fraction:
-        raise InputError(
-            "data.streaming: samples_per_class and test_fraction need the whole data set; leave them out"
-        )
+        raise InputError("data.streaming: samples_per_class and test_fraction need the whole data set; leave them out")
     source = open_source(section)
     chosen = choose_splits(dict.fromkeys(source.splits, 0), section)
     feature = source.splits[chosen["train"].partition("[")[0]].features["label"]
@@ -42,9 +40,7 @@ def load_stream(section: DataSection) -> Data:
             stream = _take(source.splits, instruction, getattr(section.max_samples, role), role)
             if role == "train":
                 stream = stream.shuffle(seed=section.seed, buffer_size=section.shuffle_buffer)
-            data.splits[role] = stream.map(
-                _encoder(labels, role, stream.features["label"], section), with_indices=True
-            )
+            data.splits[role] = stream.map(_encoder(labels, role, stream.features["label"], section), with_indices=True)
     if "validation" not in data.splits:
         data.notes.append("streaming: no validation split; nothing is held out of a stream (data.validation_split)")
     return data

@@ -16,7 +16,7 @@ from hf_imgcls.bad_images import write_report
 from hf_imgcls.card import write_card
 from hf_imgcls.data import Data, load_data
 from hf_imgcls.models import build_model
-from hf_imgcls.processes import check_launch, on_main, say, tell_others_to_be_quiet
+from hf_imgcls.processes import check_launch, on_main, prepare_launch, say, tell_others_to_be_quiet
 from hf_imgcls.recipe import as_run, load_recipe
 from hf_imgcls.report import collect_results, describe_data, describe_scores
 from hf_imgcls.score import attach, check_serving, score_splits
@@ -42,6 +42,7 @@ def train_classifier(
         ParityError: the saved model does not answer as it was scored.
     """
     recipe = load_recipe(source, overrides)
+    prepare_launch()
     arguments = training_arguments(recipe)
     folder = Path(arguments.output_dir)
     runs.look_at(folder, start_over)

@@ -10,7 +10,7 @@ from transformers.trainer import TRAINING_ARGS_NAME
 from transformers.trainer_utils import PredictionOutput
 
 from hf_imgcls.metrics import compute_metrics
-from hf_imgcls.models import restore
+from hf_imgcls.models import RestoreError, check_restored, restore
 from hf_imgcls.transforms import TrainPictures
 
 
@@ -40,6 +40,9 @@ class ImageTrainer(Trainer):
         # The loss below is divided by the pictures of the whole step, whatever the model's forward accepts.
         self.model_accepts_loss_kwargs = True
         self.pictures = pictures
+        if self.is_fsdp_enabled:
+            # Not every image model knows its input embeddings, and those that do would have them sharded twice.
+            self.model.get_input_embeddings = lambda: None
         if pictures is not None:
             self.add_callback(TellEpoch(pictures))
 
@@ -82,16 +85,22 @@ class ImageTrainer(Trainer):
             restore(self.model, resume_from_checkpoint)
 
     def _load_best_model(self):
-        if self.is_fsdp_enabled or self.is_deepspeed_enabled:
-            super()._load_best_model()
-        else:
-            restore(self.model, self.state.best_model_checkpoint)
+        best = self.state.best_model_checkpoint
+        if not (self.is_fsdp_enabled or self.is_deepspeed_enabled):
+            restore(self.model, best)
+            return
+        super()._load_best_model()
+        state = self.accelerator.get_state_dict(self.model_wrapped)
+        if self.args.should_save:
+            check_restored(self.accelerator.unwrap_model(self.model), best, state)
 
     def save_run(self, folder: Path) -> None:
         """Save weights, config and processor; the recipe, not a pickled object, says how they were trained."""
         self.save_model(str(folder), _internal_call=True)
         if self.args.should_save:
             (folder / TRAINING_ARGS_NAME).unlink(missing_ok=True)
+            if not any(folder.glob("model*.safetensors")):
+                raise RestoreError(f"{folder}: no weights were written; FSDP needs the state dict type FULL_STATE_DICT")
 
     def score(self, dataset, split: str) -> PredictionOutput:
         """Logits, labels and metrics of a split, in float32 without autocast whatever the training's precision.

@@ -77,6 +77,7 @@ def test_the_token_in_a_refused_recipe_is_not_shown():
 
 def test_missing_sections_are_named():
     assert "model: missing" in refusal(recipe={"data": {"path": "photos"}})
+    assert "training.output_dir: missing" in refusal(recipe={**SMALL, "training": {}})
 
 
 @pytest.mark.parametrize(

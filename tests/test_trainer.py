@@ -10,7 +10,11 @@ from hf_imgcls.recipe import DataSection
 from hf_imgcls.trainer import ImageTrainer
 from hf_imgcls.transforms import EvalPictures, TrainPictures
 
-AUGMENTATION = [{"RandomResizedCrop": {"scale": [0.3, 1.0]}}, "RandomHorizontalFlip", {"ColorJitter": {"brightness": 0.3}}]
+AUGMENTATION = [
+    {"RandomResizedCrop": {"scale": [0.3, 1.0]}},
+    "RandomHorizontalFlip",
+    {"ColorJitter": {"brightness": 0.3}},
+]
 
 
 def make_trainer(folder, output, family="vit", pictures=None, **training) -> ImageTrainer:
@@ -77,7 +81,10 @@ def test_another_epoch_shows_other_pictures(make_folder, tmp_path):
     class Recorder(TrainPictures):
         def __call__(self, rows):
             batch = super().__call__(rows)
-            seen.extend((int(self.epoch), row, p.sum().item()) for row, p in zip(rows["row"], batch["pixel_values"]))
+            seen.extend(
+                (int(self.epoch), row, p.sum().item())
+                for row, p in zip(rows["row"], batch["pixel_values"], strict=True)
+            )
             return batch
 
     recorder = Recorder(AUGMENTATION, tiny_processor(), range(3), seed=3)

@@ -82,9 +82,7 @@ def _get_config(section: ModelSection) -> PreTrainedConfig:
         if not path.exists() and (path.is_absolute() or section.checkpoint.count("/") > 1):
             raise InputError(f"model.checkpoint: no folder {section.checkpoint!r} (looked in {Path.cwd()})")
         with _one_line(f"model.checkpoint: {section.checkpoint!r}"):
-            config = AutoConfig.from_pretrained(
-                section.checkpoint, revision=section.revision, trust_remote_code=False
-            )
+            config = AutoConfig.from_pretrained(section.checkpoint, revision=section.revision, trust_remote_code=False)
         _override(config, section.config)
     if type(config) not in AutoModelForImageClassification._model_mapping:
         name = section.architecture or section.checkpoint
@@ -207,9 +205,7 @@ def _try_out(model: PreTrainedModel, processor) -> None:
             f"({str(error).splitlines()[0]}); say model.image_size"
         ) from None
     if logits.shape != (1, model.config.num_labels):
-        raise InputError(
-            f"model: {type(model).__name__} gives logits of shape {tuple(logits.shape)}, no class scores"
-        )
+        raise InputError(f"model: {type(model).__name__} gives logits of shape {tuple(logits.shape)}, no class scores")
 
 
 @contextlib.contextmanager

@@ -24,20 +24,32 @@ def restore(model: PreTrainedModel, folder: str | Path) -> None:
     """
     fresh = type(model).from_pretrained(folder, dtype=model.dtype, use_safetensors=True)
     model.load_state_dict(fresh.state_dict(), strict=True)
-    different = differing_tensors(model, folder)
+    check_restored(model, folder)
+
+
+def check_restored(model: PreTrainedModel, folder: str | Path, state: dict | None = None) -> None:
+    """Compare every tensor of a model with a saved folder.
+
+    Args:
+        state: the model's tensors, where they have to be gathered from several processes first.
+
+    Raises:
+        RestoreError: names how many differ, and one of them.
+    """
+    different = differing_tensors(model, folder, state)
     if different:
         raise RestoreError(
             f"{folder}: {len(different)} tensors were not restored as they are in the file ({different[0]}, ...)"
         )
 
 
-def differing_tensors(model: PreTrainedModel, folder: str | Path) -> list[str]:
+def differing_tensors(model: PreTrainedModel, folder: str | Path, state: dict | None = None) -> list[str]:
     """Names (as in the file) of the tensors in which a model and a saved folder differ, in value or by absence.
 
     The model is saved to a temporary folder for this: only what saves can say what a tensor is called in a file.
     """
     with tempfile.TemporaryDirectory() as temporary:
-        model.save_pretrained(temporary)
+        model.save_pretrained(temporary, state_dict=state)
         here, there = _tensors(Path(temporary)), _tensors(Path(folder))
         names = sorted(here.keys() | there.keys())
         return [n for n in names if n not in here or n not in there or not _same(here[n], there[n], n)]
