@@ -38,7 +38,8 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _fail(line: str, status: int) -> int:
-    if os.environ.get("RANK", "0") == "0":  # every process fails, one says so
+    # What the user can mend every process finds, and one says; anything else may have happened to this one alone.
+    if status != 2 or os.environ.get("RANK", "0") == "0":
         print(f"hf-imgcls: {line}", file=sys.stderr, flush=True)
     return status
 

@@ -170,6 +170,12 @@ def _fits_together(section: Section) -> Section:
     return section
 
 
+def _stream_has_a_budget(recipe: Section) -> Section:
+    if recipe.data.streaming and recipe.training.max_steps < 1:
+        raise ValueError("training.max_steps: missing; a stream (data.streaming) does not tell when an epoch ends")
+    return recipe
+
+
 def value_of(section: Section, key: str, silent: Any) -> Any:
     """A key's value as plain JSON, or `silent` where the recipe does not mention it."""
     value = getattr(section, key) if key in section.model_fields_set else silent
@@ -204,6 +210,7 @@ def recipe_model() -> type[Section]:
     return create_model(
         "Recipe",
         __base__=Section,
+        __validators__={"stream_has_a_budget": model_validator(mode="after")(_stream_has_a_budget)},
         schema_=(str | None, Field(None, alias="$schema")),
         description=(str | None, Field(None, description="What this recipe is for, in a line.")),
         data=(DataSection, Field(description=DataSection.__doc__)),

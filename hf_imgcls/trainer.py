@@ -91,7 +91,7 @@ class ImageTrainer(Trainer):
             return
         super()._load_best_model()
         state = self.accelerator.get_state_dict(self.model_wrapped)
-        if self.args.should_save:
+        if self.accelerator.is_main_process:
             check_restored(self.accelerator.unwrap_model(self.model), best, state)
 
     def save_run(self, folder: Path) -> None:

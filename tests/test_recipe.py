@@ -59,6 +59,7 @@ def test_an_override_reaches_into_a_list():
         ("data.bad_images=dropp", ["data.bad_images", '"dropp"', 'did you mean "drop"']),
         ("data.max_samples=10", ["data.max_samples", "10", "a section"]),
         ("data.samples_per_class.train=0", ["data.samples_per_class.train", "0"]),
+        ("data.streaming=true", ["training.max_steps: missing"]),
         ("model.architecture=resnet", ["model", "exactly one of checkpoint and architecture"]),
         ("model.image_size=big", ["model.image_size", '"big"']),
         ("augmentation.train.0=Flip", ["augmentation.train", "a list"]),
