@@ -8,6 +8,7 @@ import csv
 import hashlib
 import os
 import warnings
+from collections import Counter
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,9 +20,8 @@ import transformers
 from hf_imgcls.pictures import open_picture, read_picture
 from hf_imgcls.recipe import InputError
 
-_VERDICT = datasets.Features(
-    {"reason": datasets.Value("string"), "digest": datasets.Value("string"), "spoilt": datasets.Value("string")}
-)
+_VERDICT = datasets.Features(dict.fromkeys(("reason", "digest", "spoilt", "file"), datasets.Value("string")))
+_LOST = ("transparency", "high bit depth")
 _ROWS_A_PROCESS = 250  # below this, starting another process costs more than it saves
 
 
@@ -34,6 +34,51 @@ class BadPicture(NamedTuple):
     reason: str
 
 
+class Checked(NamedTuple):
+    """A split's good rows with what tells them apart, the bad ones, and what to say about it."""
+
+    rows: datasets.Dataset
+    files: list[str]
+    digests: list[str]
+    bad: list[BadPicture]
+    notes: list[str]
+
+
+def check_split(rows: datasets.Dataset, split: str, labels: list[str]) -> Checked:
+    """Read every picture of a split and part the good ones from the bad.
+
+    Args:
+        rows: columns image (undecoded), label, row, and name where the pictures are files.
+        split: its name, for the report and the progress bar.
+        labels: class names.
+
+    Raises:
+        InputError: not one can be read.
+    """
+    verdicts = check_pictures(rows, split)
+    reasons, digests = verdicts["reason"][:], verdicts["digest"][:]
+    named = rows["name"][:] if "name" in rows.column_names else verdicts["file"][:]
+    files = [name or f"row {row}" for name, row in zip(named, rows["row"][:], strict=True)]
+    bad = [
+        BadPicture(file, labels[label], split, reason)
+        for file, label, reason in zip(files, rows["label"][:], reasons, strict=True)
+        if reason
+    ]
+    good = [i for i, reason in enumerate(reasons) if not reason]
+    if not good:
+        raise InputError(
+            f"data: none of the {len(bad)} pictures of {split} can be read; the first, {bad[0].file}: {bad[0].reason}"
+        )
+    spoilt = Counter(verdicts["spoilt"][:])
+    return Checked(
+        rows.select(good) if bad else rows,
+        [files[i] for i in good],
+        [digests[i] for i in good],
+        bad,
+        [f"{split}: {spoilt[what]} pictures lose their {what} when converted to RGB" for what in _LOST if spoilt[what]],
+    )
+
+
 def check_pictures(dataset: datasets.Dataset, split: str) -> datasets.Dataset:
     """Read every picture of a split, several processes at a time.
 
@@ -43,13 +88,14 @@ def check_pictures(dataset: datasets.Dataset, split: str) -> datasets.Dataset:
 
     Returns:
         A row a picture: `reason` (empty if it is good), `digest` of its bytes, `spoilt` (what the conversion to RGB
-        loses: "transparency", "high bit depth", or nothing). Cached by `datasets`: a second run reads no pictures.
+        loses: "transparency", "high bit depth", or nothing) and `file`, its name where the source has one. Cached by
+        `datasets`: a second run reads no pictures.
     """
     processes = min(os.cpu_count() or 1, len(dataset) // _ROWS_A_PROCESS)
     pictures = dataset.select_columns(["image"])
     return pictures.map(
         verdict,
-        fn_kwargs={"reader": f"1 pillow {PIL.__version__} transformers {transformers.__version__}"},
+        fn_kwargs={"reader": f"2 pillow {PIL.__version__} transformers {transformers.__version__}"},
         remove_columns=["image"],
         features=_VERDICT,
         num_proc=processes if processes > 1 else None,
@@ -66,26 +112,33 @@ def verdict(row: dict, reader: str) -> dict[str, str]:
     """
     image = row["image"]
     if image is None or (image["bytes"] is None and image["path"] is None):
-        return {"reason": "no picture in this row", "digest": "", "spoilt": ""}
+        return _verdict("no picture in this row")
+    # An absolute path says where this machine keeps its cache, and would make the fingerprints differ.
+    file = image["path"] or ""
+    file = os.path.basename(file) if os.path.isabs(file) else file
     try:
         data = image["bytes"] if image["bytes"] is not None else Path(image["path"]).read_bytes()
-        digest = hashlib.blake2b(data, digest_size=16).hexdigest()
         value = {"bytes": data, "path": image["path"]}
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             read_picture(value)
-            return {"reason": "", "digest": digest, "spoilt": _spoilt(open_picture(value))}
+            spoilt = _spoilt(open_picture(value))
+        return _verdict("", file, hashlib.blake2b(data, digest_size=16).hexdigest(), spoilt)
     except FileNotFoundError:
-        return {"reason": "no such file", "digest": "", "spoilt": ""}
+        return _verdict("no such file", file)
     except Exception as error:  # each of Pillow's plugins has its own way to say no
-        return {"reason": _reason(error), "digest": "", "spoilt": ""}
+        return _verdict(_reason(error), file)
+
+
+def _verdict(reason: str, file: str = "", digest: str = "", spoilt: str = "") -> dict[str, str]:
+    return {"reason": reason, "digest": digest, "spoilt": spoilt, "file": file}
 
 
 def _reason(error: Exception) -> str:
     if isinstance(error, PIL.UnidentifiedImageError):
         return "not a picture, or its header is broken"
-    text = " ".join(str(error).split())
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+    text = error.strerror if isinstance(error, OSError) and error.strerror else " ".join(str(error).split())
+    return f"{type(error).__name__}: {text}".removesuffix(": ")
 
 
 def _spoilt(picture: PIL.Image.Image) -> str:

@@ -1,9 +1,14 @@
 """The model card: README.md of the output folder, written from what the run measured."""
 
+import re
 from pathlib import Path
 from typing import Any
 
 from huggingface_hub import ModelCard, ModelCardData
+
+from hf_imgcls.parity import describe
+
+_HUB_ID = re.compile(r"[\w.-]+(/[\w.-]+)?")
 
 
 def write_card(folder: Path, recipe, results: dict[str, Any]) -> None:
@@ -12,18 +17,18 @@ def write_card(folder: Path, recipe, results: dict[str, Any]) -> None:
         library_name="transformers",
         pipeline_tag="image-classification",
         tags=["image-classification", "hf-imgcls"],
-        base_model=_hub_name(recipe.model.checkpoint),
+        base_model=None if recipe.model.from_scratch else _hub_name(recipe.model.checkpoint),
         datasets=_hub_name(recipe.data.path),
         metrics=["accuracy", "f1"],
     )
-    title = recipe.description or folder.name
+    title = recipe.description or folder.resolve().name
     parts = [
         f"---\n{data.to_yaml()}\n---",
         f"# {title}",
         f"An image classifier of {len(results['labels'])} classes: {_some(results['labels'])}.",
         _scores(results["scores"]),
         _check(results["served_as_scored"]),
-        _use(folder),
+        _use(recipe.training.hub_model_id or folder.resolve().name),
         _training(recipe, results),
     ]
     ModelCard("\n\n".join(parts) + "\n").save(folder / "README.md")
@@ -31,7 +36,7 @@ def write_card(folder: Path, recipe, results: dict[str, Any]) -> None:
 
 def _hub_name(name: str | None) -> str | None:
     """A Hub id, or nothing: a path of the training machine is of no use to others."""
-    return name if name and not Path(name).expanduser().exists() else None
+    return name if name and not Path(name).expanduser().exists() and _HUB_ID.fullmatch(name) else None
 
 
 def _some(labels: list[str], most: int = 20) -> str:
@@ -59,6 +64,8 @@ def _scores(scores: dict[str, dict[str, Any]]) -> str:
 def _check(verdict: dict[str, Any] | None) -> str:
     if verdict is None:
         return "There was no split to compare the served model with."
+    if not verdict["passed"]:
+        return f"**{describe(verdict)}**"
     return (
         f"The saved folder, opened by `pipeline`, gave the answers that were scored on {verdict['pictures']} of "
         f"{verdict['of']} {verdict['split']} pictures; the largest difference of a score was "
@@ -66,7 +73,7 @@ def _check(verdict: dict[str, Any] | None) -> str:
     )
 
 
-def _use(folder: Path) -> str:
+def _use(name: str) -> str:
     return "\n".join(
         [
             "## Use",
@@ -74,7 +81,7 @@ def _use(folder: Path) -> str:
             "```python",
             "from transformers import pipeline",
             "",
-            f'classify = pipeline("image-classification", model="{folder.name}")',
+            f'classify = pipeline("image-classification", model="{name}")',
             'print(classify("photo.jpg"))',
             "```",
         ]

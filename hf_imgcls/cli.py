@@ -79,12 +79,14 @@ def _train(options: argparse.Namespace) -> None:
 
 
 def _check(options: argparse.Namespace) -> None:
+    from hf_imgcls.models.configure import check_model
     from hf_imgcls.recipe import load_recipe
     from hf_imgcls.sources import check_path
     from hf_imgcls.transforms import build_transforms
 
     recipe = load_recipe(options.recipe, options.overrides)
     check_path(recipe.data)
+    check_model(recipe.model)
     side = recipe.model.image_size or 224
     build_transforms(recipe.augmentation.train, (side, side))
     print(f"{options.recipe}: sound")

@@ -11,11 +11,20 @@ from collections import Counter
 import datasets
 import numpy as np
 
-from hf_imgcls.bad_images import BadPicture, check_pictures, refuse
+from hf_imgcls.bad_images import BadPicture, check_split, refuse
 from hf_imgcls.columns import encode_labels, label_values, name_labels
 from hf_imgcls.recipe import DataSection, InputError
 from hf_imgcls.sources import open_source
-from hf_imgcls.splits import choose_splits, fingerprint, per_class, stratified, take_rows
+from hf_imgcls.splits import (
+    check_overlap,
+    choose_splits,
+    fingerprint,
+    per_class,
+    read_spans,
+    scored_split,
+    stratified,
+    take_rows,
+)
 
 
 @dataclasses.dataclass
@@ -50,19 +59,23 @@ def load_data(section: DataSection) -> Data:
 
         return load_stream(section)
     source = open_source(section)
-    chosen = choose_splits({name: len(ds) for name, ds in source.splits.items()}, section)
-    numbered = {name: _number(ds) for name, ds in source.splits.items()}
-    splits = {role: take_rows(numbered, spec, f"{role}_split") for role, spec in chosen.items() if spec}
-    labels = name_labels(splits["train"], "label", section.label_names)
-    data = Data({}, labels, notes=source.notes)
+    chosen = {role: spec for role, spec in choose_splits(source.splits, section).items() if spec}
+    lengths = {name: len(split) for name, split in source.splits.items()}
+    spans = {role: read_spans(spec, lengths, f"data.{role}_split") for role, spec in chosen.items()}
+    check_overlap(spans, chosen)
+    numbered = {name: _number(split) for name, split in source.splits.items()}
+    splits = {role: take_rows(numbered, spans[role], f"data.{role}_split") for role in chosen}
+    data = Data({}, name_labels(splits["train"], "label", section.label_names), notes=list(source.notes))
     for role, split in splits.items():
-        encoded = _encode(split, labels, role, data, section)
+        encoded = _encode(split, data, role, section, "data.label_names" if section.label_names else "train")
         if encoded is not None:
             data.splits[role] = encoded
-    _no_overlap(data.splits, chosen)
-    _draw_rows(data, section)
+    _hold_out_missing(data, section)
+    for role, split in data.splits.items():
+        data.splits[role] = _limit(split, data.labels, role, section)
     data.splits = {role: data.splits[role] for role in ("train", "validation", "test") if role in data.splits}
     _check(data, section)
+    _check_classes(data)
     return data
 
 
@@ -77,28 +90,23 @@ def load_split(section: DataSection, split: str | None, labels: list[str]) -> Da
         Data whose `splits` has this one, under its name.
     """
     source = open_source(section)
-    found = choose_splits({name: len(ds) for name, ds in source.splits.items()}, section.model_copy(update=_any(split)))
-    split = split or found["test"] or found["validation"] or found["train"]
-    rows = take_rows({name: _number(ds) for name, ds in source.splits.items()}, split, "split")
-    data = Data({}, labels, notes=source.notes)
-    encoded = _encode(rows, labels, split, data, section, owner="the model")
+    split = scored_split(source.splits, section, split)
+    spans = read_spans(split, {name: len(rows) for name, rows in source.splits.items()}, "split")
+    rows = take_rows({name: _number(rows) for name, rows in source.splits.items()}, spans, "split")
+    data = Data({}, labels, notes=list(source.notes))
+    encoded = _encode(rows, data, split, section, owner="the model")
     if encoded is None:
         raise InputError(f"data: the split {split!r} of {section.path} has no labels to score against")
-    data.splits[split] = encoded
-    _draw_rows(data, section)
+    data.splits[split] = _limit(encoded, labels, split, section)
     _check(data, section)
     return data
-
-
-def _any(split: str | None) -> dict[str, str | None]:
-    return {"train_split": split, "validation_split": None, "test_split": None} if split else {}
 
 
 def _number(split: datasets.Dataset) -> datasets.Dataset:
     return split.add_column("row", np.arange(len(split)))
 
 
-def _encode(split, labels: list[str], role: str, data: Data, section: DataSection, owner: str = "train"):
+def _encode(split: datasets.Dataset, data: Data, role: str, section: DataSection, owner: str):
     """The label column as ids; a held-out split without any labels is left out (None), with a note."""
     values = label_values(split, "label", section.label_names)
     missing = sum(value is None for value in values)
@@ -106,93 +114,78 @@ def _encode(split, labels: list[str], role: str, data: Data, section: DataSectio
         data.notes.append(f"{role}: none of its {missing} pictures has a label; it is not scored")
         return None
     if missing:
-        raise InputError(f"data: {missing} of {len(values)} rows of {role} have no label")
-    ids = encode_labels(values, labels, role, owner)
+        row = values.index(None)
+        raise InputError(
+            f"data: {missing} of {len(values)} rows of {role} of {section.path} have no label (first: row {row}); "
+            "give them one, or take them out"
+        )
+    ids = encode_labels(values, data.labels, role, owner)
     kept = [name for name in ("image", "row", "name") if name in split.column_names]
-    return split.select_columns(kept).add_column("label", np.array(ids), feature=datasets.ClassLabel(names=labels))
+    feature = datasets.ClassLabel(names=data.labels)
+    return split.select_columns(kept).add_column("label", np.array(ids), feature=feature)
 
 
-def _no_overlap(splits: dict[str, datasets.Dataset], chosen: dict[str, str | None]) -> None:
-    """Slices of one split must not share rows: a score on rows that were trained on is no score."""
-    for held in ("validation", "test"):
-        base = (chosen[held] or "").partition("[")[0]
-        if held in splits and base == chosen["train"].partition("[")[0] and "+" not in chosen["train"] + chosen[held]:
-            shared = len(set(splits["train"]["row"][:]) & set(splits[held]["row"][:]))
-            if shared:
-                raise InputError(f"data.{held}_split: {chosen[held]} shares {shared} rows with {chosen['train']}")
+def _hold_out_missing(data: Data, section: DataSection) -> None:
+    """Part of train for validation where the source has none, and for test where the recipe asks for one."""
+    asked = section.test_fraction or section.max_samples.test or section.samples_per_class.test
+    if "test" not in data.splits and asked:
+        _hold_out(data, "test", section.test_fraction or section.validation_fraction, section)
+    if "validation" not in data.splits:
+        _hold_out(data, "validation", section.validation_fraction, section)
 
 
-def _draw_rows(data: Data, section: DataSection) -> None:
-    """Hold out what does not exist, then limit each split; all seeded by `data.seed`."""
-    for role, fraction in (("test", section.test_fraction), ("validation", section.validation_fraction)):
-        wanted = fraction or getattr(section.max_samples, role) or getattr(section.samples_per_class, role)
-        if "train" in data.splits and role not in data.splits and wanted:
-            _hold_out(data, role, fraction, section)
-    for role, split in data.splits.items():
-        rows = _limited(split, data.labels, role, section)
-        if rows is not None and len(rows) < len(split):
-            data.splits[role] = split.select(rows)
-
-
-def _hold_out(data: Data, role: str, fraction: float | None, section: DataSection) -> None:
-    train = data.splits["train"]
+def _hold_out(data: Data, role: str, fraction: float, section: DataSection) -> None:
+    """Exactly so many of each class, or else the fraction of train, but no more than `max_samples`."""
+    train, each, most = data.splits["train"], *_limits(section, role)
     ids = np.array(train["label"][:])
-    rows = _limited(train, data.labels, role, section, keep_one=True)
-    if rows is None:
-        rows = stratified(ids, round(len(ids) * fraction), section.seed, keep_one=True)
+    if each is not None:
+        rows = per_class(ids, each, data.labels, section.seed, role)
+    else:
+        share = max(1, round(len(ids) * fraction))
+        rows = stratified(ids, min(share, most or share), section.seed, keep_one=True)
+    left = np.setdiff1d(np.arange(len(ids)), rows)
+    used_up = sorted(set(ids.tolist()) - set(ids[left].tolist()))
+    if used_up:
+        name = data.labels[used_up[0]]
+        raise InputError(f"data.samples_per_class.{role}: {each} asked for, which leaves no {name!r} to train on")
     if len(rows) == 0:
-        raise InputError(f"data.{role}_fraction: {len(ids)} pictures of train are too few to hold any out for {role}")
-    data.splits[role] = train.select(rows)
-    data.splits["train"] = train.select(np.setdiff1d(np.arange(len(ids)), rows))
+        raise InputError(
+            f"data.{role}_split: none is there, and {len(ids)} pictures of {len(set(ids.tolist()))} classes in train "
+            "are too few to hold any out"
+        )
+    data.splits[role], data.splits["train"] = train.select(rows), train.select(left)
     data.notes.append(f"{role}: {len(rows)} pictures held out of train, stratified, seed {section.seed}")
 
 
-def _limited(split, labels: list[str], role: str, section: DataSection, keep_one: bool = False) -> np.ndarray | None:
-    """The rows of a split that the recipe's limits leave, or None if it sets none."""
-    each, most = getattr(section.samples_per_class, role, None), getattr(section.max_samples, role, None)
+def _limit(split: datasets.Dataset, labels: list[str], role: str, section: DataSection) -> datasets.Dataset:
+    """The rows of a split that the recipe's limits leave."""
+    each, most = _limits(section, role)
     ids = np.array(split["label"][:])
+    rows = None
     if each is not None:
-        return per_class(ids, each, labels, section.seed, role)
-    if most is not None and (most < len(ids) or keep_one):
-        return stratified(ids, most, section.seed, keep_one)
-    return None
+        rows = per_class(ids, each, labels, section.seed, role)
+    elif most is not None:
+        rows = stratified(ids, most, section.seed)
+    return split if rows is None or len(rows) == len(split) else split.select(rows)
+
+
+def _limits(section: DataSection, role: str) -> tuple[int | None, int | None]:
+    return getattr(section.samples_per_class, role, None), getattr(section.max_samples, role, None)
 
 
 def _check(data: Data, section: DataSection) -> None:
     """Read every picture, drop or refuse the bad ones, and take the fingerprints."""
-    digests: dict[str, str] = {}
+    seen: dict[str, str] = {}
     for role, split in data.splits.items():
-        verdicts = check_pictures(split, role)
-        reasons, digest = verdicts["reason"][:], verdicts["digest"][:]
-        files = _file_names(split, role)
-        names = [data.labels[i] for i in split["label"][:]]
-        for i, reason in enumerate(reasons):
-            if reason:
-                data.bad.append(BadPicture(files[i], names[i], role, reason))
-        good = [i for i, reason in enumerate(reasons) if not reason]
-        if not good:
-            raise InputError(f"data: none of the {len(reasons)} pictures of {role} can be read; first: {reasons[0]}")
-        data.splits[role] = split if len(good) == len(reasons) else split.select(good)
-        data.fingerprints[role] = fingerprint(*([column[i] for i in good] for column in (files, digest, names)))
-        _note_spoilt(Counter(verdicts["spoilt"][:]), role, data)
-        _note_repeats({digest[i] for i in good}, role, digests, data)
+        checked = check_split(split, role, data.labels)
+        names = [data.labels[i] for i in checked.rows["label"][:]]
+        data.splits[role] = checked.rows
+        data.fingerprints[role] = fingerprint(checked.files, checked.digests, names)
+        data.bad += checked.bad
+        data.notes += checked.notes
+        _note_repeats(set(checked.digests), role, seen, data)
     if section.bad_images == "raise":
         refuse(data.bad)
-    _note_missing_classes(data)
-
-
-def _file_names(split: datasets.Dataset, role: str) -> list[str]:
-    """What a report calls each picture: its relative path, or its row in the source."""
-    if "name" in split.column_names:
-        return split["name"][:]
-    paths = [image["path"] for image in split.select_columns(["image"]).with_format(None)["image"]]
-    return [path or f"row {row}" for path, row in zip(paths, split["row"][:], strict=True)]
-
-
-def _note_spoilt(spoilt: Counter, role: str, data: Data) -> None:
-    for what in ("transparency", "high bit depth"):
-        if spoilt[what]:
-            data.notes.append(f"{role}: {spoilt[what]} pictures lose their {what} when they are converted to RGB")
 
 
 def _note_repeats(found: set[str], role: str, digests: dict[str, str], data: Data) -> None:
@@ -203,13 +196,12 @@ def _note_repeats(found: set[str], role: str, digests: dict[str, str], data: Dat
     digests.update((d, role) for d in found if d not in digests)
 
 
-def _note_missing_classes(data: Data) -> None:
-    if "train" not in data.splits:
-        return
+def _check_classes(data: Data) -> None:
     present = set(data.splits["train"]["label"][:])
     missing = [name for i, name in enumerate(data.labels) if i not in present]
     if missing:
         shown = ", ".join(missing[:5]) + (", ..." if len(missing) > 5 else "")
         data.notes.append(f"train: no pictures of {len(missing)} of {len(data.labels)} classes: {shown}")
     if len(present) < 2:
-        raise InputError(f"data: train has pictures of {len(present)} class only; a classifier needs two")
+        only = data.labels[min(present)]
+        raise InputError(f"data: train has pictures of one class only, {only!r}; a classifier needs two")

@@ -1,7 +1,9 @@
 """Class folders on disk, with or without split folders, as lists of picture files."""
 
 import os
+import re
 import unicodedata
+import warnings
 from pathlib import Path
 
 import PIL.Image
@@ -9,11 +11,12 @@ import PIL.Image
 from hf_imgcls.index import Entry, entry
 from hf_imgcls.recipe import InputError
 
-SPLIT_FOLDERS = {
+SPLIT_NAMES = {
     "train": "train", "training": "train",
     "validation": "validation", "valid": "validation", "val": "validation", "dev": "validation",
     "test": "test", "testing": "test",
 }  # fmt: skip
+_FILLERS = {"", "set", "data", "dataset", "image", "images", "split"}
 # A file with one of these endings is a picture by its name: if it cannot be read it is a bad one. Any other file is
 # judged by its content, and passed over if that is not a picture.
 PICTURE_SUFFIXES = {
@@ -33,9 +36,15 @@ class Passed:
             (self.hidden, "hidden"),
             (self.stray, "not pictures"),
             (self.loose, "outside class folders"),
-            (self.empty, "empty class folders"),
+            (self.empty, "without pictures in class folders"),
         ]
         return [f"passed over, {what} ({len(names)}): {_some(names)}" for names, what in told if names]
+
+
+def split_of(folder: str) -> str | None:
+    """The split that a folder is named for: `train`, `Val`, `training_set`, `test-images`, `train2017`."""
+    words = [word for word in re.split(r"[\W\d_]+", folder.lower()) if word not in _FILLERS]
+    return SPLIT_NAMES.get(words[0]) if len(words) == 1 else None
 
 
 def scan_folder(root: Path) -> tuple[dict[str, list[Entry]], list[str]]:
@@ -50,100 +59,132 @@ def scan_folder(root: Path) -> tuple[dict[str, list[Entry]], list[str]]:
         was passed over, in words.
 
     Raises:
-        InputError: no classes, a single class, or split folders and class folders side by side.
+        InputError: no classes, classes a level further down, or split folders and class folders side by side.
     """
-    passed = Passed()
-    folders = _visible_folders(root, passed)
-    splits = {name: SPLIT_FOLDERS[name.lower()] for name in folders if name.lower() in SPLIT_FOLDERS}
+    passed, place = Passed(), os.path.abspath(root)
+    folders, files = _list(place, "", passed)
+    splits = {name: split_of(name) for name in folders if split_of(name)}
     if not splits:
-        return {"train": _scan_classes(root, root, passed)}, passed.notes()
-    for name in folders:
-        if name not in splits and _pictures(root / name, root, name, Passed()):
-            raise InputError(
-                f"{root}: the folder {name!r} with pictures lies beside the split folder {min(splits)!r}; "
-                "put it into a split folder, or take it out of here"
-            )
-    doubled = [name for name in splits if list(splits.values()).count(splits[name]) > 1]
-    if doubled:
-        raise InputError(f"{root}: the folders {' and '.join(map(repr, sorted(doubled)))} are the same split; keep one")
-    _pass_loose(root, root, passed)
+        entries = _scan_classes(place, "", (folders, files), passed)
+        _check_depth(place, entries)
+        return {"train": entries}, passed.notes()
+    _check_splits(place, splits, folders)
+    _pass_files(place, "", files, passed)
     found = {}
     for name, split in splits.items():
-        if split != "train" and not _visible_folders(root / name, Passed()):
-            passed.stray.append(f"{name}/ (no class folders in it)")
-            continue
-        found[split] = _scan_classes(root / name, root, passed)
+        inner = os.path.join(place, name)
+        entries = _scan_classes(inner, f"{name}/", _list(inner, f"{name}/", passed), passed)
+        if entries:
+            found[split] = entries
+        elif split == "train":
+            raise InputError(f"{inner}: {_NO_CLASSES}")
+        else:
+            passed.empty.append(f"{name}/")
     return found, passed.notes()
 
 
-def _scan_classes(folder: Path, root: Path, passed: Passed) -> list[Entry]:
-    entries, classes = [], set()
-    for name in _visible_folders(folder, passed):
+_NO_CLASSES = "no class folders with pictures in it; expected one folder a class"
+
+
+def _check_splits(place: str, splits: dict[str, str], folders: list[str]) -> None:
+    for name in folders:
+        if name not in splits and _pictures(os.path.join(place, name), f"{name}/", name, Passed()):
+            raise InputError(
+                f"{place}: the folder {name!r} with pictures lies beside the split folder {min(splits)!r}; "
+                "put it into a split folder, or take it out of here"
+            )
+    doubled = sorted(name for name in splits if list(splits.values()).count(splits[name]) > 1)
+    if doubled:
+        raise InputError(f"{place}: the folders {' and '.join(map(repr, doubled))} are the same split; keep one")
+
+
+def _check_depth(place: str, entries: list[Entry]) -> None:
+    """No pictures, or `PetImages/Cat` and `PetImages/Dog`: classes of a folder that was not named."""
+    if not entries:
+        raise InputError(f"{place}: {_NO_CLASSES}")
+    only = entries[0].name.split("/")[0]
+    if all(e.name.startswith(f"{only}/") and e.name.count("/") > 1 for e in entries):
+        raise InputError(
+            f"{place}: only one class folder, {only!r}, with all pictures further down; "
+            f"is data.path={os.path.join(place, only)} meant?"
+        )
+
+
+def _scan_classes(place: str, shown: str, listing: tuple[list[str], list[str]], passed: Passed) -> list[Entry]:
+    entries, (folders, files) = [], listing
+    for name in folders:
+        if split_of(name):
+            raise InputError(
+                f"{place}: holds a folder {name!r}, which is the name of a split and no class; "
+                f"is data.path={place} meant, or another name for the class?"
+            )
         label = unicodedata.normalize("NFC", name)
-        if name.lower() in SPLIT_FOLDERS:
-            raise InputError(f"{folder}: holds a folder {name!r}, which is the name of a split and no class")
-        pictures = _pictures(folder / name, root, label, passed)
-        if pictures:
-            classes.add(label)
-            entries += pictures
-        else:
-            passed.empty.append(_relative(folder / name, root))
-    _pass_loose(folder, root, passed)
-    if not classes:
-        raise InputError(f"{folder}: no class folders with pictures in it; expected one folder a class")
-    if len(classes) == 1 and folder == root:
-        only = next(iter(classes))
-        raise InputError(f"{folder}: only one class folder, {only!r}; is data.path={folder / only} meant?")
+        pictures = _pictures(os.path.join(place, name), f"{shown}{name}/", label, passed)
+        if not pictures:
+            passed.empty.append(f"{shown}{name}/")
+        entries += pictures
+    _pass_files(place, shown, files, passed)
+    return sorted(entries, key=lambda e: (e.label, e.name))
+
+
+def _pass_files(place: str, shown: str, files: list[str], passed: Passed) -> None:
+    for name in files:
+        (passed.loose if _is_picture(os.path.join(place, name)) else passed.stray).append(shown + name)
+
+
+def _pictures(folder: str, shown: str, label: str, passed: Passed) -> list[Entry]:
+    """All pictures under a class folder; links are followed, each folder once, and none that leads back up."""
+    home = os.path.realpath(folder)
+    entries, waiting, seen = [], [(folder, shown)], set()
+    while waiting:
+        place, shown = waiting.pop()
+        real = os.path.realpath(place)
+        if real in seen or home.startswith(os.path.join(real, "")):
+            continue
+        seen.add(real)
+        folders, files = _list(place, shown, passed)
+        waiting += [(os.path.join(place, name), f"{shown}{name}/") for name in reversed(folders)]
+        for name in files:
+            path = os.path.join(place, name)
+            if os.path.splitext(name)[1].lower() in PICTURE_SUFFIXES or _is_picture(path):
+                entries.append(entry(path, shown + name, label))
+            else:
+                passed.stray.append(shown + name)
     return entries
 
 
-def _pass_loose(folder: Path, root: Path, passed: Passed) -> None:
-    with os.scandir(folder) as items:
-        loose = [item.name for item in items if item.is_file() and not item.name.startswith(".")]
-    for name in sorted(loose):
-        (passed.loose if _is_picture(folder / name) else passed.stray).append(_relative(folder / name, root))
-
-
-def _pictures(folder: Path, root: Path, label: str, passed: Passed) -> list[Entry]:
-    """All pictures under a class folder, symbolic links followed once."""
-    entries, waiting, seen = [], [str(folder)], set()
-    while waiting:
-        place = waiting.pop()
-        real = os.path.realpath(place)
-        if real in seen:
-            continue
-        seen.add(real)
+def _list(place: str, shown: str, passed: Passed) -> tuple[list[str], list[str]]:
+    """Names of the folders and of the files in a folder, sorted: the order of a listing is the file system's."""
+    folders, files = [], []
+    try:
         with os.scandir(place) as items:
             for item in items:
                 if item.name.startswith(".") or item.name == "__MACOSX":
-                    passed.hidden.append(_relative(item.path, root))
-                elif item.is_dir():
-                    waiting.append(item.path)
-                elif os.path.splitext(item.name)[1].lower() in PICTURE_SUFFIXES or _is_picture(item.path):
-                    entries.append(entry(os.path.abspath(item.path), _relative(item.path, root), label))
+                    passed.hidden.append(shown + item.name)
                 else:
-                    passed.stray.append(_relative(item.path, root))
-    return sorted(entries)
+                    (folders if _is_folder(item) else files).append(item.name)
+    except OSError as error:
+        raise InputError(f"data.path: {place} cannot be read: {error.strerror}") from None
+    return sorted(folders), sorted(files)
 
 
-def _visible_folders(folder: Path, passed: Passed) -> list[str]:
-    with os.scandir(folder) as items:
-        folders = sorted(item.name for item in items if item.is_dir())
-    hidden = [name for name in folders if name.startswith(".") or name == "__MACOSX"]
-    passed.hidden += hidden
-    return [name for name in folders if name not in hidden]
-
-
-def _is_picture(path: str | Path) -> bool:
+def _is_folder(item: os.DirEntry) -> bool:
     try:
-        with PIL.Image.open(path):
-            return True
-    except Exception:  # Pillow's plugins raise what they like on a file that is not theirs
+        return item.is_dir()
+    except OSError:  # a link to itself
         return False
 
 
-def _relative(path: str | Path, root: Path) -> str:
-    return os.path.relpath(path, root).replace(os.sep, "/")
+def _is_picture(path: str) -> bool:
+    if not os.path.isfile(path):
+        return False
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            PIL.Image.open(path).close()
+        return True
+    except Exception:  # Pillow's plugins raise what they like on a file that is not theirs
+        return False
 
 
 def _some(names: list[str], most: int = 5) -> str:

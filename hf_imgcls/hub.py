@@ -1,11 +1,33 @@
-"""Pushing a finished run to the Hub."""
+"""The Hub: whether it can be reached, who is pushing, and pushing a finished run."""
 
+import socket
+import urllib.request
 from pathlib import Path
+from urllib.parse import urlsplit
 
-from huggingface_hub import HfApi
+import datasets
+from huggingface_hub import HfApi, constants
 from transformers import TrainingArguments
 
 from hf_imgcls.recipe import InputError
+
+
+def use_hub() -> bool:
+    """Whether the Hub can be reached; where it cannot, what its cache holds is used at once.
+
+    Without this, every file is asked for five times with growing pauses before the cache, or an error, comes.
+    """
+    if constants.HF_HUB_OFFLINE:
+        return False
+    if urllib.request.getproxies():  # a proxy reaches what this machine cannot
+        return True
+    address = urlsplit(constants.ENDPOINT)
+    try:
+        socket.create_connection((address.hostname, address.port or 443), timeout=10).close()
+    except OSError:
+        constants.HF_HUB_OFFLINE = datasets.config.HF_HUB_OFFLINE = True
+        return False
+    return True
 
 
 def check_login(arguments: TrainingArguments) -> None:
@@ -16,6 +38,10 @@ def check_login(arguments: TrainingArguments) -> None:
     """
     if not arguments.push_to_hub:
         return
+    if not use_hub():
+        raise InputError(
+            f"training.push_to_hub: {constants.ENDPOINT} cannot be reached from here; add training.push_to_hub=false"
+        )
     try:
         HfApi().whoami()
     except Exception as error:  # the client's own errors and those of its HTTP library

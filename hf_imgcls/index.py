@@ -8,6 +8,7 @@ or changed, and a changed or deleted picture never meets a stale result.
 import contextlib
 import hashlib
 import os
+import unicodedata
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,24 +17,31 @@ import datasets
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from hf_imgcls.recipe import InputError
+
 
 class Entry(NamedTuple):
     """One picture file: where it is, its name relative to the data's root, its label as the source has it."""
 
-    path: str
+    path: str | None
     name: str
     label: Any
     size: int
-    changed: int  # st_mtime_ns
+    changed: int  # ns
 
 
 def entry(path: str, name: str, label: Any) -> Entry:
-    """An entry with the file's present size and time of change; a missing file has size -1."""
+    """An entry with the file's present size and time of change; a missing file has size -1.
+
+    The name is brought to Unicode NFC, so that a copy made on a Mac has the same fingerprints. Of the two times the
+    later one counts: a file that another one was moved or unpacked onto may keep an old time of modification.
+    """
+    name = unicodedata.normalize("NFC", name)
     try:
         status = os.stat(path)
     except OSError:
         return Entry(path, name, label, -1, 0)
-    return Entry(path, name, label, status.st_size, status.st_mtime_ns)
+    return Entry(path, name, label, status.st_size, max(status.st_mtime_ns, status.st_ctime_ns))
 
 
 def load_entries(entries: Iterable[Entry], label: Any = None) -> datasets.Dataset:
@@ -42,9 +50,13 @@ def load_entries(entries: Iterable[Entry], label: Any = None) -> datasets.Datase
     Args:
         entries: the picture files, in the order the rows shall have.
         label: the label column's feature; a string if not given.
+
+    Raises:
+        InputError: a file name that is not Unicode text.
     """
     label = label or datasets.Value("string")
     paths, names, labels, sizes, changed = (list(column) for column in zip(*entries, strict=True))
+    _check_text(paths)
     images = pa.StructArray.from_arrays(
         [pa.nulls(len(paths), pa.binary()), pa.array(paths, pa.string())], names=["bytes", "path"]
     )
@@ -63,6 +75,19 @@ def load_entries(entries: Iterable[Entry], label: Any = None) -> datasets.Datase
         )
 
 
+def _check_text(paths: list[str | None]) -> None:
+    paths = [path or "" for path in paths]
+    try:
+        "".join(paths).encode()
+    except UnicodeEncodeError as error:
+        # Names in an older encoding (a Korean or Japanese zip file, unpacked elsewhere) reach Python as surrogates.
+        count = 0
+        broken = next(path for path in paths if (count := count + len(path)) > error.start)
+        raise InputError(
+            f"data.path: the name {broken!a} is not UTF-8; rename it (convmv does whole folders)"
+        ) from None
+
+
 @contextlib.contextmanager
 def _quiet():
     """No progress bar for what takes a tenth of a second."""
@@ -76,21 +101,25 @@ def _quiet():
 
 
 def _write_once(table: pa.Table, kind: str) -> Path:
+    written = pa.BufferOutputStream()
+    pq.write_table(table, written)
+    content = written.getvalue()
     digest = hashlib.sha256(kind.encode())
-    for column in table.itercolumns():
-        digest.update("\0".join(map(str, column.to_pylist())).encode())
+    digest.update(content)
     folder = Path(datasets.config.HF_DATASETS_CACHE) / "hf_imgcls_index"
     file = folder / f"{digest.hexdigest()[:32]}.parquet"
     if not file.exists():
         folder.mkdir(parents=True, exist_ok=True)
         draft = folder / f"{file.name}.{os.getpid()}"
-        pq.write_table(table, draft)
+        draft.write_bytes(content)
         # A hard link fails where the file exists by now: rewriting it would change its time, hence the fingerprint,
-        # under the feet of a process that has already read it.
+        # under the feet of a process that has already read it. Some file systems have no hard links.
         try:
             os.link(draft, file)
         except FileExistsError:
             pass
+        except OSError:
+            draft.replace(file)
         finally:
-            draft.unlink()
+            draft.unlink(missing_ok=True)
     return file

@@ -54,9 +54,11 @@ def compute_metrics(logits: np.ndarray, labels: np.ndarray) -> dict[str, float]:
 
     Returns:
         accuracy, macro_f1, top5_accuracy (with more than five classes), and loss: the mean cross-entropy over
-        pictures, computed here from all of them, so that it depends neither on batches nor on processes.
+        pictures, computed here from all of them, so that it depends neither on batches nor on processes. A network
+        that has diverged to NaN is right about nothing.
     """
     ranked = np.argsort(-logits, axis=1, kind="stable")[:, :5]
+    ranked[np.isnan(logits).any(axis=1)] = -1
     metrics = [Accuracy(keep_in_memory=True), MacroF1(keep_in_memory=True)]
     if logits.shape[1] > 5:
         metrics.append(Top5Accuracy(keep_in_memory=True))

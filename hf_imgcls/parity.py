@@ -1,12 +1,15 @@
 """Served as scored: the saved folder, opened by `pipeline`, answers as the trainer scored."""
 
+import contextlib
 import itertools
+import math
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from tqdm.auto import tqdm
 from transformers import pipeline
 
@@ -27,7 +30,9 @@ def choose_rows(count: int, seed: int) -> np.ndarray:
     return np.sort(np.random.default_rng(seed).permutation(count)[:MOST_PICTURES])
 
 
-def compare_answers(folder: Path, rows: Iterable[dict], logits: np.ndarray, device) -> dict[str, Any]:
+def compare_answers(
+    folder: Path, rows: Iterable[dict], logits: np.ndarray, device, labels: Sequence[str] | None = None
+) -> dict[str, Any]:
     """Ask the pipeline about pictures that the trainer has scored.
 
     Args:
@@ -35,28 +40,49 @@ def compare_answers(folder: Path, rows: Iterable[dict], logits: np.ndarray, devi
         rows: each has `image` (undecoded) and a name; as many as there are logits.
         logits: the trainer's, in float32 without autocast, shape (pictures, classes).
         device: where both run.
+        labels: the trainer's class names; the folder's own if not given, which cannot show that they were changed.
 
     Returns:
         `passed`, `pictures`, `largest_difference` of a score over all labels, and for a mismatch the picture with
         both answers in `mismatch`. Another top label counts only where the scores differ beyond TOLERANCE.
     """
     classifier = pipeline("image-classification", model=str(folder), device=device)
-    names = [classifier.model.config.id2label[i] for i in range(logits.shape[1])]
-    expected = _softmax(logits)
+    own = classifier.model.config.id2label
+    names = list(labels or [own.get(i, f"class {i}") for i in range(logits.shape[1])])
     largest, mismatch, asked = 0.0, None, 0
-    for row, scored in zip(tqdm(rows, "served as scored", total=len(logits)), expected, strict=True):
-        answer = {each["label"]: each["score"] for each in classifier(_picture(row["image"]), top_k=len(names))}
-        served = np.array([answer.get(name, 0.0) for name in names])
-        difference = float(np.abs(served - scored).max())
-        asked += 1
-        if difference > max(largest, TOLERANCE):
-            mismatch = {
-                "picture": row.get("name") or f"row {row.get('row', asked - 1)}",
-                "scored": {"label": names[scored.argmax()], "score": float(scored.max())},
-                "served": {"label": names[served.argmax()], "score": float(served.max())},
-            }
-        largest = max(largest, difference)
+    with _without_tf32():
+        for row, scored in zip(tqdm(rows, "served as scored", total=len(logits)), _softmax(logits), strict=True):
+            answers = classifier(_picture(row["image"]), top_k=len(own))
+            difference = _difference(dict(zip(names, scored.tolist(), strict=True)), answers)
+            asked += 1
+            if difference > max(largest, TOLERANCE):
+                mismatch = {
+                    "picture": row.get("name") or row["image"]["path"] or f"row {row.get('row', asked - 1)}",
+                    "scored": {"label": names[scored.argmax()], "score": float(scored.max())},
+                    "served": answers[0],
+                }
+            largest = max(largest, difference)
     return {"passed": mismatch is None, "pictures": asked, "largest_difference": largest, "mismatch": mismatch}
+
+
+def _difference(scored: dict[str, float], answers: list[dict]) -> float:
+    """The largest over all labels; 1 where a network that has diverged scores NaN."""
+    served = {answer["label"]: answer["score"] for answer in answers}
+    differences = [abs(served.get(name, 0.0) - scored.get(name, 0.0)) for name in scored.keys() | served.keys()]
+    return 1.0 if any(map(math.isnan, differences)) else max(differences)
+
+
+@contextlib.contextmanager
+def _without_tf32():
+    """Scores are in full float32; a GPU's TF32 alone makes larger differences than TOLERANCE."""
+    precision, convolutions = torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
+    try:
+        torch.set_float32_matmul_precision("highest")
+        torch.backends.cudnn.allow_tf32 = False
+        yield
+    finally:
+        torch.set_float32_matmul_precision(precision)
+        torch.backends.cudnn.allow_tf32 = convolutions
 
 
 def describe(verdict: dict[str, Any]) -> str:

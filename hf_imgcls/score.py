@@ -8,6 +8,7 @@ from typing import Any
 
 import datasets
 import numpy as np
+import torch
 from transformers import DefaultDataCollator, TrainingArguments
 
 from hf_imgcls import parity
@@ -98,7 +99,11 @@ def evaluate_classifier(
     labels = [network.config.id2label[i] for i in range(network.config.num_labels)]
     with tempfile.TemporaryDirectory() as folder:
         arguments = TrainingArguments(
-            folder, per_device_eval_batch_size=batch_size, remove_unused_columns=False, label_names=["labels"]
+            folder,
+            per_device_eval_batch_size=batch_size,
+            remove_unused_columns=False,
+            label_names=["labels"],
+            dataloader_pin_memory=torch.accelerator.is_available(),
         )
         with arguments.main_process_first(local=True):
             loaded = load_split(recipe.data, split, labels)

@@ -1,4 +1,4 @@
-"""Open whatever `data.path` names: one data set a split, with the columns it came with."""
+"""Open whatever `data.path` names: one data set a split, each with an image and a label column."""
 
 import os
 import re
@@ -8,21 +8,19 @@ from typing import NamedTuple
 import datasets
 
 from hf_imgcls.columns import find_columns
-from hf_imgcls.folders import SPLIT_FOLDERS, scan_folder
-from hf_imgcls.index import entry, load_entries
+from hf_imgcls.datafiles import KINDS, Part, Rows, find_files, load_files, reason
+from hf_imgcls.folders import scan_folder, split_of
+from hf_imgcls.hub import use_hub
+from hf_imgcls.index import Entry, entry, load_entries
 from hf_imgcls.recipe import DataSection, InputError
 
-_BUILDERS = {
-    ".csv": "csv", ".tsv": "csv", ".jsonl": "json", ".ndjson": "json", ".json": "json", ".parquet": "parquet",
-    ".tar": "webdataset",
-}  # fmt: skip
-_HUB_ID = re.compile(r"[\w.-]+(/[\w.-]+)?")
+_HUB_ID = re.compile(r"\w[\w.-]*(/\w[\w.-]*)?")
 
 
 class Source(NamedTuple):
     """Splits by name, each with the columns `image` and `label` (and `name` where the pictures are files)."""
 
-    splits: dict[str, datasets.Dataset | datasets.IterableDataset]
+    splits: dict[str, Rows]
     notes: list[str]
 
 
@@ -34,9 +32,9 @@ def open_source(data: DataSection) -> Source:
     """
     path = Path(data.path).expanduser()
     if path.is_file():
-        if path.suffix.lower() not in _BUILDERS:
-            raise InputError(f"data.path: {path} is no data file; expected one of {', '.join(_BUILDERS)} or a folder")
-        return _open_files({"train": [path]}, path.parent, data, [])
+        if path.suffix.lower() not in KINDS:
+            raise InputError(f"data.path: {path} is no data file; expected one of {', '.join(KINDS)}, or a folder")
+        return _join({"train": load_files([path], data.streaming)}, path.parent, data, [])
     if path.is_dir():
         return _open_folder(path, data)
     check_path(data)
@@ -46,141 +44,157 @@ def open_source(data: DataSection) -> Source:
 def check_path(data: DataSection) -> None:
     """What can be said of `data.path` without loading: it exists, or could be a Hub id."""
     path = Path(data.path).expanduser()
-    if not path.exists() and (not _HUB_ID.fullmatch(data.path) or path.suffix.lower() in _BUILDERS):
+    if not path.exists() and (not _HUB_ID.fullmatch(data.path) or path.suffix.lower() in KINDS):
         raise InputError(f"data.path: {data.path!r} does not exist (looked in {Path.cwd()}) and is no Hub id")
 
 
 def _open_folder(path: Path, data: DataSection) -> Source:
     if (path / "dataset_dict.json").is_file() or (path / "state.json").is_file():
-        saved = datasets.load_from_disk(str(path))
-        splits = dict(saved) if isinstance(saved, datasets.DatasetDict) else {"train": saved}
-        return Source({name: _two_columns(ds, path, data) for name, ds in splits.items()}, [])
-    files, notes = _data_files(path)
-    if files:
-        return _open_files(files, path, data, notes)
-    found, notes = scan_folder(path)
-    splits = {split: load_entries(entries) for split, entries in found.items()}
-    return Source({split: _maybe_stream(ds, data) for split, ds in splits.items()}, notes)
-
-
-def _data_files(root: Path) -> tuple[dict[str, list[Path]], list[str]]:
-    """Data files per split, by the names of the files and of the split folders they lie in."""
-    places = [root] + [p for p in sorted(root.iterdir()) if p.name == "data" or _split_of(p.name)]
-    files = [p for place in places if place.is_dir() for p in sorted(place.iterdir()) if _is_data_file(p)]
-    kinds = {_BUILDERS[p.suffix.lower()] for p in files}
-    if len(kinds) > 1:
-        raise InputError(f"data.path: {root} holds data files of several kinds ({', '.join(sorted(kinds))}); name one")
-    named: dict[str | None, list[Path]] = {}
-    for file in files:
-        split = _split_of(file.stem) or (_split_of(file.parent.name) if file.parent != root else None)
-        named.setdefault(split, []).append(file)
-    unnamed = named.pop(None, [])
-    if not named:
-        return ({"train": unnamed} if unnamed else {}), []
-    passed = ", ".join(path.name for path in unnamed[:5])
-    return named, [f"{len(unnamed)} data files without a split in their name passed over: {passed}"] if unnamed else []
-
-
-def _is_data_file(path: Path) -> bool:
-    return path.is_file() and path.suffix.lower() in _BUILDERS and not path.name.startswith(".")
-
-
-def _split_of(name: str) -> str | None:
-    words = re.split(r"[^a-z]+", name.lower())
-    return next((SPLIT_FOLDERS[word] for word in words if word in SPLIT_FOLDERS), None)
-
-
-def _open_files(files: dict[str, list[Path]], root: Path, data: DataSection, notes: list[str]) -> Source:
-    splits = {}
-    for split, paths in files.items():
-        kind = _BUILDERS[paths[0].suffix.lower()]
-        parts = []
-        # Paths in a table are relative to the file they stand in; bytes need no such care.
-        for group in [paths] if kind == "webdataset" else [[path] for path in paths]:
-            loaded = _load_files(kind, group, data.streaming)
-            parts.append(_two_columns(loaded, group[0].parent, data, root))
-        joined = datasets.concatenate_datasets(parts) if len(parts) > 1 else parts[0]
-        splits[split] = joined
-    return Source(splits, notes)
-
-
-def _load_files(kind: str, paths: list[Path], streaming: bool):
-    options = {"sep": "\t"} if paths[0].suffix.lower() == ".tsv" else {}
+        return _open_saved(path, data)
     try:
-        return datasets.load_dataset(
-            kind, data_files=[str(p.absolute()) for p in paths], split="train", streaming=streaming, **options
-        )
-    except Exception as error:  # pandas, pyarrow and the tar reader each raise their own kinds
-        raise InputError(f"data.path: {paths[0]} cannot be read as {kind}: {_reason(error)}") from None
+        files, notes = find_files(path)
+        if not files:
+            return _open_classes(path, data)
+        return _join({split: load_files(files[split], data.streaming) for split in files}, path, data, notes)
+    except InputError as error:
+        beside = None if data.image_column or data.label_column else _classes_beside(path, data)
+        if beside is None:
+            raise
+        return Source(beside.splits, [*beside.notes, f"the class folders are read, not the data files ({error})"])
+
+
+def _open_classes(path: Path, data: DataSection) -> Source:
+    found, notes = scan_folder(path)
+    return Source({split: _maybe_stream(load_entries(entries), data) for split, entries in found.items()}, notes)
+
+
+def _open_saved(path: Path, data: DataSection) -> Source:
+    try:
+        saved = datasets.load_from_disk(str(path))
+    except Exception as error:  # whatever pyarrow makes of a damaged file
+        raise InputError(f"data.path: {path} cannot be read as a saved Dataset: {reason(error)}") from None
+    splits = saved if isinstance(saved, datasets.DatasetDict) else {"train": saved}
+    return _join({name: [Part(rows, path, str(path))] for name, rows in splits.items()}, path, data, [])
 
 
 def _open_hub(data: DataSection) -> Source:
+    missing = "" if use_hub() else "; the network is missing, only what is cached can be used"
     try:
         loaded = datasets.load_dataset(data.path, data.name, revision=data.revision, streaming=data.streaming)
+        parts = {n: [Part(ds if ds.features else ds._resolve_features(), None, data.path)] for n, ds in loaded.items()}
     except Exception as error:  # the hub client, fsspec and the builders raise some twenty kinds
         raise InputError(
             f"data.path: {data.path!r} is nothing in {Path.cwd()} and could not be loaded from the Hub: "
-            f"{_reason(error)}"
+            f"{reason(error)}{missing}"
         ) from None
-    return Source({name: _two_columns(ds, None, data) for name, ds in loaded.items()}, [])
+    return _join(parts, None, data, [])
 
 
-def _reason(error: Exception) -> str:
-    """The first line of the innermost cause, which is the one that says something."""
-    while error.__cause__ is not None:
-        error = error.__cause__
-    text = str(error).strip()
-    return f"{type(error).__name__}: {text.splitlines()[0]}" if text else type(error).__name__
+def _classes_beside(path: Path, data: DataSection) -> Source | None:
+    """Class folders, where data files that cannot be used lie beside them: a list of class names, an archive.
+
+    Tables with about as many lines as there are pictures are meant to be used, and what is wrong with them is said.
+    """
+    try:
+        folder = _open_classes(path, data)
+        pictures = sum(len(entries) for entries in scan_folder(path)[0].values())
+    except InputError:
+        return None
+    tables = [p for place in (path, *path.iterdir()) if place.is_dir() for p in place.iterdir()]
+    lines = [p.read_bytes().count(b"\n") for p in tables if KINDS.get(p.suffix.lower()) in ("csv", "json")]
+    return folder if sum(lines) < pictures / 2 else None
 
 
-def _two_columns(ds, base: Path | None, data: DataSection, root: Path | None = None):
-    """Only `image` and `label`, under these names; files named by path become an index."""
-    if ds.features is None:
-        ds = ds._resolve_features()
-    is_path = (lambda name: _names_files(ds, name, base)) if base else (lambda name: False)
-    image, label = find_columns(ds.features, data, is_path)
-    if base and _holds_paths(ds, image):
-        return _maybe_stream(_index_paths(ds, image, label, base, root or base), data)
-    ds = ds.select_columns([image, label]).rename_columns({image: "image", label: "label"})
-    return _maybe_stream(ds.cast_column("image", datasets.Image(decode=False)), data)
+def _join(parts: dict[str, list[Part]], root: Path | None, data: DataSection, notes: list[str]) -> Source:
+    """The parts of each split as one data set, with the columns of train under the names `image` and `label`."""
+    first, *others = sorted(parts, key=lambda name: name != "train")
+    columns = _columns(parts[first][0], data)
+    found: dict[str, list[Rows]] = {}
+    for split in (first, *others):
+        for part in parts[split]:
+            missing = [name for name in columns if name not in part.rows.features]
+            if missing and split == first:
+                raise InputError(f"data.path: {part.where} has no column {missing[0]!r}, but other files of {split} do")
+            if missing:  # Kaggle's test.csv
+                notes = [*notes, f"{split}: {part.where} has no column {missing[0]!r}; it is not scored"]
+                continue
+            for name, rows in _two_columns(part, *columns, root, alone=not others).items():
+                found.setdefault(name or split, []).append(rows)
+    return Source({split: _maybe_stream(_concatenate(rows, split), data) for split, rows in found.items()}, notes)
 
 
-def _maybe_stream(ds, data: DataSection):
-    if data.streaming and isinstance(ds, datasets.Dataset):
-        return ds.to_iterable_dataset(num_shards=max(1, min(16, len(ds))))
-    return ds
+def _columns(part: Part, data: DataSection) -> tuple[str, str]:
+    def is_file(value: str) -> bool:
+        return os.path.isfile(os.path.join(part.base or "", value))
+
+    def is_path(column: str) -> bool:
+        values = _head(part.rows, column)
+        return sum(map(is_file, values)) > len(values) / 2
+
+    image, label = find_columns(part.rows.features, data, part.where, is_path)
+    if part.base is not None and is_file(image):
+        raise InputError(
+            f"data.path: {part.where} begins with a picture, {image}; its first line must name the columns"
+        )
+    return image, label
 
 
-def _head(ds, column: str, rows: int = 50) -> list:
-    if isinstance(ds.features[column], datasets.Image):
-        ds = ds.cast_column(column, datasets.Image(decode=False))
-    values = [row[column] for row in ds.select_columns([column]).take(rows)]
+def _two_columns(part: Part, image: str, label: str, root: Path | None, alone: bool) -> dict[str | None, Rows]:
+    """Image and label, per split folder if nothing else tells the split; pictures named by path become an index."""
+    rows = part.rows.select_columns([image, label])
+    if isinstance(rows.features[image], datasets.Image):
+        rows = rows.cast_column(image, datasets.Image(decode=False))
+    if part.base is not None and _holds_paths(rows, image):
+        entries = _entries(rows, image, label, part.base, root)
+        groups = _by_split_folder(entries) if alone else {None: entries}
+        return {split: load_entries(group, rows.features[label]) for split, group in groups.items()}
+    # A stream refuses to rename a column to the name that it has.
+    rows = rows.rename_columns({old: new for old, new in ((image, "image"), (label, "label")) if old != new})
+    return {None: rows.cast_column("image", datasets.Image(decode=False))}
+
+
+def _holds_paths(rows: Rows, image: str) -> bool:
+    """Whether the pictures are files beside the table: strings, or image values without bytes."""
+    values = [value for value in _head(rows, image) if not isinstance(value, bytes)]
+    return any(isinstance(value, str) or value["bytes"] is None for value in values)
+
+
+def _head(rows: Rows, column: str, count: int = 50) -> list:
+    values = [row[column] for row in rows.select_columns([column]).take(count)]
     return [value for value in values if value is not None]
 
 
-def _names_files(ds, column: str, base: Path) -> bool:
-    values = _head(ds, column)
-    return sum((base / value).is_file() for value in values) > len(values) / 2
-
-
-def _holds_paths(ds, column: str) -> bool:
-    """Whether the pictures are files beside the table: strings, or image values without bytes."""
-    values = _head(ds, column, rows=1)
-    if not values or isinstance(values[0], bytes):
-        return False
-    return isinstance(values[0], str) or values[0]["bytes"] is None
-
-
-def _index_paths(ds, image: str, label: str, base: Path, root: Path) -> datasets.Dataset:
-    if isinstance(ds.features[image], datasets.Image):
-        ds = ds.cast_column(image, datasets.Image(decode=False))
-    entries = []
-    for row in ds.select_columns([image, label]):
+def _entries(rows: Rows, image: str, label: str, base: Path, root: Path) -> list[Entry]:
+    start, above, entries = os.path.abspath(base), os.path.relpath(base, root), []
+    for number, row in enumerate(rows):
         given = row[image] if isinstance(row[image], str) else (row[image] or {}).get("path")
-        if given is None:
-            raise InputError(f"data.image_column: a row of {base} names no picture in the column {image!r}")
-        path = os.path.abspath(base / given)
-        entries.append(entry(path, os.path.relpath(path, root).replace(os.sep, "/"), row[label]))
+        if not given:  # found bad with the others
+            entries.append(Entry(None, f"row {number}", row[label], -1, 0))
+            continue
+        name = os.path.relpath(given, root) if os.path.isabs(given) else os.path.normpath(os.path.join(above, given))
+        path = os.path.normpath(os.path.join(start, given))
+        entries.append(entry(path, name.replace(os.sep, "/"), row[label]))
     if not entries:
         raise InputError(f"data.path: no rows in {base}")
-    return load_entries(entries, ds.features[label])
+    return entries
+
+
+def _by_split_folder(entries: list[Entry]) -> dict[str | None, list[Entry]]:
+    groups: dict[str | None, list[Entry]] = {}
+    for each in entries:
+        groups.setdefault(split_of(each.name.split("/")[0]), []).append(each)
+    return groups if len(groups) > 1 and None not in groups else {None: entries}
+
+
+def _concatenate(parts: list[Rows], split: str) -> Rows:
+    try:
+        return datasets.concatenate_datasets(parts) if len(parts) > 1 else parts[0]
+    except ValueError as error:
+        raise InputError(f"data.path: the files of {split} differ in their columns: {reason(error)}") from None
+
+
+def _maybe_stream(rows: Rows, data: DataSection) -> Rows:
+    if data.streaming and isinstance(rows, datasets.Dataset):
+        rows = rows.select_columns(["image", "label"])
+        return rows.to_iterable_dataset(num_shards=max(1, min(16, len(rows))))
+    return rows

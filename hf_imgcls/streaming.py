@@ -4,17 +4,19 @@ Nothing can be counted, stratified or checked beforehand. A step budget and the 
 pictures are passed over (or refused) when they turn up, with a line each.
 """
 
+import math
 import re
 from collections.abc import Callable
 
 import datasets
 
-from hf_imgcls.columns import encode_labels, label_name
+from hf_imgcls.columns import check_names, encode_labels, label_namer
 from hf_imgcls.data import Data
+from hf_imgcls.datafiles import reason
 from hf_imgcls.pictures import read_picture
 from hf_imgcls.recipe import DataSection, InputError
 from hf_imgcls.sources import open_source
-from hf_imgcls.splits import choose_splits
+from hf_imgcls.splits import Span, check_overlap, choose_splits
 
 _SLICE = re.compile(r"(?P<name>[^\[\]+]+)(\[(?P<start>\d*):(?P<stop>\d*)\])?")
 _BATCH = 16
@@ -26,21 +28,22 @@ def load_stream(section: DataSection) -> Data:
     Raises:
         InputError: what only a data set of known length can do, or unknown label names.
     """
-    if section.samples_per_class != type(section.samples_per_class)() or section.test_fraction:
-        raise InputError("data.streaming: samples_per_class and test_fraction need the whole data set; leave them out")
+    _refuse_counting(section)
     source = open_source(section)
-    chosen = choose_splits(dict.fromkeys(source.splits, 0), section)
-    feature = source.splits[chosen["train"].partition("[")[0]].features["label"]
-    labels = section.label_names or (list(feature.names) if isinstance(feature, datasets.ClassLabel) else None)
-    if not labels:
-        raise InputError("data.label_names: a stream does not tell its labels beforehand; name them here")
+    chosen = {role: spec for role, spec in choose_splits(source.splits, section).items() if spec}
+    spans = {role: [_span(spec, f"data.{role}_split")] for role, spec in chosen.items()}
+    check_overlap(spans, chosen)
+    labels = _label_names(source.splits[spans["train"][0].split].features["label"], section)
     data = Data({}, labels, notes=[*source.notes, "streaming: pictures are checked when they are read"])
-    for role, instruction in chosen.items():
-        if instruction:
-            stream = _take(source.splits, instruction, getattr(section.max_samples, role), role)
-            if role == "train":
-                stream = stream.shuffle(seed=section.seed, buffer_size=section.shuffle_buffer)
-            data.splits[role] = stream.map(_encoder(labels, role, stream.features["label"], section), with_indices=True)
+    for role, (span,) in spans.items():
+        rows = _take(source.splits[span.split], span, getattr(section.max_samples, role))
+        encode = _encoder(labels, role, span.start, rows.features["label"], section)
+        whole = rows is source.splits[span.split]
+        rows = rows.map(encode, with_indices=True)
+        rows = rows if whole and role == "train" else _one_shard(rows)
+        if role == "train":
+            rows = rows.shuffle(seed=section.seed, buffer_size=section.shuffle_buffer)
+        data.splits[role] = rows
     if "validation" not in data.splits:
         data.notes.append("streaming: no validation split; nothing is held out of a stream (data.validation_split)")
     return data
@@ -73,7 +76,8 @@ def _readable(rows: dict[str, list], bad_images: str) -> dict[str, list]:
         try:
             picture = read_picture(image)
         except Exception as error:  # each of Pillow's plugins has its own way to say no
-            line = f"data: {image['path'] or 'row ' + str(rows['row'][i])} cannot be read: {error}"
+            name = (image or {}).get("path") or f"row {rows['row'][i]}"
+            line = f"data: {name} cannot be read: {reason(error)}"
             if bad_images == "raise":
                 raise InputError(f"{line}; data.bad_images=drop trains without it") from None
             datasets.logging.get_logger("hf_imgcls").warning(f"{line}; passed over")
@@ -83,22 +87,60 @@ def _readable(rows: dict[str, list], bad_images: str) -> dict[str, list]:
     return kept
 
 
-def _encoder(labels: list[str], role: str, feature, section: DataSection) -> Callable:
+def _refuse_counting(section: DataSection) -> None:
+    counting = {"samples_per_class", "test_fraction", "validation_fraction"} & section.model_fields_set
+    if counting:
+        raise InputError(
+            f"data.{min(counting)}: needs the whole data set, which data.streaming does not have; leave one of them out"
+        )
+
+
+def _label_names(feature, section: DataSection) -> list[str]:
+    if section.label_names:
+        return check_names(section.label_names)
+    if isinstance(feature, datasets.ClassLabel):
+        return list(feature.names)
+    raise InputError("data.label_names: a stream does not tell its labels beforehand; name them here")
+
+
+def _encoder(labels: list[str], role: str, start: int, feature, section: DataSection) -> Callable:
+    name_of = label_namer(feature, section.label_names)
+    owner = "data.label_names" if section.label_names else "train"
+
     def encode(row: dict, number: int) -> dict:
-        name = label_name(row["label"], feature, section.label_names)
+        name = name_of(row["label"])
         if name is None:
-            raise InputError(f"data: row {number} of {role} has no label")
-        return {"image": row["image"], "label": encode_labels([name], labels, role)[0], "row": number}
+            raise InputError(f"data: row {start + number} of {role} has no label")
+        return {"image": row["image"], "label": encode_labels([name], labels, role, owner)[0], "row": start + number}
 
     return encode
 
 
-def _take(splits: dict, instruction: str, most: int | None, role: str) -> datasets.IterableDataset:
+def _span(instruction: str, key: str) -> Span:
     match = _SLICE.fullmatch(instruction)
     if match is None:
-        raise InputError(f"data.{role}_split: a stream takes slices such as train[:5000], not {instruction!r}")
-    stream = splits[match["name"]]
-    start, stop = int(match["start"] or 0), match["stop"]
-    stream = stream.skip(start) if start else stream
-    counts = [n for n in (int(stop) - start if stop else None, most) if n is not None]
-    return stream.take(min(counts)) if counts else stream
+        raise InputError(f"{key}: a stream takes slices such as train[:5000], not {instruction!r}")
+    span = Span(match["name"], int(match["start"] or 0), int(match["stop"]) if match["stop"] else math.inf)
+    if span.stop <= span.start:
+        raise InputError(f"{key}: {instruction!r} holds no rows")
+    return span
+
+
+def _take(rows: datasets.IterableDataset, span: Span, most: int | None) -> datasets.IterableDataset:
+    rows = rows.skip(span.start) if span.start else rows
+    count = min(span.stop - span.start, most or math.inf)
+    return rows if count == math.inf else rows.take(int(count))
+
+
+def _one_shard(rows: datasets.IterableDataset) -> datasets.IterableDataset:
+    """One shard, read by one worker in order.
+
+    Skip and take are divided among workers, each of which counts in shards of its own: slices would hold other rows
+    than without workers, and could meet. Scores are compared with what is served in the order of the rows.
+    """
+    return datasets.IterableDataset.from_generator(_rows_in_order, gen_kwargs={"rows": rows})
+
+
+def _rows_in_order(rows: datasets.IterableDataset):
+    for batch in rows.iter(_BATCH):  # plain iteration in a worker hands out that worker's shards alone
+        yield from (dict(zip(batch, values, strict=True)) for values in zip(*batch.values(), strict=True))

@@ -7,23 +7,37 @@ resumed run, and a run with other workers, sees the same pictures.
 """
 
 import inspect
+import warnings
 from collections.abc import Sequence
 
 import numpy as np
 import torch
 from PIL import Image
 from torchvision.transforms import AutoAugmentPolicy, InterpolationMode, v2
-from torchvision.transforms.v2 import functional as F
 
 from hf_imgcls.pictures import read_picture
 from hf_imgcls.recipe import InputError, Transform, nearest, transform_names
 
 _ENUMS = {"interpolation": InterpolationMode, "policy": AutoAugmentPolicy}
+# What people know from other places, and why it does not belong among the transforms of a picture.
+_ELSEWHERE = {
+    "CutMix": "it mixes the pictures of a batch; here stands what happens to a single picture",
+    "MixUp": "it mixes the pictures of a batch; here stands what happens to a single picture",
+    "Normalize": "leave it out, the trainer normalises as the image processor does",
+}
+_RGB = [0, 1, 2]
 
 
 def process(processor, picture: Image.Image) -> torch.Tensor:
-    """One RGB picture through an image processor: float, shape (3, height, width)."""
-    return processor(picture, return_tensors="pt")["pixel_values"][0]
+    """One RGB picture through an image processor: float, shape (3, height, width).
+
+    Raises:
+        InputError: it makes something else of a picture: colour tokens (ImageGPT), patches (SigLIP 2 NaFlex).
+    """
+    pixels = processor(picture, return_tensors="pt").get("pixel_values")
+    if pixels is None or pixels.ndim != 4:
+        raise InputError(f"model: its image processor, {type(processor).__name__}, does not make one picture of one")
+    return pixels[0]
 
 
 def input_size(processor) -> tuple[int, int]:
@@ -47,12 +61,25 @@ def input_size(processor) -> tuple[int, int]:
 def normalization(processor) -> tuple[torch.Tensor, torch.Tensor]:
     """Scale and shift that take a uint8 picture to the processor's floats, each of shape (3, 1, 1).
 
-    Measured on a black and a white picture, which holds for any rescale factor, mean and standard deviation.
+    Measured on a black and a white picture, which holds for any rescale factor, mean and standard deviation. They
+    belong to the processor's channels: see `channel_order`.
     """
+    black = _colour(processor, "black")
+    return (_colour(processor, "white") - black) / 255, black
+
+
+def channel_order(processor) -> list[int]:
+    """Which of red, green and blue each of the processor's channels is: [2, 1, 0] where a model wants BGR."""
+    black = _colour(processor, "black")
+    pure = [(_colour(processor, name) - black).abs().flatten() for name in ("red", "lime", "blue")]
+    return torch.stack(pure).argmax(dim=0).tolist()
+
+
+def _colour(processor, name: str) -> torch.Tensor:
+    """What a processor makes of a colour, shape (3, 1, 1); in the middle, since some pad the border."""
     height, width = input_size(processor)
-    black = process(processor, Image.new("RGB", (width, height), "black"))[:, :1, :1]
-    white = process(processor, Image.new("RGB", (width, height), "white"))[:, :1, :1]
-    return (white - black) / 255, black
+    pixels = process(processor, Image.new("RGB", (width, height), name))
+    return pixels[:, height // 2, width // 2, None, None]
 
 
 def build_transforms(specs: Sequence[Transform], size: tuple[int, int]) -> v2.Transform:
@@ -75,25 +102,28 @@ def build_transforms(specs: Sequence[Transform], size: tuple[int, int]) -> v2.Tr
 def has_size(specs: Sequence[Transform]) -> bool:
     """Whether the recipe says itself how a picture comes to the model's size."""
     for spec in specs:
-        name, arguments = _parts(spec)
-        if name in transform_names() and "size" in inspect.signature(getattr(v2, name)).parameters:
-            return True
-        if has_size(arguments.get("transforms", [])):
+        name, arguments = (spec, {}) if isinstance(spec, str) else next(iter(spec.items()))
+        if "size" in inspect.signature(getattr(v2, name)).parameters or has_size(arguments.get("transforms", [])):
             return True
     return False
 
 
-def _parts(spec: Transform) -> tuple[str, dict]:
-    return (spec, {}) if isinstance(spec, str) else next(iter(spec.items()), ("", {}))
-
-
-def _build(spec: Transform, size: tuple[int, int], key: str) -> v2.Transform:
-    name, arguments = _parts(spec)
-    if not isinstance(spec, str) and len(spec) != 1:
+def _parts(spec: Transform, key: str) -> tuple[str, dict]:
+    if isinstance(spec, dict) and len(spec) != 1:
         raise InputError(f"{key}: one transform a section, found {len(spec)}; write them as a list")
+    name, arguments = next(iter(spec.items())) if isinstance(spec, dict) else (spec, {})
+    if not isinstance(name, str) or not isinstance(arguments, dict):
+        raise InputError(f"{key}: found {spec!r}, expected a transform's name or {{name: {{argument: value}}}}")
     if name not in transform_names():
         near = nearest(name, transform_names())
         raise InputError(f"{key}: torchvision.transforms.v2 has no transform {name!r}{near}")
+    if name in _ELSEWHERE:
+        raise InputError(f"{key}.{name}: {_ELSEWHERE[name]}")
+    return name, arguments
+
+
+def _build(spec: Transform, size: tuple[int, int], key: str) -> v2.Transform:
+    name, arguments = _parts(spec, key)
     known = inspect.signature(getattr(v2, name)).parameters
     for argument in arguments:
         if argument not in known:
@@ -103,34 +133,62 @@ def _build(spec: Transform, size: tuple[int, int], key: str) -> v2.Transform:
         values.setdefault("size", list(size))
     try:
         return getattr(v2, name)(**values)
-    except (TypeError, ValueError) as error:
-        raise InputError(f"{key}.{name}: {error}") from None
+    except Exception as error:  # torchvision's own checks of values raise a dozen kinds
+        raise InputError(f"{key}.{name}: {_line(error)}") from None
 
 
 def _value(argument: str, value, size: tuple[int, int], key: str):
     if argument == "transforms":
+        if not isinstance(value, list):
+            raise InputError(f"{key}.transforms: found {value!r}, expected a list of transforms")
         return [_build(inner, size, f"{key}.transforms.{i}") for i, inner in enumerate(value)]
-    if argument in _ENUMS and isinstance(value, str):
+    if argument in _ENUMS:
         names = [member.value for member in _ENUMS[argument]]
         if value not in names:
-            raise InputError(f"{key}.{argument}: found {value!r}, expected one of {', '.join(names)}")
+            near = nearest(value, names) if isinstance(value, str) else ""
+            raise InputError(f"{key}.{argument}: found {value!r}, expected one of {', '.join(names)}{near}")
         return _ENUMS[argument](value)
+    if key.endswith(".RandomErasing") and value == "random":
+        raise InputError(f'{key}.value: "random" is noise around zero, which pictures of 0 to 255 cannot hold')
     return value
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__
 
 
 def _try_out(transform: v2.Transform, size: tuple[int, int], fixed: bool) -> None:
     """Run the transforms on grey pictures: a wrong size or type shows here, not in the middle of an epoch."""
     shapes = [size] if fixed else [(2 * size[0] + 31, 3 * size[1] + 57), (3 * size[0] + 57, 2 * size[1] + 31)]
     for shape in shapes:
-        try:
-            out = _seeded(transform, torch.full((3, *shape), 128, dtype=torch.uint8), [0])
-        except Exception as error:
-            raise InputError(f"augmentation.train: fails on a {shape[1]}x{shape[0]} picture: {error}") from None
-        if out.dtype != torch.uint8 or tuple(out.shape) != (3, *size):
-            raise InputError(
-                f"augmentation.train: makes {str(out.dtype).removeprefix('torch.')} of shape {tuple(out.shape)}, "
-                f"needed is uint8 of shape {(3, *size)}; a Resize or RandomResizedCrop without a size brings it there"
-            )
+        for draw in range(4):  # what happens only now and then, such as one of a RandomChoice
+            _apply(transform, torch.full((3, *shape), 128, dtype=torch.uint8), [draw], size)
+
+
+def _apply(transform, picture: torch.Tensor, entropy: Sequence[int], size: tuple[int, int]) -> torch.Tensor:
+    """A training picture, uint8 of shape (3, *size), or an error that says what came out instead."""
+    height, width = picture.shape[-2:]
+    try:
+        out = _seeded(transform, picture, entropy)
+    except Exception as error:
+        raise InputError(f"augmentation.train: fails on a {width}x{height} picture: {_line(error)}") from None
+    if not isinstance(out, torch.Tensor) or out.dtype != torch.uint8 or tuple(out.shape) != (3, *size):
+        made = type(out).__name__
+        if isinstance(out, torch.Tensor):
+            made = f"{str(out.dtype).removeprefix('torch.')} of shape {tuple(out.shape)}"
+        raise InputError(
+            f"augmentation.train: makes {made} of a {width}x{height} picture, needed is uint8 of shape {(3, *size)}; "
+            "a Resize or RandomResizedCrop without a size brings it there"
+        )
+    return out
+
+
+def _tensor(picture: Image.Image) -> torch.Tensor:
+    """An RGB picture as uint8, shape (3, height, width); `pil_to_tensor` copies it once more, a third of the time."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # bytes are not to be written to: these nobody else sees
+        flat = torch.frombuffer(picture.tobytes(), dtype=torch.uint8)
+    return flat.view(picture.height, picture.width, 3).permute(2, 0, 1)
 
 
 def _seeded(transform, picture: torch.Tensor, entropy: Sequence[int]) -> torch.Tensor:
@@ -161,12 +219,18 @@ class EvalPictures:
 
 
 class TrainPictures:
-    """A batch of rows as augmented uint8 pictures."""
+    """A batch of rows as augmented uint8 pictures.
+
+    Attributes:
+        scale, shift: take the pictures to the model's floats, each of shape (3, 1, 1).
+        epoch: the running epoch, set by the trainer.
+    """
 
     def __init__(self, specs: Sequence[Transform], processor, label_ids: Sequence[int], seed: int):
-        size = input_size(processor)
-        self.transform = build_transforms(specs, size)
+        self.size = input_size(processor)
+        self.transform = build_transforms(specs, self.size)
         self.scale, self.shift = normalization(processor)
+        self.channels = channel_order(processor)
         self.processor = None if has_size(specs) else processor
         self.label_ids = list(label_ids)
         self.seed = seed
@@ -178,12 +242,15 @@ class TrainPictures:
         pictures = []
         for image, row in zip(rows["image"], rows["row"], strict=True):
             picture = self._to_tensor(read_picture(image))
-            pictures.append(_seeded(self.transform, picture, [self.seed, int(self.epoch), row]))
+            picture = _apply(self.transform, picture, [self.seed, int(self.epoch), row], self.size)
+            pictures.append(picture if self.channels == _RGB else picture[self.channels])
         return {"pixel_values": pictures, "labels": [self.label_ids[i] for i in rows["label"]]}
 
     def _to_tensor(self, picture: Image.Image) -> torch.Tensor:
+        """Red, green, blue, uint8; in the model's size where no transform says one."""
         if self.processor is None:
-            return F.pil_to_tensor(picture)
-        # No transform says a size: the picture comes to it as in evaluation, and back to uint8.
+            return _tensor(picture)
+        # The picture comes to its size as in evaluation, and back to uint8.
         floats = process(self.processor, picture)
-        return ((floats - self.shift) / self.scale).round().clamp(0, 255).to(torch.uint8)
+        pixels = ((floats - self.shift) / self.scale).round().clamp(0, 255).to(torch.uint8)
+        return pixels if self.channels == _RGB else pixels[[self.channels.index(channel) for channel in _RGB]]

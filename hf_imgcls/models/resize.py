@@ -1,10 +1,14 @@
 """Another input size than the checkpoint's: the processor and the config carry it, position embeddings follow."""
 
+from collections.abc import Iterator
+
 import torch
 import transformers
 from torch.nn.functional import interpolate
 
+from hf_imgcls.models.configure import with_image_size
 from hf_imgcls.recipe import InputError
+from hf_imgcls.transforms import input_size
 
 
 def set_image_size(config, processor, side: int):
@@ -14,22 +18,41 @@ def set_image_size(config, processor, side: int):
 
     Returns:
         The processor, changed in place; for timm a new one, since its size lives in the model's config.
+
+    Raises:
+        InputError: the processor cannot be brought to this size.
     """
     if config.model_type == "timm_wrapper":
         return _set_timm_size(config, side)
-    sizes = {key: value for key, value in dict(processor.size).items() if value}
-    crop = dict(getattr(processor, "crop_size", None) or {})
-    if crop.get("height") and getattr(processor, "do_center_crop", False):
+    for part in with_image_size(config):
+        part.image_size = [side, side] if isinstance(part.image_size, list | tuple) else side
+    for settings in _ways(processor, side):
+        for key, value in settings.items():
+            setattr(processor, key, value)
+        # No family says what its words do together: what comes out is what counts.
+        try:
+            if input_size(processor) == (side, side):
+                return processor
+        except InputError:
+            continue
+    raise InputError(f"model.image_size: {type(processor).__name__} cannot be set to {side}x{side}; leave it out")
+
+
+def _ways(processor, side: int) -> Iterator[dict]:
+    """Settings that may bring a processor to the size, the likeliest first."""
+    sizes = {key: value for key, value in dict(getattr(processor, "size", None) or {}).items() if value}
+    crop = {key: value for key, value in dict(getattr(processor, "crop_size", None) or {}).items() if value}
+    square = {"height": side, "width": side}
+    if crop and sizes and getattr(processor, "do_center_crop", False):
         factor = side / crop["height"]
-        processor.crop_size = {"height": side, "width": side}
-        processor.size = {key: round(value * factor) for key, value in sizes.items()}
-    elif "shortest_edge" in sizes:
-        processor.size = {"shortest_edge": side}
-    else:
-        processor.size = {"height": side, "width": side}
-    if "image_size" in config.to_dict():
-        config.image_size = [side, side] if isinstance(config.image_size, list | tuple) else side
-    return processor
+        yield {"size": {key: round(value * factor) for key, value in sizes.items()}, "crop_size": square}
+        if "height" in sizes:  # Perceiver crops before it resizes
+            factor = side / sizes["height"]
+            yield {"size": square, "crop_size": {key: round(value * factor) for key, value in crop.items()}}
+    if "shortest_edge" in sizes:
+        yield {"size": {"shortest_edge": side}}
+        yield {"size": {"shortest_edge": side}, "do_center_crop": True, "crop_size": square}
+    yield {"size": square, "do_resize": True}
 
 
 def _set_timm_size(config, side: int):
@@ -43,37 +66,61 @@ def _set_timm_size(config, side: int):
 
 
 def resize_positions(model, resized):
-    """Copy a model's weights into one of another input size; position embeddings are interpolated (bicubic).
+    """Copy a model's weights into one of another input size; what belongs to positions is interpolated.
 
     Args:
         model: with the trained weights.
         resized: the same architecture at the wanted size; filled in place.
 
     Raises:
-        InputError: another tensor than a square grid of positions depends on the size.
+        InputError: another tensor than a square grid of positions, or of distances between them, depends on the size.
     """
     state, wanted = model.state_dict(), resized.state_dict()
     for key, tensor in state.items():
         if tensor.shape == wanted[key].shape:
             continue
-        grids = _grid(tensor.shape), _grid(wanted[key].shape)
-        if "pos" not in key or None in grids:
+        fitted = None
+        if key.endswith("relative_position_bias_table"):
+            fitted = _fit_distances(tensor, wanted[key].shape)
+        elif "pos" in key:
+            fitted = _fit_positions(tensor, wanted[key].shape)
+        if fitted is None:
             raise InputError(
                 f"model.image_size: {key} of {type(model).__name__} is tied to the checkpoint's own size; leave it out"
             )
-        state[key] = _interpolate(tensor, *grids)
+        state[key] = fitted
     resized.load_state_dict(state)
     return resized
 
 
-def _grid(shape: torch.Size) -> int | None:
-    """Side of the square grid in (1, prefix + side * side, width), with up to two tokens before it."""
-    sides = [side for side in range(1, 512) if len(shape) == 3 and 0 <= shape[1] - side * side <= 2]
-    return sides[0] if sides else None
+def _fit_positions(positions: torch.Tensor, shape: torch.Size) -> torch.Tensor | None:
+    """Embeddings (1, tokens + side * side, width), up to two tokens before the grid; bicubic, as ViT's own."""
+    if len(shape) != 3 or positions.ndim != 3:
+        return None
+    old, new = _square(positions.shape[1], range(3)), _square(shape[1], range(3))
+    if not old or not new or old[1] != new[1]:
+        return None
+    tokens = old[1]
+    return torch.cat([positions[:, :tokens], _interpolate(positions[:, tokens:], old[0], new[0], "bicubic")], dim=1)
 
 
-def _interpolate(positions: torch.Tensor, side: int, new_side: int) -> torch.Tensor:
-    prefix = positions.shape[1] - side * side
-    grid = positions[:, prefix:].reshape(1, side, side, -1).permute(0, 3, 1, 2)
-    grid = interpolate(grid, size=(new_side, new_side), mode="bicubic", align_corners=False)
-    return torch.cat([positions[:, :prefix], grid.permute(0, 2, 3, 1).flatten(1, 2)], dim=1)
+def _fit_distances(table: torch.Tensor, shape: torch.Size) -> torch.Tensor | None:
+    """Biases (side * side + three for the class token, heads), or without the three; bilinear, as BEiT's own."""
+    old, new = _square(table.shape[0], (0, 3)), _square(shape[0], (0, 3))
+    if not old or not new or old[1] != new[1]:
+        return None
+    grid, others = table[: old[0] ** 2], table[old[0] ** 2 :]
+    return torch.cat([_interpolate(grid[None], old[0], new[0], "bilinear")[0], others])
+
+
+def _square(count: int, rests) -> tuple[int, int] | None:
+    """(side, rest) with side * side + rest = count; the side is positive."""
+    found = [(side, rest) for rest in rests for side in range(1, 512) if side * side + rest == count]
+    return found[0] if found else None
+
+
+def _interpolate(grid: torch.Tensor, side: int, new_side: int, mode: str) -> torch.Tensor:
+    """Shape (1, side * side, width) to (1, new_side * new_side, width)."""
+    grid = grid.reshape(1, side, side, -1).permute(0, 3, 1, 2)
+    grid = interpolate(grid, size=(new_side, new_side), mode=mode, align_corners=False)
+    return grid.permute(0, 2, 3, 1).flatten(1, 2)

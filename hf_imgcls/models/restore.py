@@ -4,10 +4,12 @@
 their parameters' (ViT, DeiT, Swin, BEiT, DINOv2, ...) that leaves most tensors as they were, with a mere warning.
 """
 
+import hashlib
 import tempfile
 from pathlib import Path
 
 import torch
+import torch.distributed as dist
 from safetensors import safe_open
 from transformers import PreTrainedModel
 
@@ -20,10 +22,13 @@ def restore(model: PreTrainedModel, folder: str | Path) -> None:
     """Load a checkpoint's weights into a model in place, strictly, and compare every tensor with the file.
 
     Raises:
-        RestoreError: a tensor of the file is missing in the model or differs.
+        RestoreError: the file cannot be read, or a tensor is missing in it, or is of another shape or value.
     """
-    fresh = type(model).from_pretrained(folder, dtype=model.dtype, use_safetensors=True)
-    model.load_state_dict(fresh.state_dict(), strict=True)
+    try:
+        fresh = type(model).from_pretrained(folder, dtype=model.dtype, use_safetensors=True)
+        model.load_state_dict(fresh.state_dict(), strict=True)
+    except Exception as error:  # safetensors, the file system and torch raise their own kinds
+        raise RestoreError(f"{folder}: cannot be restored: {' '.join(str(error).split())[:300]}") from None
     check_restored(model, folder)
 
 
@@ -36,11 +41,25 @@ def check_restored(model: PreTrainedModel, folder: str | Path, state: dict | Non
     Raises:
         RestoreError: names how many differ, and one of them.
     """
-    different = differing_tensors(model, folder, state)
-    if different:
-        raise RestoreError(
-            f"{folder}: {len(different)} tensors were not restored as they are in the file ({different[0]}, ...)"
-        )
+    together = dist.is_available() and dist.is_initialized()
+    if not together or dist.get_rank() == 0:  # save_pretrained, which the comparison needs, writes there alone
+        different = differing_tensors(model, folder, state)
+        if different:
+            raise RestoreError(
+                f"{folder}: {len(different)} tensors were not restored as they are in the file ({different[0]}, ...)"
+            )
+    if together and state is None:
+        digests = [None] * dist.get_world_size()
+        dist.all_gather_object(digests, _digest(model))
+        if len(set(digests)) > 1:
+            raise RestoreError(f"{folder}: the processes did not restore the same tensors")
+
+
+def _digest(model: PreTrainedModel) -> str:
+    hashed = hashlib.blake2b()
+    for tensor in model.state_dict().values():
+        hashed.update(_bytes(tensor).numpy())
+    return hashed.hexdigest()
 
 
 def differing_tensors(model: PreTrainedModel, folder: str | Path, state: dict | None = None) -> list[str]:
@@ -66,4 +85,10 @@ def _tensors(folder: Path) -> dict[str, Path]:
 
 def _same(here: Path, there: Path, name: str) -> bool:
     with safe_open(here, framework="pt") as a, safe_open(there, framework="pt") as b:
-        return torch.equal(a.get_tensor(name), b.get_tensor(name))
+        mine, saved = a.get_tensor(name), b.get_tensor(name)
+        # As bytes: NaN equals nothing, not even itself.
+        return mine.dtype == saved.dtype and mine.shape == saved.shape and torch.equal(_bytes(mine), _bytes(saved))
+
+
+def _bytes(tensor: torch.Tensor) -> torch.Tensor:
+    return tensor.detach().cpu().contiguous().view(-1).view(torch.uint8)

@@ -1,0 +1,177 @@
+"""A model's configuration and image processor, from a checkpoint or from an architecture's name."""
+
+import contextlib
+import copy
+from pathlib import Path
+
+import transformers
+from transformers import (
+    CONFIG_MAPPING,
+    AutoConfig,
+    AutoImageProcessor,
+    AutoModelForImageClassification,
+    PreTrainedConfig,
+    ViTImageProcessor,
+)
+
+from hf_imgcls.hub import use_hub
+from hf_imgcls.recipe import InputError, ModelSection, nearest
+
+_TIMM = "timm/"
+_FROM_DATA = ("num_labels", "id2label", "label2id", "problem_type", "num_classes", "label_names")
+
+
+def get_config(section: ModelSection) -> PreTrainedConfig:
+    """The configuration of the recipe's model, with the recipe's overrides.
+
+    Raises:
+        InputError: nothing there, no image classifier, code of its own, or an override that does not fit.
+    """
+    if section.architecture:
+        config = _architecture_config(section.architecture, section.config)
+    else:
+        place = where(section)
+        if not Path(place).is_dir():
+            use_hub()
+        with one_line(f"model.checkpoint: {section.checkpoint!r}"):
+            config = AutoConfig.from_pretrained(place, revision=section.revision, trust_remote_code=False)
+        if "image_size" in section.config:
+            raise InputError("model.config.image_size: say model.image_size, which the image processor follows")
+        _override(config, section.config)
+    if type(config) not in AutoModelForImageClassification._model_mapping:
+        name = section.architecture or section.checkpoint
+        raise InputError(f"model: {name!r} is of type {config.model_type!r}, which is no image classifier")
+    if config.to_dict().get("num_channels", 3) != 3:
+        raise InputError("model.config.num_channels: must be 3, which is what the pipeline delivers for any picture")
+    if config.model_type == "timm_wrapper" and config.model_args:
+        config.model_args.pop("num_classes", None)  # timm's save_for_hf writes it, and the wrapper passes it twice
+    return config
+
+
+def check_model(section: ModelSection) -> None:
+    """What can be said of the `model` section without weights and without the network.
+
+    Raises:
+        InputError: no such folder or architecture, no image classifier, or an override that does not fit.
+    """
+    if section.architecture or Path(where(section)).is_dir():
+        get_config(section)
+
+
+def where(section: ModelSection) -> str:
+    """The checkpoint as a path that exists, or as a Hub id.
+
+    Raises:
+        InputError: it can only be a path, and there is no such folder.
+    """
+    path = Path(section.checkpoint).expanduser()
+    if path.is_file():
+        raise InputError(f"model.checkpoint: {section.checkpoint} is a file; name the folder that it lies in")
+    if path.is_dir():
+        return str(path)
+    if path.is_absolute() or section.checkpoint.startswith((".", "~")) or section.checkpoint.count("/") > 1:
+        raise InputError(f"model.checkpoint: no folder {section.checkpoint!r} (looked in {Path.cwd()})")
+    return section.checkpoint
+
+
+def set_labels(config: PreTrainedConfig, labels: list[str]) -> None:
+    """Make `labels` the classes of a configuration, in this order."""
+    config.id2label = dict(enumerate(labels))
+    config.label2id = {name: i for i, name in enumerate(labels)}
+    config.num_labels = len(labels)  # follows by itself but where it is a field of its own (PVT)
+    config.problem_type = "single_label_classification"
+
+
+def with_image_size(config: PreTrainedConfig) -> list[PreTrainedConfig]:
+    """The configurations that say the input's size: the model's own, or that of its vision part (CLIP, SigLIP)."""
+    parts = [getattr(config, name) for name in config.sub_configs if name.startswith("vision")]
+    return [part for part in (config, *parts) if "image_size" in part.to_dict()]
+
+
+def get_processor(section: ModelSection, config: PreTrainedConfig):
+    """The checkpoint's image processor, or one that squashes to the architecture's size.
+
+    Raises:
+        InputError: the checkpoint has none.
+    """
+    if config.model_type == "timm_wrapper":
+        return transformers.TimmWrapperImageProcessor(
+            pretrained_cfg=config.pretrained_cfg, architecture=config.architecture
+        )
+    if section.architecture:
+        size = next((part.image_size for part in with_image_size(config)), 224)
+        side = section.image_size or (size if isinstance(size, int) else size[0])
+        return ViTImageProcessor(size={"height": side, "width": side})
+    place = where(section)
+    if Path(place).is_dir() and not any((Path(place) / name).is_file() for name in _PROCESSOR_FILES):
+        raise InputError(
+            f"model.checkpoint: {place} has no {_PROCESSOR_FILES[0]}; save the image processor of the model that it "
+            "was made from beside it"
+        )
+    with one_line(f"model.checkpoint: the image processor of {section.checkpoint!r}"):
+        return AutoImageProcessor.from_pretrained(place, revision=section.revision, trust_remote_code=False)
+
+
+_PROCESSOR_FILES = ("preprocessor_config.json", "processor_config.json")
+
+
+def _architecture_config(name: str, overrides: dict) -> PreTrainedConfig:
+    if name.startswith(_TIMM):
+        return _timm_config(name.removeprefix(_TIMM), overrides)
+    if name not in CONFIG_MAPPING:
+        raise InputError(f"model.architecture: transformers has no {name!r}{nearest(name, CONFIG_MAPPING)}")
+    config = CONFIG_MAPPING[name]()
+    _override(copy.deepcopy(config), overrides)  # unknown keys are found here; dependent ones are set below
+    with one_line("model.config"):
+        config = CONFIG_MAPPING[name](**overrides)
+    if type(config) in AutoModelForImageClassification._model_mapping:
+        classes = AutoModelForImageClassification._model_mapping[type(config)]
+        config.architectures = [(classes[0] if isinstance(classes, tuple) else classes).__name__]
+    return config
+
+
+def _timm_config(architecture: str, overrides: dict) -> PreTrainedConfig:
+    try:
+        import timm
+    except ImportError:
+        raise InputError('model.architecture: timm is not installed; pip install "hf-imgcls[timm]"') from None
+    if not timm.is_model(architecture):
+        raise InputError(f"model.architecture: timm has no {architecture!r}{nearest(architecture, timm.list_models())}")
+    config = transformers.TimmWrapperConfig(architecture=architecture)
+    config.pretrained_cfg = timm.get_pretrained_cfg(architecture).to_dict()
+    config.pretrained_cfg.pop("num_classes", None)
+    _override(config, overrides)
+    return config
+
+
+def _override(config: PreTrainedConfig, overrides: dict, section: str = "model.config") -> None:
+    for key, value in overrides.items():
+        if key in _FROM_DATA:
+            raise InputError(f"{section}.{key}: the labels come from the data (data.label_names names them)")
+        known = [*config.to_dict(), *config.attribute_map]
+        if key not in known:
+            hint = nearest(key, known)
+            if config.model_type == "timm_wrapper" and not hint:
+                hint = '; what timm builds the network with goes into "model_args"'
+            raise InputError(f"{section}.{key}: {config.model_type} has no such setting{hint}")
+        if key in config.sub_configs and isinstance(value, dict):
+            _override(getattr(config, key), value, f"{section}.{key}")
+            continue
+        with one_line(f"{section}.{key}"):
+            setattr(config, key, value)
+
+
+@contextlib.contextmanager
+def one_line(what: str):
+    """Whatever a library raises on what the recipe asked for, as one line."""
+    try:
+        yield
+    except InputError:
+        raise
+    except Exception as error:
+        text = " ".join(str(error).split())
+        if "trust_remote_code" in text:
+            text = "it needs code of its own, which is never run here; take an architecture of transformers or timm"
+        elif isinstance(error, KeyError):
+            text = f"unknown value {text}"
+        raise InputError(f"{what}: {text[:400]}") from None
