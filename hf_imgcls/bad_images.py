@@ -127,14 +127,15 @@ def verdict(row: dict, reader: str) -> dict[str, str]:
     except FileNotFoundError:
         return _verdict("no such file", file)
     except Exception as error:  # each of Pillow's plugins has its own way to say no
-        return _verdict(_reason(error), file)
+        return _verdict(why_unreadable(error), file)
 
 
 def _verdict(reason: str, file: str = "", digest: str = "", spoilt: str = "") -> dict[str, str]:
     return {"reason": reason, "digest": digest, "spoilt": spoilt, "file": file}
 
 
-def _reason(error: Exception) -> str:
+def why_unreadable(error: Exception) -> str:
+    """What Pillow says about a picture, in a line."""
     if isinstance(error, PIL.UnidentifiedImageError):
         return "not a picture, or its header is broken"
     text = error.strerror if isinstance(error, OSError) and error.strerror else " ".join(str(error).split())

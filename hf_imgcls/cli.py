@@ -24,7 +24,8 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         options.run(options)
     except InputError as error:
-        return _fail(str(error), 2)
+        # Out of a DataLoader's worker the error comes with that process's traceback before it.
+        return _fail(str(error).strip().splitlines()[-1].removeprefix("hf_imgcls.recipe.InputError: "), 2)
     except KeyboardInterrupt:
         return _fail("stopped; the same command goes on from the last checkpoint", 130)
     except RuntimeError as error:

@@ -31,16 +31,14 @@ def attach(split, transform, bad_images: str = "drop"):
     return split.with_transform(transform)
 
 
-def score_splits(trainer: ImageTrainer, data: Data, transform: EvalPictures) -> tuple[dict[str, dict], Logits]:
-    """Score the splits that were held out, each once, in full precision.
+def score_splits(trainer: ImageTrainer, splits: dict, transform: EvalPictures) -> tuple[dict[str, dict], Logits]:
+    """Score splits, each once, in full precision.
 
     Returns:
         Metrics by split, and logits by split, shape (pictures, classes).
     """
     scores, logits = {}, {}
-    for split, rows in data.splits.items():
-        if split == "train":
-            continue
+    for split, rows in splits.items():
         output = trainer.score(attach(rows, transform), split)
         logits[split] = output.predictions
         scores[split] = split_metrics(output.metrics, split, len(output.label_ids))
@@ -108,7 +106,7 @@ def evaluate_classifier(
         with arguments.main_process_first(local=True):
             loaded = load_split(recipe.data, split, labels)
         trainer = ImageTrainer(network, arguments, data_collator=DefaultDataCollator())
-        scores, _ = score_splits(trainer, loaded, EvalPictures(processor, range(len(labels))))
+        scores, _ = score_splits(trainer, loaded.splits, EvalPictures(processor, range(len(labels))))
     name = next(iter(scores))
     return {
         "model": str(model),

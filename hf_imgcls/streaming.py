@@ -6,13 +6,14 @@ pictures are passed over (or refused) when they turn up, with a line each.
 
 import math
 import re
+import zlib
 from collections.abc import Callable
 
 import datasets
 
+from hf_imgcls.bad_images import why_unreadable
 from hf_imgcls.columns import check_names, encode_labels, label_namer
 from hf_imgcls.data import Data
-from hf_imgcls.datafiles import reason
 from hf_imgcls.pictures import read_picture
 from hf_imgcls.recipe import DataSection, InputError
 from hf_imgcls.sources import open_source
@@ -77,14 +78,19 @@ def _readable(rows: dict[str, list], bad_images: str) -> dict[str, list]:
             picture = read_picture(image)
         except Exception as error:  # each of Pillow's plugins has its own way to say no
             name = (image or {}).get("path") or f"row {rows['row'][i]}"
-            line = f"data: {name} cannot be read: {reason(error)}"
+            line = f"data: {name} cannot be read: {why_unreadable(error)}"
             if bad_images == "raise":
                 raise InputError(f"{line}; data.bad_images=drop trains without it") from None
             datasets.logging.get_logger("hf_imgcls").warning(f"{line}; passed over")
             continue
-        for key in rows:
-            kept[key].append(picture if key == "image" else rows[key][i])
+        for key, value in (("image", picture), ("label", rows["label"][i]), ("row", _identity(image))):
+            kept[key].append(value)
     return kept
+
+
+def _identity(image: dict) -> int:
+    """A number of the picture's own, which its augmentation is drawn from: rows are counted in every shard anew."""
+    return zlib.crc32(image["bytes"] if image["bytes"] is not None else image["path"].encode())
 
 
 def _refuse_counting(section: DataSection) -> None:

@@ -67,7 +67,8 @@ def train_classifier(
         say(f"resuming from {run.checkpoint}")
     outcome = trainer.train(resume_from_checkpoint=str(run.checkpoint) if run.checkpoint else None)
     trainer.save_run(folder)
-    scores, logits = score_splits(trainer, data, scoring)
+    held_out = {split: rows for split, rows in data.splits.items() if split != "train"}
+    scores, logits = score_splits(trainer, held_out, scoring)
     verdict = on_main(lambda: check_serving(folder, data, logits, arguments.device, recipe.data.seed))
 
     results = collect_results(recipe, data, trainer, outcome, scores, verdict)

@@ -7,7 +7,7 @@ import torch
 from torch.nn.functional import cross_entropy
 from transformers import EvalPrediction, Trainer, TrainerCallback
 from transformers.trainer import TRAINING_ARGS_NAME
-from transformers.trainer_utils import PredictionOutput
+from transformers.trainer_utils import PredictionOutput, has_length
 
 from hf_imgcls.metrics import compute_metrics
 from hf_imgcls.models import RestoreError, check_restored, restore
@@ -19,11 +19,16 @@ class TellEpoch(TrainerCallback):
 
     def __init__(self, pictures: TrainPictures):
         self.pictures = pictures
+        self.epoch = 0
+
+    def on_train_begin(self, args, state, control, train_dataloader=None, **kwargs):
+        # Resumed in mid-epoch, state.epoch is 1.4: the pictures are those of epoch 1. A finished epoch is a whole
+        # number but for rounding. A stream always begins anew and skips.
+        self.epoch = int((state.epoch or 0) + 1e-6) if has_length(train_dataloader) else 0
 
     def on_epoch_begin(self, args, state, control, **kwargs):
-        # Resumed in mid-epoch, state.epoch is 1.4: the pictures are those of epoch 1. A finished epoch is a whole
-        # number but for rounding.
-        self.pictures.epoch.fill_(int((state.epoch or 0) + 1e-6))
+        self.pictures.epoch.fill_(self.epoch)
+        self.epoch += 1
 
 
 class ImageTrainer(Trainer):

@@ -69,8 +69,20 @@ def test_evaluate_writes_its_figures(capsys, make_folder, tmp_path):
     assert "train[:6]: accuracy" in capsys.readouterr().out
     figures = json.loads(output.read_text())
     assert (figures["split"], figures["scores"]["pictures"]) == ("train[:6]", 6)
+    assert main(["evaluate", str(tmp_path / "model"), str(folder / "train"), "--output", str(output)]) == 0
+    assert json.loads(output.read_text())["scores"]["pictures"] == 9
     assert "no split" in fails(capsys, "evaluate", str(tmp_path / "model"), str(folder), "--split", "nope")
     tiny_model("vit", ["blue", "green", "violet"]).save_pretrained(tmp_path / "model")
     line = fails(capsys, "evaluate", str(tmp_path / "model"), str(folder))
     assert "'red' (4 pictures)" in line
-    assert "labels of the model" in line
+    assert "of the model: blue, green, violet" in line
+
+
+def test_an_error_in_a_worker_is_one_line_too(capsys, make_folder, tmp_path):
+    folder = make_folder(train=8, validation=2)
+    (folder / "train" / "red" / "000.png").write_bytes(b"broken")
+    assert "000.png cannot be read" in fails(
+        capsys, "train", str(RECIPES[0].parent / "digits_resnet.json"), f"data.path={folder}", "data.streaming=true",
+        'data.label_names=["blue","green","red"]', "data.bad_images=raise", "training.max_steps=9",
+        "training.dataloader_num_workers=1", "training.disable_tqdm=true", f"training.output_dir={tmp_path / 'run'}",
+    )  # fmt: skip

@@ -81,7 +81,7 @@ def test_a_stream_of_parquet_files(shards):
     assert [row["number"] for row in rows] == list(range(100, 120))
     assert [row["labels"] for row in rows] == [n % 3 for n in range(100, 120)]
     assert rows[0].keys() == {"number", "labels", "row_was"}
-    assert [row["row_was"] for row in rows] == list(range(20))
+    assert len({row["row_was"] for row in rows}) == 20
     train = numbers(data.splits["train"])
     assert sorted(train) == list(range(40))
     assert train != list(range(40))
@@ -173,7 +173,9 @@ def test_bad_pictures_are_passed_over(tmp_path, workers):
 def test_bad_pictures_end_the_run_if_so_asked(tmp_path):
     parquet(tmp_path / "train.parquet", range(4), bad=[2])
     data = stream(tmp_path, label_names=NAMES, bad_images="raise")
-    with pytest.raises(InputError, match=r"data: row 2 cannot be read: .*; data.bad_images=drop trains without it"):
+    with pytest.raises(
+        InputError, match=r"data: row 2 cannot be read: not a picture, .*; data.bad_images=drop trains without it"
+    ):
         numbers(data.splits["train"], bad_images="raise")
 
 

@@ -7,6 +7,7 @@ from transformers import DefaultDataCollator, TrainingArguments
 from hf_imgcls.data import load_data
 from hf_imgcls.models.restore import differing_tensors
 from hf_imgcls.recipe import DataSection
+from hf_imgcls.streaming import map_stream
 from hf_imgcls.trainer import ImageTrainer
 from hf_imgcls.transforms import EvalPictures, TrainPictures
 
@@ -75,23 +76,37 @@ def test_a_run_resumed_in_mid_epoch_ends_where_an_uninterrupted_one_does(family,
     assert largest_difference(whole.model, resumed.model) == 0.0
 
 
+class Recorder(TrainPictures):
+    """Remembers what each picture looked like: (epoch, row) -> its sum."""
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.seen = {}
+
+    def __call__(self, rows):
+        batch = super().__call__(rows)
+        for row, pixels in zip(rows["row"], batch["pixel_values"], strict=True):
+            self.seen.setdefault((int(self.epoch), row), []).append(pixels.sum().item())
+        return batch
+
+
 def test_another_epoch_shows_other_pictures(make_folder, tmp_path):
-    seen = []
-
-    class Recorder(TrainPictures):
-        def __call__(self, rows):
-            batch = super().__call__(rows)
-            seen.extend(
-                (int(self.epoch), row, p.sum().item())
-                for row, p in zip(rows["row"], batch["pixel_values"], strict=True)
-            )
-            return batch
-
     recorder = Recorder(AUGMENTATION, tiny_processor(), range(3), seed=3)
     make_trainer(make_folder(train=2, validation=2), tmp_path / "run", pictures=recorder).train()
-    first, second = ({row: total for epoch, row, total in seen if epoch == e} for e in (0, 1))
-    assert first.keys() == second.keys()
-    assert all(first[row] != second[row] for row in first)
+    assert sorted(recorder.seen) == [(epoch, row) for epoch in (0, 1) for row in range(6)]
+    assert all(recorder.seen[0, row] != recorder.seen[1, row] for row in range(6))
+
+
+def test_another_pass_over_a_stream_shows_other_pictures(make_folder, tmp_path):
+    recorder = Recorder(AUGMENTATION, tiny_processor(), range(3), seed=3)
+    trainer = make_trainer(make_folder(train=2, validation=2), tmp_path / "run", pictures=recorder, max_steps=6)
+    names = ["blue", "green", "red"]
+    data = load_data(DataSection(path=str(tmp_path / "photos"), streaming=True, label_names=names))
+    trainer.train_dataset = map_stream(data.splits["train"], recorder)
+    trainer.train()
+    passes = {epoch for epoch, _ in recorder.seen}
+    assert passes == {0, 1, 2}
+    assert all(len(looks) == 1 for looks in recorder.seen.values())
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])

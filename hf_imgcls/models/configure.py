@@ -45,6 +45,7 @@ def get_config(section: ModelSection) -> PreTrainedConfig:
         raise InputError("model.config.num_channels: must be 3, which is what the pipeline delivers for any picture")
     if config.model_type == "timm_wrapper" and config.model_args:
         config.model_args.pop("num_classes", None)  # timm's save_for_hf writes it, and the wrapper passes it twice
+    config.architectures = config.architectures or []  # None breaks the families of two classes (DeiT, LeViT)
     return config
 
 

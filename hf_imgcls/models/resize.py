@@ -83,7 +83,7 @@ def resize_positions(model, resized):
         if key.endswith("relative_position_bias_table"):
             fitted = _fit_distances(tensor, wanted[key].shape)
         elif "pos" in key:
-            fitted = _fit_positions(tensor, wanted[key].shape)
+            fitted = _fit_positions(tensor, wanted[key].shape, antialias=model.config.model_type == "timm_wrapper")
         if fitted is None:
             raise InputError(
                 f"model.image_size: {key} of {type(model).__name__} is tied to the checkpoint's own size; leave it out"
@@ -93,15 +93,19 @@ def resize_positions(model, resized):
     return resized
 
 
-def _fit_positions(positions: torch.Tensor, shape: torch.Size) -> torch.Tensor | None:
-    """Embeddings (1, tokens + side * side, width), up to two tokens before the grid; bicubic, as ViT's own."""
+def _fit_positions(positions: torch.Tensor, shape: torch.Size, antialias: bool) -> torch.Tensor | None:
+    """Embeddings (1, tokens + side * side, width), up to two tokens before the grid.
+
+    Bicubic, as the models themselves would do it on a picture of another size: transformers without antialiasing,
+    timm with it.
+    """
     if len(shape) != 3 or positions.ndim != 3:
         return None
     old, new = _square(positions.shape[1], range(3)), _square(shape[1], range(3))
     if not old or not new or old[1] != new[1]:
         return None
-    tokens = old[1]
-    return torch.cat([positions[:, :tokens], _interpolate(positions[:, tokens:], old[0], new[0], "bicubic")], dim=1)
+    tokens, grid = positions[:, : old[1]], positions[:, old[1] :]
+    return torch.cat([tokens, _interpolate(grid, old[0], new[0], mode="bicubic", antialias=antialias)], dim=1)
 
 
 def _fit_distances(table: torch.Tensor, shape: torch.Size) -> torch.Tensor | None:
@@ -110,7 +114,7 @@ def _fit_distances(table: torch.Tensor, shape: torch.Size) -> torch.Tensor | Non
     if not old or not new or old[1] != new[1]:
         return None
     grid, others = table[: old[0] ** 2], table[old[0] ** 2 :]
-    return torch.cat([_interpolate(grid[None], old[0], new[0], "bilinear")[0], others])
+    return torch.cat([_interpolate(grid[None], old[0], new[0], mode="bilinear")[0], others])
 
 
 def _square(count: int, rests) -> tuple[int, int] | None:
@@ -119,8 +123,8 @@ def _square(count: int, rests) -> tuple[int, int] | None:
     return found[0] if found else None
 
 
-def _interpolate(grid: torch.Tensor, side: int, new_side: int, mode: str) -> torch.Tensor:
+def _interpolate(grid: torch.Tensor, side: int, new_side: int, **how) -> torch.Tensor:
     """Shape (1, side * side, width) to (1, new_side * new_side, width)."""
     grid = grid.reshape(1, side, side, -1).permute(0, 3, 1, 2)
-    grid = interpolate(grid, size=(new_side, new_side), mode=mode, align_corners=False)
+    grid = interpolate(grid, size=(new_side, new_side), align_corners=False, **how)
     return grid.permute(0, 2, 3, 1).flatten(1, 2)

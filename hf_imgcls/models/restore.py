@@ -25,7 +25,12 @@ def restore(model: PreTrainedModel, folder: str | Path) -> None:
         RestoreError: the file cannot be read, or a tensor is missing in it, or is of another shape or value.
     """
     try:
-        fresh = type(model).from_pretrained(folder, dtype=model.dtype, use_safetensors=True)
+        fresh = type(model).from_pretrained(
+            folder,
+            dtype=model.dtype,
+            use_safetensors=True,
+            ignore_mismatched_sizes=True,  # the comparison below names them
+        )
         model.load_state_dict(fresh.state_dict(), strict=True)
     except Exception as error:  # safetensors, the file system and torch raise their own kinds
         raise RestoreError(f"{folder}: cannot be restored: {' '.join(str(error).split())[:300]}") from None

@@ -1,0 +1,297 @@
+"""What happens to a picture: the processor's own geometry and floats, the recipe's transforms, and their draws."""
+
+import numpy as np
+import pytest
+import torch
+import transformers
+from conftest import picture
+from PIL import Image
+from torchvision.transforms import AutoAugmentPolicy, InterpolationMode, v2
+from torchvision.transforms.v2 import functional as F
+
+from hf_imgcls.recipe import InputError
+from hf_imgcls.transforms import (
+    EvalPictures,
+    TrainPictures,
+    build_transforms,
+    channel_order,
+    input_size,
+    normalization,
+    process,
+)
+
+SQUARE = {"height": 24, "width": 24}
+PROCESSORS = {
+    "ViT": lambda: transformers.ViTImageProcessor(size=SQUARE),
+    "SigLIP, not square": lambda: transformers.SiglipImageProcessor(size={"height": 24, "width": 32}),
+    "ConvNeXt": lambda: transformers.ConvNextImageProcessor(size={"shortest_edge": 24}, crop_pct=0.875),
+    "CLIP": lambda: transformers.CLIPImageProcessor(size={"shortest_edge": 24}, crop_size=SQUARE),
+    "BiT": lambda: transformers.BitImageProcessor(size={"shortest_edge": 32}, crop_size=SQUARE),
+    "MobileNetV2": lambda: transformers.MobileNetV2ImageProcessor(size={"shortest_edge": 28}, crop_size=SQUARE),
+    "LeViT": lambda: transformers.LevitImageProcessor(size={"shortest_edge": 24}, crop_size=SQUARE),
+    "DeiT": lambda: transformers.DeiTImageProcessor(size={"height": 28, "width": 28}, crop_size=SQUARE),
+    "EfficientNet": lambda: transformers.EfficientNetImageProcessor(
+        size=SQUARE, rescale_offset=True, rescale_factor=1 / 127.5
+    ),
+    "EfficientNet, twice": lambda: transformers.EfficientNetImageProcessor(size=SQUARE, include_top=True),
+    "MobileViT, blue first": lambda: transformers.MobileViTImageProcessor(size={"shortest_edge": 28}, crop_size=SQUARE),
+    "PP-LCNet, blue first": lambda: transformers.PPLCNetImageProcessor(
+        size={"height": 28, "width": 28}, crop_size=SQUARE
+    ),
+    "padding the border": lambda: transformers.MobileViTImageProcessor(size={"shortest_edge": 20}, crop_size=SQUARE),
+    "no rescaling": lambda: transformers.ViTImageProcessor(
+        size=SQUARE, do_rescale=False, image_mean=[127.5] * 3, image_std=[60.0] * 3
+    ),
+    "timm": lambda: transformers.TimmWrapperImageProcessor(
+        {"input_size": [3, 24, 24], "mean": [0.4, 0.5, 0.6], "std": [0.1, 0.2, 0.3], "crop_pct": 0.9}
+    ),
+}  # fmt: skip
+VIT = PROCESSORS["ViT"]
+BIT = PROCESSORS["BiT"]
+
+
+def rows(*numbers: int, size=(50, 40)) -> dict[str, list]:
+    return {
+        "image": [picture("red", number, size) for number in numbers],
+        "label": [number % 3 for number in numbers],
+        "row": list(numbers),
+    }
+
+
+def refusal(*specs, size=(24, 24)) -> str:
+    with pytest.raises(InputError) as caught:
+        build_transforms(list(specs), size)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("name", PROCESSORS)
+def test_the_size_is_what_comes_out(name):
+    assert input_size(PROCESSORS[name]()) == ((24, 32) if "not square" in name else (24, 24))
+
+
+@pytest.mark.parametrize("name", PROCESSORS)
+def test_scale_and_shift_make_the_processors_floats_of_any_colour(name):
+    processor = PROCESSORS[name]()
+    scale, shift = normalization(processor)
+    channels = channel_order(processor)
+    assert channels == ([2, 1, 0] if "blue first" in name or "padding" in name else [0, 1, 2])
+    for colour in np.random.default_rng(0).integers(0, 256, (10, 3)).tolist():
+        floats = process(processor, Image.new("RGB", (40, 40), tuple(colour)))[:, 12, 12]
+        expected = torch.tensor(colour)[channels] * scale.flatten() + shift.flatten()
+        assert torch.allclose(floats, expected, atol=1e-5), colour
+
+
+@pytest.mark.parametrize("name", PROCESSORS)
+def test_without_transforms_training_sees_what_evaluation_sees(name):
+    processor = PROCESSORS[name]()
+    training = TrainPictures([], processor, range(3), seed=0)
+    batch = rows(1, 2, size=(61, 47))
+    seen, scored = training(batch), EvalPictures(processor, range(3))(batch)
+    assert seen["labels"] == scored["labels"] == [1, 2]
+    for pixels, floats in zip(seen["pixel_values"], scored["pixel_values"], strict=True):
+        assert pixels.dtype == torch.uint8
+        assert torch.allclose(pixels * training.scale + training.shift, floats, atol=1e-5 * training.scale.max() * 255)
+
+
+def test_a_model_that_wants_blue_first_gets_it_and_the_transforms_see_red_first():
+    """Colour transforms know luminance: on swapped channels grey would be another grey."""
+    specs = ["Resize", {"Grayscale": {"num_output_channels": 3}}]
+    red, blue = (Image.new("RGB", (30, 30), name) for name in ("red", "blue"))
+    for processor in (VIT(), PROCESSORS["MobileViT, blue first"]()):
+        batch = {"image": [red, blue], "label": [0, 0], "row": [0, 1]}
+        grey = TrainPictures(specs, processor, [0], 0)(batch)["pixel_values"]
+        assert [pixels[0, 0, 0].item() for pixels in grey] == [76, 29]  # 0.299 and 0.114 of 255
+    pure = TrainPictures(["Resize"], PROCESSORS["MobileViT, blue first"](), [0], 0)(batch)["pixel_values"]
+    assert [pixels[:, 0, 0].tolist() for pixels in pure] == [[0, 0, 255], [255, 0, 0]]
+
+
+def test_a_processor_without_one_size_is_refused():
+    for processor in (transformers.TextNetImageProcessor(), transformers.ViTImageProcessor(do_resize=False)):
+        with pytest.raises(InputError, match=r"does not bring pictures to one size .* say model.image_size"):
+            input_size(processor)
+
+
+def test_a_processor_that_makes_no_picture_is_refused():
+    with pytest.raises(InputError, match="Siglip2ImageProcessor, does not make one picture of one"):
+        process(transformers.Siglip2ImageProcessor(), picture("red", 1))
+
+
+def test_a_training_picture_is_the_picture():
+    """Read without a copy, and yet what torchvision would have read."""
+    training = TrainPictures([{"CenterCrop": {}}], VIT(), [0], 0)
+    image = picture("green", 3, (24, 24))
+    seen = training({"image": [image], "label": [0], "row": [0]})["pixel_values"][0]
+    assert torch.equal(seen, F.pil_to_tensor(image))
+
+
+def test_transforms_are_torchvisions_by_name_with_arguments():
+    chain = build_transforms(
+        [
+            {"RandomResizedCrop": {"scale": [0.5, 1.0], "interpolation": "bicubic"}},
+            {"RandomApply": {"transforms": [{"ColorJitter": {"brightness": 0.5}}, "RandomGrayscale"], "p": 0.3}},
+            {"RandomChoice": {"transforms": ["RandomHorizontalFlip", {"RandomRotation": {"degrees": 10}}]}},
+            {"AutoAugment": {"policy": "cifar10"}},
+        ],
+        (24, 32),
+    ).transforms
+    assert [type(each) for each in chain] == [v2.RandomResizedCrop, v2.RandomApply, v2.RandomChoice, v2.AutoAugment]
+    assert chain[0].size == [24, 32]
+    assert chain[0].interpolation == InterpolationMode.BICUBIC
+    assert [type(each) for each in chain[1].transforms] == [v2.ColorJitter, v2.RandomGrayscale]
+    assert chain[1].p == 0.3
+    assert chain[2].transforms[1].degrees == [-10.0, 10.0]
+    assert chain[3].policy == AutoAugmentPolicy.CIFAR10
+
+
+def test_a_size_that_is_said_wins_where_the_result_fits():
+    chain = build_transforms([{"Resize": {"size": 40}}, "CenterCrop"], (24, 24)).transforms
+    assert (chain[0].size, chain[1].size) == ([40], [24, 24])
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        "RandAugment",
+        "TrivialAugmentWide",
+        "AugMix",
+        "AutoAugment",
+        "RandomErasing",
+        {"RandomErasing": {"value": [120, 120, 120]}},
+        {"RandomAffine": {"degrees": 10}},
+        {"GaussianBlur": {"kernel_size": 3}},
+    ],
+)
+def test_the_usual_ones_work_on_uint8(spec):
+    batch = TrainPictures(["RandomResizedCrop", spec], VIT(), range(3), 0)(rows(*range(8)))
+    assert all(pixels.dtype == torch.uint8 and pixels.shape == (3, 24, 24) for pixels in batch["pixel_values"])
+
+
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [
+        ("RandomResizedCrp", 'v2 has no transform \'RandomResizedCrp\'; did you mean "RandomResizedCrop"?'),
+        ("Transform", "has no transform 'Transform'"),
+        ({"Resize": {"sise": 3}}, 'train.0.Resize.sise: unknown argument; did you mean "size"?'),
+        ({"Resize": {"self": 3}}, "train.0.Resize.self: unknown argument"),
+        ({"Resize": {"size": "big"}}, "train.0.Resize: size can be an integer"),
+        ({"Resize": {"interpolation": "bicubi"}}, 'hamming, lanczos; did you mean "bicubic"?'),
+        ({"Resize": {"interpolation": 99}}, "train.0.Resize.interpolation: found 99, expected one of nearest"),
+        ({"AutoAugment": {"policy": "cifar"}}, 'expected one of imagenet, cifar10, svhn; did you mean "cifar10"?'),
+        ({"RandomHorizontalFlip": {"p": 2}}, "train.0.RandomHorizontalFlip: `p` should be"),
+        ({"RandomHorizontalFlip": {"p": "often"}}, "train.0.RandomHorizontalFlip: "),
+        ({"RandomResizedCrop": {"scale": [0.9, 0.1]}}, "train: fails on a "),
+        ({"RandomApply": {"transforms": ["RandomHorizontalFlp"]}}, "train.0.RandomApply.transforms.0: torchvision"),
+        ({"RandomApply": {"transforms": "RandomHorizontalFlip"}}, "found 'RandomHorizontalFlip', expected a list"),
+        ({"RandomApply": {"transforms": [3]}}, "transforms.0: found 3, expected a transform's name"),
+        ("RandomApply", "train.0.RandomApply: "),
+        ({"Resize": {}, "CenterCrop": {}}, "train.0: one transform a section, found 2"),
+        ({}, "train.0: one transform a section, found 0"),
+        ({"RandomErasing": {"value": "random"}}, 'train.0.RandomErasing.value: "random" is noise'),
+        ({"MixUp": {"num_classes": 3}}, "train.0.MixUp: it mixes the pictures of a batch"),
+        ("CutMix", "train.0.CutMix: it mixes"),
+        ({"Normalize": {"mean": [0.5], "std": [0.5]}}, "train.0.Normalize: leave it out"),
+        ({"Resize": {"size": 40}}, "makes uint8 of shape (3, 40, 65) of a 129x79 picture, needed is uint8 of shape"),
+        ({"Pad": {"padding": 2}}, "makes uint8 of shape (3, 28, 28) of a 24x24 picture"),
+        ("Grayscale", "makes uint8 of shape (1, 24, 24)"),
+        ("ToPILImage", "makes Image of a 24x24 picture"),
+        ("FiveCrop", "makes tuple"),
+        ({"RandomChoice": {"transforms": ["RandomResizedCrop", "RandomHorizontalFlip"]}}, "needed is uint8 of shape"),
+        ({"Lambda": {"lambd": "x"}}, "train: fails on a 24x24 picture: 'str' object is not callable"),
+    ],
+)  # fmt: skip
+def test_what_a_transform_cannot_be(spec, message):
+    assert message in refusal(spec)
+
+
+def test_the_position_of_a_wrong_transform_is_named():
+    assert "augmentation.train.2: " in refusal("Resize", "RandomHorizontalFlip", "RandomVertcalFlip")
+
+
+def test_a_picture_that_a_transform_cannot_take_is_named_by_its_size():
+    training = TrainPictures(["RandomCrop"], VIT(), range(3), 0)
+    with pytest.raises(InputError, match=r"fails on a 20x10 picture: Required crop size"):
+        training(rows(1, size=(20, 10)))
+
+
+AUGMENTATION = [
+    {"RandomResizedCrop": {"scale": [0.3, 1.0]}},
+    "RandomHorizontalFlip",
+    {"RandomChoice": {"transforms": ["RandAugment", {"ColorJitter": {"hue": 0.2}}, "RandomErasing"]}},
+]
+
+
+def pictures(training, *numbers) -> dict[int, torch.Tensor]:
+    return dict(zip(numbers, training(rows(*numbers))["pixel_values"], strict=True))
+
+
+def test_draws_depend_on_seed_epoch_and_row_alone():
+    training = TrainPictures(AUGMENTATION, VIT(), range(3), seed=1)
+    whole = pictures(training, *range(8))
+    torch.manual_seed(99)
+    others = pictures(training, 5, 2, 7)
+    assert all(torch.equal(whole[number], others[number]) for number in others)
+    again = pictures(TrainPictures(AUGMENTATION, VIT(), range(3), seed=1), 3)
+    assert torch.equal(again[3], whole[3])
+
+    def differ(other) -> int:
+        return sum(not torch.equal(whole[number], other[number]) for number in whole)
+
+    assert differ(pictures(TrainPictures(AUGMENTATION, VIT(), range(3), seed=2), *range(8))) == 8
+    training.epoch.fill_(1)
+    assert differ(pictures(training, *range(8))) == 8
+    training.epoch.fill_(0)
+    assert differ(pictures(training, *range(8))) == 0
+
+
+def test_the_same_picture_in_another_row_is_drawn_anew():
+    training = TrainPictures(AUGMENTATION, VIT(), range(3), seed=1)
+    image = picture("red", 1, (50, 40))
+    one, two = training({"image": [image, image], "label": [0, 0], "row": [0, 1]})["pixel_values"]
+    assert not torch.equal(one, two)
+
+
+def test_the_generators_of_the_process_are_left_as_they_were():
+    training = TrainPictures(AUGMENTATION, VIT(), range(3), seed=1)
+    torch.manual_seed(7)
+    expected = torch.rand(3)
+    torch.manual_seed(7)
+    state = torch.get_rng_state()
+    training(rows(1, 2, 3))
+    build_transforms(AUGMENTATION, (24, 24))
+    with pytest.raises(InputError):
+        build_transforms(["Resize", "Grayscale"], (24, 24))
+    assert torch.equal(torch.get_rng_state(), state)
+    assert torch.equal(torch.rand(3), expected)
+
+
+def test_workers_that_outlive_an_epoch_see_the_next_one_begin():
+    """A DataLoader's workers hold a copy of the transform: the epoch lies in memory that they share."""
+    training = TrainPictures(["RandomResizedCrop"], VIT(), range(3), seed=1)
+
+    class Rows(torch.utils.data.Dataset):
+        def __len__(self):
+            return 4
+
+        def __getitem__(self, number):
+            return training(rows(number))["pixel_values"][0]
+
+    loader = torch.utils.data.DataLoader(Rows(), batch_size=4, num_workers=1, persistent_workers=True)
+    first = next(iter(loader))
+    training.epoch.fill_(1)
+    second = next(iter(loader))
+    here = torch.stack(list(pictures(training, 0, 1, 2, 3).values()))
+    assert torch.equal(second, here)
+    assert not torch.equal(first, second)
+
+
+def test_labels_become_the_models_ids():
+    for transform in (TrainPictures([], VIT(), [2, 0, 1], 0), EvalPictures(VIT(), [2, 0, 1])):
+        assert transform(rows(0, 1, 2))["labels"] == [2, 0, 1]
+
+
+def test_evaluation_is_the_processor_and_nothing_else():
+    processor = BIT()
+    image = picture("blue", 1, (70, 30))
+    seen = EvalPictures(processor, [0])({"image": [image], "label": [0]})["pixel_values"][0]
+    assert torch.equal(seen, processor(image, return_tensors="pt")["pixel_values"][0])
