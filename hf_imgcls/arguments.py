@@ -5,7 +5,8 @@ import os
 import torch
 from transformers import IntervalStrategy, TrainingArguments
 
-from hf_imgcls.recipe import InputError, value_of
+from hf_imgcls.recipe import InputError
+from hf_imgcls.sections import value_of
 
 # What a recipe that is silent means. Evaluation and saving go together, so that the best model can be kept.
 _DEFAULTS = {

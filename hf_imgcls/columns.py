@@ -4,7 +4,8 @@ from collections.abc import Callable
 
 import datasets
 
-from hf_imgcls.recipe import DataSection, InputError, nearest
+from hf_imgcls.recipe import InputError, nearest
+from hf_imgcls.sections import DataSection
 
 _LABEL_COLUMNS = ("label", "labels", "target", "class", "class_name", "category", "cls", "y")
 _IMAGE_COLUMNS = ("image", "img", "pixel_values", "picture", "photo", "file_name", "filename", "file", "path")

@@ -13,7 +13,8 @@ import numpy as np
 
 from hf_imgcls.bad_images import BadPicture, check_split, refuse
 from hf_imgcls.columns import encode_labels, label_values, name_labels
-from hf_imgcls.recipe import DataSection, InputError
+from hf_imgcls.recipe import InputError
+from hf_imgcls.sections import DataSection
 from hf_imgcls.sources import open_source
 from hf_imgcls.splits import (
     check_overlap,

@@ -9,16 +9,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from hf_imgcls.sections import (  # noqa: F401
-    NOT_IN_A_RECIPE,
-    DataSection,
-    ModelSection,
-    Transform,
-    json_schema,
-    recipe_model,
-    transform_names,
-    value_of,
-)
+from hf_imgcls.sections import NOT_IN_A_RECIPE, recipe_model
 
 
 class InputError(ValueError):

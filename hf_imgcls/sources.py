@@ -12,7 +12,8 @@ from hf_imgcls.datafiles import KINDS, Part, Rows, find_files, load_files, reaso
 from hf_imgcls.folders import scan_folder, split_of
 from hf_imgcls.hub import use_hub
 from hf_imgcls.index import Entry, entry, load_entries
-from hf_imgcls.recipe import DataSection, InputError
+from hf_imgcls.recipe import InputError
+from hf_imgcls.sections import DataSection
 
 _HUB_ID = re.compile(r"\w[\w.-]*(/\w[\w.-]*)?")
 

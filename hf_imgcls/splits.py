@@ -7,7 +7,8 @@ from typing import NamedTuple
 import datasets
 import numpy as np
 
-from hf_imgcls.recipe import DataSection, InputError, nearest
+from hf_imgcls.recipe import InputError, nearest
+from hf_imgcls.sections import DataSection
 
 _USUAL = {
     "train": ("train", "training"),

@@ -15,7 +15,8 @@ from hf_imgcls.bad_images import why_unreadable
 from hf_imgcls.columns import check_names, encode_labels, label_namer
 from hf_imgcls.data import Data
 from hf_imgcls.pictures import read_picture
-from hf_imgcls.recipe import DataSection, InputError
+from hf_imgcls.recipe import InputError
+from hf_imgcls.sections import DataSection
 from hf_imgcls.sources import open_source
 from hf_imgcls.splits import Span, check_overlap, choose_splits
 

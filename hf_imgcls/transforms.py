@@ -16,7 +16,8 @@ from PIL import Image
 from torchvision.transforms import AutoAugmentPolicy, InterpolationMode, v2
 
 from hf_imgcls.pictures import read_picture
-from hf_imgcls.recipe import InputError, Transform, nearest, transform_names
+from hf_imgcls.recipe import InputError, nearest
+from hf_imgcls.sections import Transform, transform_names
 
 _ENUMS = {"interpolation": InterpolationMode, "policy": AutoAugmentPolicy}
 # What people know from other places, and why it does not belong among the transforms of a picture.

@@ -5,7 +5,8 @@ import pytest
 from datasets import ClassLabel, Dataset, Features, Image, Value
 
 from hf_imgcls.columns import describe_columns, encode_labels, find_columns, label_namer, label_values, name_labels
-from hf_imgcls.recipe import DataSection, InputError
+from hf_imgcls.recipe import InputError
+from hf_imgcls.sections import DataSection
 
 TEXT, WHOLE, NUMBER = Value("string"), Value("int64"), Value("float64")
 NAMES = ClassLabel(names=["cat", "dog"])

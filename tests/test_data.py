@@ -16,7 +16,8 @@ from datasets import ClassLabel, Dataset, DatasetDict, Features, Image
 from hf_imgcls import bad_images
 from hf_imgcls.data import load_data, load_split
 from hf_imgcls.pictures import read_picture
-from hf_imgcls.recipe import DataSection, InputError
+from hf_imgcls.recipe import InputError
+from hf_imgcls.sections import DataSection
 
 NAMES = list(COLOURS)
 
@@ -113,7 +114,7 @@ def test_a_stray_file_changes_no_fingerprint(make_folder):
 SCRIPT = """
 import json, sys
 from hf_imgcls.data import load_data
-from hf_imgcls.recipe import DataSection
+from hf_imgcls.sections import DataSection
 data = load_data(DataSection(path=sys.argv[1], samples_per_class={"test": 2}))
 print(json.dumps([data.labels, data.fingerprints, {k: v["name"][:] for k, v in data.splits.items()}]))
 """

@@ -1,4 +1,5 @@
 from types import SimpleNamespace
+from typing import ClassVar
 
 import pytest
 
@@ -11,7 +12,7 @@ ARGUMENTS = SimpleNamespace(push_to_hub=True, hub_model_id=None, hub_private_rep
 class FakeApi:
     """Records what it is asked for; the real client against a local hub is the business of the push itself."""
 
-    calls: list = []
+    calls: ClassVar[list] = []
 
     def create_repo(self, name, **options):
         self.calls.append(("create_repo", name, options))

@@ -11,7 +11,8 @@ from transformers import ViTImageProcessor
 
 from hf_imgcls.models import build_model, load_saved
 from hf_imgcls.models.build import head_keys
-from hf_imgcls.recipe import InputError, ModelSection
+from hf_imgcls.recipe import InputError
+from hf_imgcls.sections import ModelSection
 from hf_imgcls.transforms import input_size, process
 
 LABELS = ["blue", "green", "red"]

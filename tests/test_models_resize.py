@@ -8,7 +8,8 @@ from transformers import AutoModelForImageClassification
 
 from hf_imgcls.models import build_model, load_saved
 from hf_imgcls.models.resize import set_image_size
-from hf_imgcls.recipe import InputError, ModelSection
+from hf_imgcls.recipe import InputError
+from hf_imgcls.sections import ModelSection
 from hf_imgcls.transforms import input_size, process
 
 LABELS = ["blue", "green", "red"]

@@ -6,7 +6,7 @@ from safetensors.torch import load_file, save_file
 
 from hf_imgcls.models import RestoreError, build_model, restore
 from hf_imgcls.models.restore import check_restored, differing_tensors
-from hf_imgcls.recipe import ModelSection
+from hf_imgcls.sections import ModelSection
 
 VIT = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "patch_size": 8}
 ARCHITECTURES = {

@@ -10,7 +10,7 @@ from safetensors.torch import load_file, save_file
 
 from hf_imgcls.models import build_model
 from hf_imgcls.parity import TOLERANCE, choose_rows, compare_answers, describe
-from hf_imgcls.recipe import ModelSection
+from hf_imgcls.sections import ModelSection
 from hf_imgcls.transforms import EvalPictures
 
 LABELS = list(COLOURS)

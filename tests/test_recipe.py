@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from hf_imgcls.recipe import InputError, as_run, json_schema, load_recipe
+from hf_imgcls.recipe import InputError, as_run, load_recipe
+from hf_imgcls.sections import json_schema
 
 RECIPES = sorted((Path(__file__).parent.parent / "recipes").glob("*.json"))
 RECIPES = [path for path in RECIPES if path.name != "recipe.schema.json"]

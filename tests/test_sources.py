@@ -14,7 +14,8 @@ from conftest import picture
 from datasets import ClassLabel, Dataset, DatasetDict, Features, Image, Value
 
 from hf_imgcls.pictures import read_picture
-from hf_imgcls.recipe import DataSection, InputError
+from hf_imgcls.recipe import InputError
+from hf_imgcls.sections import DataSection
 from hf_imgcls.sources import check_path, open_source
 
 COUNT = 4

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from datasets import ClassLabel, Dataset, Features
 
-from hf_imgcls.recipe import DataSection, InputError
+from hf_imgcls.recipe import InputError
+from hf_imgcls.sections import DataSection
 from hf_imgcls.splits import (
     Span,
     check_overlap,

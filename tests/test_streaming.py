@@ -13,8 +13,9 @@ from torch.utils.data import DataLoader
 
 from hf_imgcls.data import load_data
 from hf_imgcls.parity import first_rows
-from hf_imgcls.recipe import DataSection, InputError
+from hf_imgcls.recipe import InputError
 from hf_imgcls.score import attach
+from hf_imgcls.sections import DataSection
 from hf_imgcls.streaming import readable_rows
 
 NAMES = list(COLOURS)

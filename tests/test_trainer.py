@@ -6,7 +6,7 @@ from transformers import DefaultDataCollator, TrainingArguments
 
 from hf_imgcls.data import load_data
 from hf_imgcls.models.restore import differing_tensors
-from hf_imgcls.recipe import DataSection
+from hf_imgcls.sections import DataSection
 from hf_imgcls.streaming import map_stream
 from hf_imgcls.trainer import ImageTrainer
 from hf_imgcls.transforms import EvalPictures, TrainPictures

@@ -11,7 +11,8 @@ from transformers import AutoModelForImageClassification, PreTrainedConfig, PreT
 
 from hf_imgcls.models.configure import get_config, get_processor, one_line, set_labels, where
 from hf_imgcls.models.resize import resize_positions, set_image_size
-from hf_imgcls.recipe import InputError, ModelSection
+from hf_imgcls.recipe import InputError
+from hf_imgcls.sections import ModelSection
 from hf_imgcls.transforms import process
 
 

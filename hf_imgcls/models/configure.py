@@ -15,7 +15,8 @@ from transformers import (
 )
 
 from hf_imgcls.hub import use_hub
-from hf_imgcls.recipe import InputError, ModelSection, nearest
+from hf_imgcls.recipe import InputError, nearest
+from hf_imgcls.sections import ModelSection
 
 _TIMM = "timm/"
 _FROM_DATA = ("num_labels", "id2label", "label2id", "problem_type", "num_classes", "label_names")
