@@ -13,7 +13,7 @@ os.environ.update(
     ACCELERATE_USE_CPU="true",
     TOKENIZERS_PARALLELISM="false",
 )
-os.environ.setdefault("OMP_NUM_THREADS", "2")
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np  # noqa: E402
 import pytest  # noqa: E402
