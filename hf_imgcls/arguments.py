@@ -1,5 +1,6 @@
 """The recipe's `training` section as TrainingArguments, on the machine that is there."""
 
+import contextlib
 import os
 
 import torch
@@ -66,3 +67,16 @@ def check_precision(recipe) -> None:
             raise InputError(f"training.{precision}: there is no GPU here that could; {way}")
     if value_of(recipe.training, "bf16", False) and torch.cuda.is_available() and not torch.cuda.is_bf16_supported():
         raise InputError("training.bf16: this GPU has no bfloat16; add training.bf16=false training.fp16=true")
+
+
+@contextlib.contextmanager
+def exact_float32():
+    """Full float32 on the device: a GPU's TF32 alone makes larger differences than scores may have."""
+    precision, convolutions = torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
+    try:
+        torch.set_float32_matmul_precision("highest")
+        torch.backends.cudnn.allow_tf32 = False
+        yield
+    finally:
+        torch.set_float32_matmul_precision(precision)
+        torch.backends.cudnn.allow_tf32 = convolutions

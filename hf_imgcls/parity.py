@@ -1,6 +1,5 @@
 """Served as scored: the saved folder, opened by `pipeline`, answers as the trainer scored."""
 
-import contextlib
 import itertools
 import math
 import warnings
@@ -9,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from tqdm.auto import tqdm
 from transformers import pipeline
 
+from hf_imgcls.arguments import exact_float32
 from hf_imgcls.pictures import open_picture
 
 TOLERANCE = 1e-4
@@ -50,7 +49,7 @@ def compare_answers(
     own = classifier.model.config.id2label
     names = list(labels or [own.get(i, f"class {i}") for i in range(logits.shape[1])])
     largest, mismatch, asked = 0.0, None, 0
-    with _without_tf32():
+    with exact_float32():
         for row, scored in zip(tqdm(rows, "served as scored", total=len(logits)), _softmax(logits), strict=True):
             answers = classifier(_picture(row["image"]), top_k=len(own))
             difference = _difference(dict(zip(names, scored.tolist(), strict=True)), answers)
@@ -70,19 +69,6 @@ def _difference(scored: dict[str, float], answers: list[dict]) -> float:
     served = {answer["label"]: answer["score"] for answer in answers}
     differences = [abs(served.get(name, 0.0) - scored.get(name, 0.0)) for name in scored.keys() | served.keys()]
     return 1.0 if any(map(math.isnan, differences)) else max(differences)
-
-
-@contextlib.contextmanager
-def _without_tf32():
-    """Scores are in full float32; a GPU's TF32 alone makes larger differences than TOLERANCE."""
-    precision, convolutions = torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
-    try:
-        torch.set_float32_matmul_precision("highest")
-        torch.backends.cudnn.allow_tf32 = False
-        yield
-    finally:
-        torch.set_float32_matmul_precision(precision)
-        torch.backends.cudnn.allow_tf32 = convolutions
 
 
 def describe(verdict: dict[str, Any]) -> str:

@@ -45,7 +45,7 @@ def score_splits(trainer: ImageTrainer, splits: dict, transform: EvalPictures) -
     return scores, logits
 
 
-def check_serving(folder: Path, data: Data, logits: Logits, device, seed: int) -> dict[str, Any] | None:
+def check_serving(folder: Path, data: Data, logits: Logits, trainer: ImageTrainer) -> dict[str, Any] | None:
     """Compare what `pipeline` answers from the saved folder with what was scored.
 
     The whole validation split (or test, where there is no other) when it is small, else a seeded sample that the
@@ -54,14 +54,15 @@ def check_serving(folder: Path, data: Data, logits: Logits, device, seed: int) -
     split = next((name for name in ("validation", "test") if name in logits), None)
     if split is None:
         return None
-    count = len(logits[split])
+    count, seed = len(logits[split]), trainer.args.seed
     chosen = parity.choose_rows(count, seed)
     if isinstance(data.splits[split], datasets.IterableDataset):
         chosen = np.arange(min(count, parity.MOST_PICTURES))
         rows: Iterable[dict] = parity.first_rows(readable_rows(data.splits[split]), len(chosen))
     else:
         rows = data.splits[split].select(chosen)
-    verdict = parity.compare_answers(folder, rows, logits[split][chosen], device)
+    labels = [trainer.model.config.id2label[i] for i in range(len(data.labels))]
+    verdict = parity.compare_answers(folder, rows, logits[split][chosen], trainer.args.device, labels)
     sample = {} if len(chosen) == count else {"sample_seed": seed, "rows": chosen.tolist()}
     return {"split": split, "of": count, **verdict, **sample}
 

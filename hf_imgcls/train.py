@@ -69,7 +69,7 @@ def train_classifier(
     trainer.save_run(folder)
     held_out = {split: rows for split, rows in data.splits.items() if split != "train"}
     scores, logits = score_splits(trainer, held_out, scoring)
-    verdict = on_main(lambda: check_serving(folder, data, logits, arguments.device, recipe.data.seed))
+    verdict = on_main(lambda: check_serving(folder, data, logits, trainer))
 
     results = collect_results(recipe, data, trainer, outcome, scores, verdict)
     on_main(lambda: finish(folder, recipe, results, trainer.state.log_history))

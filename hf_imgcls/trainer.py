@@ -9,6 +9,7 @@ from transformers import EvalPrediction, Trainer, TrainerCallback
 from transformers.trainer import TRAINING_ARGS_NAME
 from transformers.trainer_utils import PredictionOutput, has_length
 
+from hf_imgcls.arguments import exact_float32
 from hf_imgcls.metrics import compute_metrics
 from hf_imgcls.models import RestoreError, check_restored, restore
 from hf_imgcls.transforms import TrainPictures
@@ -114,27 +115,22 @@ class ImageTrainer(Trainer):
             `predictions`: logits, shape (pictures, classes), in the split's order, the same on every process.
         """
         self.args.fp16_full_eval = self.args.bf16_full_eval = False
-        with self._full_precision():
+        with exact_float32(), self._without_autocast():
             return self.predict(dataset, metric_key_prefix=split)
 
     @contextlib.contextmanager
-    def _full_precision(self):
-        """Take accelerate's autocast off the model's forward, and TF32 off the device, for a while."""
+    def _without_autocast(self):
+        """Take what accelerate wraps around the model's forward off for a while."""
         model = self.accelerator.unwrap_model(self.model)
         wrapped, original = model.__dict__.get("forward"), model.__dict__.get("_original_forward")
-        precision = torch.get_float32_matmul_precision()
-        convolutions = torch.backends.cudnn.allow_tf32
+        if original is None:
+            yield
+            return
+        model.forward = original
         try:
-            if original is not None:
-                model.forward = original
-            torch.set_float32_matmul_precision("highest")
-            torch.backends.cudnn.allow_tf32 = False
             yield
         finally:
-            if original is not None:
-                model.forward = wrapped
-            torch.set_float32_matmul_precision(precision)
-            torch.backends.cudnn.allow_tf32 = convolutions
+            model.forward = wrapped
 
 
 def _metrics(prediction: EvalPrediction) -> dict[str, float]:

@@ -95,6 +95,9 @@ def test_what_is_resized_to_more_than_is_cropped_stays_in_proportion():
     assert (dict(processor.size)["height"], dict(processor.crop_size)["height"]) == (128, 112)
     processor = set_image_size(transformers.ResNetConfig(), transformers.MobileNetV2ImageProcessor(), 112)
     assert (dict(processor.size)["shortest_edge"], dict(processor.crop_size)["height"]) == (128, 112)
+    # Perceiver crops first: of 256 pixels that are then resized to 224, so much is cut.
+    processor = set_image_size(transformers.ResNetConfig(), transformers.PerceiverImageProcessor(), 112)
+    assert (dict(processor.size)["height"], dict(processor.crop_size)["height"]) == (112, 128)
 
 
 @pytest.mark.parametrize("architecture", ["resnet18", "test_vit"])

@@ -200,6 +200,7 @@ def test_the_usual_ones_work_on_uint8(spec):
         ({"Lambda": {"lambd": "x"}}, "train: fails on a 24x24 picture: 'str' object is not callable"),
     ],
 )  # fmt: skip
+@pytest.mark.filterwarnings("ignore:Scale and ratio")
 def test_what_a_transform_cannot_be(spec, message):
     assert message in refusal(spec)
 
