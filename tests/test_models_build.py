@@ -11,9 +11,9 @@ from transformers import ViTImageProcessor
 
 from hf_imgcls.models import build_model, load_saved
 from hf_imgcls.models.build import head_keys
+from hf_imgcls.processors import input_size, process
 from hf_imgcls.recipe import InputError
 from hf_imgcls.sections import ModelSection
-from hf_imgcls.transforms import input_size, process
 
 LABELS = ["blue", "green", "red"]
 VIT = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 24, "patch_size": 8}

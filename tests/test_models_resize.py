@@ -8,9 +8,9 @@ from transformers import AutoModelForImageClassification
 
 from hf_imgcls.models import build_model, load_saved
 from hf_imgcls.models.resize import set_image_size
+from hf_imgcls.processors import input_size, process
 from hf_imgcls.recipe import InputError
 from hf_imgcls.sections import ModelSection
-from hf_imgcls.transforms import input_size, process
 
 LABELS = ["blue", "green", "red"]
 VIT = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "patch_size": 8, "image_size": 32}

@@ -1,51 +1,16 @@
-"""What happens to a picture: the processor's own geometry and floats, the recipe's transforms, and their draws."""
+"""What happens to a picture: the recipe's transforms, their draws, and the reading of evaluation pictures."""
 
-import numpy as np
 import pytest
 import torch
-import transformers
 from conftest import picture
 from PIL import Image
+from tiny import PROCESSORS
 from torchvision.transforms import AutoAugmentPolicy, InterpolationMode, v2
 from torchvision.transforms.v2 import functional as F
 
 from hf_imgcls.recipe import InputError
-from hf_imgcls.transforms import (
-    EvalPictures,
-    TrainPictures,
-    build_transforms,
-    channel_order,
-    input_size,
-    normalization,
-    process,
-)
+from hf_imgcls.transforms import EvalPictures, TrainPictures, build_transforms
 
-SQUARE = {"height": 24, "width": 24}
-PROCESSORS = {
-    "ViT": lambda: transformers.ViTImageProcessor(size=SQUARE),
-    "SigLIP, not square": lambda: transformers.SiglipImageProcessor(size={"height": 24, "width": 32}),
-    "ConvNeXt": lambda: transformers.ConvNextImageProcessor(size={"shortest_edge": 24}, crop_pct=0.875),
-    "CLIP": lambda: transformers.CLIPImageProcessor(size={"shortest_edge": 24}, crop_size=SQUARE),
-    "BiT": lambda: transformers.BitImageProcessor(size={"shortest_edge": 32}, crop_size=SQUARE),
-    "MobileNetV2": lambda: transformers.MobileNetV2ImageProcessor(size={"shortest_edge": 28}, crop_size=SQUARE),
-    "LeViT": lambda: transformers.LevitImageProcessor(size={"shortest_edge": 24}, crop_size=SQUARE),
-    "DeiT": lambda: transformers.DeiTImageProcessor(size={"height": 28, "width": 28}, crop_size=SQUARE),
-    "EfficientNet": lambda: transformers.EfficientNetImageProcessor(
-        size=SQUARE, rescale_offset=True, rescale_factor=1 / 127.5
-    ),
-    "EfficientNet, twice": lambda: transformers.EfficientNetImageProcessor(size=SQUARE, include_top=True),
-    "MobileViT, blue first": lambda: transformers.MobileViTImageProcessor(size={"shortest_edge": 28}, crop_size=SQUARE),
-    "PP-LCNet, blue first": lambda: transformers.PPLCNetImageProcessor(
-        size={"height": 28, "width": 28}, crop_size=SQUARE
-    ),
-    "padding the border": lambda: transformers.MobileViTImageProcessor(size={"shortest_edge": 20}, crop_size=SQUARE),
-    "no rescaling": lambda: transformers.ViTImageProcessor(
-        size=SQUARE, do_rescale=False, image_mean=[127.5] * 3, image_std=[60.0] * 3
-    ),
-    "timm": lambda: transformers.TimmWrapperImageProcessor(
-        {"input_size": [3, 24, 24], "mean": [0.4, 0.5, 0.6], "std": [0.1, 0.2, 0.3], "crop_pct": 0.9}
-    ),
-}  # fmt: skip
 VIT = PROCESSORS["ViT"]
 BIT = PROCESSORS["BiT"]
 
@@ -63,23 +28,6 @@ def refusal(*specs, size=(24, 24)) -> str:
         build_transforms(list(specs), size)
     assert "\n" not in str(caught.value)
     return str(caught.value)
-
-
-@pytest.mark.parametrize("name", PROCESSORS)
-def test_the_size_is_what_comes_out(name):
-    assert input_size(PROCESSORS[name]()) == ((24, 32) if "not square" in name else (24, 24))
-
-
-@pytest.mark.parametrize("name", PROCESSORS)
-def test_scale_and_shift_make_the_processors_floats_of_any_colour(name):
-    processor = PROCESSORS[name]()
-    scale, shift = normalization(processor)
-    channels = channel_order(processor)
-    assert channels == ([2, 1, 0] if "blue first" in name or "padding" in name else [0, 1, 2])
-    for colour in np.random.default_rng(0).integers(0, 256, (10, 3)).tolist():
-        floats = process(processor, Image.new("RGB", (40, 40), tuple(colour)))[:, 12, 12]
-        expected = torch.tensor(colour)[channels] * scale.flatten() + shift.flatten()
-        assert torch.allclose(floats, expected, atol=1e-5), colour
 
 
 @pytest.mark.parametrize("name", PROCESSORS)
@@ -104,17 +52,6 @@ def test_a_model_that_wants_blue_first_gets_it_and_the_transforms_see_red_first(
         assert [pixels[0, 0, 0].item() for pixels in grey] == [76, 29]  # 0.299 and 0.114 of 255
     pure = TrainPictures(["Resize"], PROCESSORS["MobileViT, blue first"](), [0], 0)(batch)["pixel_values"]
     assert [pixels[:, 0, 0].tolist() for pixels in pure] == [[0, 0, 255], [255, 0, 0]]
-
-
-def test_a_processor_without_one_size_is_refused():
-    for processor in (transformers.TextNetImageProcessor(), transformers.ViTImageProcessor(do_resize=False)):
-        with pytest.raises(InputError, match=r"does not bring pictures to one size .* say model.image_size"):
-            input_size(processor)
-
-
-def test_a_processor_that_makes_no_picture_is_refused():
-    with pytest.raises(InputError, match="Siglip2ImageProcessor, does not make one picture of one"):
-        process(transformers.Siglip2ImageProcessor(), picture("red", 1))
 
 
 def test_a_training_picture_is_the_picture():

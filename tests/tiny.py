@@ -1,4 +1,4 @@
-"""Tiny models of several families, with dropout, for 16-pixel pictures."""
+"""Tiny models of several families, with dropout, for 16-pixel pictures; image processors of many, for 24 pixels."""
 
 import transformers
 from transformers import AutoModelForImageClassification, ViTImageProcessor
@@ -26,6 +26,33 @@ CONFIGS = {
         pretrained_cfg={"input_size": [3, 16, 16]},
     ),
 }
+
+SQUARE = {"height": 24, "width": 24}
+PROCESSORS = {
+    "ViT": lambda: transformers.ViTImageProcessor(size=SQUARE),
+    "SigLIP, not square": lambda: transformers.SiglipImageProcessor(size={"height": 24, "width": 32}),
+    "ConvNeXt": lambda: transformers.ConvNextImageProcessor(size={"shortest_edge": 24}, crop_pct=0.875),
+    "CLIP": lambda: transformers.CLIPImageProcessor(size={"shortest_edge": 24}, crop_size=SQUARE),
+    "BiT": lambda: transformers.BitImageProcessor(size={"shortest_edge": 32}, crop_size=SQUARE),
+    "MobileNetV2": lambda: transformers.MobileNetV2ImageProcessor(size={"shortest_edge": 28}, crop_size=SQUARE),
+    "LeViT": lambda: transformers.LevitImageProcessor(size={"shortest_edge": 24}, crop_size=SQUARE),
+    "DeiT": lambda: transformers.DeiTImageProcessor(size={"height": 28, "width": 28}, crop_size=SQUARE),
+    "EfficientNet": lambda: transformers.EfficientNetImageProcessor(
+        size=SQUARE, rescale_offset=True, rescale_factor=1 / 127.5
+    ),
+    "EfficientNet, twice": lambda: transformers.EfficientNetImageProcessor(size=SQUARE, include_top=True),
+    "MobileViT, blue first": lambda: transformers.MobileViTImageProcessor(size={"shortest_edge": 28}, crop_size=SQUARE),
+    "PP-LCNet, blue first": lambda: transformers.PPLCNetImageProcessor(
+        size={"height": 28, "width": 28}, crop_size=SQUARE
+    ),
+    "padding the border": lambda: transformers.MobileViTImageProcessor(size={"shortest_edge": 20}, crop_size=SQUARE),
+    "no rescaling": lambda: transformers.ViTImageProcessor(
+        size=SQUARE, do_rescale=False, image_mean=[127.5] * 3, image_std=[60.0] * 3
+    ),
+    "timm": lambda: transformers.TimmWrapperImageProcessor(
+        {"input_size": [3, 24, 24], "mean": [0.4, 0.5, 0.6], "std": [0.1, 0.2, 0.3], "crop_pct": 0.9}
+    ),
+}  # fmt: skip
 
 
 def tiny_model(family: str, labels=("blue", "green", "red")):

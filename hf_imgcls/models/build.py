@@ -11,9 +11,9 @@ from transformers import AutoModelForImageClassification, PreTrainedConfig, PreT
 
 from hf_imgcls.models.configure import get_config, get_processor, one_line, set_labels, where
 from hf_imgcls.models.resize import resize_positions, set_image_size
+from hf_imgcls.processors import process
 from hf_imgcls.recipe import InputError
 from hf_imgcls.sections import ModelSection
-from hf_imgcls.transforms import process
 
 
 def build_model(section: ModelSection, labels: list[str], seed: int):

@@ -7,8 +7,8 @@ import transformers
 from torch.nn.functional import interpolate
 
 from hf_imgcls.models.configure import with_image_size
+from hf_imgcls.processors import input_size
 from hf_imgcls.recipe import InputError
-from hf_imgcls.transforms import input_size
 
 
 def set_image_size(config, processor, side: int):
