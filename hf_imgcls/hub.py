@@ -12,6 +12,9 @@ from transformers import TrainingArguments
 from hf_imgcls.recipe import InputError
 
 
+_STAYS_HERE = ["checkpoint-*", "*.part"]
+
+
 def use_hub() -> bool:
     """Whether the Hub can be reached; where it cannot, what its cache holds is used at once.
 
@@ -53,14 +56,25 @@ def check_login(arguments: TrainingArguments) -> None:
 
 
 def push(folder: Path, arguments: TrainingArguments) -> str:
-    """Upload a run without its checkpoints; returns the address of the commit."""
-    api = HfApi()
+    """Upload a run without its checkpoints; returns the address of the commit.
+
+    Raises:
+        InputError: what the Hub answered, and the command that finishes the job; the run itself is complete on disk.
+    """
     name = arguments.hub_model_id or folder.resolve().name
-    repository = api.create_repo(name, private=arguments.hub_private_repo, exist_ok=True).repo_id
-    return api.upload_folder(
-        repo_id=repository,
-        folder_path=folder,
-        revision=arguments.hub_revision,
-        commit_message="Model, card and results",
-        ignore_patterns=["checkpoint-*", "*.part"],
-    )
+    try:
+        repository = HfApi().create_repo(name, private=arguments.hub_private_repo, exist_ok=True).repo_id
+        return HfApi().upload_folder(
+            repo_id=repository,
+            folder_path=folder,
+            revision=arguments.hub_revision,
+            commit_message="Model, card and results",
+            ignore_patterns=_STAYS_HERE,
+        )
+    except Exception as error:  # the client's own errors and those of its HTTP library
+        reason = " ".join(str(error).split())[:200]
+        left_out = " ".join(f"--exclude '{pattern}'" for pattern in _STAYS_HERE)
+        raise InputError(
+            f"push: {name} is not on the Hub ({reason}); the run is complete in {folder}, this uploads it: "
+            f"hf upload {name} {folder} . {left_out}"
+        ) from None

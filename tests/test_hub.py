@@ -33,9 +33,21 @@ def test_who_cannot_push_is_told_before_anything_is_loaded(monkeypatch):
 
 def test_the_run_is_uploaded_once_without_its_checkpoints(tmp_path, monkeypatch):
     monkeypatch.setattr(hub, "HfApi", FakeApi)
+    FakeApi.calls.clear()
     address = hub.push(tmp_path / "run", ARGUMENTS)
     assert address == "https://hub/someone/run/commit/1"
     (_, name, options), (_, upload) = FakeApi.calls
     assert (name, options["private"]) == ("run", True)
     assert upload["repo_id"] == "someone/run"
     assert "checkpoint-*" in upload["ignore_patterns"]
+
+
+def test_a_push_that_fails_names_what_finishes_the_job(tmp_path, monkeypatch):
+    class DeadHub(FakeApi):
+        def upload_folder(self, **options):
+            raise ConnectionError("503\nService Unavailable")
+
+    monkeypatch.setattr(hub, "HfApi", DeadHub)
+    with pytest.raises(InputError, match=r"503 Service Unavailable.*complete in .*hf upload run ") as caught:
+        hub.push(tmp_path / "run", ARGUMENTS)
+    assert "\n" not in str(caught.value)
