@@ -11,7 +11,6 @@ from transformers import TrainingArguments
 
 from hf_imgcls.recipe import InputError
 
-
 _STAYS_HERE = ["checkpoint-*", "*.part"]
 
 
