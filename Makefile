@@ -13,7 +13,7 @@ quickstart: environment
 		print('recipes/digits/seven.png is a', answer['label'], 'with a score of', round(answer['score'], 4))"
 
 test: environment
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 check: environment
 	$(BIN)/ruff format --check .

@@ -90,7 +90,6 @@ def collect_results(recipe, data, trainer, outcome, scores: dict, verdict: dict 
             "seconds": round(outcome.metrics["train_runtime"], 1),
             "steps": state.global_step,
             "epochs": state.epoch,
-            "loss": outcome.training_loss,
             "best_step": state.best_global_step,
             "best_metric": state.best_metric,
         },
