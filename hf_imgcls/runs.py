@@ -92,8 +92,9 @@ def read_json(file: Path) -> Any:
 
 
 def write_json(file: Path, content: Any) -> None:
-    """Write whole or not at all: a run that is killed leaves the old file."""
+    """Write whole or not at all: a run that is killed leaves the old file. What is not a number becomes null."""
     draft = file.with_name(file.name + ".part")
+    content = json.loads(json.dumps(content), parse_constant=lambda name: None)  # NaN and Infinity are no JSON
     draft.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     draft.replace(file)
 

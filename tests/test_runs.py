@@ -80,3 +80,18 @@ def test_a_file_is_written_whole_or_not_at_all(tmp_path):
     with pytest.raises(TypeError):
         runs.write_json(tmp_path / "x.json", {"a": SimpleNamespace()})
     assert runs.read_json(tmp_path / "x.json") == {"a": "é"}
+
+
+def test_a_loss_that_has_diverged_is_still_json(tmp_path):
+    runs.write_json(tmp_path / "x.json", {"loss": float("nan"), "losses": [1.0, float("inf")]})
+    assert (tmp_path / "x.json").read_text().split() == [
+        "{",
+        '"loss":',
+        "null,",
+        '"losses":',
+        "[",
+        "1.0,",
+        "null",
+        "]",
+        "}",
+    ]
