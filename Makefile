@@ -25,7 +25,7 @@ format: environment
 
 # The JSON schema that editors complete and check recipes with.
 schema: environment
-	$(BIN)/python -c "import json; from hf_imgcls.sections import json_schema; print(json.dumps(json_schema(), indent=1))" \
+	$(BIN)/python -c "import json; from hf_imgcls.recipe_schema import json_schema; print(json.dumps(json_schema(), indent=1))" \
 		> recipes/recipe.schema.json
 
 environment: $(VENV)/installed

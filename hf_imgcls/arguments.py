@@ -7,7 +7,7 @@ import torch
 from transformers import IntervalStrategy, TrainingArguments
 
 from hf_imgcls.recipe import InputError
-from hf_imgcls.sections import value_of
+from hf_imgcls.training_fields import value_of
 
 # What a recipe that is silent means. Evaluation and saving go together, so that the best model can be kept.
 _DEFAULTS = {

@@ -9,7 +9,8 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from hf_imgcls.sections import NOT_IN_A_RECIPE, recipe_model
+from hf_imgcls.recipe_schema import recipe_model
+from hf_imgcls.training_fields import NOT_IN_A_RECIPE
 
 
 class InputError(ValueError):
@@ -172,7 +173,8 @@ def _expected(problem: dict) -> str:
 def _unknown_key(keys: list[str]) -> str:
     section, key = recipe_model(), keys[-1]
     for name in keys[:-1]:
-        section = section.model_fields[name].annotation
+        if not name.isdigit():  # a position in a list, of sections of the kind that is already at hand
+            section = _section_in(section.model_fields[name].annotation)
     if key in NOT_IN_A_RECIPE:
         return f"{'.'.join(keys)}: {NOT_IN_A_RECIPE[key]}"
     owners = [n for n, f in recipe_model().model_fields.items() if key in _keys_of(f.annotation)]
@@ -182,7 +184,13 @@ def _unknown_key(keys: list[str]) -> str:
     return f"{'.'.join(keys)}: unknown key{hint}"
 
 
-def _keys_of(section: Any) -> list[str]:
-    if not (isinstance(section, type) and issubclass(section, BaseModel)):
-        return []
-    return [field.alias or name for name, field in section.model_fields.items()]
+def _section_in(kind: Any) -> type[BaseModel] | None:
+    """The section among what a key may hold: itself, or in a list or a union."""
+    if isinstance(kind, type) and issubclass(kind, BaseModel):
+        return kind
+    return next(filter(None, map(_section_in, typing.get_args(kind))), None)
+
+
+def _keys_of(kind: Any) -> list[str]:
+    section = _section_in(kind)
+    return [field.alias or name for name, field in section.model_fields.items()] if section else []

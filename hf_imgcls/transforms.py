@@ -18,7 +18,8 @@ from torchvision.transforms import AutoAugmentPolicy, InterpolationMode, v2
 from hf_imgcls.pictures import read_picture
 from hf_imgcls.processors import channel_order, input_size, normalization, process
 from hf_imgcls.recipe import InputError, nearest
-from hf_imgcls.sections import Transform, transform_names
+from hf_imgcls.recipe_schema import transform_names
+from hf_imgcls.sections import Transform
 
 _ENUMS = {"interpolation": InterpolationMode, "policy": AutoAugmentPolicy}
 # What people know from other places, and why it does not belong among the transforms of a picture.

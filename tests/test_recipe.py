@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from hf_imgcls.recipe import InputError, as_run, load_recipe
-from hf_imgcls.sections import json_schema
+from hf_imgcls.recipe_schema import json_schema
 
 RECIPES = sorted((Path(__file__).parent.parent / "recipes").glob("*.json"))
 RECIPES = [path for path in RECIPES if path.name != "recipe.schema.json"]
