@@ -19,53 +19,57 @@ _DEFAULTS = {
 }
 
 
-def training_arguments(recipe) -> TrainingArguments:
-    """TrainingArguments of a recipe.
+def training_arguments(section, **own) -> TrainingArguments:
+    """TrainingArguments of a recipe's `training` section.
+
+    Args:
+        section: the recipe's, or a stage's.
+        own: what the run sets itself, over what the section says.
 
     Raises:
         InputError: the machine cannot do what is asked for, or TrainingArguments refuses a combination.
     """
-    said = recipe.training.model_dump(mode="json", exclude_unset=True)
+    said = section.model_dump(mode="json", exclude_unset=True)
     pinned = {"dataloader_pin_memory": torch.accelerator.is_available()}  # elsewhere it only warns
-    values = {**_DEFAULTS, **pinned, **said, "remove_unused_columns": False, "label_names": ["labels"]}
+    values = {**_DEFAULTS, **pinned, **said, "remove_unused_columns": False, "label_names": ["labels"], **own}
     if "load_best_model_at_end" not in said:
         evaluate, save = values["eval_strategy"], values["save_strategy"]
         values["load_best_model_at_end"] = evaluate != "no" and save in (evaluate, "best")
-    check_precision(recipe)
+    check_precision(section)
     try:
         return TrainingArguments(**values)
     except (ValueError, TypeError, ImportError) as error:
         raise InputError(f"training: {' '.join(str(error).split())}") from None
 
 
-def without_evaluation(arguments: TrainingArguments, recipe) -> None:
+def without_evaluation(arguments: TrainingArguments, section) -> None:
     """Where there is no validation split, nothing is evaluated while training and the last model is kept.
 
     Raises:
-        InputError: the recipe asks for an evaluation.
+        InputError: the `training` section asks for an evaluation.
     """
-    if value_of(recipe.training, "eval_strategy", "no") != "no" or arguments.eval_on_start:
+    if value_of(section, "eval_strategy", "no") != "no" or arguments.eval_on_start:
         raise InputError("training.eval_strategy: there is no validation split to evaluate on (data.validation_split)")
     arguments.eval_strategy = IntervalStrategy.NO
     arguments.do_eval = arguments.load_best_model_at_end = False
 
 
-def check_precision(recipe) -> None:
+def check_precision(section) -> None:
     """fp16 and bf16 need a machine that can; accelerate would quietly train in float32, or fail late.
 
     Raises:
         InputError: names the override that turns it off.
     """
-    said_cpu = value_of(recipe.training, "use_cpu", False)
+    said_cpu = value_of(section, "use_cpu", False)
     launched_cpu = os.environ.get("ACCELERATE_USE_CPU", "").lower() in ("1", "true", "yes")
     on_cpu = said_cpu or launched_cpu or not torch.accelerator.is_available()
     launched = os.environ.get("ACCELERATE_MIXED_PRECISION", "no")
     for precision in ("fp16", "bf16"):
-        asked = value_of(recipe.training, precision, False)
+        asked = value_of(section, precision, False)
         if on_cpu and (asked or launched == precision) and not (precision == "bf16" and said_cpu):
             way = f"add training.{precision}=false" if asked else "accelerate launch --mixed_precision no"
             raise InputError(f"training.{precision}: there is no GPU here that could; {way}")
-    if value_of(recipe.training, "bf16", False) and torch.cuda.is_available() and not torch.cuda.is_bf16_supported():
+    if value_of(section, "bf16", False) and torch.cuda.is_available() and not torch.cuda.is_bf16_supported():
         raise InputError("training.bf16: this GPU has no bfloat16; add training.bf16=false training.fp16=true")
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from huggingface_hub import ModelCard, ModelCardData
 
-from hf_imgcls.parity import describe
+from hf_imgcls.parity import describe, own_code
 
 _HUB_ID = re.compile(r"[\w.-]+(/[\w.-]+)?")
 
@@ -28,7 +28,7 @@ def write_card(folder: Path, recipe, results: dict[str, Any]) -> None:
         f"An image classifier of {len(results['labels'])} classes: {_some(results['labels'])}.",
         _scores(results["scores"]),
         _check(results["served_as_scored"]),
-        _use(recipe.training.hub_model_id or folder.resolve().name),
+        _use(recipe.training.hub_model_id or folder.resolve().name, own_code(folder)),
         _training(recipe, results),
     ]
     ModelCard("\n\n".join(parts) + "\n").save(folder / "README.md")
@@ -73,19 +73,20 @@ def _check(verdict: dict[str, Any] | None) -> str:
     )
 
 
-def _use(name: str) -> str:
-    return "\n".join(
-        [
-            "## Use",
-            "",
-            "```python",
-            "from transformers import pipeline",
-            "",
-            f'classify = pipeline("image-classification", model="{name}")',
-            'print(classify("photo.jpg"))',
-            "```",
-        ]
-    )
+def _use(name: str, code: str | None) -> str:
+    lines = [
+        "## Use",
+        "",
+        "```python",
+        "from transformers import pipeline",
+        "",
+        f'classify = pipeline("image-classification", model="{name}"{", trust_remote_code=True" if code else ""})',
+        'print(classify("photo.jpg"))',
+        "```",
+    ]
+    if code:
+        lines += ["", f"The network is no part of transformers: its code is in `{code.partition('.')[0]}.py`."]
+    return "\n".join(lines)
 
 
 def _training(recipe, results: dict[str, Any]) -> str:

@@ -80,16 +80,23 @@ def _train(options: argparse.Namespace) -> None:
 
 
 def _check(options: argparse.Namespace) -> None:
+    from hf_imgcls.mixing import Mixing
     from hf_imgcls.models.configure import check_model
     from hf_imgcls.recipe import load_recipe
+    from hf_imgcls.recipe_schema import stages_of
     from hf_imgcls.sources import check_path
+    from hf_imgcls.stages import check_features, located
     from hf_imgcls.transforms import build_transforms
 
     recipe = load_recipe(options.recipe, options.overrides)
     check_path(recipe.data)
     check_model(recipe.model)
     side = recipe.model.image_size or 224
-    build_transforms(recipe.augmentation.train, (side, side))
+    for stage in stages_of(recipe):
+        with located(stage):
+            build_transforms(stage.augmentation.train, (side, side))
+            Mixing(stage.augmentation.mix, 2)
+            check_features(stage, (side, side))
     print(f"{options.recipe}: sound")
 
 

@@ -11,7 +11,7 @@ from transformers import TrainingArguments
 
 from hf_imgcls.recipe import InputError
 
-_STAYS_HERE = ["checkpoint-*", "*.part"]
+_STAYS_HERE = ["checkpoint-*", "stage-*", "*.part"]
 
 
 def use_hub() -> bool:

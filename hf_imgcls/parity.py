@@ -1,6 +1,7 @@
 """Served as scored: the saved folder, opened by `pipeline`, answers as the trainer scored."""
 
 import itertools
+import json
 import math
 import warnings
 from collections.abc import Iterable, Sequence
@@ -10,6 +11,7 @@ from typing import Any
 import numpy as np
 from tqdm.auto import tqdm
 from transformers import pipeline
+from transformers.dynamic_module_utils import get_class_from_dynamic_module
 
 from hf_imgcls.arguments import exact_float32
 from hf_imgcls.pictures import open_picture
@@ -45,7 +47,7 @@ def compare_answers(
         `passed`, `pictures`, `largest_difference` of a score over all labels, and for a mismatch the picture with
         both answers in `mismatch`. Another top label counts only where the scores differ beyond TOLERANCE.
     """
-    classifier = pipeline("image-classification", model=str(folder), device=device)
+    classifier = _open(Path(folder), device)
     own = classifier.model.config.id2label
     names = list(labels or [own.get(i, f"class {i}") for i in range(logits.shape[1])])
     largest, mismatch, asked = 0.0, None, 0
@@ -62,6 +64,25 @@ def compare_answers(
                 }
             largest = max(largest, difference)
     return {"passed": mismatch is None, "pictures": asked, "largest_difference": largest, "mismatch": mismatch}
+
+
+def own_code(folder: Path) -> str | None:
+    """The class that a saved folder brings its code of, as transformers writes it: "convnet.ConvNet..."; or None."""
+    config = folder / "config.json"
+    settings = json.loads(config.read_text(encoding="utf-8")) if config.is_file() else {}
+    code = settings.get("auto_map", {}).get("AutoModelForImageClassification", "")
+    return code if (folder / f"{code.partition('.')[0]}.py").is_file() else None
+
+
+def _open(folder: Path, device):
+    """The pipeline that others open the folder with; with trust_remote_code=True where it has code of its own."""
+    code = own_code(folder)
+    if code is None:
+        return pipeline("image-classification", model=str(folder), device=device)
+    # It is the code that this package has just written there. Given the folder's name, pipeline would prefer the
+    # class that is installed here, and nothing would be known of what runs where it is not.
+    network = get_class_from_dynamic_module(code, str(folder)).from_pretrained(folder)
+    return pipeline("image-classification", model=network, image_processor=str(folder), device=device)
 
 
 def _difference(scored: dict[str, float], answers: list[dict]) -> float:

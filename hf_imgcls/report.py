@@ -75,9 +75,9 @@ def describe_data(data, launch_note: str | None) -> list[str]:
     return ([launch_note] if launch_note else []) + lines
 
 
-def collect_results(recipe, data, trainer, outcome, scores: dict, verdict: dict | None) -> dict[str, Any]:
+def collect_results(data, trainer, stages: list[dict], scores: dict, verdict: dict | None, seed: int) -> dict[str, Any]:
     """The content of results.json."""
-    state, processes = trainer.state, trainer.accelerator.num_processes
+    processes = trainer.accelerator.num_processes
     return {
         "scores": scores,
         "served_as_scored": verdict,
@@ -87,13 +87,14 @@ def collect_results(recipe, data, trainer, outcome, scores: dict, verdict: dict 
         "bad_images": len(data.bad),
         "notes": data.notes,
         "training": {
-            "seconds": round(outcome.metrics["train_runtime"], 1),
-            "steps": state.global_step,
-            "epochs": state.epoch,
-            "best_step": state.best_global_step,
-            "best_metric": state.best_metric,
+            "seconds": round(sum(stage["seconds"] for stage in stages), 1),
+            "steps": sum(stage["steps"] for stage in stages),
+            "epochs": sum(stage["epochs"] for stage in stages),
+            "best_step": stages[-1]["best_step"],
+            "best_metric": stages[-1]["best_metric"],
         },
-        "seed": trainer.args.seed,
+        "stages": [{key: value for key, value in stage.items() if key != "history"} for stage in stages],
+        "seed": seed,
         "command": " ".join(sys.argv),
         "processes": processes,
         "hardware": hardware(processes),

@@ -1,14 +1,15 @@
 """A run's output folder: begun, resumed, refused, or started over; nothing in it is lost."""
 
 import json
+import re
 from collections import Counter
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from hf_imgcls.recipe import InputError
 
-RECIPE, SPLITS, BAD_IMAGES, RESULTS, HISTORY = (
-    "recipe.json", "splits.json", "bad_images.csv", "results.json", "history.json",
+RECIPE, SPLITS, BAD_IMAGES, STAGES, RESULTS, HISTORY = (
+    "recipe.json", "splits.json", "bad_images.csv", "stages.json", "results.json", "history.json",
 )  # fmt: skip
 # Keys that may differ in the second half of a run: they change neither the data nor the weights. A moved folder of
 # pictures keeps its fingerprints, which are compared instead of its path.
@@ -19,13 +20,6 @@ _MAY_CHANGE = {
     "training.hub_private_repo", "training.hub_revision", "training.hub_always_push", "training.ddp_timeout",
     "training.save_total_limit", "training.log_level", "training.project",
 }  # fmt: skip
-
-
-class Run(NamedTuple):
-    """An open run: its folder, and the checkpoint it resumes from, if any."""
-
-    folder: Path
-    checkpoint: Path | None
 
 
 def look_at(folder: Path, start_over: bool = False) -> None:
@@ -47,7 +41,7 @@ def look_at(folder: Path, start_over: bool = False) -> None:
         )
 
 
-def open_run(folder: Path, recipe: dict[str, Any], splits: dict[str, Any], start_over: bool = False) -> Run:
+def open_run(folder: Path, recipe: dict[str, Any], splits: dict[str, Any], start_over: bool = False) -> None:
     """Begin a run, or go on with the unfinished one in its folder.
 
     Args:
@@ -77,7 +71,6 @@ def open_run(folder: Path, recipe: dict[str, Any], splits: dict[str, Any], start
     folder.mkdir(parents=True, exist_ok=True)
     write_json(folder / RECIPE, recipe)
     write_json(folder / SPLITS, splits)
-    return Run(folder, last_checkpoint(folder))
 
 
 def last_checkpoint(folder: Path) -> Path | None:
@@ -101,12 +94,13 @@ def write_json(file: Path, content: Any) -> None:
 
 def _changed_keys(before: dict, now: dict) -> list[str]:
     old, new = dict(_flat(before)), dict(_flat(now))
-    return [k for k in old.keys() | new.keys() if k not in _MAY_CHANGE and old.get(k) != new.get(k)]
+    changed = [k for k in old.keys() | new.keys() if old.get(k) != new.get(k)]
+    return [k for k in changed if re.sub(r"^stages\.\d+\.", "", k) not in _MAY_CHANGE]
 
 
-def _flat(section: dict, prefix: str = ""):
-    for key, value in section.items():
-        if isinstance(value, dict) and value:
+def _flat(section: dict | list, prefix: str = ""):
+    for key, value in section.items() if isinstance(section, dict) else enumerate(section):
+        if isinstance(value, dict | list) and value:
             yield from _flat(value, f"{prefix}{key}.")
         else:
             yield f"{prefix}{key}", value

@@ -10,6 +10,7 @@ import datasets
 import numpy as np
 import torch
 from transformers import DefaultDataCollator, TrainingArguments
+from transformers.trainer_utils import PredictionOutput
 
 from hf_imgcls import parity
 from hf_imgcls.data import Data, load_split
@@ -21,7 +22,7 @@ from hf_imgcls.streaming import map_stream, readable_rows
 from hf_imgcls.trainer import ImageTrainer
 from hf_imgcls.transforms import EvalPictures
 
-Logits = dict[str, np.ndarray]
+Outputs = dict[str, PredictionOutput]
 
 
 def attach(split, transform, bad_images: str = "drop"):
@@ -31,30 +32,31 @@ def attach(split, transform, bad_images: str = "drop"):
     return split.with_transform(transform)
 
 
-def score_splits(trainer: ImageTrainer, splits: dict, transform: EvalPictures) -> tuple[dict[str, dict], Logits]:
+def score_splits(trainer: ImageTrainer, splits: dict, transform: EvalPictures) -> tuple[dict[str, dict], Outputs]:
     """Score splits, each once, in full precision.
 
     Returns:
-        Metrics by split, and logits by split, shape (pictures, classes).
+        Metrics by split, and by split `predictions`, logits of shape (pictures, classes), with their `label_ids`.
     """
-    scores, logits = {}, {}
+    scores, outputs = {}, {}
     for split, rows in splits.items():
         output = trainer.score(attach(rows, transform), split)
-        logits[split] = output.predictions
+        outputs[split] = output
         scores[split] = split_metrics(output.metrics, split, len(output.label_ids))
-    return scores, logits
+    return scores, outputs
 
 
-def check_serving(folder: Path, data: Data, logits: Logits, trainer: ImageTrainer) -> dict[str, Any] | None:
+def check_serving(folder: Path, data: Data, outputs: Outputs, trainer: ImageTrainer) -> dict[str, Any] | None:
     """Compare what `pipeline` answers from the saved folder with what was scored.
 
     The whole validation split (or test, where there is no other) when it is small, else a seeded sample that the
     verdict names; of a stream its first pictures. None where nothing was scored.
     """
-    split = next((name for name in ("validation", "test") if name in logits), None)
+    split = next((name for name in ("validation", "test") if name in outputs), None)
     if split is None:
         return None
-    count, seed = len(logits[split]), trainer.args.seed
+    logits, seed = outputs[split].predictions, trainer.args.seed
+    count = len(logits)
     chosen = parity.choose_rows(count, seed)
     if isinstance(data.splits[split], datasets.IterableDataset):
         chosen = np.arange(min(count, parity.MOST_PICTURES))
@@ -62,7 +64,7 @@ def check_serving(folder: Path, data: Data, logits: Logits, trainer: ImageTraine
     else:
         rows = data.splits[split].select(chosen)
     labels = [trainer.model.config.id2label[i] for i in range(len(data.labels))]
-    verdict = parity.compare_answers(folder, rows, logits[split][chosen], trainer.args.device, labels)
+    verdict = parity.compare_answers(folder, rows, logits[chosen], trainer.args.device, labels)
     sample = {} if len(chosen) == count else {"sample_seed": seed, "rows": chosen.tolist()}
     return {"split": split, "of": count, **verdict, **sample}
 

@@ -1,16 +1,18 @@
 """The one Trainer subclass: uint8 pictures, a loss of our own, weights restored exactly, scores in full precision."""
 
 import contextlib
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
-from torch.nn.functional import cross_entropy
-from transformers import EvalPrediction, Trainer, TrainerCallback
+from transformers import EarlyStoppingCallback, EvalPrediction, Trainer, TrainerCallback
 from transformers.trainer import TRAINING_ARGS_NAME
 from transformers.trainer_utils import PredictionOutput, has_length
 
 from hf_imgcls.arguments import exact_float32
+from hf_imgcls.loss import total_loss
 from hf_imgcls.metrics import compute_metrics
+from hf_imgcls.mixing import Mixing
 from hf_imgcls.models import RestoreError, check_restored, restore
 from hf_imgcls.transforms import TrainPictures
 
@@ -32,17 +34,43 @@ class TellEpoch(TrainerCallback):
         self.epoch += 1
 
 
+class StopEarly(EarlyStoppingCallback):
+    """Early stopping that a resumed run continues to count where it was."""
+
+    def on_train_begin(self, args, state, control, **kwargs):
+        super().on_train_begin(args, state, control, **kwargs)
+        self.early_stopping_patience_counter = bad_evaluations(state.stateful_callbacks)
+
+
+def bad_evaluations(saved: dict) -> int:
+    """How many evaluations in a row had brought nothing, from a checkpoint's `stateful_callbacks`."""
+    return saved.get(StopEarly.__name__, {}).get("attributes", {}).get("early_stopping_patience_counter", 0)
+
+
 class ImageTrainer(Trainer):
     """Trainer for image classifiers.
 
     Args:
         pictures: the transform of the training split, whose scale and shift turn its uint8 pictures into the
-            model's floats on the device; None where nothing is trained.
+            model's floats on the device; None where none come as uint8.
+        frozen: modules that run as in evaluation while the others train: a frozen batch normalisation would still
+            change its statistics, and a frozen dropout still drop.
+        mixing: what mixes the pictures of a training batch.
+        weights: of the classes, in the training loss, shape (classes,).
         Everything else is `transformers.Trainer`'s.
     """
 
-    def __init__(self, *args, pictures: TrainPictures | None = None, **kwargs):
+    def __init__(
+        self,
+        *args,
+        pictures: TrainPictures | None = None,
+        frozen: Sequence[torch.nn.Module] = (),
+        mixing: Mixing | None = None,
+        weights: torch.Tensor | None = None,
+        **kwargs,
+    ):
         super().__init__(*args, compute_metrics=_metrics, **kwargs)
+        self.frozen, self.mixing, self.weights = frozen, mixing, weights
         # The loss below is divided by the pictures of the whole step, whatever the model's forward accepts.
         self.model_accepts_loss_kwargs = True
         self.pictures = pictures
@@ -60,20 +88,36 @@ class ImageTrainer(Trainer):
             inputs = {**inputs, "pixel_values": pixels.float() * scale + shift}
         return inputs
 
+    def create_scheduler(self, num_training_steps: int, optimizer=None):
+        """Trainer's own, but numbers of steps in `lr_scheduler_kwargs` may be shares, as `warmup_steps` may."""
+        steps = {
+            name: round(value * num_training_steps)
+            for name, value in (self.args.lr_scheduler_kwargs or {}).items()
+            if name in ("num_decay_steps", "num_stable_steps") and 0 < value < 1
+        }
+        self.args.lr_scheduler_kwargs = {**(self.args.lr_scheduler_kwargs or {}), **steps}
+        return super().create_scheduler(num_training_steps, optimizer)
+
     def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
-        """Cross-entropy on hard labels, with `label_smoothing_factor` in training only.
+        """Cross-entropy; mixed, smoothed and weighted in training only.
 
         In training it is the sum over this batch divided by the pictures of the whole optimizer step: over all
         batches that are accumulated and over all processes, so 16x1, 4x4 and two processes of 8 are the same step.
+        The pictures are counted before they are mixed, so soft labels change nothing about it.
         """
-        labels = inputs["labels"]
-        outputs = model(pixel_values=inputs["pixel_values"])
-        smoothing = self.args.label_smoothing_factor if model.training else 0.0
-        logits = outputs["logits"].float()
+        pixels, labels = inputs["pixel_values"], inputs["labels"]
+        weights, smoothing = None, 0.0
+        if model.training:
+            weights, smoothing = self.weights, self.args.label_smoothing_factor
+            for module in self.frozen:  # here, because the Trainer puts the whole model into training at every step
+                module.eval()
+            if self.mixing:
+                pixels, labels = self.mixing(pixels, labels)
+        outputs = model(pixel_values=pixels)
+        total = total_loss(outputs["logits"], labels, weights, smoothing)
         if num_items_in_batch is None or not model.training:
-            loss = cross_entropy(logits, labels, label_smoothing=smoothing)
+            loss = total / len(labels)
         else:
-            total = cross_entropy(logits, labels, label_smoothing=smoothing, reduction="sum")
             # Gradients are averaged over processes afterwards: the factor undoes it where the count is of all of them.
             everywhere = self.accelerator.num_processes if self.args.average_tokens_across_devices else 1
             loss = total / num_items_in_batch.flatten()[0] * everywhere

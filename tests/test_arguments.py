@@ -10,7 +10,7 @@ needs_no_gpu = pytest.mark.skipif(torch.accelerator.is_available(), reason="spea
 def arguments(tmp_path, **training):
     training = {"output_dir": str(tmp_path), **training}
     recipe = load_recipe({"data": {"path": "photos"}, "model": {"checkpoint": "some/model"}, "training": training})
-    return training_arguments(recipe), recipe
+    return training_arguments(recipe.training), recipe.training
 
 
 def test_a_silent_recipe_keeps_the_best_model_by_accuracy(tmp_path):

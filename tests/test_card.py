@@ -1,5 +1,6 @@
 """The model card: what the Hub reads in it, what people read in it, and what it must not give away."""
 
+import json
 import re
 
 import pytest
@@ -120,3 +121,16 @@ def test_the_name_on_the_hub_is_the_name_to_use(tmp_path):
     assert 'model="someone/food"' in text
     text = card(tmp_path / "run" / "..", {"checkpoint": "google/vit"})
     assert f'model="{tmp_path.name}"' in text
+
+
+def test_a_network_with_code_of_its_own_is_opened_with_trust(tmp_path):
+    run = tmp_path / "run"
+    run.mkdir()
+    code = {"AutoModelForImageClassification": "convnet.ConvNetForImageClassification"}
+    (run / "config.json").write_text(json.dumps({"auto_map": code}))
+    text = card(run, {"architecture": "convnet", "from_scratch": True})
+    assert 'model="run")' in text  # code that does not lie beside the weights is not to be trusted
+    (run / "convnet.py").write_text("")
+    text = card(run, {"architecture": "convnet", "from_scratch": True})
+    assert 'model="run", trust_remote_code=True)' in text
+    assert "its code is in `convnet.py`" in text

@@ -30,11 +30,18 @@ def test_every_shipped_recipe_is_sound(path, capsys, monkeypatch):
 def test_every_shipped_recipe_trains_on_other_data_and_weights_by_overrides_alone(path, make_folder, tmp_path):
     tiny_model("vit").save_pretrained(tmp_path / "checkpoint")
     tiny_processor().save_pretrained(tmp_path / "checkpoint")
-    model = json.loads(path.read_text())["model"]
+    recipe = json.loads(path.read_text())
     other = [f"model.checkpoint={tmp_path / 'checkpoint'}", "model.image_size=16", "model.config={}"]
-    weights = [] if model.get("from_scratch") else other
+    if recipe["model"].get("from_scratch"):
+        other = [f"model.image_size={min(recipe['model']['image_size'], 96)}"]
+    if "feature_point" in recipe["model"]:
+        other += ["model.feature_point=vit.layers.1"]
+    for number, stage in enumerate(recipe.get("stages", [])):
+        if "last_blocks" in stage["train"]:
+            other += [f"stages.{number}.train.last_blocks=1"]
     assert main([
-        "train", str(path), f"data.path={make_folder(train=30, test=3)}", *weights, "training.max_steps=2",
+        "train", str(path), f"data.path={make_folder(train=30, test=3)}", *other, "training.max_steps=2",
+        "training.per_device_train_batch_size=4",
         "training.fp16=false", "training.push_to_hub=false", "training.dataloader_num_workers=0",
         f"training.output_dir={tmp_path / 'run'}",
     ]) == 0  # fmt: skip

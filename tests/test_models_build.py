@@ -10,7 +10,7 @@ from safetensors.torch import load_file, save_file
 from transformers import ViTImageProcessor
 
 from hf_imgcls.models import build_model, load_saved
-from hf_imgcls.models.build import head_keys
+from hf_imgcls.models.head import head_keys
 from hf_imgcls.processors import input_size, process
 from hf_imgcls.recipe import InputError
 from hf_imgcls.sections import ModelSection
@@ -30,6 +30,10 @@ ARCHITECTURES = {
     "mobilenet_v2": {"depth_multiplier": 0.35, "min_depth": 8},
     "pvt": {"hidden_sizes": [8, 8, 8, 8], "depths": [1, 1, 1, 1], "num_attention_heads": [1, 1, 1, 1]},
     "levit": LEVIT,
+    "regnet": {"embedding_size": 8, "hidden_sizes": [8, 8, 8, 12], "depths": [1, 1, 1, 1], "groups_width": 4},
+    "efficientnet": {"width_coefficient": 0.1, "depth_coefficient": 0.1, "hidden_dim": 128},
+    "convnet": {"filters": [8, 12]},
+    "mini_xception": {"stem_filters": 4, "filters": [8, 12], "top_filters": 8},
     "timm/test_vit": {},
     "timm/test_resnet": {"model_args": {"drop_rate": 0.1}},
 }
@@ -96,7 +100,9 @@ def test_a_head_for_the_same_labels_is_kept_in_its_own_order(architecture, tmp_p
 
 
 @pytest.mark.parametrize("labels", [["cat", "dog", "hen"], ["blue", "green"], ["a", "b", "c", "d"]])
-@pytest.mark.parametrize("architecture", ["vit", "resnet", "timm/test_vit", "timm/test_resnet"])
+@pytest.mark.parametrize(
+    "architecture", ["vit", "resnet", "convnet", "mini_xception", "timm/test_vit", "timm/test_resnet"]
+)
 def test_other_labels_bring_a_new_head_and_leave_the_rest(architecture, labels, tmp_path):
     model = saved(tmp_path, architecture)
     again, _ = build_model(ModelSection(checkpoint=str(tmp_path)), labels, seed=1)
@@ -135,6 +141,8 @@ def test_both_heads_of_a_distilled_model_are_found_and_replaced(tmp_path):
         ("resnet", {"classifier.1"}),
         ("levit", {"classifier.linear"}),
         ("pvt", {"classifier"}),
+        ("convnet", {"classifier"}),
+        ("mini_xception", {"classifier"}),
         ("timm/test_vit", {"timm_model.head"}),
         ("timm/deit_tiny_distilled_patch16_224", {"timm_model.head", "timm_model.head_dist"}),
     ],

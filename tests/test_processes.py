@@ -10,7 +10,6 @@ import pytest
 from safetensors.torch import load_file
 from tiny import tiny_model, tiny_processor
 
-from hf_imgcls import train_classifier
 from hf_imgcls.processes import processes_asked_for
 
 ROOT = Path(__file__).parent.parent
@@ -68,18 +67,29 @@ def test_two_processes_score_exactly_what_one_scores(recipe, tmp_path):
     assert two["served_as_scored"]["passed"]
 
 
-def test_two_processes_of_four_make_the_steps_of_one_batch_of_eight(recipe, tmp_path):
+@pytest.mark.parametrize("mixed", [False, True])
+def test_two_processes_make_the_steps_of_one_batch_and_of_accumulated_ones(mixed, recipe, tmp_path):
     common = ["training.learning_rate=5e-3", "training.optim=sgd", "model.config.hidden_dropout_prob=0.0",
               "data.max_samples.train=16", "training.num_train_epochs=2"]  # fmt: skip
-    two = launch(TWO, "hf_imgcls/train.py", str(recipe), *common, f"training.output_dir={tmp_path / 'two'}")
-    assert two.returncode == 0, two.stderr
-    train_classifier(
-        recipe, [*common, "training.per_device_train_batch_size=8", f"training.output_dir={tmp_path / 'one'}"]
-    )
-    after = [load_file(tmp_path / run / "model.safetensors") for run in ("two", "one")]
+    if mixed:
+        common += ['augmentation.mix=["MixUp"]', "training.label_smoothing_factor=0.1", 'loss.class_weights={"red": 3}']
+    runs = {
+        "two of 8": (TWO, ["training.per_device_train_batch_size=8"]),
+        "one of 16": ([sys.executable], ["training.per_device_train_batch_size=16"]),
+        "4 of 4": ([sys.executable], ["training.gradient_accumulation_steps=4"]),
+    }
+    after = {}
+    for name, (launcher, own) in runs.items():
+        folder = f"training.output_dir={tmp_path / name}"
+        done = launch(launcher, "tests/pairs.py", "train", str(recipe), *common, *own, folder)
+        assert done.returncode == 0, done.stderr
+        assert results(tmp_path / name)["training"]["steps"] == 2
+        after[name] = load_file(tmp_path / name / "model.safetensors")
     before = load_file(tmp_path / "checkpoint" / "model.safetensors")
-    assert max((after[0][name] - after[1][name]).abs().max() for name in before) < 1e-7
-    assert max((after[1][name] - before[name]).abs().max() for name in before) > 1e-4
+    one = after["one of 16"]
+    for name in ("two of 8", "4 of 4"):
+        assert max((after[name][key] - one[key]).abs().max() for key in one) < 1e-7
+    assert max((one[key] - before[key]).abs().max() for key in one) > 1e-4
 
 
 def test_a_launch_that_starts_one_process_where_two_were_asked_for_says_so(recipe):

@@ -15,19 +15,19 @@ def change(recipe=RECIPE, **training):
 
 
 def test_a_new_run_writes_what_it_was_begun_with(tmp_path):
-    run = runs.open_run(tmp_path / "deep" / "run", RECIPE, SPLITS)
-    assert run.checkpoint is None
-    assert runs.read_json(run.folder / "recipe.json") == RECIPE
-    assert runs.read_json(run.folder / "splits.json") == SPLITS
+    folder = tmp_path / "deep" / "run"
+    runs.open_run(folder, RECIPE, SPLITS)
+    assert runs.last_checkpoint(folder) is None
+    assert runs.read_json(folder / "recipe.json") == RECIPE
+    assert runs.read_json(folder / "splits.json") == SPLITS
 
 
 def test_an_unfinished_run_goes_on_from_its_last_complete_checkpoint(tmp_path):
-    runs.open_run(tmp_path, RECIPE, SPLITS)
     for step, complete in ((8, True), (20, True), (100, False)):
         (tmp_path / f"checkpoint-{step}").mkdir()
         if complete:
             (tmp_path / f"checkpoint-{step}" / "trainer_state.json").write_text("{}")
-    assert runs.open_run(tmp_path, RECIPE, SPLITS).checkpoint == tmp_path / "checkpoint-20"
+    assert runs.last_checkpoint(tmp_path) == tmp_path / "checkpoint-20"
 
 
 @pytest.mark.parametrize(
@@ -37,6 +37,8 @@ def test_an_unfinished_run_goes_on_from_its_last_complete_checkpoint(tmp_path):
         (change(weight_decay=0.1), SPLITS, "training.weight_decay"),
         (RECIPE, {"fingerprints": {"train": "a", "validation": "c"}}, "data (pictures of validation)"),
         (RECIPE, {"fingerprints": {"train": "a"}}, "data (pictures of validation)"),
+        ({**RECIPE, "augmentation": {"train": [{"Resize": {"size": 9}}]}}, SPLITS, "augmentation.train.0.Resize.size"),
+        ({**RECIPE, "stages": [{"train": "all"}]}, SPLITS, "stages.0.train"),
     ],
 )
 def test_an_unfinished_run_is_not_continued_with_another_recipe_or_other_data(tmp_path, recipe, splits, part):
@@ -63,6 +65,14 @@ def test_a_finished_run_is_refused_and_starting_over_loses_nothing(tmp_path):
     runs.open_run(folder, RECIPE, SPLITS, start_over=True)
     assert not (folder / "results.json").exists()
     assert [runs.read_json(tmp_path / f"run.{n}" / "results.json") for n in (1, 2)] == ["first", "second"]
+
+
+def test_what_changes_nothing_may_change_within_a_stage_too(tmp_path):
+    stages = [{"train": "head", "training": {"dataloader_num_workers": workers}} for workers in (0, 4)]
+    runs.open_run(tmp_path, {**RECIPE, "stages": stages[:1]}, SPLITS)
+    runs.open_run(tmp_path, {**RECIPE, "stages": stages[1:]}, SPLITS)
+    with pytest.raises(InputError, match=r"stages\.1\.train"):
+        runs.open_run(tmp_path, {**RECIPE, "stages": stages}, SPLITS)
 
 
 @pytest.mark.parametrize("start_over", [False, True])

@@ -1,10 +1,12 @@
 import pytest
 import torch
+from pairs import Pairs
 from tiny import CONFIGS, tiny_model, tiny_processor
 from torch.nn.functional import cross_entropy
 from transformers import DefaultDataCollator, TrainingArguments
 
 from hf_imgcls.data import load_data
+from hf_imgcls.mixing import Mixing
 from hf_imgcls.models.restore import differing_tensors
 from hf_imgcls.sections import DataSection
 from hf_imgcls.streaming import map_stream
@@ -18,7 +20,7 @@ AUGMENTATION = [
 ]
 
 
-def make_trainer(folder, output, family="vit", pictures=None, **training) -> ImageTrainer:
+def make_trainer(folder, output, family="vit", pictures=None, own=None, **training) -> ImageTrainer:
     data = load_data(DataSection(path=str(folder)))
     scoring = EvalPictures(tiny_processor(), range(3))
     pictures = pictures or TrainPictures(AUGMENTATION, scoring.processor, range(3), seed=3)
@@ -40,7 +42,15 @@ def make_trainer(folder, output, family="vit", pictures=None, **training) -> Ima
         eval_dataset=data.splits["validation"].with_transform(scoring),
         processing_class=scoring.processor,
         pictures=pictures,
+        **(own or {}),
     )
+
+
+def without_dropout(model):
+    for module in model.modules():
+        if isinstance(module, torch.nn.Dropout):
+            module.p = 0.0
+    return model
 
 
 def largest_difference(a, b) -> float:
@@ -110,21 +120,58 @@ def test_another_pass_over_a_stream_shows_other_pictures(make_folder, tmp_path):
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])
-def test_accumulated_batches_make_the_step_of_one_large_batch(smoothing, make_folder, tmp_path):
+@pytest.mark.parametrize(
+    "own", [{}, {"mixing": Pairs()}, {"mixing": Pairs(), "weights": torch.tensor([1.0, 2.0, 5.0])}]
+)
+def test_accumulated_batches_make_the_step_of_one_large_batch(own, smoothing, make_folder, tmp_path):
     folder = make_folder(train=6, validation=3)
     steps = []
     for batch, accumulation in ((16, 1), (4, 4)):
         trainer = make_trainer(
             folder, tmp_path / f"{batch}", "vit", per_device_train_batch_size=batch, max_steps=1, optim="sgd",
             gradient_accumulation_steps=accumulation, label_smoothing_factor=smoothing, max_grad_norm=0, warmup_steps=0,
+            own=own,
         )  # fmt: skip
-        for module in trainer.model.modules():
-            if isinstance(module, torch.nn.Dropout):
-                module.p = 0.0
+        without_dropout(trainer.model)
         trainer.train()
         steps.append((trainer.model, trainer.state.log_history[-1]["train_loss"]))
     assert steps[0][1] == pytest.approx(steps[1][1], abs=1e-6)
     assert largest_difference(steps[0][0], steps[1][0]) < 1e-7
+
+
+def test_the_mixed_loss_is_the_cross_entropy_written_by_hand(make_folder, tmp_path):
+    own = {"mixing": Mixing(["MixUp", "CutMix"], 3)}
+    trainer = make_trainer(make_folder(train=4, validation=3), tmp_path / "run", own=own, label_smoothing_factor=0.1)
+    model = without_dropout(trainer.model).train()
+    inputs = {"pixel_values": torch.randn(6, 3, 16, 16), "labels": torch.tensor([0, 1, 2, 0, 1, 2])}
+    for seed in range(6):
+        torch.manual_seed(seed)
+        loss = trainer.compute_loss(model, inputs, num_items_in_batch=torch.tensor(6)).item()
+        torch.manual_seed(seed)
+        pixels, shares = own["mixing"](inputs["pixel_values"], inputs["labels"])
+        probabilities = torch.softmax(model(pixel_values=pixels).logits, dim=1)
+        shares = 0.9 * shares + 0.1 / 3
+        assert loss == pytest.approx(-(shares * probabilities.log()).sum().item() / 6, rel=1e-5)
+    assert not model.config.problem_type
+
+
+def test_evaluation_is_neither_mixed_nor_weighted(make_folder, tmp_path):
+    own = {"mixing": Mixing(["MixUp"], 3), "weights": torch.tensor([1.0, 9.0, 1.0])}
+    trainer = make_trainer(make_folder(train=4, validation=3), tmp_path / "run", own=own)
+    inputs = {"pixel_values": torch.randn(5, 3, 16, 16), "labels": torch.tensor([0, 1, 2, 0, 1])}
+    model = trainer.model.eval()
+    logits = model(pixel_values=inputs["pixel_values"]).logits
+    assert trainer.compute_loss(model, inputs).item() == pytest.approx(cross_entropy(logits, inputs["labels"]).item())
+
+
+def test_frozen_modules_stay_in_evaluation_while_the_others_train(make_folder, tmp_path):
+    trainer = make_trainer(make_folder(train=4, validation=3), tmp_path / "run", "timm", max_steps=2)
+    trainer.frozen = [trainer.model.timm_model.layer1]
+    before = {name: tensor.clone() for name, tensor in trainer.model.state_dict().items() if "running" in name}
+    trainer.train()
+    moved = {name for name, tensor in trainer.model.state_dict().items() if "running" in name}
+    moved = {name for name in moved if not before[name].equal(trainer.model.state_dict()[name])}
+    assert moved == {name for name in before if ".layer1." not in name}
 
 
 def test_the_loss_is_plain_cross_entropy_and_smoothing_is_for_training_only(make_folder, tmp_path):
@@ -133,12 +180,24 @@ def test_the_loss_is_plain_cross_entropy_and_smoothing_is_for_training_only(make
     model = trainer.model.eval()
     logits = model(pixel_values=inputs["pixel_values"]).logits
     assert trainer.compute_loss(model, inputs).item() == pytest.approx(cross_entropy(logits, inputs["labels"]).item())
-    for module in model.train().modules():
-        if isinstance(module, torch.nn.Dropout):
-            module.p = 0.0
+    without_dropout(model.train())
     smooth = cross_entropy(logits, inputs["labels"], label_smoothing=0.3).item()
     assert trainer.compute_loss(model, inputs, num_items_in_batch=torch.tensor(5)).item() == pytest.approx(smooth)
     assert trainer.compute_loss(model, inputs, num_items_in_batch=torch.tensor(10)).item() == pytest.approx(smooth / 2)
+
+
+def test_warm_up_hold_and_cosine_decay_as_shares_of_the_run(make_folder, tmp_path):
+    trainer = make_trainer(
+        make_folder(train=4, validation=3), tmp_path / "run", max_steps=20, learning_rate=1.0, logging_steps=1,
+        lr_scheduler_type="warmup_stable_decay", warmup_steps=0.1, lr_scheduler_kwargs={"num_decay_steps": 0.45},
+        optim="sgd", optim_args="momentum=0.9", max_grad_norm=1e-6,
+    )  # fmt: skip
+    trainer.train()
+    rates = [entry["learning_rate"] for entry in trainer.state.log_history if "learning_rate" in entry]
+    assert rates[:2] == [0.0, 0.5]
+    assert rates[2:12] == [1.0] * 10
+    assert rates[12] > rates[15] > rates[19] > 0
+    assert trainer.optimizer.param_groups[0]["momentum"] == 0.9
 
 
 def test_uint8_pictures_become_the_processors_floats(make_folder, tmp_path):

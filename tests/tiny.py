@@ -3,6 +3,9 @@
 import transformers
 from transformers import AutoModelForImageClassification, ViTImageProcessor
 
+from hf_imgcls.models.convnet import ConvNetConfig
+from hf_imgcls.models.mini_xception import MiniXceptionConfig
+
 SIZE = 16
 _ATTENTION = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 24}
 CONFIGS = {
@@ -24,6 +27,10 @@ CONFIGS = {
         num_labels=3,
         model_args={"drop_rate": 0.2},
         pretrained_cfg={"input_size": [3, 16, 16]},
+    ),
+    "convnet": lambda: ConvNetConfig(filters=[4, 6], image_size=SIZE, dropout=0.2),
+    "mini_xception": lambda: MiniXceptionConfig(
+        stem_filters=4, filters=[6, 8], top_filters=10, image_size=SIZE, dropout=0.2
     ),
 }
 
@@ -62,6 +69,20 @@ def tiny_model(family: str, labels=("blue", "green", "red")):
     config.id2label = dict(enumerate(labels))
     config.label2id = {name: i for i, name in enumerate(labels)}
     return AutoModelForImageClassification.from_config(config)
+
+
+def stock_model(name: str, **settings):
+    """A seeded model of three classes of any type that transformers has."""
+    transformers.set_seed(0)
+    config = transformers.AutoConfig.for_model(name, num_labels=3, **settings)
+    config.architectures = []  # None breaks the families of two classes (DeiT, LeViT)
+    return AutoModelForImageClassification.from_config(config)
+
+
+def timm_model(architecture: str, side: int = 32, **arguments):
+    """A seeded model of three classes of any architecture that timm has."""
+    settings = {"input_size": [3, side, side]}
+    return stock_model("timm_wrapper", architecture=architecture, model_args=arguments, pretrained_cfg=settings)
 
 
 def tiny_processor() -> ViTImageProcessor:

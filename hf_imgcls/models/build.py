@@ -10,10 +10,12 @@ from PIL import Image
 from transformers import AutoModelForImageClassification, PreTrainedConfig, PreTrainedModel
 
 from hf_imgcls.models.configure import get_config, get_processor, one_line, set_labels, where
+from hf_imgcls.models.head import head_keys
+from hf_imgcls.models.replace_head import with_own_head
 from hf_imgcls.models.resize import resize_positions, set_image_size
-from hf_imgcls.processors import process
+from hf_imgcls.processors import input_size, process
 from hf_imgcls.recipe import InputError
-from hf_imgcls.sections import ModelSection
+from hf_imgcls.sections import HeadSection, ModelSection
 
 
 def build_model(section: ModelSection, labels: list[str], seed: int):
@@ -46,6 +48,8 @@ def build_model(section: ModelSection, labels: list[str], seed: int):
         processor = set_image_size(config, processor, section.image_size)
     model = _construct(config) if section.from_scratch else _load_weights(section, config, original, not same)
     _try_out(model, processor)
+    if section.head or section.feature_point:
+        model = with_own_head(model, section.head or HeadSection(), section.feature_point, input_size(processor))
     return model, processor
 
 
@@ -119,18 +123,6 @@ def _refuse_pickles(place: str) -> None:
         pickles = sorted(path.name for pattern in ("*.bin", "*.pt*") for path in folder.glob(pattern))
         found = f"only {', '.join(pickles[:3])}, which may run code when it is read" if pickles else "none"
         raise InputError(f"model.checkpoint: {place} has no weights as safetensors (found {found})")
-
-
-def head_keys(config: PreTrainedConfig) -> set[str]:
-    """Names of the tensors whose shape follows the number of labels: the head, or both heads where there are two."""
-    other = copy.deepcopy(config)
-    set_labels(other, [*config.id2label.values(), "another label"])
-    shapes = []
-    for each in (config, other):
-        with torch.random.fork_rng(devices=[]), torch.device("meta"):
-            model = AutoModelForImageClassification.from_config(each)
-            shapes.append({key: tensor.shape for key, tensor in model.state_dict().items()})
-    return {key for key, shape in shapes[0].items() if shapes[1][key] != shape}
 
 
 def _try_out(model: PreTrainedModel, processor) -> None:

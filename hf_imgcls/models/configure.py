@@ -4,6 +4,7 @@ import contextlib
 import copy
 from pathlib import Path
 
+import torch
 import transformers
 from transformers import (
     CONFIG_MAPPING,
@@ -11,13 +12,16 @@ from transformers import (
     AutoImageProcessor,
     AutoModelForImageClassification,
     PreTrainedConfig,
-    ViTImageProcessor,
 )
 
 from hf_imgcls.hub import use_hub
+from hf_imgcls.models.convnet import ConvNetConfig
+from hf_imgcls.models.mini_xception import MiniXceptionConfig
+from hf_imgcls.models.preprocessing import new_processor, timm_settings
 from hf_imgcls.recipe import InputError, nearest
-from hf_imgcls.sections import ModelSection
+from hf_imgcls.sections import ModelSection, ProcessorSection
 
+_OWN = (ConvNetConfig, MiniXceptionConfig)
 _TIMM = "timm/"
 _FROM_DATA = ("num_labels", "id2label", "label2id", "problem_type", "num_classes", "label_names")
 
@@ -29,7 +33,7 @@ def get_config(section: ModelSection) -> PreTrainedConfig:
         InputError: nothing there, no image classifier, code of its own, or an override that does not fit.
     """
     if section.architecture:
-        config = _architecture_config(section.architecture, section.config)
+        config = _architecture_config(section)
     else:
         place = where(section)
         if not Path(place).is_dir():
@@ -42,7 +46,9 @@ def get_config(section: ModelSection) -> PreTrainedConfig:
     if type(config) not in AutoModelForImageClassification._model_mapping:
         name = section.architecture or section.checkpoint
         raise InputError(f"model: {name!r} is of type {config.model_type!r}, which is no image classifier")
-    if config.to_dict().get("num_channels", 3) != 3:
+    if isinstance(config, _OWN):
+        _check_own(config, section.image_size)
+    elif config.to_dict().get("num_channels", 3) != 3:
         raise InputError("model.config.num_channels: must be 3, which is what the pipeline delivers for any picture")
     if config.model_type == "timm_wrapper" and config.model_args:
         config.model_args.pop("num_classes", None)  # timm's save_for_hf writes it, and the wrapper passes it twice
@@ -91,7 +97,10 @@ def with_image_size(config: PreTrainedConfig) -> list[PreTrainedConfig]:
 
 
 def get_processor(section: ModelSection, config: PreTrainedConfig):
-    """The checkpoint's image processor, or one that squashes to the architecture's size.
+    """The checkpoint's image processor, or one of the architecture's size as `model.processor` says it.
+
+    Where the recipe is silent: pixels of 0 to 1 for our own networks and -1 to 1 for those of transformers, squashed
+    to the square; timm's own settings for those of timm.
 
     Raises:
         InputError: the checkpoint has none.
@@ -103,7 +112,7 @@ def get_processor(section: ModelSection, config: PreTrainedConfig):
     if section.architecture:
         size = next((part.image_size for part in with_image_size(config)), 224)
         side = section.image_size or (size if isinstance(size, int) else size[0])
-        return ViTImageProcessor(size={"height": side, "width": side})
+        return new_processor(section.processor or ProcessorSection(), side, isinstance(config, _OWN))
     place = where(section)
     if Path(place).is_dir() and not any((Path(place) / name).is_file() for name in _PROCESSOR_FILES):
         raise InputError(
@@ -117,9 +126,25 @@ def get_processor(section: ModelSection, config: PreTrainedConfig):
 _PROCESSOR_FILES = ("preprocessor_config.json", "processor_config.json")
 
 
-def _architecture_config(name: str, overrides: dict) -> PreTrainedConfig:
+def _check_own(config: PreTrainedConfig, image_size: int | None) -> None:
+    """Build one of our own networks without memory: it says itself which of its settings cannot be."""
+    config = copy.deepcopy(config)
+    config.image_size = image_size or config.image_size
+    with one_line("model.config"), torch.device("meta"):
+        try:
+            AutoModelForImageClassification.from_config(config)
+        except ValueError as error:
+            key, colon, _ = str(error).partition(": ")
+            raise InputError(f"model.config{'.' if colon and key in config.to_dict() else ': '}{error}") from None
+
+
+def _architecture_config(section: ModelSection) -> PreTrainedConfig:
+    name, overrides = section.architecture, section.config
     if name.startswith(_TIMM):
-        return _timm_config(name.removeprefix(_TIMM), overrides)
+        config = _timm_config(name.removeprefix(_TIMM), overrides)
+        # The settings of timm's image processor live in the model's configuration.
+        config.pretrained_cfg.update(timm_settings(section.processor))
+        return config
     if name not in CONFIG_MAPPING:
         raise InputError(f"model.architecture: transformers has no {name!r}{nearest(name, CONFIG_MAPPING)}")
     config = CONFIG_MAPPING[name]()

@@ -11,33 +11,45 @@ from pathlib import Path
 import torch
 import torch.distributed as dist
 from safetensors import safe_open
+from safetensors.torch import load_file, save_file
+from torch import nn
 from transformers import PreTrainedModel
+from transformers.utils import SAFE_WEIGHTS_NAME
 
 
 class RestoreError(RuntimeError):
     """The weights in memory are not those of the file: going on would train or score another model."""
 
 
-def restore(model: PreTrainedModel, folder: str | Path) -> None:
+def restore(model: nn.Module, folder: str | Path) -> None:
     """Load a checkpoint's weights into a model in place, strictly, and compare every tensor with the file.
+
+    Args:
+        model: one of transformers, or any other module, whose tensors have their own names in the file.
 
     Raises:
         RestoreError: the file cannot be read, or a tensor is missing in it, or is of another shape or value.
     """
     try:
-        fresh = type(model).from_pretrained(
-            folder,
-            dtype=model.dtype,
-            use_safetensors=True,
-            ignore_mismatched_sizes=True,  # the comparison below names them
-        )
-        model.load_state_dict(fresh.state_dict(), strict=True)
+        model.load_state_dict(_read(model, Path(folder)), strict=True)
     except Exception as error:  # safetensors, the file system and torch raise their own kinds
         raise RestoreError(f"{folder}: cannot be restored: {' '.join(str(error).split())[:300]}") from None
     check_restored(model, folder)
 
 
-def check_restored(model: PreTrainedModel, folder: str | Path, state: dict | None = None) -> None:
+def _read(model: nn.Module, folder: Path) -> dict[str, torch.Tensor]:
+    if not isinstance(model, PreTrainedModel):
+        return load_file(folder / SAFE_WEIGHTS_NAME)
+    fresh = type(model).from_pretrained(
+        folder,
+        dtype=model.dtype,
+        use_safetensors=True,
+        ignore_mismatched_sizes=True,  # the comparison names them
+    )
+    return fresh.state_dict()
+
+
+def check_restored(model: nn.Module, folder: str | Path, state: dict | None = None) -> None:
     """Compare every tensor of a model with a saved folder.
 
     Args:
@@ -60,20 +72,23 @@ def check_restored(model: PreTrainedModel, folder: str | Path, state: dict | Non
             raise RestoreError(f"{folder}: the processes did not restore the same tensors")
 
 
-def _digest(model: PreTrainedModel) -> str:
+def _digest(model: nn.Module) -> str:
     hashed = hashlib.blake2b()
     for tensor in model.state_dict().values():
-        hashed.update(_bytes(tensor).numpy())
+        hashed.update(as_bytes(tensor).numpy())
     return hashed.hexdigest()
 
 
-def differing_tensors(model: PreTrainedModel, folder: str | Path, state: dict | None = None) -> list[str]:
+def differing_tensors(model: nn.Module, folder: str | Path, state: dict | None = None) -> list[str]:
     """Names (as in the file) of the tensors in which a model and a saved folder differ, in value or by absence.
 
     The model is saved to a temporary folder for this: only what saves can say what a tensor is called in a file.
     """
     with tempfile.TemporaryDirectory() as temporary:
-        model.save_pretrained(temporary, state_dict=state)
+        if isinstance(model, PreTrainedModel):
+            model.save_pretrained(temporary, state_dict=state)
+        else:
+            save_file(state or model.state_dict(), Path(temporary) / SAFE_WEIGHTS_NAME)
         here, there = _tensors(Path(temporary)), _tensors(Path(folder))
         names = sorted(here.keys() | there.keys())
         return [n for n in names if n not in here or n not in there or not _same(here[n], there[n], n)]
@@ -92,8 +107,9 @@ def _same(here: Path, there: Path, name: str) -> bool:
     with safe_open(here, framework="pt") as a, safe_open(there, framework="pt") as b:
         mine, saved = a.get_tensor(name), b.get_tensor(name)
         # As bytes: NaN equals nothing, not even itself.
-        return mine.dtype == saved.dtype and mine.shape == saved.shape and torch.equal(_bytes(mine), _bytes(saved))
+        return mine.dtype == saved.dtype and mine.shape == saved.shape and torch.equal(as_bytes(mine), as_bytes(saved))
 
 
-def _bytes(tensor: torch.Tensor) -> torch.Tensor:
+def as_bytes(tensor: torch.Tensor) -> torch.Tensor:
+    """A tensor as uint8 on the CPU, shape (bytes,)."""
     return tensor.detach().cpu().contiguous().view(-1).view(torch.uint8)

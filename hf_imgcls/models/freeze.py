@@ -1,0 +1,124 @@
+"""Which parameters of a network train, and how the rest of it stays exactly as it is."""
+
+import difflib
+import re
+from collections.abc import Iterable
+
+from torch import nn
+from transformers import PreTrainedModel
+
+from hf_imgcls.models.blocks import blocks
+from hf_imgcls.models.head import describe, head_keys
+from hf_imgcls.models.own_head import OwnHeadForImageClassification
+from hf_imgcls.models.trace import first_uses, trace, with_effect
+from hf_imgcls.recipe import InputError
+from hf_imgcls.sections import LastBlocks, Trained
+
+
+def choose_parameters(model: PreTrainedModel, train: Trained, size: tuple[int, int]) -> list[str]:
+    """Names of the parameters that train, in the model's order.
+
+    Args:
+        train: a stage's `train`.
+        size: height and width of the model's input.
+
+    Raises:
+        InputError: more blocks than there are, or a pattern that is none or that matches nothing.
+    """
+    names = [name for name, _ in model.named_parameters()]
+    if train == "all":
+        return names
+    if train == "head":
+        chosen = _head(model, names)
+    elif isinstance(train, LastBlocks):
+        chosen = _last_blocks(model, train.last_blocks, size)
+    else:
+        chosen = {name for number, pattern in enumerate(train) for name in _matching(names, pattern, number)}
+    return [name for name in names if name in chosen]
+
+
+def _head(model: PreTrainedModel, names: list[str]) -> set[str]:
+    if isinstance(model, OwnHeadForImageClassification):
+        return {name for name in names if name.startswith("head.")}
+    return head_keys(model.config)
+
+
+def _last_blocks(model: PreTrainedModel, count: int, size: tuple[int, int]) -> set[str]:
+    """The last blocks and everything that is first used after the first of them has begun."""
+    found = blocks(model, size)
+    if count > len(found):
+        raise InputError(f"train.last_blocks: found {count}, {describe(model)} has {len(found)} blocks")
+    place = first_uses(model, size)
+    begin = min(place[name] for name in found[-count])
+    return with_effect(model, [name for name in place if place[name] >= begin], size)
+
+
+def _matching(names: list[str], pattern: str, number: int) -> list[str]:
+    try:
+        found = [name for name in names if re.search(pattern, name)]
+    except re.error as error:
+        raise InputError(f"train.{number}: {pattern!r} is no regular expression ({error})") from None
+    if not found:
+        raise InputError(f"train.{number}: {pattern!r} matches no parameter; near names: {_near(names, pattern)}")
+    return found
+
+
+def _near(names: list[str], pattern: str) -> str:
+    """Names of parameters and of modules that look most like what a pattern spells."""
+    spelled = re.sub(r"[\\^$?*+()\[\]]", "", pattern).strip(".")
+    parts = [name.split(".") for name in names]
+    known = dict.fromkeys(".".join(part[:length]) for part in parts for length in range(1, len(part) + 1))
+    return ", ".join(difflib.get_close_matches(spelled, known, n=3, cutoff=0.0))
+
+
+def freeze(model: PreTrainedModel, names: list[str], size: tuple[int, int]) -> list[nn.Module]:
+    """Let exactly the named parameters train.
+
+    Args:
+        size: height and width of the model's input, on which it is run once.
+
+    Returns:
+        Modules to put into evaluation mode after every `model.train()`: batch normalisation would change its
+        statistics and dropout the features there, although no parameter trains. Dropout goes with what it feeds.
+    """
+    chosen = set(names)
+    for name, parameter in model.named_parameters():
+        parameter.requires_grad_(name in chosen)
+    if all(parameter.requires_grad for parameter in model.parameters()):
+        return []
+    frozen, between = _frozen(model)
+    return frozen + _with_the_frozen(between, trace(model, size))
+
+
+def _frozen(module: nn.Module) -> tuple[list[nn.Module], list[nn.Module]]:
+    """The largest modules that have parameters of which none trains, and modules without any beside such and others."""
+    trains = {parameter.requires_grad for parameter in module.parameters()}
+    if trains == {True}:
+        return [], []
+    if trains == {False}:
+        return [module], []
+    if not trains:
+        return [], list(module.modules())
+    parts = [_frozen(child) for child in module.children()]
+    return [each for part in parts for each in part[0]], [each for part in parts for each in part[1]]
+
+
+def _with_the_frozen(modules: list[nn.Module], met: list[nn.Module | nn.Parameter]) -> list[nn.Module]:
+    """Those modules without parameters that belong to what is frozen.
+
+    Dropout goes with what it feeds, as the dropout before a head does; statistics with what they are taken of.
+    """
+    feeding, taken = _next_trains(reversed(met)), _next_trains(met)
+    trains = {module: (taken if any(True for _ in module.buffers()) else feeding).get(module) for module in modules}
+    return [module for module in modules if trains[module] is False]
+
+
+def _next_trains(met: Iterable[nn.Module | nn.Parameter]) -> dict[nn.Module, bool]:
+    """For each module: whether the parameter met last before it trains, at any of its calls."""
+    trains, last = {}, False
+    for each in met:
+        if isinstance(each, nn.Parameter):
+            last = each.requires_grad
+        else:
+            trains[each] = trains.get(each, False) or last
+    return trains

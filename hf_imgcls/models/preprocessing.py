@@ -1,0 +1,33 @@
+"""Image processors for networks from scratch, as `model.processor` says them; saved like any other."""
+
+from transformers import ViTImageProcessor
+
+from hf_imgcls.sections import ProcessorSection
+
+
+def new_processor(section: ProcessorSection, side: int, own: bool) -> ViTImageProcessor:
+    """An image processor for a network from scratch.
+
+    Args:
+        side: of the square that it delivers, in pixels.
+        own: pixels stay 0 to 1 where the recipe gives no mean and deviation; else they become -1 to 1.
+    """
+    mean = section.image_mean or ([0.0] * 3 if own else [0.5] * 3)
+    std = section.image_std or ([1.0] * 3 if own else [0.5] * 3)
+    square = {"height": side, "width": side}
+    crop = {"size": {"shortest_edge": side}, "do_center_crop": True, "crop_size": square}
+    return ViTImageProcessor(
+        **(crop if section.resize == "crop" else {"size": square}),
+        image_mean=mean,
+        image_std=std,
+        do_normalize=(mean, std) != ([0.0] * 3, [1.0] * 3),
+    )
+
+
+def timm_settings(section: ProcessorSection | None) -> dict:
+    """What a recipe says of the image processor, in timm's words; what it does not say stays timm's own."""
+    said = section.model_dump(exclude_unset=True, exclude_none=True) if section else {}
+    words = {key: said[f"image_{key}"] for key in ("mean", "std") if f"image_{key}" in said}
+    if "resize" in said:
+        words |= {"crop_mode": "center" if said["resize"] == "crop" else "squash", "crop_pct": 1.0}
+    return words

@@ -1,0 +1,99 @@
+"""Class names in pictures of a run: names in any script have their letters, long ones are shortened."""
+
+import functools
+import unicodedata
+from collections.abc import Iterable
+from importlib import resources
+
+from matplotlib.figure import Figure
+from matplotlib.font_manager import FontEntry, fontManager, get_font
+from matplotlib.text import Text
+
+# Fonts come first from packages, then from the system: a figure looks alike on every machine. The second package has
+# one font for Chinese, Japanese and Korean, the first has the scripts that neither it nor DejaVu has.
+_PACKAGES = ("manimgx_fonts", "noto_cjk_sans_jp_regular")
+_PLAIN = "DejaVu Sans"
+
+
+def letter(figure: Figure, names: Iterable[str]) -> Figure:
+    """Give every text of a figure the fonts that the names need, and take its characters as they are.
+
+    What is written right to left, joined or stacked is set so by matplotlib (3.11 and later).
+    """
+    wanted = families("".join(names))
+    for text in figure.findobj(Text):
+        text.set_fontfamily(wanted)
+        text.set_parse_math(False)  # a name with two dollar signs is no formula
+    return figure
+
+
+def families(text: str) -> list[str]:
+    """Font families that together have every character of a text, as far as there are any; DejaVu Sans first."""
+    missing = {ord(character) for character in text if character.isprintable()} - _plain_characters()
+    found = [_PLAIN]
+    for entry in _entries() if missing else ():
+        covered = missing & get_font(entry.fname).get_charmap().keys()
+        if covered:
+            found.append(entry.name)
+            missing -= covered
+        if not missing:
+            break
+    return found
+
+
+@functools.cache
+def _plain_characters() -> frozenset[int]:
+    return frozenset(get_font(fontManager.findfont(_PLAIN)).get_charmap())
+
+
+def _entries() -> Iterable[FontEntry]:
+    """Upright regular fonts: those of the packages, those of the system, and the boxes that name a script."""
+    shipped = _shipped()
+    upright = [e for e in fontManager.ttflist if (e.style, e.variant, e.weight) == ("normal", "normal", 400)]
+    yield from sorted((e for e in upright if e.fname in shipped), key=lambda e: e.fname)
+    yield from sorted((e for e in upright if e.fname not in shipped), key=lambda e: e.name.startswith("Last Resort"))
+
+
+@functools.cache
+def _shipped() -> frozenset[str]:
+    """Files of the packages' fonts, made known to matplotlib in this process."""
+    files = [str(file) for package in _PACKAGES for file in resources.files(package).iterdir()]
+    fonts = [file for file in files if file.endswith((".ttf", ".otf")) and "Italic" not in file]
+    for font in fonts:
+        fontManager.addfont(font)
+    return frozenset(fonts)
+
+
+def shorten(name: str, width: int) -> str:
+    """A name in at most so many columns, with its beginning and its end: names often differ only in one of them.
+
+    Chinese, Japanese and Korean characters are two columns wide; marks stay with the letter that they belong to.
+    """
+    letters = _letters(unicodedata.normalize("NFC", " ".join(name.split())))
+    if sum(map(_columns, letters)) <= width:
+        return "".join(letters)
+    head, tail, left = [], [], width - 1
+    while letters:
+        end, index = (head, 0) if len(head) <= len(tail) else (tail, -1)
+        left -= _columns(letters[index])
+        if left < 0:
+            break
+        end.append(letters.pop(index))
+    return "".join([*head, "…", *reversed(tail)])
+
+
+def _letters(name: str) -> list[str]:
+    letters: list[str] = []
+    for character in name:
+        joined = unicodedata.category(character) in ("Mn", "Mc", "Me", "Cf") or (
+            letters and letters[-1][-1] == "\u200d"
+        )
+        if joined and letters:
+            letters[-1] += character
+        else:
+            letters.append(character)
+    return letters
+
+
+def _columns(letter: str) -> int:
+    return 2 if unicodedata.east_asian_width(letter[0]) in "WF" else 1
