@@ -1,5 +1,6 @@
 """The model card: README.md of the output folder, written from what the run measured."""
 
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -99,6 +100,7 @@ def _training(recipe, results: dict[str, Any]) -> str:
             "",
             f"- weights: {origin}",
             f"- pictures: {', '.join(f'{count} {split}' for split, count in results['pictures'].items())}",
+            *map(_stage, results["stages"]),
             f"- seed: {results['seed']}",
             f"- hardware: {results['hardware']}",
             f"- time: {results['training']['seconds']:.0f} s",
@@ -107,4 +109,13 @@ def _training(recipe, results: dict[str, Any]) -> str:
             "`recipe.json` is the recipe as run, `splits.json` has the fingerprints of the splits, `results.json` all "
             "figures, `history.json` the course of the training.",
         ]
+    )
+
+
+def _stage(stage: dict[str, Any]) -> str:
+    what = json.dumps(stage["train"]) if isinstance(stage["train"], dict | list) else stage["train"]
+    features = ", on features computed once" if stage["cache_features"] else ""
+    return (
+        f"- stage {stage['stage']}: {what}{features}: {stage['trained_parameters']:,} of {stage['parameters']:,} "
+        f"parameters, {stage['epochs']:g} epochs, {stage['steps']} steps, kept: {stage['goes_on_with']} weights"
     )

@@ -70,6 +70,7 @@ class HeadOnFeatures(nn.Module):
 
     def __init__(self, model: PreTrainedModel, size: tuple[int, int]):
         super().__init__()
+        self.config = model.config  # the Trainer asks it about its kind of problem
         name = head_module(model, size)
         self.dropout = nn.Dropout(head_dropout(model, name, size))
         self.head = model.get_submodule(name)

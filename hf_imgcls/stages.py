@@ -123,13 +123,12 @@ def _train_stage(plan: Plan, data: Data, model: PreTrainedModel, scoring: EvalPi
     frozen = freeze(model, plan.parameters, plan.pictures.size)
     say(f"{_name(plan.stage)}: {describe_parameters(model)}")
     trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
+    splits = {"train": attach(data.splits["train"], plan.pictures, bad_images)}
+    if "validation" in data.splits:
+        splits["validation"] = attach(data.splits["validation"], scoring, bad_images)
     if plan.stage.cache_features:
-        splits = _features(plan, data, model, scoring)
-        trainer = _trainer(HeadOnFeatures(model, plan.pictures.size), plan, splits)
+        trainer = _trainer(HeadOnFeatures(model, plan.pictures.size), plan, _features(plan, data, model, scoring))
     else:
-        splits = {"train": attach(data.splits["train"], plan.pictures, bad_images)}
-        if "validation" in data.splits:
-            splits["validation"] = attach(data.splits["validation"], scoring, bad_images)
         trainer = _trainer(model, plan, splits, frozen=frozen, processing_class=scoring.processor)
     seconds = _fit(trainer, plan)
     record = {
@@ -147,9 +146,7 @@ def _train_stage(plan: Plan, data: Data, model: PreTrainedModel, scoring: EvalPi
         "history": [{"stage": plan.stage.number, **entry} for entry in trainer.state.log_history],
     }
     if plan.stage.cache_features:  # its trainer has had the head alone
-        trainer = ImageTrainer(
-            model, plan.arguments, data_collator=DefaultDataCollator(), processing_class=scoring.processor
-        )
+        trainer = _trainer(model, plan, splits, processing_class=scoring.processor)
     return trainer, record
 
 

@@ -3,6 +3,7 @@
 import pytest
 import torch
 from tiny import stock_model, timm_model, tiny_model
+from torch import nn
 from transformers.models.levit.modeling_levit import LevitAttention
 
 from hf_imgcls.models.blocks import blocks
@@ -106,6 +107,22 @@ def test_the_dense_layers_of_vgg_are_no_blocks_although_they_are_convolutions():
 def test_the_residual_blocks_of_the_small_xception():
     found = blocks(tiny_model("mini_xception"), (16, 16))
     assert [names[0].split(".")[:2] for names in found] == [["blocks", "0"], ["blocks", "1"]]
+
+
+class Backwards(nn.Module):
+    """Two blocks, of which the second runs first."""
+
+    def __init__(self):
+        super().__init__()
+        self.layers = nn.ModuleList(nn.Sequential(nn.Conv2d(3, 3, 1), nn.Conv2d(3, 3, 1)) for _ in range(2))
+
+    def forward(self, pixel_values):
+        assert self.layers[0][0].weight.dtype == pixel_values.dtype  # no use of the weight
+        return {"logits": self.layers[0](self.layers[1](pixel_values)).mean(dim=(2, 3))}
+
+
+def test_blocks_come_in_the_order_in_which_they_run():
+    assert [names[0] for names in blocks(Backwards(), (8, 8))] == ["layers.1.0.weight", "layers.0.0.weight"]
 
 
 def test_parameters_are_met_where_they_are_used_and_not_where_they_are_kept():

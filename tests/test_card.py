@@ -25,6 +25,16 @@ RESULTS = {
         "passed": True, "pictures": 10, "of": 10, "split": "validation", "largest_difference": 2e-7, "mismatch": None,
     },
     "training": {"seconds": 12.3},
+    "stages": [
+        {
+            "stage": 1, "train": "head", "cache_features": True, "trained_parameters": 1538, "parameters": 2225858,
+            "epochs": 20.0, "steps": 1260, "goes_on_with": "best",
+        },
+        {
+            "stage": 2, "train": {"last_blocks": 4}, "cache_features": False, "trained_parameters": 912000,
+            "parameters": 2225858, "epochs": 1.5, "steps": 63, "goes_on_with": "last",
+        },
+    ],
     "seed": 42,
     "hardware": "1 process, 2 CPU cores (x86_64)",
     "versions": {"python": "3.11.7", "torch": "2.15.0"},
@@ -51,6 +61,15 @@ def test_the_metadata_is_what_the_hub_expects(tmp_path):
     }
     assert ModelCardData(**data.to_dict()).to_yaml() == data.to_yaml()
     assert "# ViT: a test #1\n" in text
+
+
+def test_how_each_stage_was_trained_is_told(tmp_path):
+    text = card(tmp_path / "run", {"checkpoint": "google/vit-base-patch16-224-in21k"})
+    assert (
+        "- stage 1: head, on features computed once: 1,538 of 2,225,858 parameters, 20 epochs, 1260 steps, "
+        "kept: best weights\n"
+    ) in text
+    assert '- stage 2: {"last_blocks": 4}: 912,000 of 2,225,858 parameters, 1.5 epochs, 63 steps, kept: last' in text
 
 
 def test_what_was_measured_is_told(tmp_path):

@@ -140,7 +140,6 @@ OTHER = {
     "image processor": lambda: {"transform": scoring(image_mean=[0.4] * 3)},
     "pictures": lambda: {"fingerprint": "another"},
     "labels": lambda: {"transform": EvalPictures(tiny_processor(), [1, 0, 2])},
-    "transforms": lambda: {"transform": TrainPictures(["Resize"], tiny_processor(), [0, 1, 2], 0)},
 }  # fmt: skip
 
 
@@ -148,6 +147,12 @@ OTHER = {
 def test_what_the_features_follow_from_is_all_in_the_fingerprint(name, cache, data, arguments, capsys):
     compute(tiny_model("timm"), data, arguments)
     compute(**{"model": tiny_model("timm"), "data": data, "arguments": arguments, **OTHER[name]()})
+    assert capsys.readouterr().out.count("computed and kept") == 2
+
+
+def test_other_transforms_are_other_features(cache, data, arguments, capsys):
+    for specs in (["Resize"], ["Resize", {"Grayscale": {"num_output_channels": 3}}]):
+        compute(tiny_model("vit"), data, arguments, TrainPictures(specs, tiny_processor(), [0, 1, 2], 0))
     assert capsys.readouterr().out.count("computed and kept") == 2
 
 

@@ -28,7 +28,7 @@ FAMILIES = {
     "ResNet": (lambda: stock_model("resnet", **STAGES, embedding_size=8), r"stages\.0\.layers\.1\."),
     "MobileNetV2": (
         lambda: stock_model("mobilenet_v2", depth_multiplier=0.25, classifier_dropout_prob=0.0), r"layer\.3\."),
-    "timm ResNet": (lambda: timm_model("resnet10t", drop_path_rate=0.5), r"layer2\.0\.(conv|bn)1"),
+    "timm ResNet": (lambda: timm_model("test_resnet", drop_path_rate=0.5), r"layer2\.0\.(conv|bn)1"),
     "timm ViT": (
         lambda: timm_model("test_vit", img_size=32, pos_drop_rate=0.3, drop_path_rate=0.5), r"blocks\.(2|3)\.norm"),
     "timm EfficientNet": (lambda: timm_model("test_efficientnet", drop_path_rate=0.5), r"blocks\.1\."),
@@ -55,7 +55,7 @@ def made(family: str):
     """A model whose running statistics are those of the pictures that it will see."""
     model = FAMILIES[family][0]().train()
     with torch.no_grad():
-        for _ in range(30):
+        for _ in range(20):
             model(pixel_values=pictures(family))
     return model
 
@@ -190,7 +190,7 @@ def test_more_of_the_last_blocks_is_more_that_trains():
 
 HEADS = {
     "behind a batch norm": (lambda: stock_model("levit", **LEVIT), {"classifier.linear"}),
-    "two heads": (lambda: timm_model("deit_tiny_distilled_patch16_224", 224, depth=1), {
+    "two heads": (lambda: timm_model("deit_tiny_distilled_patch16_224", 224, depth=1, embed_dim=8, num_heads=2), {
         "timm_model.head", "timm_model.head_dist"}),
     "a head of our own": (
         lambda: with_own_head(stock_model("resnet", **STAGES), HeadSection(hidden_size=4), None, SIZE),

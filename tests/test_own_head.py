@@ -218,6 +218,7 @@ def test_a_saved_own_head_trains_on_with_other_labels(tmp_path):
     model, _ = build_model(ModelSection(checkpoint=str(tmp_path)), ["cat", "dog"], 0)
     assert model.config.id2label == {0: "cat", 1: "dog"}
     assert model.head[-1].weight.shape == (2, 5)
+    assert model.head[-1].bias.abs().min() > 0, "drawn as transformers does, not as torch"
     assert torch.equal(model.head[1].weight, own.head[1].weight)
     state, begun = model.backbone.state_dict(), own.backbone.state_dict()
     assert all(torch.equal(state[name], begun[name]) for name in begun)

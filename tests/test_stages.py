@@ -78,6 +78,51 @@ def test_a_stage_says_whether_its_best_or_its_last_weights_go_on(recipe, best, s
     assert changed(weights(stage), weights(stage / f"checkpoint-{9 - step}")) != set()
 
 
+@pytest.fixture
+def on_features(recipe):
+    recipe["stages"][0] = {
+        "train": "head", "cache_features": True, "augmentation": {}, "early_stopping": {"patience": 2},
+        "training": {"learning_rate": 1e-2, "label_smoothing_factor": 0.1},
+    }  # fmt: skip
+    return recipe
+
+
+def test_a_head_on_features_is_the_start_of_the_next_stage_and_later_runs_read_the_features(
+    on_features, tmp_path, capsys
+):
+    train_classifier(on_features)
+    assert "features: 12 computed and kept" in capsys.readouterr().out
+    begun, first = weights(tmp_path / "checkpoint"), weights(tmp_path / "run" / "stage-1")
+    assert changed(begun, first) == {"classifier.weight", "classifier.bias"}
+    again = train_classifier(on_features, [f"training.output_dir={tmp_path / 'again'}"])
+    out = capsys.readouterr().out
+    assert "features: 12 read from the cache" in out
+    assert "computed" not in out
+    assert changed(weights(tmp_path / "run"), weights(tmp_path / "again")) == set()
+    assert again["served_as_scored"]["passed"]
+
+
+def test_a_single_stage_on_features_is_scored_and_saved_as_the_whole_model(on_features, tmp_path):
+    del on_features["stages"][1]
+    results = train_classifier(on_features)
+    assert results["served_as_scored"]["passed"]
+    assert changed(weights(tmp_path / "checkpoint"), weights(tmp_path / "run")) == {
+        "classifier.weight", "classifier.bias"
+    }  # fmt: skip
+    # Nothing random in it: the head on features learns what it learns on the frozen network.
+    direct = {**on_features, "stages": [{**on_features["stages"][0], "cache_features": False}]}
+    same = train_classifier(direct, [f"training.output_dir={tmp_path / 'direct'}"])
+    assert same["stages"][0]["trained_parameters"] == results["stages"][0]["trained_parameters"] == 51
+    heads = [weights(tmp_path / name)["classifier.weight"] for name in ("run", "direct")]
+    assert (heads[0] - heads[1]).abs().max() < 1e-3
+
+
+def test_features_of_random_pictures_are_refused(on_features):
+    on_features["stages"][0]["augmentation"] = {"train": ["RandomResizedCrop"]}
+    with pytest.raises(InputError, match=r"stages\.0\.augmentation\.train: RandomResizedCrop is random"):
+        train_classifier(on_features)
+
+
 class Killed(Exception):
     pass
 
@@ -98,11 +143,12 @@ def kill(monkeypatch, stage: int, step: int):
     monkeypatch.setattr(ImageTrainer, "__init__", with_a_killer)
 
 
-@pytest.mark.parametrize(("stage", "step"), [(1, 5), (2, 1), (2, 5)])
+@pytest.mark.parametrize(("stage", "step", "features"), [(1, 5, False), (1, 5, True), (2, 1, True), (2, 5, False)])
 def test_a_run_killed_in_a_stage_goes_on_in_it_and_ends_as_if_nothing_had_happened(
-    recipe, stage, step, tmp_path, monkeypatch, capsys
+    recipe, stage, step, features, tmp_path, monkeypatch, capsys
 ):
     recipe["augmentation"] = {**AUGMENTATION, "mix": ["MixUp", "CutMix"]}
+    recipe["stages"][0].update({"cache_features": True, "augmentation": {}} if features else {})
     steps = ["training.save_strategy=steps", "training.save_steps=2", "training.eval_strategy=steps",
              "training.eval_steps=2"]  # fmt: skip
     whole = train_classifier(recipe, [*steps, f"training.output_dir={tmp_path / 'whole'}"])
