@@ -3,6 +3,7 @@
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from tiny import stock_model
 
 from hf_imgcls.models import RestoreError, build_model, restore
 from hf_imgcls.models.restore import check_restored, differing_tensors
@@ -64,6 +65,25 @@ def test_restoring_keeps_what_the_optimizer_holds(saved):
     parameters = list(model.parameters())
     restore(disturb(model), folder)
     assert all(mine is now for mine, now in zip(parameters, model.parameters(), strict=True))
+
+
+def test_what_a_network_has_kept_of_its_old_weights_goes_with_them(tmp_path):
+    """LeViT keeps the biases of its attention from one evaluation to the next."""
+    model = stock_model(
+        "levit", image_size=64, hidden_sizes=[16] * 3, num_attention_heads=[2] * 3, depths=[2] * 3, key_dim=[8] * 3,
+        down_ops=[["Subsample", 8, 2, 4, 2, 2]] * 2,
+    ).eval()  # fmt: skip
+    model.save_pretrained(tmp_path)
+    picture = torch.rand(1, 3, 64, 64)
+    with torch.no_grad():
+        before = model(picture).logits
+        for name, tensor in model.named_parameters():
+            tensor.add_(torch.randn_like(tensor) * (3.0 if "attention_biases" in name else 0.0))
+        model.train().eval()
+        assert not torch.equal(model(picture).logits, before)
+        restore(model, tmp_path)
+        assert torch.equal(model(picture).logits, before)
+    assert not model.training
 
 
 def test_the_stock_way_leaves_a_vit_as_it_was(saved):

@@ -32,6 +32,9 @@ def restore(model: nn.Module, folder: str | Path) -> None:
     """
     try:
         model.load_state_dict(_read(model, Path(folder)), strict=True)
+        mode = model.training
+        model.train()  # LeViT keeps what it computed of its old weights until it trains again
+        model.train(mode)
     except Exception as error:  # safetensors, the file system and torch raise their own kinds
         raise RestoreError(f"{folder}: cannot be restored: {' '.join(str(error).split())[:300]}") from None
     check_restored(model, folder)
