@@ -128,21 +128,31 @@ def _kind(value: Any) -> str:
 
 def _one_line(error: ValidationError, content: dict) -> str:
     problems = error.errors()
-    lines = list(dict.fromkeys(_describe(problem, content, problems) for problem in problems))
+    keys = [_real_keys(problem, content)[0] for problem in problems]
+    # Of the branches of a union that fits best whose trouble lies deepest.
+    deepest = [p for p, mine in zip(problems, keys, strict=True) if not any(mine == k[: len(mine)] != k for k in keys)]
+    deepest.sort(key=lambda problem: problem["type"] != "extra_forbidden")  # a key misspelt is not a key missing
+    lines = list(dict.fromkeys(_describe(problem, content, problems) for problem in deepest))
     rest = f" (and {len(lines) - 1} more)" if len(lines) > 1 else ""
     return lines[0] + rest
 
 
-def _describe(problem: dict, content: Any, problems: list[dict]) -> str:
-    """One problem: the key, what was found, what is expected."""
+def _real_keys(problem: dict, content: Any) -> tuple[list[str], Any]:
+    """The keys of a problem as the recipe has them, without the branches of unions, and what stands there."""
     keys, place = [], content
-    for part in problem["loc"]:  # pydantic adds the branch of a union to the location: only real keys are shown
+    for part in problem["loc"]:
         known = range(len(place)) if isinstance(place, list) else place if isinstance(place, dict) else ()
         if part in known:
             place = place[part]
         elif problem["type"] != "missing" or part != problem["loc"][-1]:
-            break
+            continue
         keys.append(str(part))
+    return keys, place
+
+
+def _describe(problem: dict, content: Any, problems: list[dict]) -> str:
+    """One problem: the key, what was found, what is expected."""
+    keys, place = _real_keys(problem, content)
     key = ".".join(keys)
     if problem["type"] == "missing":
         return f"{key}: missing"
@@ -150,7 +160,7 @@ def _describe(problem: dict, content: Any, problems: list[dict]) -> str:
         return _unknown_key(keys)
     if problem["type"] == "value_error":
         return f"{key}: {problem['ctx']['error']}" if key else str(problem["ctx"]["error"])
-    branches = [p for p in problems if tuple(map(str, p["loc"][: len(keys)])) == tuple(keys)]
+    branches = [p for p in problems if _real_keys(p, content)[0] == keys]
     allowed = [name for branch in branches for name in re.findall(r"'([^']*)'", branch["msg"])]
     near = nearest(place, allowed) if isinstance(place, str) else ""
     if near and len(allowed) > 12:
