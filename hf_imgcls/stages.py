@@ -17,7 +17,9 @@ from hf_imgcls.mixing import Mixing
 from hf_imgcls.models import load_saved, restore
 from hf_imgcls.models.describe import describe_parameters
 from hf_imgcls.models.freeze import choose_parameters, freeze
+from hf_imgcls.models.head import head_module
 from hf_imgcls.processes import on_main, say
+from hf_imgcls.processors import input_size
 from hf_imgcls.recipe import InputError
 from hf_imgcls.recipe_schema import Stage, stages_of
 from hf_imgcls.score import attach
@@ -61,6 +63,8 @@ def _plan(stage: Stage, data: Data, model, scoring: EvalPictures, weights) -> Pl
     arguments = training_arguments(
         stage.training, output_dir=str(folder), seed=stage.training.seed + stage.number - 1, push_to_hub=False
     )
+    if stage.cache_features:
+        head_module(model, input_size(scoring.processor))  # two heads are refused here, not when the stage begins
     with located(stage):
         if "validation" not in data.splits:
             without_evaluation(arguments, stage.training)

@@ -3,6 +3,7 @@
 import json
 
 import pytest
+import transformers
 from safetensors.torch import load_file
 from tiny import tiny_model, tiny_processor
 from transformers import TrainerCallback, pipeline
@@ -121,6 +122,16 @@ def test_features_of_random_pictures_are_refused(on_features):
     on_features["stages"][0]["augmentation"] = {"train": ["RandomResizedCrop"]}
     with pytest.raises(InputError, match=r"stages\.0\.augmentation\.train: RandomResizedCrop is random"):
         train_classifier(on_features)
+
+
+def test_two_heads_have_no_one_feature(on_features, tmp_path):
+    config = transformers.DeiTConfig(
+        hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=24, image_size=16, patch_size=8
+    )
+    transformers.DeiTForImageClassificationWithTeacher(config).save_pretrained(tmp_path / "checkpoint")
+    with pytest.raises(InputError, match=r"model: DeiTForImageClassificationWithTeacher has 2 output layers"):
+        train_classifier(on_features)
+    assert not (tmp_path / "run").exists()
 
 
 class Killed(Exception):

@@ -105,7 +105,7 @@ def get_processor(section: ModelSection, config: PreTrainedConfig):
     Raises:
         InputError: the checkpoint has none.
     """
-    if config.model_type == "timm_wrapper":
+    if "pretrained_cfg" in config.to_dict():  # of timm, or with a head of our own on one of timm
         return transformers.TimmWrapperImageProcessor(
             pretrained_cfg=config.pretrained_cfg, architecture=config.architecture
         )
