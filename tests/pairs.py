@@ -4,11 +4,14 @@ import sys
 
 import torch
 
+from hf_imgcls.mixing import Mixing
 
-class Pairs:
+
+class Pairs(Mixing):
     """Every picture with its partner (1 and 2, 3 and 4, ...): 0.7 of its own, 0.3 of the other."""
 
-    def __init__(self, specs=(), classes: int = 3):
+    def __init__(self, specs=("MixUp",), classes: int = 3):
+        super().__init__(specs, classes)
         self.classes = classes
 
     def __call__(self, pixels, labels):
