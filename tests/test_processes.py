@@ -10,6 +10,7 @@ import pytest
 from safetensors.torch import load_file
 from tiny import tiny_model, tiny_processor
 
+from hf_imgcls import train_classifier
 from hf_imgcls.processes import processes_asked_for
 
 ROOT = Path(__file__).parent.parent
@@ -90,6 +91,24 @@ def test_two_processes_make_the_steps_of_one_batch_and_of_accumulated_ones(mixed
     for name in ("two of 8", "4 of 4"):
         assert max((after[name][key] - one[key]).abs().max() for key in one) < 1e-7
     assert max((one[key] - before[key]).abs().max() for key in one) > 1e-4
+
+
+def test_two_processes_go_through_stages_and_features_as_one_does(recipe, tmp_path):
+    stages = [
+        {"train": "head", "cache_features": True, "training": {"learning_rate": 5e-2}},
+        {"train": {"last_blocks": 1}, "training": {"learning_rate": 5e-3}},
+    ]
+    common = ["training.optim=sgd", "model.config.hidden_dropout_prob=0.0", "data.max_samples.train=16",
+              f"stages={json.dumps(stages)}"]  # fmt: skip
+    folders = [f"training.output_dir={tmp_path / name}" for name in ("two", "one")]
+    two = launch(TWO, "hf_imgcls/train.py", str(recipe), *common, folders[0])
+    assert two.returncode == 0, two.stderr
+    train_classifier(recipe, [*common, "training.per_device_train_batch_size=8", folders[1]])
+    assert [stage["steps"] for stage in results(tmp_path / "two")["stages"]] == [2, 2]
+    for name in ("stage-1", ""):
+        after = [load_file(tmp_path / run / name / "model.safetensors") for run in ("two", "one")]
+        assert max((after[0][key] - after[1][key]).abs().max() for key in after[0]) < 1e-6
+    assert results(tmp_path / "two")["served_as_scored"]["passed"]
 
 
 def test_a_launch_that_starts_one_process_where_two_were_asked_for_says_so(recipe):
