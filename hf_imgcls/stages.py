@@ -138,6 +138,7 @@ def _train_stage(plan: Plan, data: Data, model: PreTrainedModel, scoring: EvalPi
     record = {
         "stage": plan.stage.number,
         "train": _plain(plan.stage.train),
+        "seed": plan.arguments.seed,
         "cache_features": plan.stage.cache_features,
         "parameters": sum(p.numel() for p in model.parameters()),
         "trained_parameters": trained,

@@ -52,6 +52,7 @@ def test_each_stage_trains_its_part_and_the_next_goes_on_from_there(recipe, tmp_
     assert changed(begun, first) == {"classifier.weight", "classifier.bias"}
     assert len(changed(first, last)) > 20
     assert [(s["stage"], s["train"], s["steps"]) for s in results["stages"]] == [(1, "head", 6), (2, "all", 6)]
+    assert [stage["seed"] for stage in results["stages"]] == [42, 43], "the same pictures in the same order again"
     assert results["stages"][0]["trained_parameters"] == 51
     assert results["stages"][1]["trained_parameters"] == results["stages"][0]["parameters"]
     assert results["training"]["steps"] == 12
