@@ -15,7 +15,9 @@ from transformers.trainer_utils import PredictionOutput
 from hf_imgcls import parity
 from hf_imgcls.data import Data, load_split
 from hf_imgcls.models import load_saved
+from hf_imgcls.models.layout import channels_last
 from hf_imgcls.processes import prepare_launch
+from hf_imgcls.processors import input_size
 from hf_imgcls.recipe import InputError, load_recipe
 from hf_imgcls.report import split_metrics
 from hf_imgcls.streaming import map_stream, readable_rows
@@ -97,6 +99,7 @@ def evaluate_classifier(
     os.environ.pop("ACCELERATE_MIXED_PRECISION", None)  # a launcher's fp16 is for training: scores are float32
     prepare_launch()
     network, processor = load_saved(str(model))
+    channels_last(network, input_size(processor))
     labels = [network.config.id2label[i] for i in range(network.config.num_labels)]
     with tempfile.TemporaryDirectory() as folder:
         arguments = TrainingArguments(

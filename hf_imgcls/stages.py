@@ -18,6 +18,7 @@ from hf_imgcls.models import load_saved, restore
 from hf_imgcls.models.describe import describe_parameters
 from hf_imgcls.models.freeze import choose_parameters, freeze
 from hf_imgcls.models.head import head_module
+from hf_imgcls.models.layout import channels_last
 from hf_imgcls.processes import on_main, say
 from hf_imgcls.processors import input_size
 from hf_imgcls.recipe import InputError
@@ -124,6 +125,7 @@ def train_stages(plans: list[Plan], data: Data, model: PreTrainedModel, scoring:
 
 def _train_stage(plan: Plan, data: Data, model: PreTrainedModel, scoring: EvalPictures, bad_images: str):
     """Returns (a trainer with the whole model, the record of the stage)."""
+    channels_last(model, plan.pictures.size)
     frozen = freeze(model, plan.parameters, plan.pictures.size)
     say(f"{_name(plan.stage)}: {describe_parameters(model)}")
     trained = sum(p.numel() for p in model.parameters() if p.requires_grad)

@@ -1,0 +1,31 @@
+"""How a network's weights lie in memory, which decides how fast its convolutions are."""
+
+import torch
+from torch import nn
+
+from hf_imgcls.models.trace import execution_order
+
+
+def channels_last(model: nn.Module, size: tuple[int, int]) -> bool:
+    """Lay a convolutional network's weights out as (channels, rows, columns, inputs), in place; values stay.
+
+    Convolutions on a CPU are about twice as fast that way (1.3 to 2.3 times in training: MobileNetV2, our two
+    networks), and on a GPU in half precision as well. Networks with no more convolutions than dense layers gain
+    nothing and stay as they are, and so does one whose code takes the layout of its activations for granted.
+
+    Args:
+        size: height and width of its input.
+
+    Returns:
+        Whether it is laid out so now.
+    """
+    kinds = [type(module) for module in model.modules() if isinstance(module, nn.Conv2d | nn.Linear)]
+    if sum(issubclass(kind, nn.Conv2d) for kind in kinds) <= len(kinds) / 2:
+        return False
+    model.to(memory_format=torch.channels_last)
+    try:
+        execution_order(model, size)
+    except RuntimeError:  # a view() that wants channels first
+        model.to(memory_format=torch.contiguous_format)
+        return False
+    return True
