@@ -3,7 +3,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 RUN := runs/quickstart
 
-.PHONY: quickstart test check format environment schema
+.PHONY: quickstart test check format environment schema notebooks
 
 # Set up, train a small network on the digits that ship here, and ask it about a picture.
 quickstart: environment
@@ -22,6 +22,10 @@ check: environment
 format: environment
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+# Run the walkthroughs again and keep what they print.
+notebooks: environment
+	cd notebooks && for file in *.ipynb; do ../$(BIN)/jupyter-execute --inplace $$file || exit 1; done
 
 # The JSON schema that editors complete and check recipes with.
 schema: environment
