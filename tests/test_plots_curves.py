@@ -137,3 +137,9 @@ def test_stages_with_very_different_rates_are_all_seen():
     assert rate.get_ylim()[0] < 1e-5 < 1e-3 < rate.get_ylim()[1]
     *_, rate = drawn(stage(1, 100, rate=1e-3) + stage(2, 40, rate=5e-4), {})
     assert (rate.get_yscale(), rate.get_ylim()[0]) == ("linear", 0)
+
+
+def test_metrics_that_are_all_one_do_not_stretch_the_axis_beyond():
+    history = [{"step": step, "loss": 0.1, "eval_loss": 0.1, "eval_accuracy": 1.0} for step in (1, 2, 3)]
+    low, high = curves(history, {1: 1}).axes[1].get_ylim()
+    assert (low < 0.95, high) == (True, 1.01)

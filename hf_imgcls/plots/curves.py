@@ -52,6 +52,9 @@ def curves(history: Sequence[Mapping], best: Mapping[int, int]) -> Figure:
                 )
         _mark_gaps(ax, [part for points in drawn.values() for part in points.values()])
         ax.set_ylabel(title)
+        if keys is _METRICS[1]:  # shares: where all are 1, the axis would go beyond
+            low, high = ax.get_ylim()
+            ax.set_ylim(min(low, 0.9 * high), min(high, 1.01))
     _finish(axes, spans)
     return figure
 
