@@ -1,17 +1,35 @@
-"""The Hub: whether it can be reached, who is pushing, and pushing a finished run."""
+"""The Hub: whether it can be reached, asking it again where that may help, and what went wrong in one line."""
 
+import json
 import socket
+import time
 import urllib.request
-from pathlib import Path
+from collections.abc import Callable
+from http import HTTPStatus
+from typing import TypeVar
 from urllib.parse import urlsplit
 
 import datasets
-from huggingface_hub import HfApi, constants
-from transformers import TrainingArguments
+from huggingface_hub import constants, get_session, get_token
+from huggingface_hub.errors import HfHubHTTPError, HTTPError
+from huggingface_hub.utils import LocalTokenNotFoundError
 
-from hf_imgcls.recipe import InputError
+from hf_imgcls.processes import say
 
-_STAYS_HERE = ["checkpoint-*", "stage-*", "*.part"]
+T = TypeVar("T")
+_PAUSES = (1, 2, 4, 8)  # seconds before another attempt
+_PASSING = {408, 412, 429, 500, 502, 503, 504}  # what may be over at the next attempt; 412: someone else committed
+_PATIENCE = 100  # seconds without a sign of life; the client by itself waits for ever
+_WHAT_TO_DO = {
+    401: "; the token is unknown or has expired: set HF_TOKEN or run `hf auth login`",
+    403: "; the token of HF_TOKEN or `hf auth login` may not write there",
+    412: "; somebody else is changing this repository",
+}
+_given_up = False
+
+
+class PushError(RuntimeError):
+    """What should be on the Hub is not there, or is not what was sent; nothing on this machine was changed."""
 
 
 def use_hub() -> bool:
@@ -19,6 +37,7 @@ def use_hub() -> bool:
 
     Without this, every file is asked for five times with growing pauses before the cache, or an error, comes.
     """
+    global _given_up
     if constants.HF_HUB_OFFLINE:
         return False
     if urllib.request.getproxies():  # a proxy reaches what this machine cannot
@@ -27,53 +46,73 @@ def use_hub() -> bool:
     try:
         socket.create_connection((address.hostname, address.port or 443), timeout=10).close()
     except OSError:
-        constants.HF_HUB_OFFLINE = datasets.config.HF_HUB_OFFLINE = True
+        _given_up = constants.HF_HUB_OFFLINE = datasets.config.HF_HUB_OFFLINE = True
         return False
     return True
 
 
-def check_login(arguments: TrainingArguments) -> None:
-    """Before anything is loaded: whether this machine may push at all.
+def reach_hub() -> None:
+    """Try the Hub again, also where it was once given up: a night lies between the first batch and the push.
 
     Raises:
-        InputError: no network, no token, or a bad one; names the override that trains without pushing.
+        PushError: it cannot be reached, or the user wants none.
     """
-    if not arguments.push_to_hub:
-        return
+    global _given_up
+    if _given_up:
+        _given_up = constants.HF_HUB_OFFLINE = datasets.config.HF_HUB_OFFLINE = False
     if not use_hub():
-        raise InputError(
-            f"training.push_to_hub: {constants.ENDPOINT} cannot be reached from here; add training.push_to_hub=false"
-        )
-    try:
-        HfApi().whoami()
-    except Exception as error:  # the client's own errors and those of its HTTP library
-        reason = " ".join(str(error).split())[:200]
-        raise InputError(
-            f"training.push_to_hub: the Hub does not know who is pushing ({reason}); set HF_TOKEN or run "
-            "`hf auth login`, or add training.push_to_hub=false"
-        ) from None
+        why = "cannot be reached from here" if _given_up else "is not asked, since HF_HUB_OFFLINE is set"
+        raise PushError(f"{constants.ENDPOINT} {why}")
 
 
-def push(folder: Path, arguments: TrainingArguments) -> str:
-    """Upload a run without its checkpoints; returns the address of the commit.
+def persistently(call: Callable[[], T]) -> T:
+    """Call again after a while where that may help.
 
     Raises:
-        InputError: what the Hub answered, and the command that finishes the job; the run itself is complete on disk.
+        PushError: it did not, or cannot; says what happened.
     """
-    name = arguments.hub_model_id or folder.resolve().name
+    for pause in _PAUSES:
+        try:
+            return told(call)
+        except PushError as error:
+            if not _may_pass(error.__cause__):
+                raise
+            say(f"push: {error}; trying again in {pause} s")
+            time.sleep(pause)
+    return told(call)
+
+
+def told(call: Callable[[], T]) -> T:
+    """Turn whatever the client raises into a PushError of one line, with the client's error as its cause."""
+    get_session().timeout = _PATIENCE
     try:
-        repository = HfApi().create_repo(name, private=arguments.hub_private_repo, exist_ok=True).repo_id
-        return HfApi().upload_folder(
-            repo_id=repository,
-            folder_path=folder,
-            revision=arguments.hub_revision,
-            commit_message="Model, card and results",
-            ignore_patterns=_STAYS_HERE,
-        )
-    except Exception as error:  # the client's own errors and those of its HTTP library
-        reason = " ".join(str(error).split())[:200]
-        left_out = " ".join(f"--exclude '{pattern}'" for pattern in _STAYS_HERE)
-        raise InputError(
-            f"push: {name} is not on the Hub ({reason}); the run is complete in {folder}, this uploads it: "
-            f"hf upload {name} {folder} . {left_out}"
-        ) from None
+        return call()
+    except PushError:
+        raise
+    except Exception as error:  # the client's own, those of its HTTP library and of its upload threads
+        raise PushError(what_happened(error)) from error
+
+
+def _may_pass(error: BaseException | None) -> bool:
+    if isinstance(error, HfHubHTTPError):
+        return error.response.status_code in _PASSING
+    return isinstance(error, HTTPError | json.JSONDecodeError)
+
+
+def what_happened(error: BaseException) -> str:
+    """An error of the client in one line, without addresses that carry a signature and without the token."""
+    if isinstance(error, LocalTokenNotFoundError):
+        line = "there is no token; set HF_TOKEN or run `hf auth login`"
+    elif isinstance(error, HfHubHTTPError):
+        status, request = error.response.status_code, error.response.request
+        said = f": {error.server_message}" if error.server_message else ""
+        phrase = HTTPStatus(status).phrase if status in list(HTTPStatus) else ""
+        line = f"{status} {phrase} to {request.method} {request.url.path}{said}"[:300] + _WHAT_TO_DO.get(status, "")
+    elif isinstance(error, RuntimeError) and error.__cause__:  # of an upload thread: which file, and why
+        line = f"{error} {what_happened(error.__cause__)}"
+    elif isinstance(error, json.JSONDecodeError):
+        line = "an answer that is none of the Hub's"
+    else:
+        line = f"{type(error).__name__}: {error}"[:300]
+    token = get_token()
+    return " ".join((line.replace(token, "***") if token else line).split())

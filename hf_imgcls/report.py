@@ -2,6 +2,7 @@
 
 import os
 import platform
+import shlex
 import sys
 from importlib import metadata
 from typing import Any
@@ -95,7 +96,7 @@ def collect_results(data, trainer, stages: list[dict], scores: dict, verdict: di
         },
         "stages": [{key: value for key, value in stage.items() if key != "history"} for stage in stages],
         "seed": seed,
-        "command": " ".join(sys.argv),
+        "command": shlex.join(sys.argv),
         "processes": processes,
         "hardware": hardware(processes),
         "versions": versions(),

@@ -8,14 +8,16 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from hf_imgcls import hub, parity, runs
+from hf_imgcls import parity, runs
 from hf_imgcls.arguments import training_arguments
 from hf_imgcls.bad_images import write_report
-from hf_imgcls.card import write_card
+from hf_imgcls.breakdown import break_down
+from hf_imgcls.card.write import write_card
 from hf_imgcls.data import load_data
 from hf_imgcls.figures import draw_results, draw_training_pictures
 from hf_imgcls.models import build_model
 from hf_imgcls.processes import check_launch, on_main, prepare_launch, say, tell_others_to_be_quiet
+from hf_imgcls.push import check_push, push_trained
 from hf_imgcls.recipe import as_run, load_recipe
 from hf_imgcls.report import collect_results, describe_data, describe_scores
 from hf_imgcls.score import check_serving, score_splits
@@ -39,6 +41,7 @@ def train_classifier(
     Raises:
         InputError: the recipe, the data, the model or the machine is not as it must be.
         ParityError: the saved model does not answer as it was scored.
+        PushError: the run is complete, but not on the Hub; says what puts it there.
     """
     recipe = load_recipe(source, overrides)
     prepare_launch()
@@ -47,7 +50,7 @@ def train_classifier(
     runs.look_at(folder, start_over)
     launch_note = check_launch()
     tell_others_to_be_quiet()
-    hub.check_login(arguments)
+    check_push(arguments)
 
     with arguments.main_process_first(local=True):
         data = load_data(recipe.data)
@@ -67,6 +70,7 @@ def train_classifier(
     verdict = on_main(lambda: check_serving(folder, data, outputs, trainer))
 
     results = collect_results(data, trainer, stages, scores, verdict, arguments.seed)
+    results["breakdown"] = break_down(outputs, scores, results["labels"])
     on_main(lambda: draw_results(folder, stages, outputs, results["labels"]))
     on_main(lambda: finish(folder, recipe, results, stages))
     for line in describe_scores(scores):
@@ -76,8 +80,7 @@ def train_classifier(
         if not verdict["passed"]:
             raise parity.ParityError(parity.describe(verdict))
     say(f"saved in {folder}")
-    if arguments.push_to_hub:
-        say(f"pushed: {on_main(lambda: hub.push(folder, arguments))}")
+    push_trained(folder, arguments, data)
     return results
 
 

@@ -1,0 +1,40 @@
+"""A repository opened as its users will open it: by its id, in a fresh process with an empty cache.
+
+python readback.py FOLDER REPOSITORY COMMIT PICTURES [--trust-remote-code]
+
+Imports nothing of the package: what runs here must run where the package is not installed. Says as JSON, in its last
+line, how many pictures both were asked about and the largest difference of a score between folder and repository.
+"""
+
+import json
+import sys
+from pathlib import Path
+
+from PIL import Image
+from transformers import pipeline
+
+
+def main(folder: str, repository: str, commit: str, pictures: str, *trust: str) -> None:
+    # On the CPU, whatever the machine has: the same arithmetic for both, and a training may still hold the GPU.
+    code = {"trust_remote_code": True} if trust else {}
+    here = pipeline("image-classification", model=folder, device="cpu", **code)
+    there = pipeline("image-classification", model=repository, revision=commit, device="cpu", **code)
+    files = sorted(Path(pictures).iterdir())
+    largest = max(_difference(_scores(here, file), _scores(there, file)) for file in files)
+    print(json.dumps({"pictures": len(files), "largest_difference": largest}))
+
+
+def _scores(classifier, file: Path) -> dict[str, float]:
+    with Image.open(file) as picture:
+        return {
+            answer["label"]: answer["score"]
+            for answer in classifier(picture, top_k=len(classifier.model.config.id2label))
+        }
+
+
+def _difference(one: dict[str, float], other: dict[str, float]) -> float:
+    return max(abs(one[label] - other[label]) for label in one) if one.keys() == other.keys() else 1.0
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
