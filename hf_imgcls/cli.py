@@ -11,11 +11,12 @@ def main(arguments: list[str] | None = None) -> int:
 
     Returns:
         The exit status: 0, 2 for something the user can mend (one line on standard error), 1 for a run whose result
-        cannot be trusted.
+        cannot be trusted, 3 for a run that is complete on this machine but not on the Hub.
     """
     parser = _parser()
     options, left = parser.parse_known_args(arguments)
-    overrides = [word for word in left if "=" in word and not word.startswith("-")]
+    wanted = [word for word in left if "=" in word or options.any_word]
+    overrides = [word for word in wanted if word == "-" or not word.startswith("-")]
     if len(overrides) < len(left):
         parser.error(f"unknown option: {next(word for word in left if word not in overrides)}")
     options.overrides += overrides  # those behind an option, which argparse does not put with the others
@@ -29,12 +30,13 @@ def main(arguments: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         return _fail("stopped; the same command goes on from the last checkpoint", 130)
     except RuntimeError as error:
+        from hf_imgcls.hub import PushError
         from hf_imgcls.models import RestoreError
         from hf_imgcls.parity import ParityError
 
-        if not isinstance(error, RestoreError | ParityError):
+        if not isinstance(error, RestoreError | ParityError | PushError):
             raise
-        return _fail(str(error), 1)
+        return _fail(str(error), 3 if isinstance(error, PushError) else 1)
     return 0
 
 
@@ -49,6 +51,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="hf-imgcls", description="One recipe trains, scores, saves and serves an image classifier."
     )
+    parser.set_defaults(any_word=False, overrides=[])
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     train = commands.add_parser("train", help="train, save, score and check the classifier of a recipe")
@@ -70,6 +73,30 @@ def _parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--batch-size", type=int, default=32, help="pictures a step (default: 32)")
     evaluate.add_argument("--output", type=Path, help="write the figures to this JSON file")
     evaluate.set_defaults(run=_evaluate)
+
+    push = commands.add_parser("push", help="put a finished run on the Hub, and read it back")
+    push.add_argument("folder", type=Path, metavar="RUN", help="its output_dir")
+    push.add_argument("--repo-id", metavar="OWNER/NAME", help="default: training.hub_model_id, or the name of RUN")
+    push.add_argument("--private", action="store_true", default=None, help="a new repository is private")
+    push.set_defaults(run=_push)
+
+    predict = commands.add_parser("predict", help="predict pictures with any image classifier")
+    predict.add_argument("model", help="a folder or a Hub id, of this package, of transformers or of timm")
+    # Named as what else may stand behind an option.
+    predict.add_argument(
+        "overrides",
+        nargs="+",
+        metavar="PICTURE",
+        help="files, folders, 'patterns*', http(s) addresses; - is a list of them on standard input",
+    )
+    predict.add_argument(
+        "--output", type=Path, help="a .csv, .jsonl or .parquet file; what it has already is not done again"
+    )
+    predict.add_argument("--top-k", type=int, default=5, help="labels a picture (default: 5)")
+    predict.add_argument("--batch-size", type=int, default=16, help="pictures a step (default: 16)")
+    predict.add_argument("--device", help="cpu, cuda:1, mps, ... (default: an accelerator, where there is one)")
+    predict.add_argument("--trust-remote-code", action="store_true", help="run the code that a model brings")
+    predict.set_defaults(run=_predict, any_word=True)
     return parser
 
 
@@ -111,6 +138,24 @@ def _evaluate(options: argparse.Namespace) -> None:
         say(line)
     if options.output:
         write_json(options.output, result)
+
+
+def _push(options: argparse.Namespace) -> None:
+    from hf_imgcls.push import push_saved
+    from hf_imgcls.recipe import InputError
+
+    if options.overrides:
+        raise InputError(f"push: {options.overrides[0]} is no option: a finished run is pushed as it is")
+    push_saved(options.folder, options.repo_id, options.private)
+
+
+def _predict(options: argparse.Namespace) -> None:
+    from hf_imgcls.predict import How, describe, predict_pictures
+    from hf_imgcls.processes import on_main
+
+    how = How(options.top_k, options.batch_size, options.device, options.trust_remote_code)
+    counts = predict_pictures(options.model, options.overrides, options.output, how)
+    on_main(lambda: print(describe(counts, options.output), file=sys.stderr))
 
 
 if __name__ == "__main__":
