@@ -28,7 +28,7 @@ def main(arguments: list[str] | None = None) -> int:
         # Out of a DataLoader's worker the error comes with that process's traceback before it.
         return _fail(str(error).strip().splitlines()[-1].removeprefix("hf_imgcls.recipe.InputError: "), 2)
     except KeyboardInterrupt:
-        return _fail("stopped; the same command goes on from the last checkpoint", 130)
+        return _fail("stopped; the same command goes on where it was, as far as it had saved", 130)
     except RuntimeError as error:
         from hf_imgcls.hub import PushError
         from hf_imgcls.models import RestoreError

@@ -1,0 +1,226 @@
+"""Predicting: any model on any pictures, which are read while it runs; a row a picture, written as it comes.
+
+accelerate launch hf_imgcls/predict.py MODEL PICTURES... --output answers.csv
+"""
+
+import itertools
+import os
+import sys
+import tempfile
+import warnings
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
+from datetime import timedelta
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from accelerate import PartialState
+from accelerate.utils import gather_object, parse_flag_from_env
+from tqdm.auto import tqdm
+
+from hf_imgcls.answers import Earlier, Lines, Row, check_same, columns, look_at, put_together
+from hf_imgcls.arguments import exact_float32
+from hf_imgcls.classifier import Classifier, open_classifier
+from hf_imgcls.picture_list import Listed, find_pictures, read_list, read_source, shown, why_not, write_list
+from hf_imgcls.processes import check_launch, on_main, prepare_launch, tell_others_to_be_quiet
+from hf_imgcls.processors import process
+from hf_imgcls.recipe import InputError
+from hf_imgcls.screen import Screen
+
+_PATIENCE = timedelta(days=7)  # processes wait for the slowest; the usual ten minutes are none in a million pictures
+
+
+class How(NamedTuple):
+    """Labels a picture, pictures a step, where it runs (None: an accelerator, or the CPU), whether code is trusted."""
+
+    top_k: int = 5
+    batch_size: int = 16
+    device: str | None = None
+    trust_remote_code: bool = False
+
+
+class Counts(NamedTuple):
+    """Pictures that were done now, those of them that cannot be read, those that an earlier run had done."""
+
+    pictures: int
+    unreadable: int
+    earlier: int
+
+
+_USUAL = How()
+
+
+def predict_pictures(model: str, pictures: Sequence[str], output: Path | None = None, how: How = _USUAL) -> Counts:
+    """Predict pictures and write a row for each, in the order of `find_pictures`, behind those of an earlier run.
+
+    A picture that the output has is not done again, and one that is named twice is done once.
+
+    Args:
+        model: a folder or a Hub id, of any origin.
+        pictures: files, folders, patterns, addresses; `-` is a list on standard input.
+        output: a .csv, .jsonl or .parquet file; if not given, standard output has a table, or CSV where it is no
+            terminal.
+
+    Raises:
+        InputError: nothing found, the model cannot be opened, or the output was not written by it.
+    """
+    _check(how)
+    prepare_launch()
+    state = PartialState(cpu=parse_flag_from_env("ACCELERATE_USE_CPU"), timeout=_PATIENCE)
+    launch_note = check_launch()
+    tell_others_to_be_quiet()
+    if output is None and state.num_processes > 1:
+        raise InputError(f"--output: {state.num_processes} processes need one to bring their rows together in")
+    file, listed, earlier = on_main(lambda: _make_list(pictures, output))
+    try:
+        if launch_note:
+            _note(launch_note)
+        classifier = _open(model, how, state)
+        names = columns(min(how.top_k, len(classifier.labels)))
+        check_same(earlier, classifier.name, names, output)
+        if listed.done:
+            _note(f"{output} has {listed.done} of the pictures, {listed.to_do} are left")
+        unreadable = _write_share(classifier, names, (file, listed), output, how.batch_size)
+        unreadable = sum(gather_object([unreadable]))  # every process has written its rows when this is known
+        if output:
+            on_main(lambda: put_together(output, names))
+    finally:
+        if state.is_main_process:
+            file.unlink(missing_ok=True)
+    return Counts(listed.to_do, unreadable, listed.done)
+
+
+def describe(counts: Counts, output: Path | None) -> str:
+    """The counts in a line."""
+    without = f", {counts.unreadable} of them without an answer (the rows say why)" if counts.unreadable else ""
+    earlier = f", {counts.earlier} were there" if counts.earlier else ""
+    return f"{counts.pictures} pictures done{without}{earlier}" + (f"; in {output}" if output else "")
+
+
+def _check(how: How) -> None:
+    for key in ("top_k", "batch_size"):
+        value = getattr(how, key)
+        if value < 1:
+            raise InputError(f"--{key.replace('_', '-')}: found {value}, expected 1 or more")
+
+
+def _make_list(pictures: Sequence[str], output: Path | None) -> tuple[Path, Listed, Earlier]:
+    """What is to be done, in a file that every process can read, and what the output has (without its marks)."""
+    earlier = look_at(output) if output else Earlier(set(), set(), None)
+    several = PartialState().num_processes > 1
+    with tempfile.NamedTemporaryFile(
+        "w", encoding="ascii", prefix=".hf-imgcls-", dir=output.parent if several else None, delete=False
+    ) as file:
+        try:
+            listed = write_list(find_pictures(pictures), earlier.done, file)
+        except BaseException:
+            os.unlink(file.name)
+            raise
+    return Path(file.name), listed, earlier._replace(done=set())
+
+
+def _open(model: str, how: How, state: PartialState) -> Classifier:
+    with state.main_process_first():  # it copies a model's code to where all find it
+        return open_classifier(model, how.device or state.device, how.trust_remote_code)
+
+
+def _note(line: str) -> None:
+    if PartialState().is_main_process:
+        print(line, file=sys.stderr, flush=True)
+
+
+def _write_share(classifier: Classifier, names: list[str], todo: tuple[Path, Listed], output, batch_size: int) -> int:
+    """Predict this process's share of the list, write its rows, and count those without an answer."""
+    file, listed = todo
+    if not listed.to_do:
+        return 0
+    state, unreadable = PartialState(), 0
+    if output is None:
+        sink = Screen(names, listed.longest, max(map(len, classifier.labels)))
+    elif state.num_processes > 1 or output.suffix.lower() == ".parquet":
+        sink = Lines(output.with_name(f"{output.name}.part-{state.process_index}"), names)
+    else:
+        sink = Lines(output, names)
+    share = read_list(file, state.process_index, state.num_processes)
+    total = len(range(state.process_index, listed.to_do, state.num_processes))
+    bar = tqdm(total=total, desc="predicting", unit="picture", disable=not state.is_local_main_process)
+    with sink, bar, exact_float32(), warnings.catch_warnings():
+        # Here, since the threads would put each other's filters back.
+        warnings.simplefilter("ignore")
+        for rows in answer(classifier, share, names, batch_size):
+            sink.write(rows)
+            unreadable += sum(row["error"] is not None for row in rows)
+            bar.update(len(rows))
+    return unreadable
+
+
+def answer(classifier: Classifier, pictures: Iterable[str], names: list[str], batch_size: int) -> Iterator[list[Row]]:
+    """Rows of pictures, a batch at a time, in their order; the next batches are read while the network runs.
+
+    Args:
+        pictures: names of files and addresses; no more than three batches of them are held.
+        names: the columns of a row.
+    """
+    # One thread of torch's each: the network's own would wait for theirs. Never used up, so that reading goes on
+    # while one thread waits for a server.
+    processes = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+    threads = min(16, max(4, (os.cpu_count() or 1) // processes))
+    torch.get_num_threads()  # settles this thread's own number, which the threads would otherwise change
+    pool = ThreadPoolExecutor(threads, "reader", initializer=torch.set_num_threads, initargs=(1,))
+    try:
+        ready = read_ahead(pool, partial(_prepare, classifier.processor), pictures, 2 * batch_size)
+        while batch := list(itertools.islice(ready, batch_size)):
+            yield _rows(classifier, batch, names)
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def read_ahead(pool: Executor, read: Callable, items: Iterable, ahead: int) -> Iterator:
+    """Results in the order of the items, at most so many of them begun and not yet taken."""
+    begun = deque()
+    for item in items:
+        begun.append(pool.submit(read, item))
+        if len(begun) == ahead:
+            yield begun.popleft().result()
+    while begun:
+        yield begun.popleft().result()
+
+
+class _Read(NamedTuple):
+    name: str
+    pixels: torch.Tensor | None
+    error: str | None
+
+
+def _prepare(processor, name: str) -> _Read:
+    try:
+        return _Read(name, process(processor, read_source(name)), None)
+    except Exception as error:  # each of Pillow's plugins, and each server, has its own way to say no
+        return _Read(name, None, why_not(error))
+
+
+def _rows(classifier: Classifier, batch: list[_Read], names: list[str]) -> list[Row]:
+    pixels = [read.pixels for read in batch if read.pixels is not None]
+    scores = iter(classifier.scores(pixels) if pixels else ())
+    rows = []
+    for read in batch:
+        best, error = [None] * (len(names) - 3), read.error
+        if error is None:
+            outputs = next(scores)
+            if np.isfinite(outputs).all():
+                chosen = np.argsort(-outputs, kind="stable")[: len(best) // 2]
+                best = [value for i in chosen for value in (classifier.labels[i], float(outputs[i]))]
+            else:
+                error = "the model's scores are not numbers"
+        rows.append(dict(zip(names, [shown(read.name), *best, error, classifier.name], strict=True)))
+    return rows
+
+
+if __name__ == "__main__":
+    from hf_imgcls.cli import main
+
+    sys.exit(main(["predict", *sys.argv[1:]]))
