@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,6 +13,7 @@ from transformers import CONFIG_MAPPING, AutoConfig, AutoModelForImageClassifica
 
 from hf_imgcls.hub import use_hub
 from hf_imgcls.models.configure import get_config, get_processor, one_line, where
+from hf_imgcls.models.fold import fold_batch_norms
 from hf_imgcls.models.layout import channels_last
 from hf_imgcls.processors import process
 from hf_imgcls.recipe import InputError
@@ -52,7 +53,7 @@ class Classifier(NamedTuple):
 
 
 def open_classifier(name: str, device: torch.device | str = "cpu", trust_remote_code: bool = False) -> Classifier:
-    """Open a folder or Hub model: one of ours, of transformers, of timm, or one that brings its code.
+    """Open a folder or Hub model: one of ours, of transformers, of timm, an export, or one that brings its code.
 
     Args:
         device: where it runs.
@@ -62,12 +63,17 @@ def open_classifier(name: str, device: torch.device | str = "cpu", trust_remote_
         InputError: nothing there, no image classifier, code that is not trusted, weights that are not complete, or a
             device that is not there.
     """
-    network, processor = _load(name, trust_remote_code)
+    from hf_imgcls.onnx_model import is_exported, open_exported  # it makes a Classifier, too
+
+    if is_exported(name):
+        return open_exported(name, device)
+    network, processor = load_network(name, trust_remote_code)
     grey = PIL.Image.new("RGB", (320, 240), "grey")
     with one_line(f"model {name!r}"):
         pixels = process(processor, grey)
-        sign = _digest(network, pixels)
+        signed = sign(network.config.id2label, pixels, map(_as_bytes, network.state_dict().values()))
         channels_last(network, pixels.shape[-2:])
+        fold_batch_norms(network, pixels.shape[-2:])
     with one_line(f"--device {device}"):
         network.to(device)
 
@@ -80,16 +86,21 @@ def open_classifier(name: str, device: torch.device | str = "cpu", trust_remote_
         logits(pixels[None])
     shown = Path(name).expanduser().resolve().name if Path(name).expanduser().is_dir() else name
     labels = [config.id2label[i] for i in range(config.num_labels)]
-    return Classifier(f"{shown}@{sign}", labels, processor, logits, score_function(config))
+    return Classifier(f"{shown}@{signed}", labels, processor, logits, score_function(config))
 
 
 def score_function(config: PreTrainedConfig) -> Callable[[np.ndarray], np.ndarray]:
     """How `pipeline` makes scores of a model's outputs: softmax, sigmoids for several labels at once, or nothing."""
+    functions = {"none": lambda outputs: outputs, "sigmoid": lambda outputs: 1 / (1 + np.exp(-outputs))}
+    return functions.get(activation(config), _softmax)
+
+
+def activation(config: PreTrainedConfig) -> str:
+    """The name of a model's score function: "softmax", "sigmoid" or "none"."""
     if config.problem_type == "regression":
-        return lambda outputs: outputs
-    if config.problem_type == "multi_label_classification" or config.num_labels == 1:
-        return lambda outputs: 1 / (1 + np.exp(-outputs))
-    return _softmax
+        return "none"
+    several = config.problem_type == "multi_label_classification" or config.num_labels == 1
+    return "sigmoid" if several else "softmax"
 
 
 def _softmax(outputs: np.ndarray) -> np.ndarray:
@@ -97,8 +108,12 @@ def _softmax(outputs: np.ndarray) -> np.ndarray:
     return powers / powers.sum(axis=-1, keepdims=True)
 
 
-def _load(name: str, trust_remote_code: bool):
-    """(network in eval mode, image processor); in the precision that the weights were saved in, as pipeline does."""
+def load_network(name: str, trust_remote_code: bool = False):
+    """(network in eval mode, image processor); in the precision that the weights were saved in, as pipeline does.
+
+    Raises:
+        InputError: as `open_classifier`.
+    """
     section = ModelSection(checkpoint=name)
     place = where(section)
     if not Path(place).is_dir():
@@ -131,10 +146,14 @@ def _load(name: str, trust_remote_code: bool):
     return network.eval(), get_processor(section, config)
 
 
-def _digest(network, pixels: torch.Tensor) -> str:
+def sign(labels: dict[int, str], pixels: torch.Tensor, weights: Iterable[bytes | np.ndarray]) -> str:
     """What a model answers depends on: its labels, its weights, the size and the scale of the pictures it sees."""
     digest = hashlib.blake2b(digest_size=6)
-    digest.update(json.dumps([network.config.id2label, list(pixels.shape), round(float(pixels.mean()), 3)]).encode())
-    for tensor in network.state_dict().values():
-        digest.update(tensor.detach().flatten().view(torch.uint8).numpy())
+    digest.update(json.dumps([labels, list(pixels.shape), round(float(pixels.mean()), 3)]).encode())
+    for content in weights:
+        digest.update(content)
     return digest.hexdigest()
+
+
+def _as_bytes(tensor: torch.Tensor) -> np.ndarray:
+    return tensor.detach().flatten().view(torch.uint8).numpy()
