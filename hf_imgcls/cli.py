@@ -65,6 +65,13 @@ def _parser() -> argparse.ArgumentParser:
     check.add_argument("overrides", nargs="*", metavar="section.key=value")
     check.set_defaults(run=_check)
 
+    benchmark = commands.add_parser("benchmark", help="measure a recipe's data path, its model, and both")
+    benchmark.add_argument("recipe", type=Path)
+    benchmark.add_argument("overrides", nargs="*", metavar="section.key=value")
+    benchmark.add_argument("--steps", type=int, default=30, help="steps that each is measured over (default: 30)")
+    benchmark.add_argument("--output", type=Path, help="write the figures to this JSON file")
+    benchmark.set_defaults(run=_benchmark)
+
     evaluate = commands.add_parser("evaluate", help="score a saved folder or Hub model on a data set")
     evaluate.add_argument("model", help="a folder or a Hub id")
     evaluate.add_argument("data", help="whatever data.path may be")
@@ -78,6 +85,7 @@ def _parser() -> argparse.ArgumentParser:
     push.add_argument("folder", type=Path, metavar="RUN", help="its output_dir")
     push.add_argument("--repo-id", metavar="OWNER/NAME", help="default: training.hub_model_id, or the name of RUN")
     push.add_argument("--private", action="store_true", default=None, help="a new repository is private")
+    push.add_argument("--with-demo", action="store_true", help="put its page up too, as the Space OWNER/NAME-demo")
     push.set_defaults(run=_push)
 
     predict = commands.add_parser("predict", help="predict pictures with any image classifier")
@@ -97,6 +105,29 @@ def _parser() -> argparse.ArgumentParser:
     predict.add_argument("--device", help="cpu, cuda:1, mps, ... (default: an accelerator, where there is one)")
     predict.add_argument("--trust-remote-code", action="store_true", help="run the code that a model brings")
     predict.set_defaults(run=_predict, any_word=True)
+
+    demo = commands.add_parser("demo", help="a page in the browser: drop a picture, see its labels")
+    demo.add_argument("model", help="a folder or a Hub id, of this package, of transformers or of timm")
+    demo.add_argument("--host", default="127.0.0.1", help="0.0.0.0: for others too (default: this machine alone)")
+    demo.add_argument("--port", type=int, default=7860, help="default: 7860")
+    demo.add_argument("--top-k", type=int, default=5, help="labels a picture (default: 5)")
+    demo.add_argument("--device", help="cpu, cuda:1, mps, ... (default: an accelerator, where there is one)")
+    demo.add_argument("--trust-remote-code", action="store_true", help="run the code that a model brings")
+    demo.add_argument(
+        "--examples", metavar="FOLDER", help="pictures to offer (default: of a run, some it was scored on)"
+    )
+    demo.set_defaults(run=_demo)
+
+    export = commands.add_parser("export", help="write any image classifier as ONNX, checked against the model")
+    export.add_argument("model", help="a folder or a Hub id, of this package, of transformers or of timm")
+    export.add_argument("overrides", nargs="*", metavar="data.key=value", help="data.label_column=kind ...")
+    export.add_argument("--format", choices=["onnx"], default="onnx", help="default: onnx")
+    export.add_argument("--output", type=Path, metavar="FOLDER", help="a new folder (default: MODEL-onnx)")
+    export.add_argument("--quantize", action="store_true", help="in int8 as well, with the accuracy that it costs")
+    export.add_argument("--data", help="check it on this, whatever data.path may be (default: a run's own)")
+    export.add_argument("--split", help="a split or slice (default: test)")
+    export.add_argument("--trust-remote-code", action="store_true", help="run the code that a model brings")
+    export.set_defaults(run=_export)
     return parser
 
 
@@ -127,6 +158,18 @@ def _check(options: argparse.Namespace) -> None:
     print(f"{options.recipe}: sound")
 
 
+def _benchmark(options: argparse.Namespace) -> None:
+    from hf_imgcls.benchmark import describe, measure_recipe
+    from hf_imgcls.processes import on_main, say
+    from hf_imgcls.runs import write_json
+
+    found = measure_recipe(options.recipe, options.overrides, options.steps)
+    for line in describe(found):
+        say(line)
+    if options.output:
+        on_main(lambda: write_json(options.output, found))
+
+
 def _evaluate(options: argparse.Namespace) -> None:
     from hf_imgcls.processes import say
     from hf_imgcls.report import describe_scores
@@ -146,7 +189,7 @@ def _push(options: argparse.Namespace) -> None:
 
     if options.overrides:
         raise InputError(f"push: {options.overrides[0]} is no option: a finished run is pushed as it is")
-    push_saved(options.folder, options.repo_id, options.private)
+    push_saved(options.folder, options.repo_id, options.private, options.with_demo)
 
 
 def _predict(options: argparse.Namespace) -> None:
@@ -156,6 +199,24 @@ def _predict(options: argparse.Namespace) -> None:
     how = How(options.top_k, options.batch_size, options.device, options.trust_remote_code)
     counts = predict_pictures(options.model, options.overrides, options.output, how)
     on_main(lambda: print(describe(counts, options.output), file=sys.stderr))
+
+
+def _demo(options: argparse.Namespace) -> None:
+    from hf_imgcls.demo import serve_demo
+    from hf_imgcls.predict import How
+    from hf_imgcls.recipe import InputError
+
+    if options.overrides:
+        raise InputError(f"demo: {options.overrides[0]} is no option; see hf-imgcls demo --help")
+    how = How(options.top_k, device=options.device, trust_remote_code=options.trust_remote_code)
+    serve_demo(options.model, how, (options.host, options.port), options.examples)
+
+
+def _export(options: argparse.Namespace) -> None:
+    from hf_imgcls.export import What, export_model
+
+    what = What(options.quantize, options.trust_remote_code, options.data, options.split, options.overrides)
+    export_model(options.model, options.output, what)
 
 
 if __name__ == "__main__":

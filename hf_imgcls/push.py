@@ -24,8 +24,9 @@ from hf_imgcls.parity import TOLERANCE, first_rows, own_code
 from hf_imgcls.pictures import read_picture
 from hf_imgcls.processes import on_main, say
 from hf_imgcls.recipe import InputError
-from hf_imgcls.repositories import Target, compare, download, make_repository, upload
+from hf_imgcls.repositories import Files, Target, compare, download, make_repository, upload
 from hf_imgcls.shareable import shareable_files
+from hf_imgcls.space import push_demo
 from hf_imgcls.streaming import readable_rows
 
 _ASKED = 8  # pictures that the repository is asked about
@@ -70,8 +71,11 @@ def _asked_for(arguments: TrainingArguments) -> Target:
     return Target(name, arguments.hub_private_repo, arguments.hub_revision)
 
 
-def push_saved(folder: Path, name: str | None = None, private: bool | None = None) -> str:
+def push_saved(folder: Path, name: str | None = None, private: bool | None = None, with_demo: bool = False) -> str:
     """Push the folder of a finished run; where its recipe names a repository, there, unless told otherwise.
+
+    Args:
+        with_demo: put its page up too.
 
     Returns, raises: as `push_run`.
     """
@@ -80,14 +84,15 @@ def push_saved(folder: Path, name: str | None = None, private: bool | None = Non
     said = runs.read_json(folder / runs.RECIPE).get("training", {})
     name = name or said.get("hub_model_id") or folder.resolve().name
     private = private if private is not None else said.get("hub_private_repo")
-    return push_run(folder, Target(name, private, said.get("hub_revision")))
+    return push_run(folder, Target(name, private, said.get("hub_revision")), with_demo=with_demo)
 
 
-def push_run(folder: Path, target: Target, pictures: Iterable[Image.Image] = ()) -> str:
+def push_run(folder: Path, target: Target, pictures: Iterable[Image.Image] = (), with_demo: bool = False) -> str:
     """Push a finished run in one commit and read it back. It may be done again: what is there already is not sent.
 
     Args:
         pictures: what the repository and the folder are asked about afterwards; some made up if there are none.
+        with_demo: put the model's page up too, as a Space, once the model is there.
 
     Returns:
         `owner/name`.
@@ -107,12 +112,17 @@ def push_run(folder: Path, target: Target, pictures: Iterable[Image.Image] = ())
         wrong = compare(name, files, commit)
         if wrong:
             raise PushError(f"{wrong[0]} came back from {name} as something else, or not at all")
-        verdict = open_pushed(folder, name, commit, told(lambda: list(pictures)) or _clouds())
+        _say(name, files, open_pushed(folder, name, commit, told(lambda: list(pictures)) or _clouds()))
+        if with_demo:
+            push_demo(folder, name, target.revision)
     except (PushError, KeyboardInterrupt) as error:
         what = error if isinstance(error, PushError) else "stopped"
-        raise PushError(
-            f"push: {what}; the run is complete in {folder}, this finishes the job: {_command(folder, target)}"
-        ) from None
+        command = _command(folder, target, with_demo)
+        raise PushError(f"push: {what}; the run is complete in {folder}, this finishes the job: {command}") from None
+    return name
+
+
+def _say(name: str, files: Files, verdict: dict) -> None:
     changed = [path for path, content in files.items() if isinstance(content, bytes)]
     without = f" ({', '.join(changed)} without paths of this machine)" if changed else ""
     say(
@@ -120,7 +130,6 @@ def push_run(folder: Path, target: Target, pictures: Iterable[Image.Image] = ())
         f"the folder on {verdict['pictures']} pictures (largest difference of a score "
         f"{verdict['largest_difference']:.1e})"
     )
-    return name
 
 
 def _check_run(folder: Path) -> None:
@@ -130,9 +139,9 @@ def _check_run(folder: Path) -> None:
         raise InputError(f"push: the model in {folder} does not answer as it was scored (see its {runs.RESULTS})")
 
 
-def _command(folder: Path, target: Target) -> str:
-    private = ["--private"] if target.private else []
-    return shlex.join(["hf-imgcls", "push", str(folder), "--repo-id", target.name, *private])
+def _command(folder: Path, target: Target, with_demo: bool) -> str:
+    flags = [flag for flag, wanted in (("--private", target.private), ("--with-demo", with_demo)) if wanted]
+    return shlex.join(["hf-imgcls", "push", str(folder), "--repo-id", target.name, *flags])
 
 
 def open_pushed(folder: Path, name: str, commit: str, pictures: list[Image.Image]) -> dict:

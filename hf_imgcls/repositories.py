@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
-from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError
+from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, RemoteEntryNotFoundError
 from huggingface_hub.hf_api import RepoFile
 from huggingface_hub.utils.sha import git_hash, sha_fileobj
 
@@ -94,7 +94,7 @@ def upload(name: str, files: Files, target: Target, message: str, kind: str = "m
     return persistently(lambda: api.create_commit(name, operations, commit_message=message, **where)).oid
 
 
-def download(name: str, path: str, target: Target, folder: Path) -> Path | None:
+def download(name: str, path: str, target: Target, folder: Path, kind: str = "model") -> Path | None:
     """A file of a repository, written under `folder`; None where the repository has none.
 
     Raises:
@@ -103,9 +103,11 @@ def download(name: str, path: str, target: Target, folder: Path) -> Path | None:
 
     def get() -> str | None:
         try:
-            return HfApi().hf_hub_download(name, path, revision=target.revision, local_dir=folder)
-        except EntryNotFoundError:
+            return HfApi().hf_hub_download(name, path, repo_type=kind, revision=target.revision, local_dir=folder)
+        except RemoteEntryNotFoundError:
             return None
+        except LocalEntryNotFoundError as error:  # nor was it here, where the Hub could not be asked
+            raise error.__cause__ or error from None
 
     found = persistently(get)
     return Path(found) if found else None

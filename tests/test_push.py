@@ -108,6 +108,7 @@ FAULTS = {
     "upload 503": ("PUT /objects/", 503, "to the Hub. 503 Service Unavailable to PUT /objects/"),
     "upload dropped": ("PUT /objects/", "drop", "Error while uploading "),
     "verify 500": ("POST /objects/verify", 500, "500 Internal Server Error"),
+    "card 502": ("HEAD /someone/colours/resolve/main/README.md", 502, "502 Bad Gateway to HEAD"),
     "card 503": ("POST /api/validate-yaml", 503, "503 Service Unavailable"),
     "card garbage": ("POST /api/validate-yaml", "garbage", "an answer that is none of the Hub's"),
     "commit 503": ("POST .*/commit/", 503, "503 Service Unavailable"),
