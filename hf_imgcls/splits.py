@@ -41,7 +41,7 @@ def choose_splits(available: Collection[str], data: DataSection) -> dict[str, st
     chosen = {}
     for role, usual in _USUAL.items():
         free = [name for name in usual if name in available and (role == "train" or name not in used)]
-        chosen[role] = named[role] or next(iter(free), None)
+        chosen[role] = None if named[role] is False else named[role] or next(iter(free), None)
     if chosen["train"] is None:
         chosen["train"] = _only_split(available, data)
     return chosen

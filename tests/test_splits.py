@@ -41,6 +41,8 @@ def section(**keys) -> DataSection:
         (["test"], {"train_split": "test"}, ("test", None, None)),
         (["train", "dev", "extra"], {"test_split": "extra[:5]"}, ("train", "dev", "extra[:5]")),
         (["train", "test"], {"validation_split": "train[80%:]"}, ("train", "train[80%:]", "test")),
+        (["train", "validation", "test"], {"validation_split": False}, ("train", None, "test")),
+        (["train", "validation", "test"], {"test_split": False}, ("train", "validation", None)),
     ],
 )
 def test_splits_are_chosen(available, keys, chosen):
