@@ -4,8 +4,11 @@ import contextlib
 import os
 
 import torch
+from accelerate.utils import str_to_bool
 from transformers import IntervalStrategy, TrainingArguments
 
+from hf_imgcls.machine import complete, look
+from hf_imgcls.processes import precision_asked_for
 from hf_imgcls.recipe import InputError
 from hf_imgcls.training_fields import value_of
 
@@ -30,8 +33,8 @@ def training_arguments(section, **own) -> TrainingArguments:
         InputError: the machine cannot do what is asked for, or TrainingArguments refuses a combination.
     """
     said = section.model_dump(mode="json", exclude_unset=True)
-    pinned = {"dataloader_pin_memory": torch.accelerator.is_available()}  # elsewhere it only warns
-    values = {**_DEFAULTS, **pinned, **said, "remove_unused_columns": False, "label_names": ["labels"], **own}
+    fitted = complete(look(_on_cpu(section)), said, precision_asked_for())
+    values = {**_DEFAULTS, **fitted, "remove_unused_columns": False, "label_names": ["labels"], **own}
     if "load_best_model_at_end" not in said:
         evaluate, save = values["eval_strategy"], values["save_strategy"]
         values["load_best_model_at_end"] = evaluate != "no" and save in (evaluate, "best")
@@ -60,9 +63,7 @@ def check_precision(section) -> None:
     Raises:
         InputError: names the override that turns it off.
     """
-    said_cpu = value_of(section, "use_cpu", False)
-    launched_cpu = os.environ.get("ACCELERATE_USE_CPU", "").lower() in ("1", "true", "yes")
-    on_cpu = said_cpu or launched_cpu or not torch.accelerator.is_available()
+    said_cpu, on_cpu = value_of(section, "use_cpu", False), _on_cpu(section)
     launched = os.environ.get("ACCELERATE_MIXED_PRECISION", "no")
     for precision in ("fp16", "bf16"):
         asked = value_of(section, precision, False)
@@ -73,14 +74,26 @@ def check_precision(section) -> None:
         raise InputError("training.bf16: this GPU has no bfloat16; add training.bf16=false training.fp16=true")
 
 
+def _on_cpu(section) -> bool:
+    """Whether training runs on the CPU: as the recipe or the launcher asks, or because nothing else is there."""
+    launched = str_to_bool(os.environ.get("ACCELERATE_USE_CPU") or "false")
+    return bool(value_of(section, "use_cpu", False) or launched) or not torch.accelerator.is_available()
+
+
 @contextlib.contextmanager
 def exact_float32():
-    """Full float32 on the device: a GPU's TF32 alone makes larger differences than scores may have."""
-    precision, convolutions = torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
+    """Full float32 on the device: a GPU's TF32 alone makes larger differences than scores may have.
+
+    By the settings that `training.tf32` is made of: torch refuses to read the older ones once these were used.
+    """
+    settings = (torch.backends, torch.backends.cuda.matmul, torch.backends.cudnn.conv, torch.backends.cudnn.rnn)
+    before = [setting.fp32_precision for setting in settings]
     try:
-        torch.set_float32_matmul_precision("highest")
-        torch.backends.cudnn.allow_tf32 = False
+        for setting in settings:
+            setting.fp32_precision = "ieee"
         yield
     finally:
-        torch.set_float32_matmul_precision(precision)
-        torch.backends.cudnn.allow_tf32 = convolutions
+        for setting, precision in zip(settings, before, strict=True):
+            setting.fp32_precision = "none"
+            if setting.fp32_precision != precision:  # what it had was its own, not that of all
+                setting.fp32_precision = precision

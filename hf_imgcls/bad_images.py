@@ -1,9 +1,10 @@
 """Which pictures cannot be read, and what is done about it.
 
-Every picture is read in full, as it will be read in training: a header says nothing about what follows it, and
-rules of thumb (a JPEG must contain "JFIF") throw good pictures away. Nothing on disk is touched.
+Every picture is read to its end with the library that will read it in training: a header says nothing about what
+follows it, and rules of thumb (a JPEG must contain "JFIF") throw good pictures away. Nothing on disk is touched.
 """
 
+import contextlib
 import csv
 import hashlib
 import os
@@ -16,7 +17,9 @@ import datasets
 import PIL
 import PIL.Image
 import transformers
+from PIL.JpegImagePlugin import JpegImageFile
 
+from hf_imgcls.decode import decode_reduced
 from hf_imgcls.pictures import open_picture, read_picture
 from hf_imgcls.recipe import InputError
 
@@ -94,13 +97,21 @@ def check_pictures(dataset: datasets.Dataset, split: str) -> datasets.Dataset:
     processes = min(os.cpu_count() or 1, len(dataset) // _ROWS_A_PROCESS)
     pictures = dataset.select_columns(["image"])
     return pictures.map(
-        verdict,
+        verdicts,
+        batched=True,
+        batch_size=100,  # one by one, a tenth of the time goes into handing rows over
         fn_kwargs={"reader": f"2 pillow {PIL.__version__} transformers {transformers.__version__}"},
         remove_columns=["image"],
         features=_VERDICT,
         num_proc=processes if processes > 1 else None,
         desc=f"checking the pictures of {split}",
     )
+
+
+def verdicts(rows: dict[str, list], reader: str) -> dict[str, list[str]]:
+    """The verdicts on a batch of rows, in columns."""
+    found = [verdict({"image": image}, reader) for image in rows["image"]]
+    return {key: [one[key] for one in found] for key in _VERDICT}
 
 
 def verdict(row: dict, reader: str) -> dict[str, str]:
@@ -121,8 +132,7 @@ def verdict(row: dict, reader: str) -> dict[str, str]:
         value = {"bytes": data, "path": image["path"]}
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            read_picture(value)
-            spoilt = _spoilt(open_picture(value))
+            spoilt = _read(value)
         return _verdict("", file, hashlib.blake2b(data, digest_size=16).hexdigest(), spoilt)
     except FileNotFoundError:
         return _verdict("no such file", file)
@@ -140,6 +150,23 @@ def why_unreadable(error: Exception) -> str:
         return "not a picture, or its header is broken"
     text = error.strerror if isinstance(error, OSError) and error.strerror else " ".join(str(error).split())
     return f"{type(error).__name__}: {text}".removesuffix(": ")
+
+
+def _read(value: dict) -> str:
+    """Read a picture to its end; returns what its conversion to RGB loses.
+
+    A JPEG is broken in its headers or in the compressed data, and those are read to the last byte at any scale: at an
+    eighth the verdict is the same and takes half the time. Only a JPEG that passes is passed; what is wrong with
+    another is said by the full read.
+    """
+    picture = open_picture(value)
+    if isinstance(picture, JpegImageFile):
+        with contextlib.suppress(Exception):
+            decode_reduced(picture, 8)
+            read_picture(picture)
+            return ""  # it has neither transparency nor more than 8 bits
+    read_picture(value)
+    return _spoilt(open_picture(value))
 
 
 def _spoilt(picture: PIL.Image.Image) -> str:

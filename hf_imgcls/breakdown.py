@@ -5,17 +5,18 @@ from typing import Any
 
 import numpy as np
 
-from hf_imgcls.metrics import interval
+from hf_imgcls.metrics import interval, macro_f1
+from hf_imgcls.scored import Scored
 
 _DRAWS = 1000  # of the bootstrap: the ends of an interval are then good to about a twentieth of its width
 _Z = 1.959963984540054  # 97.5 % point of the normal distribution
 
 
-def break_down(outputs: Mapping, scores: Mapping[str, Mapping], names: Sequence[str]) -> dict[str, dict[str, Any]]:
+def break_down(outputs: Mapping[str, Scored], scores: Mapping[str, Mapping], names: Sequence[str]) -> dict[str, dict]:
     """Break the scores of each split down.
 
     Args:
-        outputs: by split `predictions`, logits of shape (pictures, classes), and `label_ids`.
+        outputs: what each split was scored as.
         scores: by split its metrics, of which the shares are taken.
         names: of the classes, in the order of the logits.
 
@@ -27,17 +28,12 @@ def break_down(outputs: Mapping, scores: Mapping[str, Mapping], names: Sequence[
         `classes`: by name `pictures`, `right`, `precision` (None where nothing was taken for it), `recall` (None
         without pictures) with `recall_interval_95`, `f1`, and `answers`: how many pictures were taken for what.
     """
-    return {
-        split: _split(np.asarray(output.predictions, dtype=np.float64), output.label_ids, scores[split], names)
-        for split, output in outputs.items()
-    }
+    return {split: _split(output, scores[split], names) for split, output in outputs.items()}
 
 
-def _split(logits: np.ndarray, label_ids: np.ndarray, scores: Mapping, names: Sequence[str]) -> dict[str, Any]:
-    answered = ~np.isnan(logits).any(axis=1)
-    answers = np.where(answered, logits.argmax(axis=1), len(names))
-    likelihoods = _log_softmax(logits)
-    losses = -likelihoods[np.arange(len(label_ids)), label_ids]
+def _split(output: Scored, scores: Mapping, names: Sequence[str]) -> dict[str, Any]:
+    answered, label_ids, losses = output.answers >= 0, output.label_ids, -output.likelihoods
+    answers = np.where(answered, output.answers, len(names))
     shares = {key: scores[key] for key in ("accuracy", "top5_accuracy") if key in scores}
     intervals = {key: interval(share, len(label_ids)) for key, share in shares.items()}
     all_right = np.array_equal(answers, label_ids)
@@ -47,7 +43,7 @@ def _split(logits: np.ndarray, label_ids: np.ndarray, scores: Mapping, names: Se
         intervals["loss"] = max(0.0, losses.mean() - reach), losses.mean() + reach
     return {
         "intervals_95": {name: [round(float(end), 6) for end in ends] for name, ends in intervals.items()},
-        "mean_top_score": round(float(np.exp(likelihoods[answered].max(axis=1)).mean()), 6) if answered.any() else None,
+        "mean_top_score": round(float(np.exp(output.surest[answered]).mean()), 6) if answered.any() else None,
         "classes": _classes(label_ids, answers, names),
     }
 
@@ -72,12 +68,6 @@ def _classes(label_ids: np.ndarray, answers: np.ndarray, names: Sequence[str]) -
     return found
 
 
-def macro_f1(pictures: np.ndarray, given: np.ndarray, right: np.ndarray) -> float:
-    """Mean F1 of the classes that occur, from their pictures, answers and right answers, each of shape (classes,)."""
-    occur = pictures + given > 0
-    return float(np.mean(2 * right[occur] / (pictures + given)[occur]))
-
-
 def _bootstrapped_f1(label_ids: np.ndarray, answers: np.ndarray, classes: int) -> tuple[float, float]:
     """Percentile interval of macro-F1 over draws of as many pictures, with replacement (Efron, 1979)."""
     pairs, counts = np.unique(np.stack([label_ids, answers]), axis=1, return_counts=True)
@@ -91,8 +81,3 @@ def _bootstrapped_f1(label_ids: np.ndarray, answers: np.ndarray, classes: int) -
         values.append(macro_f1(pictures, given, np.bincount(pairs[0][same], drawn[same], size)))
     low, high = np.percentile(values, [2.5, 97.5])
     return float(low), float(high)
-
-
-def _log_softmax(logits: np.ndarray) -> np.ndarray:
-    shifted = logits - logits.max(axis=1, keepdims=True)
-    return shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))

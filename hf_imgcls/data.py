@@ -39,6 +39,7 @@ class Data:
         fingerprints: of each split, over relative names, contents and labels.
         bad: the pictures that cannot be read.
         notes: what else a person should know, a line each.
+        cache_size: shorter side of the copies that training reads instead of the pictures.
     """
 
     splits: dict[str, datasets.Dataset | datasets.IterableDataset]
@@ -46,6 +47,7 @@ class Data:
     fingerprints: dict[str, str] = dataclasses.field(default_factory=dict)
     bad: list[BadPicture] = dataclasses.field(default_factory=list)
     notes: list[str] = dataclasses.field(default_factory=list)
+    cache_size: int | None = None
 
 
 def load_data(section: DataSection) -> Data:
@@ -56,9 +58,25 @@ def load_data(section: DataSection) -> Data:
             `bad_images` is "raise"; a class or the whole of train is empty.
     """
     if section.streaming:
+        if section.cache_size:
+            raise InputError(
+                "data.cache_size: a stream is read once and keeps no copies; leave it or data.streaming out"
+            )
         from hf_imgcls.streaming import load_stream
 
         return load_stream(section)
+    data = find_rows(section)
+    _check(data, section)
+    _check_classes(data)
+    return data
+
+
+def find_rows(section: DataSection) -> Data:
+    """The rows of each split before any picture is read: bad ones are among them, and there are no fingerprints.
+
+    Raises:
+        InputError: as `load_data`, but for unreadable pictures.
+    """
     source = open_source(section)
     chosen = {role: spec for role, spec in choose_splits(source.splits, section).items() if spec}
     lengths = {name: len(split) for name, split in source.splits.items()}
@@ -67,6 +85,7 @@ def load_data(section: DataSection) -> Data:
     numbered = {name: _number(split) for name, split in source.splits.items()}
     splits = {role: take_rows(numbered, spans[role], f"data.{role}_split") for role in chosen}
     data = Data({}, name_labels(splits["train"], "label", section.label_names), notes=list(source.notes))
+    data.cache_size = section.cache_size
     for role, split in splits.items():
         encoded = _encode(split, data, role, section, "data.label_names" if section.label_names else "train")
         if encoded is not None:
@@ -75,8 +94,6 @@ def load_data(section: DataSection) -> Data:
     for role, split in data.splits.items():
         data.splits[role] = _limit(split, data.labels, role, section)
     data.splits = {role: data.splits[role] for role in ("train", "validation", "test") if role in data.splits}
-    _check(data, section)
-    _check_classes(data)
     return data
 
 

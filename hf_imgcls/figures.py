@@ -16,7 +16,8 @@ from torchvision.transforms import v2
 from hf_imgcls.mixing import Mixing
 from hf_imgcls.parity import first_rows
 from hf_imgcls.pictures import read_picture
-from hf_imgcls.plots.drawing import quietly, save
+from hf_imgcls.plots.drawing import FOLDER, quietly, save
+from hf_imgcls.scored import Scored
 from hf_imgcls.streaming import readable_rows
 from hf_imgcls.transforms import TrainPictures
 
@@ -40,15 +41,18 @@ class Sample(NamedTuple):
 def draw_training_pictures(folder: Path, data, plans: Sequence) -> None:
     """gallery.png, augmented.png and mixed.png; the last two again for stages that treat pictures otherwise.
 
+    A run that goes on has them already.
+
     Args:
         folder: the run's.
         data: has the split `train` and the label names.
         plans: of the stages; each has `stage`, `pictures` (its transform) and `mixing` (or None).
     """
+    if (folder / FOLDER / "gallery.png").is_file():
+        return
     sample = choose_sample(data.splits["train"], data.labels, plans[0].pictures.seed)
     if not sample.rows:
         return  # a stream whose first pictures cannot be read: training says so
-    draw_gallery(folder, sample)
     seen = []
     for plan in plans:
         augmentation = plan.stage.augmentation
@@ -58,21 +62,22 @@ def draw_training_pictures(folder: Path, data, plans: Sequence) -> None:
         if plan.mixing and augmentation not in seen:
             draw_mixed(folder, sample, plan.pictures, plan.mixing, suffix)
         seen.append(augmentation)
+    draw_gallery(folder, sample)  # the last: it marks them as complete
 
 
-def draw_results(folder: Path, stages: Sequence[Mapping], outputs: Mapping, names: Sequence[str]) -> None:
+def draw_results(folder: Path, stages: Sequence[Mapping], outputs: Mapping[str, Scored], names: Sequence[str]) -> None:
     """curves.png of all stages, and confusion_matrix.png of the test split, or of validation where there is none.
 
     Args:
         stages: a record of each, with `stage` (its number), `history` and `best_step`.
-        outputs: by split `predictions`, logits of shape (pictures, classes), and `label_ids`.
+        outputs: what each split was scored as.
         names: of the classes, in the order of the logits.
     """
     history = [entry for stage in stages for entry in stage["history"]]
     draw_curves(folder, history, {stage["stage"]: stage["best_step"] for stage in stages if stage["best_step"]})
     split = next((split for split in ("test", "validation") if split in outputs), None)
     if split:
-        draw_confusion(folder, outputs[split].predictions, outputs[split].label_ids, names, split)
+        draw_confusion(folder, outputs[split], names, split)
 
 
 def choose_sample(split: datasets.Dataset | datasets.IterableDataset, names: Sequence[str], seed: int) -> Sample:
@@ -134,16 +139,11 @@ def draw_curves(folder: Path, history: Sequence[Mapping], best: Mapping[int, int
     save(quietly("curves").curves(history, best), folder, "curves.png")
 
 
-def draw_confusion(folder: Path, logits: np.ndarray, label_ids: np.ndarray, names: Sequence[str], split: str) -> None:
-    """confusion_matrix.png of a scored split.
-
-    Args:
-        logits: shape (pictures, classes); a picture without numbers has no answer and is counted in the title only.
-        label_ids: places of the true classes among the logits, and so among the names.
-    """
+def draw_confusion(folder: Path, output: Scored, names: Sequence[str], split: str) -> None:
+    """confusion_matrix.png of a scored split; a picture without an answer is counted in the title only."""
     confusion = quietly("confusion")
-    answered = ~np.isnan(logits).any(axis=1)
-    counts = confusion.count_confusions(label_ids[answered], logits[answered].argmax(axis=1), len(names))
+    answered = output.answers >= 0
+    counts = confusion.count_confusions(output.label_ids[answered], output.answers[answered], len(names))
     title = split if answered.all() else f"{split}, {np.sum(~answered):,} pictures without an answer"
     save(confusion.confusion_matrix(counts, names, title), folder, "confusion_matrix.png")
 

@@ -1,6 +1,7 @@
 """Several processes: who speaks, who writes, and whether there are as many as were asked for."""
 
 import contextlib
+import functools
 import os
 from collections.abc import Callable
 from typing import TypeVar
@@ -12,6 +13,7 @@ import transformers
 from accelerate import PartialState
 from accelerate.utils import DistributedType, broadcast_object_list
 
+from hf_imgcls.machine import cores_of_a_process
 from hf_imgcls.recipe import InputError
 
 T = TypeVar("T")
@@ -42,10 +44,25 @@ def on_main(function: Callable[[], T]) -> T:
 def prepare_launch() -> None:
     """Before TrainingArguments: processes that were launched on a machine without an accelerator use its CPU together.
 
-    Without this, accelerate lets each of them believe that it is alone.
+    Without this, accelerate lets each of them believe that it is alone, and launchers give each of them one thread,
+    whatever the machine has.
     """
-    if "LOCAL_RANK" in os.environ and not torch.accelerator.is_available():
+    if torch.accelerator.is_available():
+        return
+    if "LOCAL_RANK" in os.environ:
         os.environ.setdefault("ACCELERATE_USE_CPU", "true")
+    if not threads_asked_for():
+        torch.set_num_threads(cores_of_a_process(physical=True))
+
+
+def threads_asked_for() -> bool:
+    """Whether somebody has said how many threads a process may have; a launcher that sets one by itself has not."""
+    environment = os.environ
+    if {"ACCELERATE_MIXED_PRECISION", "TORCHELASTIC_RUN_ID"} & os.environ.keys():
+        with contextlib.suppress(psutil.Error):
+            environment = psutil.Process(os.getppid()).environ()  # as the launcher found it
+    said = {"OMP_NUM_THREADS", "MKL_NUM_THREADS"} & environment.keys()
+    return bool(said) or _asked_for("num_cpu_threads_per_process") is not None
 
 
 def tell_others_to_be_quiet() -> None:
@@ -81,8 +98,23 @@ def processes_asked_for() -> int | None:
     """How many processes the `accelerate launch` above this one was asked for; None where that cannot be told.
 
     For a single process its simple launcher passes the number on in no variable (and on a CPU it starts a single one
-    whatever was asked), so the command line of the launcher is read again with its own parser.
+    whatever was asked).
     """
+    return _asked_for("num_processes")
+
+
+def precision_asked_for() -> str | None:
+    """The precision that the `accelerate launch` above this one was asked for: "no", "fp16", ...; None if it was not.
+
+    What it passes on does not tell: "no" also stands for silence.
+    """
+    passed_on = os.environ.get("ACCELERATE_MIXED_PRECISION", "no")
+    return _asked_for("mixed_precision") if passed_on == "no" else passed_on
+
+
+@functools.cache
+def _asked_for(option: str):
+    """An option of the launcher, read again from its command line, or the file it names, with its own parser."""
     if "ACCELERATE_MIXED_PRECISION" not in os.environ:  # every accelerate launch sets it
         return None
     with contextlib.suppress(Exception, SystemExit):
@@ -97,7 +129,7 @@ def processes_asked_for() -> int | None:
                 continue
             asked, _ = launch_command_parser().parse_known_args(words[start + 1 :])
             file = os.path.join(parent.cwd(), asked.config_file or default_config_file)
-            if asked.num_processes is not None or not os.path.isfile(file):
-                return asked.num_processes
-            return load_config_from_file(file).num_processes
+            if getattr(asked, option) is not None or not os.path.isfile(file):
+                return getattr(asked, option)
+            return getattr(load_config_from_file(file), option)
     return None

@@ -4,12 +4,14 @@ import os
 import platform
 import shlex
 import sys
+from collections.abc import Mapping, Sequence
 from importlib import metadata
 from typing import Any
 
 import torch
 
 from hf_imgcls.metrics import interval
+from hf_imgcls.timing import PARTS
 
 _PACKAGES = (
     "hf-imgcls", "torch", "torchvision", "transformers", "datasets", "evaluate", "accelerate", "huggingface_hub",
@@ -101,3 +103,61 @@ def collect_results(data, trainer, stages: list[dict], scores: dict, verdict: di
         "hardware": hardware(processes),
         "versions": versions(),
     }
+
+
+def sum_up(stages: Sequence[Mapping], whole: float, scoring: float) -> dict[str, Any]:
+    """Where the seconds of a run went, ready for JSON.
+
+    Args:
+        stages: a record of each, whose `history` has what its clock counted.
+        whole: seconds of the run, or of its last part where it was interrupted.
+        scoring: of them seconds for scoring at the end.
+
+    Returns:
+        `run`, `scoring`, and of training `seconds`, by part, `pictures`, `pictures_per_second` (while pictures were
+        trained on), `shares` of the parts, and `reading`: seconds of all workers together for making pictures.
+    """
+    counted = [figures for figures in map(counts_of, stages) if figures]
+    parts = {part: round(sum(figures[part] for figures in counted), 3) for part in PARTS}
+    seconds, busy = sum(parts.values()), sum(parts[part] for part in ("data", "transfer", "model"))
+    pictures = sum(figures["pictures"] for figures in counted)
+    return {
+        "run": round(whole, 1),
+        "scoring": round(scoring, 1),
+        "training": {
+            "seconds": round(seconds, 3),
+            **parts,
+            "shares": {part: round(value / seconds, 4) if seconds else 0.0 for part, value in parts.items()},
+            "pictures": pictures,
+            "pictures_per_second": round(pictures / busy, 1) if busy else None,
+            "reading": round(sum(figures["reading"] or 0.0 for figures in counted), 3),
+        },
+    }
+
+
+def counts_of(stage: Mapping) -> dict[str, Any] | None:
+    """What the clock of a stage counted; None where it had already stopped when the run went on."""
+    return next((entry["time"] for entry in reversed(stage["history"]) if "time" in entry), None)
+
+
+def describe_time(spent: Mapping[str, Any]) -> list[str]:
+    """Where the time went and what would help, in three lines."""
+    training = spent["training"]
+    rest = max(0.0, spent["run"] - training["seconds"] - spent["scoring"])
+    lines = [
+        f"time: {_span(spent['run'])} in all: training {_span(training['seconds'])}, "
+        f"scoring {_span(spent['scoring'])}, data, model and files {_span(rest)}"
+    ]
+    if training["pictures_per_second"]:
+        shares = training["shares"]
+        named = [f"{shares[part]:.0%} {PARTS[part]}" for part in PARTS if shares[part] >= 0.005]
+        each = 1000 * training["reading"] / training["pictures"] if training["reading"] else 0.0
+        read = f"; reading and augmenting a picture took {each:.1f} ms" if each else ""
+        lines.append(f"time: {training['pictures_per_second']:,} pictures a second; {', '.join(named)}{read}")
+    if spent["advice"]:
+        lines.append(f"time: what would help most: {spent['advice']}")
+    return lines
+
+
+def _span(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.1f} min"

@@ -16,7 +16,8 @@ RECIPE, SPLITS, BAD_IMAGES, STAGES, RESULTS, HISTORY = (
 _MAY_CHANGE = {
     "$schema", "description", "data.path", "training.output_dir", "training.disable_tqdm", "training.report_to",
     "training.run_name", "training.dataloader_num_workers", "training.dataloader_pin_memory",
-    "training.dataloader_prefetch_factor", "training.push_to_hub", "training.hub_model_id", "training.hub_strategy",
+    "training.dataloader_prefetch_factor", "training.dataloader_persistent_workers",
+    "training.push_to_hub", "training.hub_model_id", "training.hub_strategy",
     "training.hub_private_repo", "training.hub_revision", "training.hub_always_push", "training.ddp_timeout",
     "training.save_total_limit", "training.log_level", "training.project",
 }  # fmt: skip

@@ -8,11 +8,10 @@ from typing import Any
 
 import datasets
 import numpy as np
-import torch
-from transformers import DefaultDataCollator, TrainingArguments
-from transformers.trainer_utils import PredictionOutput
+from transformers import DefaultDataCollator
 
 from hf_imgcls import parity
+from hf_imgcls.arguments import training_arguments
 from hf_imgcls.data import Data, load_split
 from hf_imgcls.models import load_saved
 from hf_imgcls.models.layout import channels_last
@@ -20,11 +19,12 @@ from hf_imgcls.processes import prepare_launch
 from hf_imgcls.processors import input_size
 from hf_imgcls.recipe import InputError, load_recipe
 from hf_imgcls.report import split_metrics
+from hf_imgcls.scored import Scored
 from hf_imgcls.streaming import map_stream, readable_rows
 from hf_imgcls.trainer import ImageTrainer
 from hf_imgcls.transforms import EvalPictures
 
-Outputs = dict[str, PredictionOutput]
+Outputs = dict[str, Scored]
 
 
 def attach(split, transform, bad_images: str = "drop"):
@@ -38,35 +38,43 @@ def score_splits(trainer: ImageTrainer, splits: dict, transform: EvalPictures) -
     """Score splits, each once, in full precision.
 
     Returns:
-        Metrics by split, and by split `predictions`, logits of shape (pictures, classes), with their `label_ids`.
+        Metrics by split, and what was found; of the split that is compared with what is served, logits too.
     """
-    scores, outputs = {}, {}
+    scores, outputs, compared = {}, {}, served_split(splits)
     for split, rows in splits.items():
-        output = trainer.score(attach(rows, transform), split)
-        outputs[split] = output
-        scores[split] = split_metrics(output.metrics, split, len(output.label_ids))
+        sample = compared_rows(rows, trainer.args.seed) if split == compared else ()
+        outputs[split], metrics = trainer.score(attach(rows, transform), split, sample)
+        scores[split] = split_metrics(metrics, split, len(outputs[split]))
     return scores, outputs
+
+
+def served_split(splits: Iterable[str]) -> str | None:
+    """The split whose scores are compared with what is served: validation, or test where there is no other."""
+    return next((name for name in ("validation", "test") if name in splits), None)
+
+
+def compared_rows(rows: datasets.Dataset | datasets.IterableDataset, seed: int) -> np.ndarray:
+    """Which of them: all of a small split, else a seeded sample; of a stream its first."""
+    if isinstance(rows, datasets.IterableDataset):
+        return np.arange(parity.MOST_PICTURES)
+    return parity.choose_rows(len(rows), seed)
 
 
 def check_serving(folder: Path, data: Data, outputs: Outputs, trainer: ImageTrainer) -> dict[str, Any] | None:
     """Compare what `pipeline` answers from the saved folder with what was scored.
 
-    The whole validation split (or test, where there is no other) when it is small, else a seeded sample that the
-    verdict names; of a stream its first pictures. None where nothing was scored.
+    The verdict names the sample where not the whole split was compared. None where nothing was scored.
     """
-    split = next((name for name in ("validation", "test") if name in outputs), None)
+    split = served_split(outputs)
     if split is None:
         return None
-    logits, seed = outputs[split].predictions, trainer.args.seed
-    count = len(logits)
-    chosen = parity.choose_rows(count, seed)
+    (chosen, logits), count, seed = outputs[split].sample, len(outputs[split]), trainer.args.seed
     if isinstance(data.splits[split], datasets.IterableDataset):
-        chosen = np.arange(min(count, parity.MOST_PICTURES))
         rows: Iterable[dict] = parity.first_rows(readable_rows(data.splits[split]), len(chosen))
     else:
         rows = data.splits[split].select(chosen)
     labels = [trainer.model.config.id2label[i] for i in range(len(data.labels))]
-    verdict = parity.compare_answers(folder, rows, logits[chosen], trainer.args.device, labels)
+    verdict = parity.compare_answers(folder, rows, logits, trainer.args.device, labels)
     sample = {} if len(chosen) == count else {"sample_seed": seed, "rows": chosen.tolist()}
     return {"split": split, "of": count, **verdict, **sample}
 
@@ -102,13 +110,8 @@ def evaluate_classifier(
     channels_last(network, input_size(processor))
     labels = [network.config.id2label[i] for i in range(network.config.num_labels)]
     with tempfile.TemporaryDirectory() as folder:
-        arguments = TrainingArguments(
-            folder,
-            per_device_eval_batch_size=batch_size,
-            remove_unused_columns=False,
-            label_names=["labels"],
-            dataloader_pin_memory=torch.accelerator.is_available(),
-        )
+        own = {"eval_strategy": "no", "save_strategy": "no", "fp16": False, "bf16": False}
+        arguments = training_arguments(recipe.training, output_dir=folder, per_device_eval_batch_size=batch_size, **own)
         with arguments.main_process_first(local=True):
             loaded = load_split(recipe.data, split, labels)
         trainer = ImageTrainer(network, arguments, data_collator=DefaultDataCollator())

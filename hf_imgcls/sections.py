@@ -49,6 +49,11 @@ class DataSection(Section):
     samples_per_class: PerSplit = Field(PerSplit(), description="Exactly so many pictures of each class a split.")
     seed: int = Field(42, ge=0, description="Seed of every choice of rows; training.seed leaves the splits alone.")
     bad_images: Literal["drop", "raise"] = Field("drop", description="What is done about unreadable pictures.")
+    cache_size: PositiveInt | None = Field(
+        None,
+        description="Train on copies whose shorter side has so many pixels, made once and kept in the cache of "
+        "datasets; evaluation reads the originals.",
+    )
     streaming: bool = Field(False, description="Read while training; needs training.max_steps and label names.")
     shuffle_buffer: PositiveInt = Field(1000, description="Pictures held for shuffling a stream.")
 
@@ -93,6 +98,9 @@ class ModelSection(Section):
         None, description="Side of the square input in pixels; the processor's own if left out."
     )
     config: dict[str, Any] = Field({}, description="Overrides of the model's configuration.")
+    channels_last: bool | None = Field(
+        None, description="Lay convolutions out channels last, or not; if left out, networks made of them are."
+    )
     processor: ProcessorSection | None = Field(None, description=ProcessorSection.__doc__)
     head: HeadSection | None = Field(None, description=HeadSection.__doc__)
     feature_point: str | None = Field(

@@ -19,6 +19,7 @@ from hf_imgcls.models.describe import describe_parameters
 from hf_imgcls.models.freeze import choose_parameters, freeze
 from hf_imgcls.models.head import head_module
 from hf_imgcls.models.layout import channels_last
+from hf_imgcls.prepared import check_cache_size, prepared_copies
 from hf_imgcls.processes import on_main, say
 from hf_imgcls.processors import input_size
 from hf_imgcls.recipe import InputError
@@ -37,6 +38,7 @@ class Plan:
         folder: where its checkpoints go, and its weights where another stage follows.
         parameters: names of those that train.
         weights: of the classes in the loss, or None.
+        channels_last: what the recipe says about the layout of convolutions.
     """
 
     stage: Stage
@@ -46,19 +48,24 @@ class Plan:
     parameters: list[str]
     mixing: Mixing | None
     weights: torch.Tensor | None
+    channels_last: bool | None
 
 
 def plan_stages(recipe, data: Data, model: PreTrainedModel, scoring: EvalPictures) -> list[Plan]:
     """Every stage of a recipe, ready to run; a mistake in the last one shows before the first begins.
 
     Raises:
-        InputError: a pattern that matches nothing, too few blocks, an unknown transform, a class that is not there.
+        InputError: a pattern that matches nothing, too few blocks, an unknown transform, a class that is not there,
+            copies of pictures that are too small.
     """
+    if data.cache_size:
+        check_cache_size(data.cache_size, input_size(scoring.processor))
     weights = class_weights(recipe.loss, data.splits["train"], data.labels, scoring.label_ids)
-    return [_plan(stage, data, model, scoring, weights) for stage in stages_of(recipe)]
+    of_the_run = {"weights": weights, "channels_last": recipe.model.channels_last}
+    return [_plan(stage, data, model, scoring, of_the_run) for stage in stages_of(recipe)]
 
 
-def _plan(stage: Stage, data: Data, model, scoring: EvalPictures, weights) -> Plan:
+def _plan(stage: Stage, data: Data, model, scoring: EvalPictures, of_the_run: dict) -> Plan:
     folder = Path(stage.training.output_dir) / (f"stage-{stage.number}" if stage.listed else "")
     # Another seed for each stage, so that its pictures and their order are not those of the stage before.
     arguments = training_arguments(
@@ -76,7 +83,7 @@ def _plan(stage: Stage, data: Data, model, scoring: EvalPictures, weights) -> Pl
         check_features(stage, pictures.size)
         parameters = choose_parameters(model, stage.train, pictures.size)
         mixing = Mixing(specs.mix, len(data.labels)) if specs.mix else None
-    return Plan(stage, arguments, folder, pictures, parameters, mixing, weights)
+    return Plan(stage, arguments, folder, pictures, parameters, mixing, **of_the_run)
 
 
 def check_features(stage: Stage, size: tuple[int, int]) -> None:
@@ -125,11 +132,11 @@ def train_stages(plans: list[Plan], data: Data, model: PreTrainedModel, scoring:
 
 def _train_stage(plan: Plan, data: Data, model: PreTrainedModel, scoring: EvalPictures, bad_images: str):
     """Returns (a trainer with the whole model, the record of the stage)."""
-    channels_last(model, plan.pictures.size)
+    channels_last(model, plan.pictures.size, plan.channels_last)
     frozen = freeze(model, plan.parameters, plan.pictures.size)
     say(f"{_name(plan.stage)}: {describe_parameters(model)}")
     trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
-    splits = {"train": attach(data.splits["train"], plan.pictures, bad_images)}
+    splits = {"train": attach(train_rows(plan, data), plan.pictures, bad_images)}
     if "validation" in data.splits:
         splits["validation"] = attach(data.splits["validation"], scoring, bad_images)
     if plan.stage.cache_features:
@@ -155,6 +162,14 @@ def _train_stage(plan: Plan, data: Data, model: PreTrainedModel, scoring: EvalPi
     if plan.stage.cache_features:  # its trainer has had the head alone
         trainer = _trainer(model, plan, splits, processing_class=scoring.processor)
     return trainer, record
+
+
+def train_rows(plan: Plan, data: Data):
+    """The pictures that training reads: as they are, or copies that are made once on a machine."""
+    if not data.cache_size or plan.stage.cache_features:  # features look at each picture once
+        return data.splits["train"]
+    with plan.arguments.main_process_first(local=True):
+        return prepared_copies(data.splits["train"], data.fingerprints["train"], data.cache_size)
 
 
 def _trainer(model: torch.nn.Module, plan: Plan, splits: dict, **others) -> ImageTrainer:

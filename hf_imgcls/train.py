@@ -4,22 +4,28 @@ accelerate launch hf_imgcls/train.py recipes/digits_resnet.json training.learnin
 """
 
 import sys
+import time
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from hf_imgcls import parity, runs
+from hf_imgcls.advice import account
 from hf_imgcls.arguments import training_arguments
 from hf_imgcls.bad_images import write_report
 from hf_imgcls.breakdown import break_down
 from hf_imgcls.card.write import write_card
 from hf_imgcls.data import load_data
 from hf_imgcls.figures import draw_results, draw_training_pictures
+from hf_imgcls.machine import choices, look
+from hf_imgcls.machine import describe as describe_machine
 from hf_imgcls.models import build_model
+from hf_imgcls.models.layout import channels_last
 from hf_imgcls.processes import check_launch, on_main, prepare_launch, say, tell_others_to_be_quiet
+from hf_imgcls.processors import input_size
 from hf_imgcls.push import check_push, push_trained
 from hf_imgcls.recipe import as_run, load_recipe
-from hf_imgcls.report import collect_results, describe_data, describe_scores
+from hf_imgcls.report import collect_results, describe_data, describe_scores, describe_time
 from hf_imgcls.score import check_serving, score_splits
 from hf_imgcls.stages import plan_stages, train_stages
 from hf_imgcls.transforms import EvalPictures
@@ -43,6 +49,7 @@ def train_classifier(
         ParityError: the saved model does not answer as it was scored.
         PushError: the run is complete, but not on the Hub; says what puts it there.
     """
+    begun = time.perf_counter()
     recipe = load_recipe(source, overrides)
     prepare_launch()
     arguments = training_arguments(recipe.training)
@@ -59,6 +66,10 @@ def train_classifier(
     model, processor = build_model(recipe.model, data.labels, arguments.seed)
     scoring = EvalPictures(processor, [model.config.label2id[name] for name in data.labels])
     plans = plan_stages(recipe, data, model, scoring)
+    laid_out = channels_last(model, input_size(processor), recipe.model.channels_last)
+    machine = look(arguments.device.type == "cpu")
+    works_with = choices(machine, plans[0].arguments, laid_out)
+    say(describe_machine(works_with))
 
     on_main(lambda: runs.open_run(folder, as_run(recipe), runs.describe_splits(data), start_over))
     on_main(lambda: write_report(data.bad, folder / runs.BAD_IMAGES))
@@ -71,9 +82,11 @@ def train_classifier(
 
     results = collect_results(data, trainer, stages, scores, verdict, arguments.seed)
     results["breakdown"] = break_down(outputs, scores, results["labels"])
+    results["machine"] = works_with
+    results["time"] = account(plans, stages, data, machine, (time.perf_counter() - begun, trainer.clock.scoring))
     on_main(lambda: draw_results(folder, stages, outputs, results["labels"]))
     on_main(lambda: finish(folder, recipe, results, stages))
-    for line in describe_scores(scores):
+    for line in [*describe_scores(scores), *describe_time(results["time"])]:
         say(line)
     if verdict:
         say(parity.describe(verdict))

@@ -1,19 +1,22 @@
 """The one Trainer subclass: uint8 pictures, a loss of our own, weights restored exactly, scores in full precision."""
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+import datasets
 import torch
 from transformers import EarlyStoppingCallback, EvalPrediction, Trainer, TrainerCallback
 from transformers.trainer import TRAINING_ARGS_NAME
-from transformers.trainer_utils import PredictionOutput, has_length
+from transformers.trainer_utils import has_length
 
 from hf_imgcls.arguments import exact_float32
 from hf_imgcls.loss import total_loss
 from hf_imgcls.metrics import compute_metrics
 from hf_imgcls.mixing import Mixing
 from hf_imgcls.models import RestoreError, check_restored, restore
+from hf_imgcls.scored import Sampler, Scored, condense, joined, scored
+from hf_imgcls.timing import Clock, TimedRows
 from hf_imgcls.transforms import TrainPictures
 
 
@@ -69,22 +72,40 @@ class ImageTrainer(Trainer):
         weights: torch.Tensor | None = None,
         **kwargs,
     ):
-        super().__init__(*args, compute_metrics=_metrics, **kwargs)
-        self.frozen, self.mixing, self.weights = frozen, mixing, weights
+        super().__init__(*args, compute_metrics=self._metrics, preprocess_logits_for_metrics=condense, **kwargs)
+        self.args.eval_do_concat_batches = False  # once at the end, not all of them again with every batch
+        self.frozen, self.mixing = frozen, mixing
+        self.weights = None if weights is None else weights.to(self.args.device)
         # The loss below is divided by the pictures of the whole step, whatever the model's forward accepts.
         self.model_accepts_loss_kwargs = True
-        self.pictures = pictures
+        self.pictures, self._scale_and_shift = pictures, None
         if self.is_fsdp_enabled:
             # Not every image model knows its input embeddings, and those that do would have them sharded twice.
             self.model.get_input_embeddings = lambda: None
         if pictures is not None:
             self.add_callback(TellEpoch(pictures))
+        self.clock = Clock(self.args.device)
+        self.add_callback(self.clock)
+        if isinstance(self.train_dataset, datasets.Dataset):
+            self.train_dataset = self.clock.rows = TimedRows(self.train_dataset)
+
+    def _get_dataloader(self, *args, **kwargs):
+        """Trainer's own, whose workers draw nothing from the generator of the process.
+
+        Persistent workers draw a number when a loader is first used, and a resumed run uses one loader more: its
+        dropout would be another one from there on.
+        """
+        loader = super()._get_dataloader(*args, **kwargs)
+        loader.base_dataloader.generator = torch.Generator()
+        return loader
 
     def _prepare_inputs(self, inputs):
         inputs = super()._prepare_inputs(inputs)
         pixels = inputs["pixel_values"]
         if pixels.dtype == torch.uint8:
-            scale, shift = self.pictures.scale.to(pixels.device), self.pictures.shift.to(pixels.device)
+            if self._scale_and_shift is None:  # once: each such copy would wait for all that the GPU has to do
+                self._scale_and_shift = [t.to(pixels.device) for t in (self.pictures.scale, self.pictures.shift)]
+            scale, shift = self._scale_and_shift
             inputs = {**inputs, "pixel_values": pixels.float() * scale + shift}
         return inputs
 
@@ -108,6 +129,7 @@ class ImageTrainer(Trainer):
         pixels, labels = inputs["pixel_values"], inputs["labels"]
         weights, smoothing = None, 0.0
         if model.training:
+            self.clock.saw(pixels)
             weights, smoothing = self.weights, self.args.label_smoothing_factor
             for module in self.frozen:  # here, because the Trainer puts the whole model into training at every step
                 module.eval()
@@ -152,19 +174,36 @@ class ImageTrainer(Trainer):
             if not any(folder.glob("model*.safetensors")):
                 raise RestoreError(f"{folder}: no weights were written; FSDP needs the state dict type FULL_STATE_DICT")
 
-    def score(self, dataset, split: str) -> PredictionOutput:
-        """Logits, labels and metrics of a split, in float32 without autocast whatever the training's precision.
+    def score(self, dataset, split: str, sample: Iterable[int] = ()) -> tuple[Scored, dict[str, float]]:
+        """Score a split in float32 without autocast, whatever the training's precision.
+
+        Args:
+            sample: rows whose logits are wanted.
 
         Returns:
-            `predictions`: logits, shape (pictures, classes), in the split's order, the same on every process.
+            (what was found, in the split's order, the same on every process; its metrics).
         """
         self.args.fp16_full_eval = self.args.bf16_full_eval = False
-        with exact_float32(), self._without_autocast():
-            return self.predict(dataset, metric_key_prefix=split)
+        self.preprocess_logits_for_metrics = sampler = Sampler(sample, self.args.process_index, self.args.world_size)
+        try:
+            with exact_float32(), self._without_autocast():
+                output = self.predict(dataset, metric_key_prefix=split)
+        finally:
+            self.preprocess_logits_for_metrics = condense
+        self.clock.scoring += output.metrics[f"{split}_runtime"]
+        found = scored(joined(output.predictions), joined(output.label_ids), sampler.classes, sampler.sample())
+        return found, output.metrics
+
+    def _metrics(self, prediction: EvalPrediction) -> dict[str, float]:
+        classes = self.model.config.num_labels
+        return compute_metrics(scored(joined(prediction.predictions), joined(prediction.label_ids), classes))
 
     @contextlib.contextmanager
     def _without_autocast(self):
         """Take what accelerate wraps around the model's forward off for a while."""
+        sharded = self.is_fsdp_enabled or self.is_deepspeed_enabled
+        if not (sharded or self.accelerator._models):  # else evaluation would wrap it when this has looked for it
+            self.accelerator.prepare_model(self.model, evaluation_mode=True)
         model = self.accelerator.unwrap_model(self.model)
         wrapped, original = model.__dict__.get("forward"), model.__dict__.get("_original_forward")
         if original is None:
@@ -175,7 +214,3 @@ class ImageTrainer(Trainer):
             yield
         finally:
             model.forward = wrapped
-
-
-def _metrics(prediction: EvalPrediction) -> dict[str, float]:
-    return compute_metrics(prediction.predictions, prediction.label_ids)

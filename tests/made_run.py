@@ -1,7 +1,6 @@
 """A finished run as its card is written from, made without training: two or many classes, some of them confused."""
 
 import json
-from types import SimpleNamespace
 
 import numpy as np
 
@@ -10,6 +9,7 @@ from hf_imgcls.card.write import write_card
 from hf_imgcls.metrics import compute_metrics
 from hf_imgcls.recipe import load_recipe
 from hf_imgcls.report import split_metrics
+from hf_imgcls.scored import Scored, from_logits
 
 STAGES = [
     {
@@ -23,12 +23,12 @@ STAGES = [
 ]  # fmt: skip
 
 
-def outputs(answers: list[tuple[int, int]], classes: int) -> SimpleNamespace:
-    """Logits of a split from pairs (true class, answer)."""
+def outputs(answers: list[tuple[int, int]], classes: int) -> Scored:
+    """A scored split from pairs (true class, answer)."""
     labels, given = np.array(answers).T
     logits = np.random.default_rng(0).normal(0, 0.1, (len(labels), classes))
     logits[np.arange(len(labels)), given] += 2
-    return SimpleNamespace(predictions=logits, label_ids=labels)
+    return from_logits(logits, labels)
 
 
 def made_results(names: list[str], answers: dict[str, list[tuple[int, int]]]) -> dict:
@@ -36,8 +36,8 @@ def made_results(names: list[str], answers: dict[str, list[tuple[int, int]]]) ->
     given = {split: outputs(pairs, len(names)) for split, pairs in answers.items()}
     scores = {}
     for split, output in given.items():
-        metrics = compute_metrics(output.predictions, output.label_ids)
-        scores[split] = split_metrics({f"{split}_{k}": v for k, v in metrics.items()}, split, len(output.label_ids))
+        metrics = compute_metrics(output)
+        scores[split] = split_metrics({f"{split}_{k}": v for k, v in metrics.items()}, split, len(output))
     return {
         "labels": names,
         "pictures": {"train": 20, **{split: len(pairs) for split, pairs in answers.items()}},

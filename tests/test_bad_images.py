@@ -10,10 +10,13 @@ import numpy as np
 import pytest
 from conftest import picture
 from PIL import Image
+from test_decode import JPEGS, harmed
+from test_pictures import AWKWARD as STRANGE
 
 from hf_imgcls import bad_images
-from hf_imgcls.bad_images import BadPicture, check_pictures, check_split, refuse, verdict, write_report
+from hf_imgcls.bad_images import BadPicture, check_pictures, check_split, refuse, verdict, why_unreadable, write_report
 from hf_imgcls.index import entry, load_entries
+from hf_imgcls.pictures import read_picture
 from hf_imgcls.recipe import InputError
 
 SHARED = Path(os.environ.get("HF_IMGCLS_SHARED", Path(__file__).parent.parent.parent / "shared"))
@@ -101,6 +104,31 @@ def test_what_the_conversion_spoils(content, spoilt):
     assert judge(content) | {"digest": "", "file": ""} == {"reason": "", "digest": "", "spoilt": spoilt, "file": ""}
 
 
+def full_read(content: bytes) -> str:
+    """What is wrong with a picture as training and serving would find it."""
+    try:
+        read_picture({"bytes": content, "path": None})
+    except Exception as error:
+        return why_unreadable(error)
+    return ""
+
+
+@pytest.mark.parametrize("name", [*JPEGS, *STRANGE])
+def test_the_verdict_is_that_of_a_full_read_whatever_is_broken(name, tmp_path):
+    """A JPEG is judged at an eighth of its size."""
+    if name in JPEGS:
+        content = JPEGS[name]()["bytes"]
+    else:
+        STRANGE[name](tmp_path / name)
+        content = (tmp_path / name).read_bytes()
+    random = np.random.default_rng(list(content[:64]))
+    assert judge(content)["reason"] == full_read(content) == ""
+    broken = [harmed(content, random) for _ in range(24)] + [content[:-n] for n in (1, 2, 3, 30)]
+    reasons = [full_read(each) for each in broken]
+    assert [judge(each)["reason"] for each in broken] == reasons
+    assert any(reasons)
+
+
 def outcome_table() -> dict[str, bool]:
     """File -> whether it is good, from the table that came with the files."""
     lines = [line.split("|") for line in (AWKWARD / "SOURCE.md").read_text(encoding="utf-8").splitlines()]
@@ -157,8 +185,8 @@ def test_a_split_without_a_single_good_picture(tmp_path):
 @pytest.fixture
 def reads(monkeypatch):
     """The pictures that are read while a test runs."""
-    read, real = [], bad_images.read_picture
-    monkeypatch.setattr(bad_images, "read_picture", lambda value: read.append(Path(value["path"]).name) or real(value))
+    read, real = [], bad_images._read
+    monkeypatch.setattr(bad_images, "_read", lambda value: read.append(Path(value["path"]).name) or real(value))
     return read
 
 

@@ -1,7 +1,6 @@
 """Classes, confusions and intervals of a scored split, against figures worked out otherwise."""
 
 import json
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,11 +9,11 @@ from sklearn.metrics import precision_recall_fscore_support
 
 from hf_imgcls.breakdown import break_down
 from hf_imgcls.metrics import compute_metrics, interval
+from hf_imgcls.scored import from_logits
 
 
 def broken_down(output, names) -> dict:
-    scores = compute_metrics(output.predictions, output.label_ids)
-    return break_down({"test": output}, {"test": scores}, names)["test"]
+    return break_down({"test": output}, {"test": compute_metrics(output)}, names)["test"]
 
 
 def test_a_class_has_its_own_figures_and_what_it_is_taken_for():
@@ -36,8 +35,8 @@ def test_every_metric_has_its_interval():
     labels = random.integers(0, 7, 400)
     logits = random.normal(0, 1, (400, 7))
     logits[np.arange(400), labels] += 2
-    output = SimpleNamespace(predictions=logits, label_ids=labels)
-    scores, ends = compute_metrics(logits, labels), broken_down(output, list("abcdefg"))["intervals_95"]
+    output = from_logits(logits, labels)
+    scores, ends = compute_metrics(output), broken_down(output, list("abcdefg"))["intervals_95"]
     assert ends.keys() == scores.keys()
     for metric, value in scores.items():
         assert ends[metric][0] < value < ends[metric][1], metric
@@ -56,8 +55,10 @@ def test_without_a_mistake_macro_f1_is_no_surer_than_the_accuracy():
 
 
 def test_what_has_no_answer_is_nobodys_answer():
-    output = outputs([(0, 0)] * 6 + [(1, 1)] * 4, 2)
-    output.predictions[:2] = np.nan
+    whole = outputs([(0, 0)] * 6 + [(1, 1)] * 4, 2)
+    logits = whole.sample[1].copy()
+    logits[:2] = np.nan
+    output = from_logits(logits, whole.label_ids)
     made = broken_down(output, ["cat", "dog"])
     assert made["classes"]["cat"]["recall"] == pytest.approx(4 / 6, abs=1e-6)
     assert made["classes"]["cat"]["answers"] == {"cat": 4}
@@ -65,6 +66,6 @@ def test_what_has_no_answer_is_nobodys_answer():
     assert 0.5 < made["mean_top_score"] < 1
     low, high = made["intervals_95"]["macro_f1"]
     # The measured value counts the missing answers as a class of its own, of which nothing is right.
-    assert low < compute_metrics(output.predictions, output.label_ids)["macro_f1"] < high
-    output.predictions[:] = np.nan
-    assert broken_down(output, ["cat", "dog"])["mean_top_score"] is None
+    assert low < compute_metrics(output)["macro_f1"] < high
+    nothing = from_logits(np.full_like(logits, np.nan), whole.label_ids)
+    assert broken_down(nothing, ["cat", "dog"])["mean_top_score"] is None

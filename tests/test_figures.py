@@ -23,6 +23,7 @@ from hf_imgcls.figures import (
     draw_training_pictures,
 )
 from hf_imgcls.mixing import Mixing
+from hf_imgcls.scored import from_logits
 from hf_imgcls.sections import AugmentationSection
 from hf_imgcls.transforms import TrainPictures
 
@@ -159,13 +160,18 @@ def test_stages_that_treat_pictures_otherwise_are_drawn_again(drawn, tmp_path):
         plan(5, [], []),
     ]
     draw_training_pictures(tmp_path, SimpleNamespace(splits={"train": split(0, 1, 2)}, labels=NAMES), plans)
-    assert list(drawn) == [
-        "gallery.png",
-        "augmented.png",
-        "augmented_stage_2.png",
-        "mixed_stage_2.png",
-        "mixed_stage_3.png",
-    ]
+    names = ["augmented.png", "augmented_stage_2.png", "mixed_stage_2.png", "mixed_stage_3.png", "gallery.png"]
+    assert list(drawn) == names
+
+
+def test_a_run_that_goes_on_has_its_pictures(drawn, tmp_path):
+    data = SimpleNamespace(splits={"train": split(0, 1, 2)}, labels=NAMES)
+    for there in ("augmented.png", "gallery.png"):
+        (tmp_path / "plots").mkdir(exist_ok=True)
+        (tmp_path / "plots" / there).touch()
+        drawn.clear()
+        draw_training_pictures(tmp_path, data, [plan(1, [], [])])
+        assert bool(drawn) is (there == "augmented.png")  # it alone was left by a run that was stopped while drawing
 
 
 def test_a_stream_without_a_readable_picture_is_left_to_training(drawn, tmp_path):
@@ -177,7 +183,7 @@ def test_a_stream_without_a_readable_picture_is_left_to_training(drawn, tmp_path
 
 def test_confusions_are_counted_from_logits(drawn, tmp_path):
     logits = np.array([[3, 1, 0], [0, 1, 2], [5, 4, 0], [np.nan] * 3])
-    draw_confusion(tmp_path, logits, np.array([0, 1, 2, 1]), NAMES, "test")
+    draw_confusion(tmp_path, from_logits(logits, np.array([0, 1, 2, 1])), NAMES, "test")
     ax = drawn["confusion_matrix.png"].axes[0]
     assert ax.get_title() == "test, 1 pictures without an answer: 1 of 3 right (33.3%)"
     assert ax.images[0].get_array().tolist() == [[1, 0, 0], [0, 0, 1], [1, 0, 0]]
@@ -189,8 +195,7 @@ def test_results_are_the_curves_of_all_stages_and_the_confusions_of_the_test_spl
         {"stage": 2, "best_step": 4, "history": [{"stage": 2, "step": 4, "eval_loss": 1.0, "eval_accuracy": 0.5}]},
     ]
     outputs = {
-        split: SimpleNamespace(predictions=np.eye(3)[:rows], label_ids=np.arange(rows))
-        for split, rows in {"validation": 2, "test": 3}.items()
+        split: from_logits(np.eye(3)[:rows], np.arange(rows)) for split, rows in {"validation": 2, "test": 3}.items()
     }
     draw_results(tmp_path, stages, outputs, NAMES)
     loss = drawn["curves.png"].axes[0]
@@ -210,7 +215,7 @@ def test_files_are_pictures_that_tell_nothing_of_the_machine(tmp_path):
     data = SimpleNamespace(splits={"train": split(*[0, 1, 2] * 4)}, labels=NAMES)
     draw_training_pictures(tmp_path, data, [plan(1, ["RandomHorizontalFlip"], ["MixUp"])])
     draw_curves(tmp_path, [{"stage": 1, "step": 1, "loss": 1.0}, {"stage": 1, "step": 2, "loss": 0.5}], {})
-    draw_confusion(tmp_path, np.eye(3), np.arange(3), NAMES, "test")
+    draw_confusion(tmp_path, from_logits(np.eye(3), np.arange(3)), NAMES, "test")
     files = {file.name: file for file in (tmp_path / "plots").iterdir()}
     assert sorted(files) == ["augmented.png", "confusion_matrix.png", "curves.png", "gallery.png", "mixed.png"]
     for file in files.values():

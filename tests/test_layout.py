@@ -6,6 +6,7 @@ from tiny import stock_model, tiny_model
 from torch import nn
 
 from hf_imgcls.models.layout import channels_last
+from hf_imgcls.recipe import InputError
 
 SIZE = (16, 16)
 
@@ -38,6 +39,11 @@ def test_transformers_stay_as_they_are(family):
     assert layouts(model) == {False}
 
 
+def test_a_recipe_may_say_which(tmp_path):
+    assert not channels_last(tiny_model("convnet"), SIZE, wanted=False)
+    assert channels_last(tiny_model("vit"), SIZE, wanted=True)
+
+
 def test_a_network_that_relies_on_its_layout_keeps_it(monkeypatch):
     model = stock_model("resnet", depths=[1, 1], hidden_sizes=[8, 16], num_stages=2, embedding_size=8)
     forward = type(model.resnet.embedder).forward
@@ -48,5 +54,7 @@ def test_a_network_that_relies_on_its_layout_keeps_it(monkeypatch):
 
     monkeypatch.setattr(type(model.resnet.embedder), "forward", rows_in_line)
     assert not channels_last(model, SIZE)
+    with pytest.raises(InputError, match=r"model\.channels_last: ResNet.* channels first"):
+        channels_last(model, SIZE, wanted=True)
     assert layouts(model) == {False}
     assert model(pixel_values=torch.rand(1, 3, *SIZE)).logits.shape == (1, 3)

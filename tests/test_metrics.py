@@ -8,7 +8,8 @@ import pytest
 import torch
 from sklearn import metrics as sklearn
 
-from hf_imgcls.metrics import Accuracy, MacroF1, Top5Accuracy, compute_metrics, cross_entropy, interval
+from hf_imgcls.metrics import Accuracy, MacroF1, Top5Accuracy, compute_metrics, interval
+from hf_imgcls.scored import from_logits
 
 
 def logits_for(answers, classes: int) -> np.ndarray:
@@ -19,7 +20,7 @@ def logits_for(answers, classes: int) -> np.ndarray:
 def test_by_hand():
     # cats: 2 of 3 right, dogs: 1 of 1, a hen taken for a cat; no cow among labels or answers.
     logits, labels = logits_for([0, 0, 1, 1, 0], 4), np.array([0, 0, 0, 1, 2])
-    found = compute_metrics(logits, labels)
+    found = compute_metrics(from_logits(logits, labels))
     assert found["accuracy"] == pytest.approx(3 / 5)
     cat, dog, hen = 2 * 2 / (2 * 2 + 1 + 1), 2 * 1 / (2 * 1 + 1 + 0), 0.0
     assert found["macro_f1"] == pytest.approx((cat + dog + hen) / 3)
@@ -30,13 +31,13 @@ def test_by_hand():
 
 def test_top5_by_hand():
     logits = np.array([[6, 5, 4, 3, 2, 1], [6, 5, 4, 3, 2, 1], [1, 2, 3, 4, 5, 6]], dtype=np.float32)
-    assert compute_metrics(logits, np.array([4, 5, 1]))["top5_accuracy"] == pytest.approx(2 / 3)
+    assert compute_metrics(from_logits(logits, np.array([4, 5, 1])))["top5_accuracy"] == pytest.approx(2 / 3)
 
 
 def test_the_same_as_scikit_learn_and_torch():
     random = np.random.default_rng(0)
     logits, labels = random.normal(size=(400, 12)).astype(np.float32), random.integers(0, 12, 400)
-    found = compute_metrics(logits, labels)
+    found = compute_metrics(from_logits(logits, labels))
     assert found["accuracy"] == pytest.approx(sklearn.accuracy_score(labels, logits.argmax(1)))
     assert found["macro_f1"] == pytest.approx(sklearn.f1_score(labels, logits.argmax(1), average="macro"))
     assert found["top5_accuracy"] == pytest.approx(sklearn.top_k_accuracy_score(labels, logits, k=5))
@@ -54,17 +55,18 @@ def test_they_are_metrics_of_evaluate_and_need_no_network(monkeypatch):
     together = evaluate.combine(metrics)
     found = together.compute(predictions=[[1, 0, 2, 3, 4], [0, 1, 2, 3, 4]], references=[1, 4])
     assert found == {"accuracy": 0.5, "macro_f1": pytest.approx(1 / 3), "top5_accuracy": 1.0}
-    assert compute_metrics(logits_for([0, 1], 2), np.array([0, 1]))["accuracy"] == 1.0
+    assert compute_metrics(from_logits(logits_for([0, 1], 2), np.array([0, 1])))["accuracy"] == 1.0
 
 
 def test_the_loss_of_a_certain_answer_is_a_number():
-    assert cross_entropy(np.array([[1000.0, -1000.0]], dtype=np.float32), np.array([0])) == 0.0
-    assert cross_entropy(np.array([[1000.0, -1000.0]], dtype=np.float32), np.array([1])) == 2000.0
+    for label, loss in ((0, 0.0), (1, 2000.0)):
+        certain = from_logits(np.array([[1000.0, -1000.0]], dtype=np.float32), np.array([label]))
+        assert compute_metrics(certain)["loss"] == loss
 
 
 def test_a_network_that_has_diverged_is_right_about_nothing():
     logits = np.full((4, 7), np.nan, dtype=np.float32)
-    found = compute_metrics(logits, np.zeros(4, dtype=int))
+    found = compute_metrics(from_logits(logits, np.zeros(4, dtype=int)))
     assert found["accuracy"] == found["macro_f1"] == found["top5_accuracy"] == 0.0
     assert np.isnan(found["loss"])
 

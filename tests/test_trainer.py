@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 import torch
 from pairs import Pairs
@@ -8,6 +9,7 @@ from transformers import DefaultDataCollator, TrainingArguments
 from hf_imgcls.data import load_data
 from hf_imgcls.mixing import Mixing
 from hf_imgcls.models.restore import differing_tensors
+from hf_imgcls.scored import joined
 from hf_imgcls.sections import DataSection
 from hf_imgcls.streaming import map_stream
 from hf_imgcls.trainer import ImageTrainer
@@ -72,11 +74,12 @@ def test_the_best_model_comes_back_exactly(family, make_folder, tmp_path):
     assert differing_tensors(trainer.model, tmp_path / "run" / "checkpoint-12") != []
 
 
-@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize("workers", [0, 2])  # which live on from epoch to epoch, as a silent recipe has it
 @pytest.mark.parametrize("family", CONFIGS)
 def test_a_run_resumed_in_mid_epoch_ends_where_an_uninterrupted_one_does(family, workers, make_folder, tmp_path):
     folder = make_folder(train=8, validation=4)
-    training = {"save_strategy": "steps", "save_steps": 4, "dataloader_num_workers": workers}
+    training = {"save_strategy": "steps", "save_steps": 4, "eval_strategy": "steps", "eval_steps": 2,
+                "dataloader_num_workers": workers, "dataloader_persistent_workers": workers > 0}  # fmt: skip
     whole = make_trainer(folder, tmp_path / "run", family, **training)
     whole.train()
     resumed = make_trainer(folder, tmp_path / "run", family, **training)
@@ -213,15 +216,29 @@ def test_scores_are_in_float32_whatever_the_training_precision(make_folder, tmp_
     trainer = make_trainer(make_folder(train=4, validation=3), tmp_path / "run", max_steps=1)
     trainer.train()
     model = trainer.model
-    before = trainer.score(trainer.eval_dataset, "validation").predictions
+    rows = range(len(trainer.eval_dataset))
+    before = trainer.score(trainer.eval_dataset, "validation", rows)[0].sample[1]
     # What accelerate leaves on a model that was trained with bf16: an autocast around its forward.
     model._original_forward, original = model.forward, model.forward
     model.forward = lambda *args, **kwargs: torch.autocast("cpu", torch.bfloat16)(original)(*args, **kwargs)
-    autocast = trainer.predict(trainer.eval_dataset).predictions
-    after = trainer.score(trainer.eval_dataset, "validation").predictions
+    autocast = joined(trainer.predict(trainer.eval_dataset).predictions)
+    after = trainer.score(trainer.eval_dataset, "validation", rows)[0]
+    likelihood = torch.tensor(after.sample[1]).double().log_softmax(1)[rows, after.label_ids]
+    assert np.allclose(after.likelihoods, likelihood)
+    assert not np.allclose(autocast[:, -2], likelihood, atol=1e-6)
+    after = after.sample[1]
     assert (before == after).all()
-    assert (before != autocast).any()
-    assert trainer.predict(trainer.eval_dataset).predictions.tolist() == autocast.tolist()
+    assert joined(trainer.predict(trainer.eval_dataset).predictions).tolist() == autocast.tolist()
+
+
+def test_a_model_that_was_not_trained_here_is_scored_in_float32_too(make_folder, tmp_path):
+    # What follows a stage on features, or a run that had already stopped: nothing has prepared the model yet.
+    folder = make_folder(train=4, validation=3)
+    found = []
+    for half in (False, True):
+        trainer = make_trainer(folder, tmp_path / "run", bf16=half, use_cpu=True)
+        found.append(trainer.score(trainer.eval_dataset, "validation")[0].likelihoods)
+    assert (found[0] == found[1]).all()
 
 
 def test_what_is_saved_is_no_pickle(make_folder, tmp_path):
@@ -229,3 +246,28 @@ def test_what_is_saved_is_no_pickle(make_folder, tmp_path):
     trainer.save_run(tmp_path / "saved")
     names = {path.name for path in (tmp_path / "saved").iterdir()}
     assert names == {"config.json", "model.safetensors", "preprocessor_config.json"}
+
+
+def test_a_compiled_model_is_restored_saved_and_scored_as_any_other(make_folder, tmp_path):
+    family, folder = "vit", make_folder(train=8, validation=4)
+    training = {
+        "save_strategy": "steps", "save_steps": 4, "eval_strategy": "steps", "eval_steps": 4, "learning_rate": 2e-2,
+        "load_best_model_at_end": True, "metric_for_best_model": "loss", "greater_is_better": True,
+        "torch_compile": True, "torch_compile_backend": "eager",
+    }  # fmt: skip
+    whole = make_trainer(folder, tmp_path / "run", family, **training)
+    frozen = [next(module for name, module in whole.model.named_modules() if "1" in name)]
+    whole.frozen = frozen
+    whole.train()
+    assert "OptimizedModule" in type(whole.model_wrapped).__name__
+    assert differing_tensors(whole.model, whole.state.best_model_checkpoint) == []
+    resumed = make_trainer(folder, tmp_path / "run", family, **training)
+    resumed.frozen = [next(module for name, module in resumed.model.named_modules() if "1" in name)]
+    resumed.train(resume_from_checkpoint=str(tmp_path / "run" / "checkpoint-8"))
+    assert largest_difference(whole.model, resumed.model) == 0.0
+    whole.save_run(tmp_path / "saved")
+    assert differing_tensors(whole.model, tmp_path / "saved") == []
+    found, _ = whole.score(whole.eval_dataset, "validation", [0, 3])
+    plain = make_trainer(folder, tmp_path / "other", family)
+    plain.model.load_state_dict(whole.model.state_dict())
+    assert np.array_equal(plain.score(plain.eval_dataset, "validation", [0, 3])[0].sample[1], found.sample[1])

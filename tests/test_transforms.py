@@ -1,5 +1,8 @@
 """What happens to a picture: the recipe's transforms, their draws, and the reading of evaluation pictures."""
 
+import io
+
+import numpy as np
 import pytest
 import torch
 from conftest import picture
@@ -8,6 +11,7 @@ from tiny import PROCESSORS
 from torchvision.transforms import AutoAugmentPolicy, InterpolationMode, v2
 from torchvision.transforms.v2 import functional as F
 
+from hf_imgcls.pictures import read_picture
 from hf_imgcls.recipe import InputError
 from hf_imgcls.transforms import EvalPictures, TrainPictures, build_transforms
 
@@ -233,3 +237,34 @@ def test_evaluation_is_the_processor_and_nothing_else():
     image = picture("blue", 1, (70, 30))
     seen = EvalPictures(processor, [0])({"image": [image], "label": [0]})["pixel_values"][0]
     assert torch.equal(seen, processor(image, return_tensors="pt")["pixel_values"][0])
+
+
+def jpeg(image: Image.Image) -> dict:
+    stream = io.BytesIO()
+    image.save(stream, "JPEG", quality=90)
+    return {"bytes": stream.getvalue(), "path": None}
+
+
+@pytest.mark.parametrize(
+    "specs",
+    [
+        AUGMENTATION,
+        AUGMENTATION[:1],
+        AUGMENTATION[:2],
+        ["Resize", {"RandomHorizontalFlip": {"p": 0.7}}],
+        ["RandomHorizontalFlip", "RandomResizedCrop"],
+        [],
+    ],
+)
+def test_files_are_augmented_as_the_pictures_in_them(specs):
+    """Whether the first transform is part of reading or not, all draws after it are the same ones."""
+    training = TrainPictures(specs, VIT(), range(3), seed=1)
+    files = rows(*range(8), size=(40, 33))  # too small to be reduced
+    files["image"] = [jpeg(image) for image in files["image"]]
+    pictures = {**files, "image": [read_picture(file) for file in files["image"]]}
+    read, given = training(files)["pixel_values"], training(pictures)["pixel_values"]
+    assert all(torch.equal(one, other) for one, other in zip(read, given, strict=True))
+    for made, image, row in zip(read, pictures["image"], files["row"], strict=True):
+        if specs:
+            torch.manual_seed(int(np.random.SeedSequence([1, 0, row]).generate_state(1, np.uint64)[0] >> 1))
+            assert torch.equal(made, training.transform(F.pil_to_tensor(image)))

@@ -1,0 +1,139 @@
+"""What the machine can do, and what a recipe that is silent means on it."""
+
+import dataclasses
+import os
+import sys
+from typing import Any
+
+import joblib
+import torch
+from accelerate.utils import str_to_bool
+from transformers import TrainingArguments
+from transformers.utils import is_torch_tf32_available
+
+# More of them read faster than networks train, and each is a process to be started.
+_MOST_WORKERS = 16
+_PREFETCH = 4  # batches that each worker has ready; they are bytes, so 64 pictures at 224 take 10 MB
+
+
+@dataclasses.dataclass(frozen=True)
+class Machine:
+    """What one process of a run may count on.
+
+    Attributes:
+        device: "cuda", "mps", ... or "cpu".
+        name: of the GPU; empty where there is none.
+        cores: for this process: what its container may use, shared with the run's other processes there.
+        precision: the half precision that the GPU computes well in, "bf16" or "fp16"; None elsewhere.
+        tf32: whether its float32 may be computed in TF32.
+    """
+
+    device: str
+    name: str
+    cores: int
+    precision: str | None
+    tf32: bool
+
+
+def cores_of_a_process(physical: bool = False) -> int:
+    """CPU cores for each process of a run on this machine, at least one; a container's limit is seen too."""
+    return max(1, joblib.cpu_count(only_physical_cores=physical) // int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
+
+
+def look(on_cpu: bool) -> Machine:
+    """The machine as this process finds it.
+
+    Args:
+        on_cpu: the recipe or the launcher asks for the CPU, whatever else is there.
+    """
+    found = None if on_cpu else torch.accelerator.current_accelerator(check_available=True)
+    cores = cores_of_a_process()
+    if found is None or found.type != "cuda":
+        return Machine(found.type if found else "cpu", "", cores, None, False)
+    precision = "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"
+    return Machine("cuda", torch.cuda.get_device_name(), cores, precision, is_torch_tf32_available())
+
+
+def complete(machine: Machine, said: dict[str, Any], launched: str | None) -> dict[str, Any]:
+    """A recipe's values of TrainingArguments, with what fits the machine where it says nothing.
+
+    Args:
+        said: what it says; stays as it is, also where it says a default.
+        launched: the precision that the launcher was asked for, which wins too; None where it was not asked.
+    """
+    workers = _workers(machine)
+    chosen: dict[str, Any] = {"dataloader_num_workers": workers, "dataloader_pin_memory": machine.device != "cpu"}
+    if said.get("dataloader_num_workers", workers):
+        chosen |= {"dataloader_prefetch_factor": _PREFETCH, "dataloader_persistent_workers": True}
+    if machine.device == "cuda":
+        chosen["logging_nan_inf_filter"] = False  # which looks at the loss of every step, and so waits for the GPU
+    if machine.tf32:
+        chosen["tf32"] = True
+    if machine.precision and launched is None and not {"fp16", "bf16"} & said.keys() and not _sharded(said):
+        chosen[machine.precision] = True
+    values = {**chosen, **said}
+    config = said.get("accelerator_config") or {}
+    if machine.device == "cuda" and values["dataloader_pin_memory"] and isinstance(config, dict):
+        values["accelerator_config"] = {"non_blocking": True, **config}
+    return values
+
+
+def _workers(machine: Machine) -> int:
+    if machine.device == "cuda":
+        return min(machine.cores - 1, _MOST_WORKERS)
+    # The training itself keeps the cores busy: on two of them a worker takes from it what it gives, on more of them
+    # one fills what single-threaded steps leave idle. Elsewhere than on Linux it starts by importing everything anew.
+    return int(machine.device == "cpu" and machine.cores >= 4 and sys.platform == "linux")
+
+
+def _sharded(said: dict[str, Any]) -> bool:
+    """FSDP and DeepSpeed have precisions of their own, which scoring in float32 could not take off again."""
+    launched = (os.environ.get(f"ACCELERATE_USE_{name}", "false") for name in ("FSDP", "DEEPSPEED"))
+    return bool(said.get("fsdp") or said.get("deepspeed")) or any(map(str_to_bool, launched))
+
+
+def choices(machine: Machine, arguments: TrainingArguments, channels_last: bool) -> dict[str, Any]:
+    """What a run works with, whoever has chosen it, ready for JSON."""
+    return {
+        "device": machine.device,
+        "gpu": machine.name or None,
+        "processes": arguments.world_size,
+        "cores_a_process": machine.cores,
+        "threads": torch.get_num_threads(),
+        "workers": arguments.dataloader_num_workers,
+        "prefetch": (arguments.dataloader_prefetch_factor or 2) if arguments.dataloader_num_workers else None,
+        "persistent_workers": arguments.dataloader_persistent_workers,
+        "pinned_memory": arguments.dataloader_pin_memory,
+        "non_blocking": arguments.accelerator_config.non_blocking,
+        "channels_last": channels_last,
+        "precision": {"no": "float32"}.get(arguments.mixed_precision, arguments.mixed_precision),
+        "tf32": bool(arguments.tf32),
+        "optimizer": str(arguments.optim.value),
+        "compile": arguments.torch_compile_backend if arguments.torch_compile else None,
+    }
+
+
+def describe(chosen: dict[str, Any]) -> str:
+    """What a run works with, in a line."""
+    processes, workers, cores = chosen["processes"], chosen["workers"], chosen["cores_a_process"]
+    where = chosen["device"].replace("cpu", "CPU")
+    if chosen["gpu"]:
+        where = f"{processes} GPU{'s' * (processes > 1)} ({chosen['gpu']})"
+    parts = [
+        where,
+        f"{cores} core{'s' * (cores > 1)} a process",
+        f"{chosen['threads']} thread{'s' * (chosen['threads'] > 1)}",
+        f"{workers} worker{'s' * (workers > 1)} a process" if workers else "no workers",
+    ]
+    if workers:
+        parts.append(f"prefetch {chosen['prefetch']}")
+    names = {
+        "persistent_workers": "persistent",
+        "pinned_memory": "pinned memory",
+        "non_blocking": "non-blocking copies",
+    }
+    parts += [name for key, name in names.items() if chosen[key] and (workers or key != "persistent_workers")]
+    parts += ["channels_last"] * chosen["channels_last"] + [chosen["precision"]] + ["TF32"] * chosen["tf32"]
+    parts.append({"adamw_torch_fused": "fused AdamW"}.get(chosen["optimizer"], chosen["optimizer"]))
+    parts += [f"torch.compile ({chosen['compile']})"] if chosen["compile"] else []
+    return f"machine: {', '.join(parts)}"

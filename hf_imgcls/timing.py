@@ -1,0 +1,180 @@
+"""Where the time of a training goes: every moment belongs to what has just ended."""
+
+import time
+from collections import Counter, deque
+from typing import Any
+
+import torch
+from torch.utils.data import Dataset, get_worker_info
+from transformers import TrainerCallback
+from transformers.trainer_callback import ExportableState
+
+# Of a training, and what people read about them.
+PARTS = {
+    "data": "waiting for pictures",
+    "transfer": "copying to the device",
+    "model": "forward, backward and step",
+    "evaluation": "evaluation",
+    "saving": "saving",
+    "other": "the rest",
+}
+_SLOTS = 256  # one for each worker, so that no two add to the same number at once
+_UNREAD = 64  # marks on a GPU's time line before the oldest are read
+
+
+class TimedRows(Dataset):
+    """A data set of known length that counts how long its rows took to make, over all workers.
+
+    Attributes:
+        seconds: of each worker, the process itself last, in shared memory, shape (slots,).
+    """
+
+    def __init__(self, rows):
+        self.rows = rows
+        self.seconds = torch.zeros(_SLOTS, dtype=torch.float64).share_memory_()
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, row: int) -> dict:
+        return self.__getitems__([row])[0]
+
+    def __getitems__(self, rows: list[int]) -> list[dict]:
+        worker = get_worker_info()
+        begun = time.perf_counter()
+        made = self.rows.__getitems__(rows)
+        self.seconds[worker.id % (_SLOTS - 1) if worker else -1] += time.perf_counter() - begun
+        return made
+
+
+class Clock(TrainerCallback, ExportableState):
+    """Gives the time since the last event of a training to what has just ended.
+
+    On a GPU the events are marks on its own time line, read later: nothing waits for them, and `data` is the time that
+    the GPU stood still for want of a batch, not the time that the process spent on fetching one meanwhile. A
+    checkpoint keeps what it has counted, so a resumed run counts on. The first step is counted too, with what it
+    compiles and allocates.
+
+    Attributes:
+        seconds: by part.
+        pictures: trained on by this process, each as often as it was shown.
+        batches: of them.
+        copying: seconds to copy one batch to the device, measured once; 0 where nothing is copied.
+        rows: the training rows that count themselves, or None (a stream).
+        scoring: seconds spent on scoring, which is no part of the training.
+    """
+
+    def __init__(self, device: torch.device | str = "cpu"):
+        self.on_gpu = torch.device(device).type == "cuda"
+        self.seconds: Counter[str] = Counter()
+        self.pictures = self.batches = 0
+        self.copying: float | None = None
+        self.rows: TimedRows | None = None
+        self.scoring = 0.0
+        self._read_before = 0.0  # by the part of the run that was interrupted
+        self._marks: deque[tuple[str, Any]] = deque()
+
+    def saw(self, pixels: torch.Tensor) -> None:
+        """A batch on its way to the model."""
+        self.pictures += len(pixels)
+        self.batches += 1
+        if self.copying is None:
+            self.copying = copy_seconds(pixels) if self.on_gpu else 0.0
+
+    def lap(self, part: str) -> None:
+        """The time since the last lap was for `part`."""
+        if self.on_gpu:
+            mark = torch.cuda.Event(enable_timing=True)
+            mark.record()
+        else:
+            mark = time.perf_counter()
+        self._marks.append((part, mark))
+        if not self.on_gpu or len(self._marks) > _UNREAD:
+            self._read()
+
+    def _read(self, wait: bool = False) -> None:
+        if wait and self.on_gpu and self._marks:
+            self._marks[-1][1].synchronize()
+        while len(self._marks) > 1:
+            begun, (part, ended) = self._marks[0][1], self._marks[1]
+            if self.on_gpu and not ended.query():
+                break
+            self.seconds[part] += begun.elapsed_time(ended) / 1000 if self.on_gpu else ended - begun
+            self._marks.popleft()
+
+    def state(self) -> dict:
+        """What a checkpoint keeps; it is asked for when all but this has been written."""
+        if self._marks:
+            self.lap("saving")
+            self._read(wait=True)
+        kept = {"seconds": dict(self.seconds), "pictures": self.pictures, "batches": self.batches}
+        return {"args": {}, "attributes": {**kept, "_read_before": self._reading()}}
+
+    def _reading(self) -> float:
+        return self._read_before + (self.rows.seconds.sum().item() if self.rows else 0.0)
+
+    def figures(self, processes: int = 1) -> dict[str, Any]:
+        """Seconds by part and their sum, pictures of all processes, and `reading`: seconds spent on making rows."""
+        self._read(wait=True)
+        parts = {part: self.seconds[part] for part in PARTS}
+        parts["transfer"] = min(parts["data"], self.batches * (self.copying or 0.0))
+        parts["data"] -= parts["transfer"]
+        figures = {part: round(seconds, 3) for part, seconds in parts.items()}
+        reading = None if self.rows is None else round(self._reading(), 3)
+        return {
+            **figures,
+            "seconds": round(sum(parts.values()), 3),
+            "pictures": self.pictures * processes,
+            "reading": reading,
+        }
+
+    def on_train_begin(self, args, state, control, **kwargs):
+        kept = state.stateful_callbacks.get(type(self).__name__, {}).get("attributes", {})
+        self.seconds = Counter(kept.get("seconds", {}))
+        self.pictures, self.batches = kept.get("pictures", 0), kept.get("batches", 0)
+        self._read_before = kept.get("_read_before", 0.0)
+        if self.rows:
+            self.rows.seconds.zero_()
+        self._marks.clear()
+        self.lap("other")
+
+    def on_epoch_begin(self, args, state, control, **kwargs):
+        self.lap("other")
+
+    def on_step_begin(self, args, state, control, **kwargs):
+        self.lap("data")
+
+    def on_step_end(self, args, state, control, **kwargs):
+        self.lap("model")
+
+    def on_log(self, args, state, control, logs=None, **kwargs):
+        self.lap("evaluation" if any(key.startswith("eval_") for key in logs or {}) else "other")
+
+    def on_evaluate(self, args, state, control, **kwargs):
+        self.lap("evaluation")
+
+    def on_save(self, args, state, control, **kwargs):
+        self.lap("saving")
+
+    def on_epoch_end(self, args, state, control, **kwargs):
+        self.lap("other")
+
+    def on_train_end(self, args, state, control, **kwargs):
+        self.lap("other")
+        # Beside the trainer's own figures of the whole training, which is the last entry of its log.
+        state.log_history[-1]["time"] = self.figures(args.world_size)
+        self._marks.clear()
+
+
+def copy_seconds(batch: torch.Tensor) -> float:
+    """Seconds that a GPU takes to receive a batch from pinned memory, the quickest of three."""
+    held = batch.cpu().pin_memory()
+    took = []
+    for _ in range(3):
+        begun, ended = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+        begun.record()
+        held.to(batch.device, non_blocking=True)
+        ended.record()
+        ended.synchronize()
+        took.append(begun.elapsed_time(ended) / 1000)
+    return min(took)
