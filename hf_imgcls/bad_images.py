@@ -91,19 +91,25 @@ def check_pictures(dataset: datasets.Dataset, split: str) -> datasets.Dataset:
 
     Returns:
         A row a picture: `reason` (empty if it is good), `digest` of its bytes, `spoilt` (what the conversion to RGB
-        loses: "transparency", "high bit depth", or nothing) and `file`, its name where the source has one. Cached by
-        `datasets`: a second run reads no pictures.
+        loses: "transparency", "high bit depth", or nothing) and `file`, its name where the source has one. Kept in
+        the cache of `datasets`: a second run reads no pictures.
     """
     processes = min(os.cpu_count() or 1, len(dataset) // _ROWS_A_PROCESS)
     pictures = dataset.select_columns(["image"])
+    reader = f"2 pillow {PIL.__version__} transformers {transformers.__version__}"
+    # By itself `map` keeps its result beside the rows: of a saved data set in the user's own folder.
+    folder = Path(datasets.config.HF_DATASETS_CACHE) / "hf_imgcls_verdicts"
+    folder.mkdir(parents=True, exist_ok=True)
+    key = hashlib.sha256(f"{reader} {pictures._fingerprint}".encode()).hexdigest()[:32]
     return pictures.map(
         verdicts,
         batched=True,
         batch_size=100,  # one by one, a tenth of the time goes into handing rows over
-        fn_kwargs={"reader": f"2 pillow {PIL.__version__} transformers {transformers.__version__}"},
+        fn_kwargs={"reader": reader},
         remove_columns=["image"],
         features=_VERDICT,
         num_proc=processes if processes > 1 else None,
+        cache_file_name=str(folder / f"{key}.arrow"),
         desc=f"checking the pictures of {split}",
     )
 

@@ -28,7 +28,7 @@ from hf_imgcls.sections import Transform
 from hf_imgcls.transforms import EvalPictures, TrainPictures, build_transforms
 
 # Part of every fingerprint: another number makes the features of older versions be computed anew.
-FORMAT = 1
+FORMAT = 2
 _DRAWS = 500
 
 

@@ -15,7 +15,7 @@ from hf_imgcls.timing import PARTS
 
 _PACKAGES = (
     "hf-imgcls", "torch", "torchvision", "transformers", "datasets", "evaluate", "accelerate", "huggingface_hub",
-    "timm", "pillow", "numpy",
+    "timm", "pillow", "simplejpeg", "numpy",
 )  # fmt: skip
 
 

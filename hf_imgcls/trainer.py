@@ -106,7 +106,7 @@ class ImageTrainer(Trainer):
             if self._scale_and_shift is None:  # once: each such copy would wait for all that the GPU has to do
                 self._scale_and_shift = [t.to(pixels.device) for t in (self.pictures.scale, self.pictures.shift)]
             scale, shift = self._scale_and_shift
-            inputs = {**inputs, "pixel_values": pixels.float() * scale + shift}
+            inputs = {**inputs, "pixel_values": pixels.float().mul_(scale).add_(shift)}
         return inputs
 
     def create_scheduler(self, num_training_steps: int, optimizer=None):

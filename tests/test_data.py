@@ -242,6 +242,13 @@ def colour_of(row: dict) -> str:
     return {0: "red", 1: "green", 2: "blue"}[pixel.index(max(pixel))]
 
 
+def test_nothing_is_written_into_a_saved_data_set(tmp_path):
+    place = save(tmp_path, train=rows([0, 1, 2] * 4, NAMES))
+    before = {file: file.stat().st_mtime_ns for file in place.rglob("*")}
+    load_data(DataSection(path=str(place)))
+    assert {file: file.stat().st_mtime_ns for file in place.rglob("*")} == before
+
+
 def test_label_ids_follow_names_where_splits_order_them_differently(tmp_path):
     path = save(
         tmp_path, train=rows([0, 1, 2] * 3, ["red", "blue", "green"]), validation=rows([0, 1, 2, 2], NAMES[::-1])
