@@ -52,20 +52,25 @@ class Classifier(NamedTuple):
         return self.to_scores(outputs.numpy())
 
 
-def open_classifier(name: str, device: torch.device | str = "cpu", trust_remote_code: bool = False) -> Classifier:
+def open_classifier(
+    name: str, device: torch.device | str = "cpu", trust_remote_code: bool = False, half: bool = False
+) -> Classifier:
     """Open a folder or Hub model: one of ours, of transformers, of timm, an export, or one that brings its code.
 
     Args:
         device: where it runs.
         trust_remote_code: whether code that comes with the model may be run.
+        half: compute in float16; the scores then differ by a thousandth, and the name says so.
 
     Raises:
-        InputError: nothing there, no image classifier, code that is not trusted, weights that are not complete, or a
-            device that is not there.
+        InputError: nothing there, no image classifier, code that is not trusted, weights that are not complete, a
+            device that is not there, or half precision of an export.
     """
     from hf_imgcls.onnx_model import is_exported, open_exported  # it makes a Classifier, too
 
     if is_exported(name):
+        if half:
+            raise InputError(f"--half: {name} is an export, with a precision of its own; leave it out")
         return open_exported(name, device)
     network, processor = load_network(name, trust_remote_code)
     grey = PIL.Image.new("RGB", (320, 240), "grey")
@@ -75,7 +80,7 @@ def open_classifier(name: str, device: torch.device | str = "cpu", trust_remote_
         channels_last(network, pixels.shape[-2:])
         fold_batch_norms(network, pixels.shape[-2:])
     with one_line(f"--device {device}"):
-        network.to(device)
+        network.to(device, torch.float16 if half else network.dtype)
 
     def logits(pixels: torch.Tensor) -> torch.Tensor:
         with torch.inference_mode():
@@ -86,7 +91,7 @@ def open_classifier(name: str, device: torch.device | str = "cpu", trust_remote_
         logits(pixels[None])
     shown = Path(name).expanduser().resolve().name if Path(name).expanduser().is_dir() else name
     labels = [config.id2label[i] for i in range(config.num_labels)]
-    return Classifier(f"{shown}@{signed}", labels, processor, logits, score_function(config))
+    return Classifier(f"{shown}@{signed}{'-half' if half else ''}", labels, processor, logits, score_function(config))
 
 
 def score_function(config: PreTrainedConfig) -> Callable[[np.ndarray], np.ndarray]:

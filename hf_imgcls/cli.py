@@ -101,7 +101,8 @@ def _parser() -> argparse.ArgumentParser:
         "--output", type=Path, help="a .csv, .jsonl or .parquet file; what it has already is not done again"
     )
     predict.add_argument("--top-k", type=int, default=5, help="labels a picture (default: 5)")
-    predict.add_argument("--batch-size", type=int, default=16, help="pictures a step (default: 16)")
+    predict.add_argument("--batch-size", type=int, help="pictures a step (default: 8 on a CPU, else 64)")
+    predict.add_argument("--half", action="store_true", help="in half precision, on a GPU")
     predict.add_argument("--device", help="cpu, cuda:1, mps, ... (default: an accelerator, where there is one)")
     predict.add_argument("--trust-remote-code", action="store_true", help="run the code that a model brings")
     predict.set_defaults(run=_predict, any_word=True)
@@ -196,7 +197,7 @@ def _predict(options: argparse.Namespace) -> None:
     from hf_imgcls.predict import How, describe, predict_pictures
     from hf_imgcls.processes import on_main
 
-    how = How(options.top_k, options.batch_size, options.device, options.trust_remote_code)
+    how = How(options.top_k, options.batch_size, options.device, options.trust_remote_code, options.half)
     counts = predict_pictures(options.model, options.overrides, options.output, how)
     on_main(lambda: print(describe(counts, options.output), file=sys.stderr))
 

@@ -201,3 +201,10 @@ def test_what_is_no_classifier_is_refused(tmp_path):
     (tmp_path / "model" / "model.safetensors").unlink()
     torch.save(weights, tmp_path / "model" / "pytorch_model.bin")
     refused(place, "model.safetensors")
+
+
+def test_half_precision_is_close_and_says_so(tmp_path):
+    place = save(tmp_path / "model")
+    whole, half = open_classifier(place), open_classifier(place, half=True)
+    assert half.name == f"{whole.name}-half"
+    assert 0 < np.abs(answers(half) - answers(whole)).max() < 5e-3

@@ -160,6 +160,7 @@ def test_another_model_or_another_number_of_labels_is_refused_in_one_line(model,
     assert Path("a.csv").read_bytes() == before
     assert "photos/no.png: no such file" in refused(model, "photos/1.png", "photos/no.png")
     assert "--top-k: found 0, expected 1 or more" in refused(model, "photos", "--top-k", "0")
+    assert "--half: is for a GPU" in refused(model, "photos", "--half", "--device", "cpu")
     assert "--batch-size: found -1" in refused(model, "photos", "--batch-size=-1")
     assert "must end in .csv" in refused(model, "photos", "--output", "a.txt")
     assert "no folder" in refused("./no/model", "photos")
