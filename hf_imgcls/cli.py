@@ -101,7 +101,7 @@ def _parser() -> argparse.ArgumentParser:
         "--output", type=Path, help="a .csv, .jsonl or .parquet file; what it has already is not done again"
     )
     predict.add_argument("--top-k", type=int, default=5, help="labels a picture (default: 5)")
-    predict.add_argument("--batch-size", type=int, help="pictures a step (default: 8 on a CPU, else 64)")
+    predict.add_argument("--batch-size", type=int, help="pictures a step (default: 4 on a CPU, else 64)")
     predict.add_argument("--half", action="store_true", help="in half precision, on a GPU")
     predict.add_argument("--device", help="cpu, cuda:1, mps, ... (default: an accelerator, where there is one)")
     predict.add_argument("--trust-remote-code", action="store_true", help="run the code that a model brings")
