@@ -150,6 +150,17 @@ def test_a_tie_within_the_tolerance_does_not_fail(one_scored):
     assert not compare_answers(folder, rows, logits, "cpu", LABELS)["passed"]
 
 
+@pytest.mark.parametrize(("highest", "passed"), [(60.0, True), (6.0, False)])
+def test_rounding_is_relative_to_large_logits(highest, passed, one_scored):
+    folder, rows, _ = one_scored
+    always_answer(folder, highest, highest - 0.5, 0.0)
+    verdict = compare_answers(
+        folder, rows, np.tile([highest + 1e-3, highest - 0.5, 0.0], (len(rows), 1)), "cpu", LABELS
+    )
+    assert verdict["passed"] is passed
+    assert verdict["largest_difference"] > TOLERANCE
+
+
 def test_a_network_that_has_diverged_does_not_pass(one_scored):
     folder, rows, logits = one_scored
     state = load_file(folder / "model.safetensors")
