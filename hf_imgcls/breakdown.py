@@ -5,11 +5,10 @@ from typing import Any
 
 import numpy as np
 
-from hf_imgcls.metrics import interval, macro_f1
+from hf_imgcls.metrics import Z_95, interval, macro_f1
 from hf_imgcls.scored import Scored
 
 _DRAWS = 1000  # of the bootstrap: the ends of an interval are then good to about a twentieth of its width
-_Z = 1.959963984540054  # 97.5 % point of the normal distribution
 
 
 def break_down(outputs: Mapping[str, Scored], scores: Mapping[str, Mapping], names: Sequence[str]) -> dict[str, dict]:
@@ -39,7 +38,7 @@ def _split(output: Scored, scores: Mapping, names: Sequence[str]) -> dict[str, A
     all_right = np.array_equal(answers, label_ids)
     intervals["macro_f1"] = intervals["accuracy"] if all_right else _bootstrapped_f1(label_ids, answers, len(names))
     if len(losses) > 1 and np.isfinite(losses).all():
-        reach = _Z * losses.std(ddof=1) / len(losses) ** 0.5
+        reach = Z_95 * losses.std(ddof=1) / len(losses) ** 0.5
         intervals["loss"] = max(0.0, losses.mean() - reach), losses.mean() + reach
     return {
         "intervals_95": {name: [round(float(end), 6) for end in ends] for name, ends in intervals.items()},

@@ -20,6 +20,7 @@ from PIL import Image
 
 from hf_imgcls import runs
 from hf_imgcls.arguments import exact_float32
+from hf_imgcls.card.results import main_split
 from hf_imgcls.card.words import plain, share, some
 from hf_imgcls.classifier import Classifier, open_classifier
 from hf_imgcls.data import find_rows
@@ -113,10 +114,10 @@ def describe(name: str, labels: Sequence[str], folder: Path) -> tuple[str, str]:
     """A page's title, and in a line what the model tells apart and, of a run, how well; Markdown."""
     about = f"Tells {len(labels):,} classes of pictures apart: {some(labels, 8)}."
     if (folder / runs.RESULTS).is_file():
-        scores = runs.read_json(folder / runs.RESULTS)["scores"]
-        split = next((split for split in ("test", "validation") if split in scores), None)
+        results = runs.read_json(folder / runs.RESULTS)
+        split = main_split(results)
         if split:
-            measured = scores[split]
+            measured = results["scores"][split]
             low, high = (100 * end for end in measured["accuracy_interval_95"])
             about += f" Right on {share(measured['accuracy'])} of {measured['pictures']:,} {split} pictures"
             about += f" (95 % interval {low:.1f} to {high:.1f} %)."

@@ -8,7 +8,7 @@ import numpy as np
 
 from hf_imgcls.scored import BEST, Scored
 
-_Z = 1.959963984540054  # 97.5 % point of the normal distribution
+Z_95 = 1.959963984540054  # 97.5 % point of the normal distribution
 
 
 class _RankedMetric(evaluate.Metric):
@@ -72,7 +72,7 @@ def compute_metrics(split: Scored) -> dict[str, float]:
 
 def interval(share: float, count: int) -> tuple[float, float]:
     """95 % confidence interval of a share of `count` pictures (Wilson, 1927)."""
-    middle = share + _Z**2 / (2 * count)
-    reach = _Z * math.sqrt(share * (1 - share) / count + _Z**2 / (4 * count**2))
-    scale = 1 + _Z**2 / count
+    middle = share + Z_95**2 / (2 * count)
+    reach = Z_95 * math.sqrt(share * (1 - share) / count + Z_95**2 / (4 * count**2))
+    scale = 1 + Z_95**2 / count
     return max(0.0, (middle - reach) / scale), min(1.0, (middle + reach) / scale)

@@ -18,7 +18,6 @@ from hf_imgcls.models import load_saved, restore
 from hf_imgcls.models.describe import describe_parameters
 from hf_imgcls.models.freeze import choose_parameters, freeze
 from hf_imgcls.models.head import head_module
-from hf_imgcls.models.layout import channels_last
 from hf_imgcls.prepared import check_cache_size, prepared_copies
 from hf_imgcls.processes import on_main, say
 from hf_imgcls.processors import input_size
@@ -38,7 +37,6 @@ class Plan:
         folder: where its checkpoints go, and its weights where another stage follows.
         parameters: names of those that train.
         weights: of the classes in the loss, or None.
-        channels_last: what the recipe says about the layout of convolutions.
     """
 
     stage: Stage
@@ -48,7 +46,6 @@ class Plan:
     parameters: list[str]
     mixing: Mixing | None
     weights: torch.Tensor | None
-    channels_last: bool | None
 
 
 def plan_stages(recipe, data: Data, model: PreTrainedModel, scoring: EvalPictures) -> list[Plan]:
@@ -61,11 +58,10 @@ def plan_stages(recipe, data: Data, model: PreTrainedModel, scoring: EvalPicture
     if data.cache_size:
         check_cache_size(data.cache_size, input_size(scoring.processor))
     weights = class_weights(recipe.loss, data.splits["train"], data.labels, scoring.label_ids)
-    of_the_run = {"weights": weights, "channels_last": recipe.model.channels_last}
-    return [_plan(stage, data, model, scoring, of_the_run) for stage in stages_of(recipe)]
+    return [_plan(stage, data, model, scoring, weights) for stage in stages_of(recipe)]
 
 
-def _plan(stage: Stage, data: Data, model, scoring: EvalPictures, of_the_run: dict) -> Plan:
+def _plan(stage: Stage, data: Data, model, scoring: EvalPictures, weights) -> Plan:
     folder = Path(stage.training.output_dir) / (f"stage-{stage.number}" if stage.listed else "")
     # Another seed for each stage, so that its pictures and their order are not those of the stage before.
     arguments = training_arguments(
@@ -83,7 +79,7 @@ def _plan(stage: Stage, data: Data, model, scoring: EvalPictures, of_the_run: di
         check_features(stage, pictures.size)
         parameters = choose_parameters(model, stage.train, pictures.size)
         mixing = Mixing(specs.mix, len(data.labels)) if specs.mix else None
-    return Plan(stage, arguments, folder, pictures, parameters, mixing, **of_the_run)
+    return Plan(stage, arguments, folder, pictures, parameters, mixing, weights)
 
 
 def check_features(stage: Stage, size: tuple[int, int]) -> None:
@@ -132,7 +128,6 @@ def train_stages(plans: list[Plan], data: Data, model: PreTrainedModel, scoring:
 
 def _train_stage(plan: Plan, data: Data, model: PreTrainedModel, scoring: EvalPictures, bad_images: str):
     """Returns (a trainer with the whole model, the record of the stage)."""
-    channels_last(model, plan.pictures.size, plan.channels_last)
     frozen = freeze(model, plan.parameters, plan.pictures.size)
     say(f"{_name(plan.stage)}: {describe_parameters(model)}")
     trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
