@@ -19,11 +19,10 @@ from pathlib import Path
 from PIL import Image
 
 OURS = """
-from pathlib import Path
-from hf_imgcls.folders import scan_folder
-from hf_imgcls.index import load_entries
+from hf_imgcls.sections import DataSection
+from hf_imgcls.sources import open_source
 start = time.perf_counter()
-rows = load_entries(scan_folder(Path(folder))[0]["train"])
+rows = open_source(DataSection(path=folder)).splits["train"]
 """
 THEIRS = """
 from datasets import load_dataset

@@ -16,6 +16,7 @@ SPLIT_NAMES = {
     "validation": "validation", "valid": "validation", "val": "validation", "dev": "validation",
     "test": "test", "testing": "test",
 }  # fmt: skip
+_File = tuple[str, str]  # its name and its path
 _FILLERS = {"", "set", "data", "dataset", "image", "images", "split"}
 # A file with one of these endings is a picture by its name: if it cannot be read it is a bad one. Any other file is
 # judged by its content, and passed over if that is not a picture.
@@ -69,7 +70,7 @@ def scan_folder(root: Path) -> tuple[dict[str, list[Entry]], list[str]]:
         _check_depth(place, entries)
         return {"train": entries}, passed.notes()
     _check_splits(place, splits, folders)
-    _pass_files(place, "", files, passed)
+    _pass_files("", files, passed)
     found = {}
     for name, split in splits.items():
         inner = os.path.join(place, name)
@@ -110,7 +111,7 @@ def _check_depth(place: str, entries: list[Entry]) -> None:
         )
 
 
-def _scan_classes(place: str, shown: str, listing: tuple[list[str], list[str]], passed: Passed) -> list[Entry]:
+def _scan_classes(place: str, shown: str, listing: tuple[list[str], list[_File]], passed: Passed) -> list[Entry]:
     entries, (folders, files) = [], listing
     for name in folders:
         if split_of(name):
@@ -123,13 +124,13 @@ def _scan_classes(place: str, shown: str, listing: tuple[list[str], list[str]], 
         if not pictures:
             passed.empty.append(f"{shown}{name}/")
         entries += pictures
-    _pass_files(place, shown, files, passed)
+    _pass_files(shown, files, passed)
     return sorted(entries, key=lambda e: (e.label, e.name))
 
 
-def _pass_files(place: str, shown: str, files: list[str], passed: Passed) -> None:
-    for name in files:
-        (passed.loose if _is_picture(os.path.join(place, name)) else passed.stray).append(shown + name)
+def _pass_files(shown: str, files: list[_File], passed: Passed) -> None:
+    for name, path in files:
+        (passed.loose if _is_picture(path) else passed.stray).append(shown + name)
 
 
 def _pictures(folder: str, shown: str, label: str, passed: Passed) -> list[Entry]:
@@ -144,25 +145,26 @@ def _pictures(folder: str, shown: str, label: str, passed: Passed) -> list[Entry
         seen.add(real)
         folders, files = _list(place, shown, passed)
         waiting += [(os.path.join(place, name), f"{shown}{name}/") for name in reversed(folders)]
-        for name in files:
-            path = os.path.join(place, name)
-            if os.path.splitext(name)[1].lower() in PICTURE_SUFFIXES or _is_picture(path):
+        for name, path in files:
+            if name[name.rfind(".") :].lower() in PICTURE_SUFFIXES or _is_picture(path):
                 entries.append(entry(path, shown + name, label))
             else:
                 passed.stray.append(shown + name)
     return entries
 
 
-def _list(place: str, shown: str, passed: Passed) -> tuple[list[str], list[str]]:
-    """Names of the folders and of the files in a folder, sorted: the order of a listing is the file system's."""
+def _list(place: str, shown: str, passed: Passed) -> tuple[list[str], list[_File]]:
+    """The folders, by name, and the files in a folder, sorted: the order of a listing is the file system's."""
     folders, files = [], []
     try:
         with os.scandir(place) as items:
             for item in items:
                 if item.name.startswith(".") or item.name == "__MACOSX":
                     passed.hidden.append(shown + item.name)
+                elif _is_folder(item):
+                    folders.append(item.name)
                 else:
-                    (folders if _is_folder(item) else files).append(item.name)
+                    files.append((item.name, item.path))
     except OSError as error:
         raise InputError(f"data.path: {place} cannot be read: {error.strerror}") from None
     return sorted(folders), sorted(files)

@@ -1,11 +1,10 @@
 """A list of picture files as a data set that loads in a second and notices every change.
 
-The list is written to a parquet file in the `datasets` cache. The file's name is the hash of its content, size and
+The list is written to an Arrow file in the `datasets` cache. The file's name is the hash of its content, size and
 time of change of each picture included: nothing downstream is computed again unless a picture was added, removed
 or changed, and a changed or deleted picture never meets a stale result.
 """
 
-import contextlib
 import hashlib
 import os
 import unicodedata
@@ -15,7 +14,6 @@ from typing import Any, NamedTuple
 
 import datasets
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from hf_imgcls.recipe import InputError
 
@@ -54,25 +52,22 @@ def load_entries(entries: Iterable[Entry], label: Any = None) -> datasets.Datase
     Raises:
         InputError: a file name that is not Unicode text.
     """
-    label = label or datasets.Value("string")
     paths, names, labels, sizes, changed = (list(column) for column in zip(*entries, strict=True))
     _check_text(paths)
-    images = pa.StructArray.from_arrays(
-        [pa.nulls(len(paths), pa.binary()), pa.array(paths, pa.string())], names=["bytes", "path"]
+    features = datasets.Features(
+        image=datasets.Image(decode=False),
+        label=label or datasets.Value("string"),
+        name=datasets.Value("string"),
+        size=datasets.Value("int64"),
+        changed=datasets.Value("int64"),
     )
-    features = {
-        "image": datasets.Image(decode=False),
-        "label": label,
-        "name": datasets.Value("string"),
-        "size": datasets.Value("int64"),
-        "changed": datasets.Value("int64"),
-    }
-    columns = [images, pa.array(labels, label.pa_type), pa.array(names), pa.array(sizes), pa.array(changed)]
-    file = _write_once(pa.table(columns, names=list(features)), repr(label))
-    with _quiet():
-        return datasets.load_dataset(
-            "parquet", data_files=str(file), split="train", features=datasets.Features(features)
-        )
+    schema = features.arrow_schema
+    images = pa.StructArray.from_arrays(
+        [pa.nulls(len(paths), pa.binary()), pa.array(paths, pa.string())], ["bytes", "path"]
+    )
+    others = [pa.array(column, schema.types[i]) for i, column in enumerate((labels, names, sizes, changed), start=1)]
+    # Not through `load_dataset`, which takes longer than listing the files.
+    return datasets.Dataset.from_file(str(_write_once(pa.table([images, *others], schema=schema))))
 
 
 def _check_text(paths: list[str | None]) -> None:
@@ -88,26 +83,14 @@ def _check_text(paths: list[str | None]) -> None:
         ) from None
 
 
-@contextlib.contextmanager
-def _quiet():
-    """No progress bar for what takes a tenth of a second."""
-    hidden = datasets.utils.are_progress_bars_disabled()
-    datasets.disable_progress_bars()
-    try:
-        yield
-    finally:
-        if not hidden:
-            datasets.enable_progress_bars()
-
-
-def _write_once(table: pa.Table, kind: str) -> Path:
+def _write_once(table: pa.Table) -> Path:
+    """A table as an Arrow file, which `datasets` maps into memory; its schema holds the features, names included."""
     written = pa.BufferOutputStream()
-    pq.write_table(table, written)
+    with pa.ipc.new_stream(written, table.schema) as stream:
+        stream.write_table(table)
     content = written.getvalue()
-    digest = hashlib.sha256(kind.encode())
-    digest.update(content)
     folder = Path(datasets.config.HF_DATASETS_CACHE) / "hf_imgcls_index"
-    file = folder / f"{digest.hexdigest()[:32]}.parquet"
+    file = folder / f"{hashlib.sha256(content).hexdigest()[:32]}.arrow"
     if not file.exists():
         folder.mkdir(parents=True, exist_ok=True)
         draft = folder / f"{file.name}.{os.getpid()}"

@@ -78,9 +78,9 @@ def test_a_label_that_is_missing_is_not_one_called_none(tmp_path):
 def test_the_list_is_not_rewritten_when_another_process_was_faster(tmp_path, monkeypatch):
     files = write(tmp_path)
     before = load_entries(entries(files))
-    listing = next(iter(Path(datasets.config.HF_DATASETS_CACHE, "hf_imgcls_index").glob("*.parquet")))
+    listing = next(iter(Path(datasets.config.HF_DATASETS_CACHE, "hf_imgcls_index").glob("*.arrow")))
     exists = Path.exists
-    monkeypatch.setattr(index.Path, "exists", lambda path: path.suffix != ".parquet" and exists(path))
+    monkeypatch.setattr(index.Path, "exists", lambda path: path.suffix != ".arrow" and exists(path))
     written = {path: path.stat().st_mtime_ns for path in listing.parent.iterdir()}
     assert load_entries(entries(files))._fingerprint == before._fingerprint
     assert {path: path.stat().st_mtime_ns for path in listing.parent.iterdir()} == written
