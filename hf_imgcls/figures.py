@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torchvision.transforms import v2
 
+from hf_imgcls.erasing import fill_with_noise
 from hf_imgcls.mixing import Mixing
 from hf_imgcls.parity import first_rows
 from hf_imgcls.pictures import read_picture
@@ -159,11 +160,16 @@ def _as_trained(pictures: TrainPictures, rows: Iterable[dict], epoch: int) -> li
     before = int(pictures.epoch)
     pictures.epoch.fill_(epoch)
     try:
-        made = pictures({key: [row[key] for row in rows] for key in ("image", "label", "row")})["pixel_values"]
+        made = pictures({key: [row[key] for row in rows] for key in ("image", "label", "row")})
     finally:
         pictures.epoch.fill_(before)
+    pixels = torch.stack(made["pixel_values"])
+    if "erased" in made:
+        with torch.random.fork_rng(devices=[]):
+            noisy = fill_with_noise(pixels * pictures.scale + pictures.shift, torch.stack(made["erased"]))
+        pixels = ((noisy - pictures.shift) / pictures.scale).round().clamp(0, 255).to(torch.uint8)
     rgb = [pictures.channels.index(channel) for channel in range(3)]
-    return [picture[rgb].permute(1, 2, 0).numpy() for picture in made]
+    return list(pixels[:, rgb].permute(0, 2, 3, 1).numpy())
 
 
 def _mix(mix: v2.Transform, pixels: torch.Tensor, labels: torch.Tensor, seed: int):

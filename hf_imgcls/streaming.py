@@ -11,10 +11,9 @@ from collections.abc import Callable
 
 import datasets
 
-from hf_imgcls.bad_images import why_unreadable
+from hf_imgcls.bad_images import verdict
 from hf_imgcls.columns import check_names, encode_labels, label_namer
 from hf_imgcls.data import Data
-from hf_imgcls.pictures import read_picture
 from hf_imgcls.recipe import InputError
 from hf_imgcls.sections import DataSection
 from hf_imgcls.sources import open_source
@@ -60,33 +59,36 @@ def map_stream(stream: datasets.IterableDataset, transform: Callable, bad_images
     """
 
     def read_and_transform(rows: dict[str, list]) -> dict[str, list]:
-        return transform(_readable(rows, bad_images))
+        made = transform({key: [] for key in rows})  # its columns, also where no picture of the batch can be read
+        for i, image in enumerate(rows["image"]):
+            try:
+                one = transform({"image": [image], "label": [rows["label"][i]], "row": [_identity(image)]})
+            except Exception:  # each of Pillow's plugins has its own way to say no
+                if not _pass_over(image, rows["row"][i], bad_images):
+                    raise
+                continue
+            for key, values in one.items():
+                made[key] += values
+        return made
 
     return stream.map(read_and_transform, batched=True, batch_size=_BATCH, remove_columns=["image", "label", "row"])
 
 
 def readable_rows(stream: datasets.IterableDataset):
     """The rows of a stream whose pictures can be read, in order."""
-    for row in stream:
-        if _readable({key: [value] for key, value in row.items()}, "drop")["image"]:
-            yield row
+    return (row for row in stream if not _pass_over(row["image"], row["row"], "drop"))
 
 
-def _readable(rows: dict[str, list], bad_images: str) -> dict[str, list]:
-    kept: dict[str, list] = {key: [] for key in rows}
-    for i, image in enumerate(rows["image"]):
-        try:
-            picture = read_picture(image)
-        except Exception as error:  # each of Pillow's plugins has its own way to say no
-            name = (image or {}).get("path") or f"row {rows['row'][i]}"
-            line = f"data: {name} cannot be read: {why_unreadable(error)}"
-            if bad_images == "raise":
-                raise InputError(f"{line}; data.bad_images=drop trains without it") from None
-            datasets.logging.get_logger("hf_imgcls").warning(f"{line}; passed over")
-            continue
-        for key, value in (("image", picture), ("label", rows["label"][i]), ("row", _identity(image))):
-            kept[key].append(value)
-    return kept
+def _pass_over(image: dict | None, row: int, bad_images: str) -> bool:
+    """Whether a picture cannot be read, and a line about it."""
+    reason = verdict({"image": image}, reader="")["reason"]
+    if not reason:
+        return False
+    name = (image or {}).get("path") or f"row {row}"
+    if bad_images == "raise":
+        raise InputError(f"data: {name} cannot be read: {reason}; data.bad_images=drop trains without it") from None
+    datasets.logging.get_logger("hf_imgcls").warning(f"data: {name} cannot be read: {reason}; passed over")
+    return True
 
 
 def _identity(image: dict) -> int:

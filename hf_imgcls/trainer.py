@@ -11,6 +11,7 @@ from transformers.trainer import TRAINING_ARGS_NAME
 from transformers.trainer_utils import has_length
 
 from hf_imgcls.arguments import exact_float32
+from hf_imgcls.erasing import fill_with_noise
 from hf_imgcls.loss import total_loss
 from hf_imgcls.metrics import compute_metrics
 from hf_imgcls.mixing import Mixing
@@ -106,7 +107,10 @@ class ImageTrainer(Trainer):
             if self._scale_and_shift is None:  # once: each such copy would wait for all that the GPU has to do
                 self._scale_and_shift = [t.to(pixels.device) for t in (self.pictures.scale, self.pictures.shift)]
             scale, shift = self._scale_and_shift
-            inputs = {**inputs, "pixel_values": pixels.float().mul_(scale).add_(shift)}
+            pixels = pixels.float().mul_(scale).add_(shift)
+            if "erased" in inputs:
+                pixels = fill_with_noise(pixels, inputs["erased"])
+            inputs = {**inputs, "pixel_values": pixels}
         return inputs
 
     def create_scheduler(self, num_training_steps: int, optimizer=None):

@@ -16,6 +16,7 @@ from PIL import Image
 from torchvision.transforms import AutoAugmentPolicy, InterpolationMode, v2
 
 from hf_imgcls.decode import as_tensor, can_lead, read_resized
+from hf_imgcls.erasing import draw_box, is_noise, take_noise
 from hf_imgcls.pictures import read_picture
 from hf_imgcls.processors import channel_order, input_size, normalization, process
 from hf_imgcls.recipe import InputError, nearest
@@ -29,6 +30,7 @@ _ELSEWHERE = {
     "MixUp": "it mixes the pictures of a batch; here stands what happens to a single picture",
     "Normalize": "leave it out, the trainer normalises as the image processor does",
 }
+_NOISE_IS_LAST = '"random" is noise, which pictures get on the device, after everything else; make it the last of train'
 _RGB = [0, 1, 2]
 
 
@@ -44,6 +46,9 @@ def build_transforms(specs: Sequence[Transform], size: tuple[int, int]) -> v2.Tr
             the given size.
     """
     chain = [_build(spec, size, f"augmentation.train.{i}") for i, spec in enumerate(specs)]
+    for i, transform in enumerate(chain[:-1]):
+        if is_noise(transform):
+            raise InputError(f"augmentation.train.{i}.RandomErasing.value: {_NOISE_IS_LAST}")
     composed = v2.Compose(chain) if chain else v2.Identity()
     _try_out(composed, size, fixed=not has_size(specs))
     return composed
@@ -98,8 +103,8 @@ def _value(argument: str, value, size: tuple[int, int], key: str):
             near = nearest(value, names) if isinstance(value, str) else ""
             raise InputError(f"{key}.{argument}: found {value!r}, expected one of {', '.join(names)}{near}")
         return _ENUMS[argument](value)
-    if key.endswith(".RandomErasing") and value == "random":
-        raise InputError(f'{key}.value: "random" is noise around zero, which pictures of 0 to 255 cannot hold')
+    if key.endswith(".RandomErasing") and value == "random" and ".transforms." in key:
+        raise InputError(f"{key}.value: {_NOISE_IS_LAST}")
     return value
 
 
@@ -197,13 +202,17 @@ class TrainPictures:
         # A first transform that makes a large picture small is part of reading: three times as fast on 12 megapixels.
         chain = list(self.transform.transforms) if specs else []
         self.first = chain.pop(0) if chain and can_lead(chain[0]) else None
+        self.erasing = take_noise(chain)
         self.rest = v2.Compose(chain) if chain else v2.Identity()
         if [type(transform) for transform in chain] == [v2.RandomHorizontalFlip]:
             self.rest = _Flip(chain[0].p)
 
     def __call__(self, rows: dict[str, list]) -> dict[str, list]:
-        """Columns image, label, row -> pixel_values (uint8, (3, h, w) each) and labels (the model's ids)."""
-        pictures, epoch = [], int(self.epoch)
+        """Columns image, label, row -> pixel_values (uint8, (3, h, w) each) and labels (the model's ids).
+
+        And `erased`, the box of each picture that becomes noise on the device, where the recipe has such a thing.
+        """
+        pictures, boxes, epoch = [], [], int(self.epoch)
         # All of them first: between two pictures, whose pixels fill the caches, each would take ten times as long.
         seeds = [_seed(self.seed, epoch, row) for row in rows["row"]]
         with _own_draws():
@@ -212,7 +221,9 @@ class TrainPictures:
                 picture = read_resized(image, self.first) if self.first else self._read(image)
                 picture = _apply(self.rest, picture, self.size)
                 pictures.append(picture if self.channels == _RGB else picture[self.channels])
-        return {"pixel_values": pictures, "labels": [self.label_ids[i] for i in rows["label"]]}
+                boxes += [draw_box(self.erasing, picture)] if self.erasing else []
+        made = {"pixel_values": pictures, "labels": [self.label_ids[i] for i in rows["label"]]}
+        return {**made, "erased": boxes} if self.erasing else made
 
     def _read(self, image: dict | Image.Image) -> torch.Tensor:
         """Red, green, blue, uint8; in the model's size where no transform says one."""

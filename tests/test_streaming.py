@@ -13,6 +13,7 @@ from torch.utils.data import DataLoader
 
 from hf_imgcls.data import load_data
 from hf_imgcls.parity import first_rows
+from hf_imgcls.pictures import read_picture
 from hf_imgcls.recipe import InputError
 from hf_imgcls.score import attach
 from hf_imgcls.sections import DataSection
@@ -55,7 +56,7 @@ def class_folders(root, numbers):
 
 def to_numbers(rows: dict[str, list]) -> dict[str, list]:
     """A transform: the number that the picture itself tells."""
-    pixels = [np.asarray(image) for image in rows["image"]]
+    pixels = [np.asarray(read_picture(image)) for image in rows["image"]]
     return {"number": [int(p[0, 0, 0]) for p in pixels], "labels": rows["label"], "row_was": rows["row"]}
 
 
@@ -178,6 +179,17 @@ def test_bad_pictures_end_the_run_if_so_asked(tmp_path):
         InputError, match=r"data: row 2 cannot be read: not a picture, .*; data.bad_images=drop trains without it"
     ):
         numbers(data.splits["train"], bad_images="raise")
+
+
+def test_what_fails_on_a_good_picture_is_not_put_down_to_it(tmp_path):
+    def fail(rows: dict[str, list]) -> dict[str, list]:
+        if rows["image"]:
+            raise ValueError("too much for this transform")
+        return {"number": []}
+
+    parquet(tmp_path / "train.parquet", range(4))
+    with pytest.raises(ValueError, match="too much for this transform"):
+        list(attach(stream(tmp_path, label_names=NAMES).splits["train"], fail))
 
 
 def test_a_row_without_a_picture_is_a_bad_one(tmp_path):

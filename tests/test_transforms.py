@@ -128,7 +128,10 @@ def test_the_usual_ones_work_on_uint8(spec):
         ("RandomApply", "train.0.RandomApply: "),
         ({"Resize": {}, "CenterCrop": {}}, "train.0: one transform a section, found 2"),
         ({}, "train.0: one transform a section, found 0"),
-        ({"RandomErasing": {"value": "random"}}, 'train.0.RandomErasing.value: "random" is noise'),
+        (
+            {"RandomApply": {"transforms": [{"RandomErasing": {"value": "random"}}]}},
+            'train.0.RandomApply.transforms.0.RandomErasing.value: "random" is noise',
+        ),
         ({"MixUp": {"num_classes": 3}}, "train.0.MixUp: it mixes the pictures of a batch"),
         ("CutMix", "train.0.CutMix: it mixes"),
         ({"Normalize": {"mean": [0.5], "std": [0.5]}}, "train.0.Normalize: leave it out"),
@@ -144,6 +147,12 @@ def test_the_usual_ones_work_on_uint8(spec):
 @pytest.mark.filterwarnings("ignore:Scale and ratio")
 def test_what_a_transform_cannot_be(spec, message):
     assert message in refusal(spec)
+
+
+def test_noise_comes_last():
+    line = refusal("Resize", {"RandomErasing": {"value": "random"}}, "RandomHorizontalFlip")
+    assert 'train.1.RandomErasing.value: "random" is noise' in line
+    assert line.endswith("make it the last of train")
 
 
 def test_the_position_of_a_wrong_transform_is_named():
