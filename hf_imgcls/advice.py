@@ -13,7 +13,7 @@ from hf_imgcls.data import Data
 from hf_imgcls.features import random_transform
 from hf_imgcls.machine import Machine
 from hf_imgcls.prepared import advised_size, average_pixels
-from hf_imgcls.report import counts_of, sum_up
+from hf_imgcls.report import counts_of
 from hf_imgcls.stages import Plan
 from hf_imgcls.timing import PARTS
 
@@ -29,6 +29,7 @@ class Situation:
     Attributes:
         evaluations, saves: how often in the stage.
         key: where a recipe says what belongs to the stage: "training" or "stages.0.training".
+        channels_last: the network is convolutional, and laid out so.
         still: nothing but the head trained, on pictures that were the same each time.
         prepare: the override that would keep resized copies, where they would pay; None elsewhere.
     """
@@ -39,6 +40,7 @@ class Situation:
     evaluations: int
     saves: int
     key: str = "training"
+    channels_last: bool = False
     still: bool = False
     prepare: str | None = None
 
@@ -68,24 +70,24 @@ def _copies(plan: Plan, record: Mapping[str, Any], data: Data) -> str | None:
     return f"data.cache_size={side}" if side else None
 
 
-def account(
-    plans: Sequence[Plan], stages: Sequence[Mapping], data: Data, machine: Machine, seconds: tuple[float, float]
-) -> dict[str, Any]:
-    """Where the time of a run went, with the advice for the stage that trained longest.
+def advise_run(
+    plans: Sequence[Plan], stages: Sequence[Mapping], data: Data, machine: Machine, channels_last: bool
+) -> str | None:
+    """The advice for the stage that trained longest; None where none has trained.
 
     Args:
         stages: a record of each of the plans.
-        seconds: of the whole run, and of them for scoring.
+        channels_last: the network has convolutions enough to be laid out for them.
     """
     counted = [
         (plan, stage, figures) for plan, stage in zip(plans, stages, strict=True) if (figures := counts_of(stage))
     ]
-    spent = {**sum_up(stages, *seconds), "advice": None}
-    if counted:
-        plan, stage, figures = max(counted, key=lambda each: each[2]["seconds"])
-        name = f"stage {plan.stage.number}: " if len(plans) > 1 else ""
-        spent["advice"] = name + advise(figures, situation(plan, stage, data, machine))
-    return spent
+    if not counted:
+        return None
+    plan, stage, figures = max(counted, key=lambda each: each[2]["seconds"])
+    name = f"stage {plan.stage.number}: " if len(plans) > 1 else ""
+    found = situation(plan, stage, data, machine)
+    return name + advise(figures, dataclasses.replace(found, channels_last=channels_last))
 
 
 def advise(figures: Mapping[str, Any], situation: Situation) -> str:
@@ -141,8 +143,9 @@ def _compute_faster(situation: Situation, seconds: float) -> str | None:
         return f'"cache_features": true beside {situation.key}'
     if machine.precision and arguments.mixed_precision == "no":
         return f"training.{machine.precision}=true"
-    # Code for a CPU is built with the compiler that the machine has.
-    able = machine.device == "cuda" or shutil.which("g++") or shutil.which("clang++")
-    if able and not arguments.torch_compile and seconds > _LONG:
+    # On a CPU it is built with the machine's compiler, and is worth it for convolutions alone: measured 1.2 to 1.3
+    # times as fast with MobileNetV2, 0.9 times with DeiT.
+    on_cpu = situation.channels_last and (shutil.which("g++") or shutil.which("clang++"))
+    if (machine.device == "cuda" or on_cpu) and not arguments.torch_compile and seconds > _LONG:
         return "training.torch_compile=true"
     return None

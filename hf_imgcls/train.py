@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from hf_imgcls import parity, runs
-from hf_imgcls.advice import account
+from hf_imgcls.advice import advise_run
 from hf_imgcls.arguments import training_arguments
 from hf_imgcls.bad_images import write_report
 from hf_imgcls.breakdown import break_down
@@ -25,7 +25,7 @@ from hf_imgcls.processes import check_launch, on_main, prepare_launch, say, tell
 from hf_imgcls.processors import input_size
 from hf_imgcls.push import check_push, push_trained
 from hf_imgcls.recipe import as_run, load_recipe
-from hf_imgcls.report import collect_results, describe_data, describe_scores, describe_time
+from hf_imgcls.report import collect_results, describe_data, describe_scores, describe_time, sum_up
 from hf_imgcls.score import check_serving, score_splits
 from hf_imgcls.stages import plan_stages, train_stages
 from hf_imgcls.transforms import EvalPictures
@@ -83,7 +83,8 @@ def train_classifier(
     results = collect_results(data, trainer, stages, scores, verdict, arguments.seed)
     results["breakdown"] = break_down(outputs, scores, results["labels"])
     results["machine"] = works_with
-    results["time"] = account(plans, stages, data, machine, (time.perf_counter() - begun, trainer.clock.scoring))
+    results["time"] = sum_up(stages, time.perf_counter() - begun, trainer.clock.scoring)
+    results["time"]["advice"] = advise_run(plans, stages, data, machine, laid_out)
     on_main(lambda: draw_results(folder, stages, outputs, results["labels"]))
     on_main(lambda: finish(folder, recipe, results, stages))
     for line in [*describe_scores(scores), *describe_time(results["time"])]:

@@ -11,9 +11,9 @@ from torch.utils.data import DataLoader
 from transformers import TrainingArguments
 
 from hf_imgcls import advice
-from hf_imgcls.advice import Situation, account, advise
+from hf_imgcls.advice import Situation, advise, advise_run
 from hf_imgcls.machine import Machine
-from hf_imgcls.report import describe_time
+from hf_imgcls.report import describe_time, sum_up
 from hf_imgcls.timing import PARTS, Clock, TimedRows
 from hf_imgcls.trainer import ImageTrainer
 from hf_imgcls.transforms import TrainPictures
@@ -173,8 +173,12 @@ def test_a_training_bound_by_its_model_hears_what_is_not_done_already(tmp_path, 
     assert advise(hours, situation(tmp_path, said=half)).startswith("training.torch_compile=true")
     compiled = {**half, "torch_compile": True, "torch_compile_backend": "eager"}
     assert advise(hours, situation(tmp_path, said=compiled)).startswith("nothing that leaves")
+    monkeypatch.setattr(advice.shutil, "which", lambda name: f"/usr/bin/{name}")
+    assert advise(hours, situation(tmp_path, CPU)).startswith("nothing that leaves")  # no convolutions
+    convolutional = situation(tmp_path, CPU, channels_last=True)
+    assert advise(hours, convolutional).startswith("training.torch_compile=true")
     monkeypatch.setattr(advice.shutil, "which", lambda name: None)
-    assert advise(hours, situation(tmp_path, CPU)).startswith("nothing that leaves")
+    assert advise(hours, convolutional).startswith("nothing that leaves")
     assert advise(hours, situation(tmp_path, CPU, still=True)).startswith('"cache_features": true')
 
 
@@ -194,7 +198,7 @@ def test_a_run_adds_its_stages_up_and_advises_the_longest(tmp_path):
         for n in (1, 2, 3)
     ]
     data = SimpleNamespace(splits={}, cache_size=None)
-    made = account(plans, stages, data, GPU, (200.0, 40.0))
+    made = {**sum_up(stages, 200.0, 40.0), "advice": advise_run(plans, stages, data, GPU, True)}
     assert made["advice"].startswith("stage 2: training.bf16=true")
     assert (made["training"]["model"], made["training"]["pictures"]) == (91, 200)
     assert made["training"]["pictures_per_second"] == 2.0
@@ -204,6 +208,6 @@ def test_a_run_adds_its_stages_up_and_advises_the_longest(tmp_path):
     assert "2.0 pictures a second; 9% waiting for pictures, 91% forward" in lines[1]
     assert "reading and augmenting a picture took 10.0 ms" in lines[1]
     assert lines[2].startswith("time: what would help most: stage 2: training.bf16=true")
-    nothing = account(plans[2:], stages[2:], data, GPU, (5.0, 1.0))
+    nothing = {**sum_up(stages[2:], 5.0, 1.0), "advice": advise_run(plans[2:], stages[2:], data, GPU, True)}
     assert nothing["advice"] is None
     assert len(describe_time(nothing)) == 1
