@@ -4,9 +4,9 @@
     python benchmarks/training_crops.py --data FOLDER_OF_CLASS_FOLDERS --rounds 7
 
 Every side reads the same files as its users would, cuts a part out (RandomResizedCrop to 224 pixels), mirrors half of
-them and makes batches of 32, without workers. The sides run in turn, every round; the figure is the CPU time of the
-one thread, into which other work on the machine does not count. The files are in the page cache. Without --data:
-photo-like pictures of two sizes, JPEG quality 90 (benchmarks/photos.py).
+them and makes batches of 8 (the Trainer's default), without workers. The sides run in turn, every round; the figure is
+the CPU time of the one thread, into which other work on the machine does not count. The files are in the page cache.
+Without --data: photo-like pictures of two sizes, JPEG quality 90 (benchmarks/photos.py).
 """
 
 import argparse
@@ -59,9 +59,9 @@ def ours_normalized(folder: Path) -> Pass:
     return lambda: [batch["pixel_values"].float() * training.scale + training.shift for batch in loader]
 
 
-def guide(folder: Path) -> Pass:
-    """The image classification guide of transformers, with the flip of its example script."""
-    steps = transforms.Compose(
+def their_transforms() -> transforms.Compose:
+    """Those of the guide and of the example script of transformers, on PIL pictures."""
+    return transforms.Compose(
         [
             transforms.RandomResizedCrop(SIDE),
             transforms.RandomHorizontalFlip(),
@@ -69,6 +69,11 @@ def guide(folder: Path) -> Pass:
             transforms.Normalize(MEAN, STD),
         ]
     )
+
+
+def guide(folder: Path) -> Pass:
+    """The image classification guide of transformers, with the flip of its example script."""
+    steps = their_transforms()
 
     def transform(examples):
         examples["pixel_values"] = [steps(image.convert("RGB")) for image in examples["image"]]
@@ -82,14 +87,7 @@ def guide(folder: Path) -> Pass:
 
 def example_script(folder: Path) -> Pass:
     """run_image_classification.py of transformers: the pictures stay in the batch, and its own collate function."""
-    steps = transforms.Compose(
-        [
-            transforms.RandomResizedCrop(SIDE),
-            transforms.RandomHorizontalFlip(),
-            transforms.ToTensor(),
-            transforms.Normalize(MEAN, STD),
-        ]
-    )
+    steps = their_transforms()
 
     def transform(batch):
         batch["pixel_values"] = [steps(image.convert("RGB")) for image in batch["image"]]

@@ -66,7 +66,7 @@ def open_classifier(
         InputError: nothing there, no image classifier, code that is not trusted, weights that are not complete, a
             device that is not there, or half precision of an export.
     """
-    from hf_imgcls.onnx_model import is_exported, open_exported  # it makes a Classifier, too
+    from hf_imgcls.exported.model import is_exported, open_exported  # it makes a Classifier, too
 
     if is_exported(name):
         if half:

@@ -53,83 +53,99 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.set_defaults(any_word=False, overrides=[])
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    _add_train(commands.add_parser("train", help="train, save, score and check the classifier of a recipe"))
+    _add_check(commands.add_parser("check", help="say whether a recipe is sound, without loading data or weights"))
+    _add_benchmark(commands.add_parser("benchmark", help="measure a recipe's data path, its model, and both"))
+    _add_evaluate(commands.add_parser("evaluate", help="score a saved folder or Hub model on a data set"))
+    _add_push(commands.add_parser("push", help="put a finished run on the Hub, and read it back"))
+    _add_predict(commands.add_parser("predict", help="predict pictures with any image classifier"))
+    _add_demo(commands.add_parser("demo", help="a page in the browser: drop a picture, see its labels"))
+    _add_export(commands.add_parser("export", help="write any image classifier as ONNX, checked against the model"))
+    return parser
 
-    train = commands.add_parser("train", help="train, save, score and check the classifier of a recipe")
-    train.add_argument("recipe", type=Path, help="a JSON file; recipes/ has examples")
-    train.add_argument("overrides", nargs="*", metavar="section.key=value", help="training.learning_rate=1e-4 ...")
-    train.add_argument("--start-over", action="store_true", help="move a run in the same folder aside, begin anew")
-    train.set_defaults(run=_train)
 
-    check = commands.add_parser("check", help="say whether a recipe is sound, without loading data or weights")
-    check.add_argument("recipe", type=Path)
-    check.add_argument("overrides", nargs="*", metavar="section.key=value")
-    check.set_defaults(run=_check)
+def _add_train(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("recipe", type=Path, help="a JSON file; recipes/ has examples")
+    parser.add_argument("overrides", nargs="*", metavar="section.key=value", help="training.learning_rate=1e-4 ...")
+    parser.add_argument("--start-over", action="store_true", help="move a run in the same folder aside, begin anew")
+    parser.set_defaults(run=_train)
 
-    benchmark = commands.add_parser("benchmark", help="measure a recipe's data path, its model, and both")
-    benchmark.add_argument("recipe", type=Path)
-    benchmark.add_argument("overrides", nargs="*", metavar="section.key=value")
-    benchmark.add_argument("--steps", type=int, default=30, help="steps that each is measured over (default: 30)")
-    benchmark.add_argument("--output", type=Path, help="write the figures to this JSON file")
-    benchmark.set_defaults(run=_benchmark)
 
-    evaluate = commands.add_parser("evaluate", help="score a saved folder or Hub model on a data set")
-    evaluate.add_argument("model", help="a folder or a Hub id")
-    evaluate.add_argument("data", help="whatever data.path may be")
-    evaluate.add_argument("overrides", nargs="*", metavar="data.key=value", help="data.label_column=kind ...")
-    evaluate.add_argument("--split", help="a split or slice (default: test)")
-    evaluate.add_argument("--batch-size", type=int, default=32, help="pictures a step (default: 32)")
-    evaluate.add_argument("--output", type=Path, help="write the figures to this JSON file")
-    evaluate.set_defaults(run=_evaluate)
+def _add_check(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("recipe", type=Path)
+    parser.add_argument("overrides", nargs="*", metavar="section.key=value")
+    parser.set_defaults(run=_check)
 
-    push = commands.add_parser("push", help="put a finished run on the Hub, and read it back")
-    push.add_argument("folder", type=Path, metavar="RUN", help="its output_dir")
-    push.add_argument("--repo-id", metavar="OWNER/NAME", help="default: training.hub_model_id, or the name of RUN")
-    push.add_argument("--private", action="store_true", default=None, help="a new repository is private")
-    push.add_argument("--with-demo", action="store_true", help="put its page up too, as the Space OWNER/NAME-demo")
-    push.set_defaults(run=_push)
 
-    predict = commands.add_parser("predict", help="predict pictures with any image classifier")
-    predict.add_argument("model", help="a folder or a Hub id, of this package, of transformers or of timm")
+def _add_benchmark(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("recipe", type=Path)
+    parser.add_argument("overrides", nargs="*", metavar="section.key=value")
+    parser.add_argument("--steps", type=int, default=30, help="steps that each is measured over (default: 30)")
+    parser.add_argument("--output", type=Path, help="write the figures to this JSON file")
+    parser.set_defaults(run=_benchmark)
+
+
+def _add_evaluate(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("model", help="a folder or a Hub id")
+    parser.add_argument("data", help="whatever data.path may be")
+    parser.add_argument("overrides", nargs="*", metavar="data.key=value", help="data.label_column=kind ...")
+    parser.add_argument("--split", help="a split or slice (default: test)")
+    parser.add_argument("--batch-size", type=int, default=32, help="pictures a step (default: 32)")
+    parser.add_argument("--output", type=Path, help="write the figures to this JSON file")
+    parser.set_defaults(run=_evaluate)
+
+
+def _add_push(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("folder", type=Path, metavar="RUN", help="its output_dir")
+    parser.add_argument("--repo-id", metavar="OWNER/NAME", help="default: training.hub_model_id, or the name of RUN")
+    parser.add_argument("--private", action="store_true", default=None, help="a new repository is private")
+    parser.add_argument("--with-demo", action="store_true", help="put its page up too, as the Space OWNER/NAME-demo")
+    parser.set_defaults(run=_push)
+
+
+def _add_predict(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("model", help="a folder or a Hub id, of this package, of transformers or of timm")
     # Named as what else may stand behind an option.
-    predict.add_argument(
+    parser.add_argument(
         "overrides",
         nargs="+",
         metavar="PICTURE",
         help="files, folders, 'patterns*', http(s) addresses; - is a list of them on standard input",
     )
-    predict.add_argument(
+    parser.add_argument(
         "--output", type=Path, help="a .csv, .jsonl or .parquet file; what it has already is not done again"
     )
-    predict.add_argument("--top-k", type=int, default=5, help="labels a picture (default: 5)")
-    predict.add_argument("--batch-size", type=int, help="pictures a step (default: 4 on a CPU, else 64)")
-    predict.add_argument("--half", action="store_true", help="in half precision, on a GPU")
-    predict.add_argument("--device", help="cpu, cuda:1, mps, ... (default: an accelerator, where there is one)")
-    predict.add_argument("--trust-remote-code", action="store_true", help="run the code that a model brings")
-    predict.set_defaults(run=_predict, any_word=True)
+    parser.add_argument("--top-k", type=int, default=5, help="labels a picture (default: 5)")
+    parser.add_argument("--batch-size", type=int, help="pictures a step (default: 4 on a CPU, else 64)")
+    parser.add_argument("--half", action="store_true", help="in half precision, on a GPU")
+    parser.add_argument("--device", help="cpu, cuda:1, mps, ... (default: an accelerator, where there is one)")
+    parser.add_argument("--trust-remote-code", action="store_true", help="run the code that a model brings")
+    parser.set_defaults(run=_predict, any_word=True)
 
-    demo = commands.add_parser("demo", help="a page in the browser: drop a picture, see its labels")
-    demo.add_argument("model", help="a folder or a Hub id, of this package, of transformers or of timm")
-    demo.add_argument("--host", default="127.0.0.1", help="0.0.0.0: for others too (default: this machine alone)")
-    demo.add_argument("--port", type=int, default=7860, help="default: 7860")
-    demo.add_argument("--top-k", type=int, default=5, help="labels a picture (default: 5)")
-    demo.add_argument("--device", help="cpu, cuda:1, mps, ... (default: an accelerator, where there is one)")
-    demo.add_argument("--trust-remote-code", action="store_true", help="run the code that a model brings")
-    demo.add_argument(
+
+def _add_demo(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("model", help="a folder or a Hub id, of this package, of transformers or of timm")
+    parser.add_argument("--host", default="127.0.0.1", help="0.0.0.0: for others too (default: this machine alone)")
+    parser.add_argument("--port", type=int, default=7860, help="default: 7860")
+    parser.add_argument("--top-k", type=int, default=5, help="labels a picture (default: 5)")
+    parser.add_argument("--device", help="cpu, cuda:1, mps, ... (default: an accelerator, where there is one)")
+    parser.add_argument("--trust-remote-code", action="store_true", help="run the code that a model brings")
+    parser.add_argument(
         "--examples", metavar="FOLDER", help="pictures to offer (default: of a run, some it was scored on)"
     )
-    demo.set_defaults(run=_demo)
+    parser.set_defaults(run=_demo)
 
-    export = commands.add_parser("export", help="write any image classifier as ONNX, checked against the model")
-    export.add_argument("model", help="a folder or a Hub id, of this package, of transformers or of timm")
-    export.add_argument("overrides", nargs="*", metavar="data.key=value", help="data.label_column=kind ...")
-    export.add_argument("--format", choices=["onnx"], default="onnx", help="default: onnx")
-    export.add_argument("--output", type=Path, metavar="FOLDER", help="a new folder (default: MODEL-onnx)")
-    export.add_argument("--quantize", action="store_true", help="in int8 as well, with the accuracy that it costs")
-    export.add_argument("--data", help="check it on this, whatever data.path may be (default: a run's own)")
-    export.add_argument("--split", help="a split or slice (default: test)")
-    export.add_argument("--trust-remote-code", action="store_true", help="run the code that a model brings")
-    export.set_defaults(run=_export)
-    return parser
+
+def _add_export(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("model", help="a folder or a Hub id, of this package, of transformers or of timm")
+    parser.add_argument("overrides", nargs="*", metavar="data.key=value", help="data.label_column=kind ...")
+    parser.add_argument("--format", choices=["onnx"], default="onnx", help="default: onnx")
+    parser.add_argument("--output", type=Path, metavar="FOLDER", help="a new folder (default: MODEL-onnx)")
+    parser.add_argument("--quantize", action="store_true", help="in int8 as well, with the accuracy that it costs")
+    parser.add_argument("--data", help="check it on this, whatever data.path may be (default: a run's own)")
+    parser.add_argument("--split", help="a split or slice (default: test)")
+    parser.add_argument("--trust-remote-code", action="store_true", help="run the code that a model brings")
+    parser.set_defaults(run=_export)
 
 
 def _train(options: argparse.Namespace) -> None:

@@ -10,10 +10,10 @@ from typing import Any, NamedTuple
 import torch
 
 from hf_imgcls.classifier import Classifier, load_network, score_function
-from hf_imgcls.onnx_check import Pictures, check_export, cost_of_int8, find_pictures
-from hf_imgcls.onnx_folder import INT8, check_target, draft_of, finish, write_export, write_int8
-from hf_imgcls.onnx_model import MODEL, is_exported, open_exported
-from hf_imgcls.onnx_write import OPSET, import_exporter, quiet
+from hf_imgcls.exported.check import Pictures, check_export, cost_of_int8, find_pictures
+from hf_imgcls.exported.folder import INT8, check_target, draft_of, finish, write_export, write_int8
+from hf_imgcls.exported.model import MODEL, is_exported, open_exported
+from hf_imgcls.exported.write import OPSET, import_exporter, quiet
 from hf_imgcls.processes import say
 from hf_imgcls.recipe import InputError
 

@@ -32,6 +32,15 @@ def choose_rows(count: int, seed: int) -> np.ndarray:
     return np.sort(np.random.default_rng(seed).permutation(count)[:MOST_PICTURES])
 
 
+def allowed_differences(logits: np.ndarray) -> np.ndarray:
+    """How far a picture's scores may be off, from its logits, shape (pictures, classes); shape (pictures,).
+
+    TOLERANCE, growing with logits above 10: rounding is relative to them, and a network from scratch may begin with 60.
+    """
+    highest = np.abs(logits).max(axis=1)
+    return TOLERANCE * np.where(np.isfinite(highest), np.maximum(1.0, highest / _USUAL_LOGIT), 1.0)
+
+
 def compare_answers(
     folder: Path, rows: Iterable[dict], logits: np.ndarray, device, labels: Sequence[str] | None = None
 ) -> dict[str, Any]:
@@ -46,15 +55,13 @@ def compare_answers(
 
     Returns:
         `passed`, `pictures`, `largest_difference` of a score over all labels, and for a mismatch the picture with
-        both answers in `mismatch`. Another top label counts only where the scores differ beyond TOLERANCE, which
-        grows with logits above 10: rounding is relative to them, and a network from scratch may begin with 60.
+        both answers in `mismatch`. Another top label counts only where the scores differ by more than is allowed.
     """
     classifier = _open(Path(folder), device)
     own = classifier.model.config.id2label
     names = list(labels or [own.get(i, f"class {i}") for i in range(logits.shape[1])])
     largest, mismatch, asked = 0.0, None, 0
-    highest = np.abs(logits).max(axis=1)
-    allowed = TOLERANCE * np.where(np.isfinite(highest), np.maximum(1.0, highest / _USUAL_LOGIT), 1.0)
+    allowed = allowed_differences(logits)
     with exact_float32():
         for row, scored in zip(tqdm(rows, "served as scored", total=len(logits)), _softmax(logits), strict=True):
             answers = classifier(_picture(row["image"]), top_k=len(own))

@@ -17,15 +17,16 @@ from conftest import COLOURS, picture
 from PIL import Image
 from tiny import PROCESSORS, SIZE, timm_model, tiny_model, tiny_processor
 
-from hf_imgcls import export, onnx_folder
+from hf_imgcls import export
 from hf_imgcls.classifier import open_classifier
 from hf_imgcls.cli import main
+from hf_imgcls.exported import folder as exported_folder
+from hf_imgcls.exported.check import find_pictures
+from hf_imgcls.exported.pixels import describe_pixels, prepare, usage
+from hf_imgcls.exported.write import OPSET, write_onnx
 from hf_imgcls.metrics import interval
 from hf_imgcls.models import load_saved
 from hf_imgcls.models.convnet import ConvNetForImageClassification
-from hf_imgcls.onnx_check import find_pictures
-from hf_imgcls.onnx_pixels import describe_pixels, prepare, usage
-from hf_imgcls.onnx_write import OPSET, write_onnx
 from hf_imgcls.pictures import read_picture
 from hf_imgcls.processors import process
 from hf_imgcls.recipe import InputError
@@ -227,7 +228,7 @@ def test_an_export_that_answers_otherwise_is_none(made, tmp_path, monkeypatch, c
             network.classifier.bias += torch.tensor([0.02, 0, 0])
         write_onnx(network, size, file)
 
-    monkeypatch.setattr(onnx_folder, "write_onnx", spoilt)
+    monkeypatch.setattr(exported_folder, "write_onnx", spoilt)
     before = sorted(path.name for path in tmp_path.iterdir())
     line = one_line(capsys, "export", str(place), "--output", str(tmp_path / "deep" / "er" / "onnx"), status=1)
     assert "NOT exported: to the model " in line

@@ -16,10 +16,11 @@ from test_processes import TWO, launch
 from tiny import tiny_model, tiny_processor
 from transformers import pipeline
 
-from hf_imgcls import predict
+from hf_imgcls import answering
+from hf_imgcls.answering import answer, read_ahead
 from hf_imgcls.classifier import Classifier
 from hf_imgcls.cli import main
-from hf_imgcls.predict import How, answer, predict_pictures, read_ahead
+from hf_imgcls.predict import How, predict_pictures
 
 FORMATS = (".csv", ".jsonl", ".parquet")
 
@@ -102,14 +103,14 @@ def test_every_picture_has_a_row_with_the_answer_of_pipeline_or_the_reason(suffi
 def test_a_stopped_run_goes_on_and_does_nothing_twice(suffix, processes_before, model, photos, monkeypatch):
     whole, output = Path(f"whole{suffix}"), Path(f"answers{suffix}")
     assert predict_pictures(model, ["photos"], whole) == (11, 2, 0)
-    read, opened = predict.read_source, []
+    read, opened = answering.read_source, []
 
     def stop(name):
         if name == "photos/3.png":
             raise KeyboardInterrupt
         return read(name)
 
-    monkeypatch.setattr(predict, "read_source", stop)
+    monkeypatch.setattr(answering, "read_source", stop)
     with pytest.raises(KeyboardInterrupt):
         predict_pictures(model, ["photos"], output, How(batch_size=2))
     if suffix == ".parquet":
@@ -121,7 +122,7 @@ def test_a_stopped_run_goes_on_and_does_nothing_twice(suffix, processes_before, 
         if suffix == ".csv":
             begun.write_text("".join(json.dumps(row) + "\n" for row in rows_of_text(begun)))
     begun.write_bytes(begun.read_bytes()[:-7])  # killed in the middle of a line
-    monkeypatch.setattr(predict, "read_source", lambda name: opened.append(name) or read(name))
+    monkeypatch.setattr(answering, "read_source", lambda name: opened.append(name) or read(name))
     counts = predict_pictures(model, ["photos"], output)
     assert counts.earlier == 1
     assert counts.pictures == 10

@@ -10,8 +10,8 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from hf_imgcls.exported.model import INPUT, OUTPUT, import_onnxruntime
 from hf_imgcls.models.configure import one_line
-from hf_imgcls.onnx_model import INPUT, OUTPUT, import_onnxruntime
 from hf_imgcls.recipe import InputError
 
 # The newest that torch's exporter speaks by itself; onnxruntime reads newer ones, but then a converter stands between.

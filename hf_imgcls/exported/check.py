@@ -16,7 +16,7 @@ from hf_imgcls import runs
 from hf_imgcls.classifier import Classifier
 from hf_imgcls.data import load_data, load_split
 from hf_imgcls.metrics import interval
-from hf_imgcls.parity import TOLERANCE, ParityError, choose_rows
+from hf_imgcls.parity import TOLERANCE, ParityError, allowed_differences, choose_rows
 from hf_imgcls.pictures import read_picture
 from hf_imgcls.processors import process
 from hf_imgcls.recipe import InputError, load_recipe
@@ -116,8 +116,8 @@ def check_export(model: Classifier, exported: Classifier, pictures: Pictures, se
         `largest_score_difference`, `tolerance`.
 
     Raises:
-        ParityError: a score differs by more than TOLERANCE, a logit by more than a thousandth of the largest, or the
-            best label where it leads by more than TOLERANCE.
+        ParityError: a score differs by more than is allowed, a logit by more than a thousandth of the largest, or the
+            best label where it leads by more than is allowed.
     """
     chosen = choose_rows(len(pictures.rows), seed)
     agreed, logit, score, sizes = 0, 0.0, 0.0, set()
@@ -128,7 +128,8 @@ def check_export(model: Classifier, exported: Classifier, pictures: Pictures, se
         our_scores, their_scores = model.to_scores(ours), exported.to_scores(theirs)
         best, other = our_scores.argmax(axis=1), their_scores.argmax(axis=1)
         leads = np.take_along_axis(our_scores, best[:, None], 1) - np.take_along_axis(our_scores, other[:, None], 1)
-        wrong = _apart(ours, theirs, _LOGITS) | _apart(our_scores, their_scores, TOLERANCE) | (leads[:, 0] > TOLERANCE)
+        allowed = allowed_differences(ours)
+        wrong = _apart(ours, theirs, _LOGITS) | _apart(our_scores, their_scores, allowed) | (leads[:, 0] > allowed)
         if wrong.any():
             i = int(wrong.argmax())
             raise ParityError(
@@ -151,7 +152,7 @@ def check_export(model: Classifier, exported: Classifier, pictures: Pictures, se
     }
 
 
-def _apart(ours: np.ndarray, theirs: np.ndarray, tolerance: float) -> np.ndarray:
+def _apart(ours: np.ndarray, theirs: np.ndarray, tolerance: float | np.ndarray) -> np.ndarray:
     """Which rows differ by more than this, in parts of the largest value where that is above 1; NaN always does."""
     return ~(np.abs(ours - theirs).max(axis=1) <= tolerance * np.maximum(1, np.abs(ours).max(axis=1)))
 

@@ -11,9 +11,9 @@ from typing import Any
 
 from hf_imgcls import runs
 from hf_imgcls.classifier import activation
-from hf_imgcls.onnx_model import CONFIG, EXPORT, INPUT, MODEL, OUTPUT, digest, is_exported
-from hf_imgcls.onnx_pixels import describe_pixels, usage
-from hf_imgcls.onnx_write import OPSET, quantize, quiet, write_onnx
+from hf_imgcls.exported.model import CONFIG, EXPORT, INPUT, MODEL, OUTPUT, digest, is_exported
+from hf_imgcls.exported.pixels import describe_pixels, usage
+from hf_imgcls.exported.write import OPSET, quantize, quiet, write_onnx
 from hf_imgcls.processors import input_size
 from hf_imgcls.recipe import InputError
 from hf_imgcls.report import versions
