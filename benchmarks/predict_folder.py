@@ -5,8 +5,8 @@
 Both sides answer the same files in turn, each time in a process of its own. The clock starts after the imports and
 ends with the last answer; opening the model is counted, and on our side writing the CSV. `pipeline` gets the list and
 its defaults (one picture at a time; --pipeline-batch-size for others). The limit is the network alone on ready
-batches: as `pipeline` has it, laid out channels last, and with batch normalisations folded as `predict` does. Both
-sides must give every picture the same first label. Without --data and --checkpoint: drawn noise and a MobileNetV2
+batches: as `pipeline` has it, laid out channels last, with batch normalisations folded as `predict` does, and then
+compiled where there is a compiler. Both sides must give every picture the same first label. Without --data and --checkpoint: drawn noise and a MobileNetV2
 with random weights.
 """
 
@@ -23,7 +23,7 @@ import numpy as np
 from PIL import Image
 
 PREPARE = """
-import csv, json, sys, time, torch
+import csv, json, shutil, sys, time, torch
 from pathlib import Path
 options = json.loads(sys.argv[1])
 files = json.loads(Path(options["list"]).read_text())
@@ -63,6 +63,9 @@ pixels = pixels.contiguous(memory_format=torch.channels_last)
 rates["channels last"] = rate()
 fold_batch_norms(network, (224, 224))
 rates["folded as well"] = rate()
+if shutil.which("g++"):
+    network = torch.compile(network)
+    rates["compiled as well"] = rate()
 done(rates)
 """
 
