@@ -6,8 +6,8 @@ Both sides answer the same files in turn, each time in a process of its own. The
 ends with the last answer; opening the model is counted, and on our side writing the CSV. `pipeline` gets the list and
 its defaults (one picture at a time; --pipeline-batch-size for others). The limit is the network alone on ready
 batches: as `pipeline` has it, laid out channels last, with batch normalisations folded as `predict` does, and then
-compiled where there is a compiler. Both sides must give every picture the same first label. Without --data and --checkpoint: drawn noise and a MobileNetV2
-with random weights.
+compiled where there is a compiler. Both sides must give every picture the same first label. Without --data and
+--checkpoint: drawn noise and a MobileNetV2 with random weights.
 """
 
 import argparse
