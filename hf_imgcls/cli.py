@@ -155,13 +155,13 @@ def _train(options: argparse.Namespace) -> None:
 
 
 def _check(options: argparse.Namespace) -> None:
+    from hf_imgcls.augmentation import build_transforms
     from hf_imgcls.mixing import Mixing
     from hf_imgcls.models.configure import check_model
     from hf_imgcls.recipe import load_recipe
     from hf_imgcls.recipe_schema import stages_of
     from hf_imgcls.sources import check_path
     from hf_imgcls.stages import check_features, located
-    from hf_imgcls.transforms import build_transforms
 
     recipe = load_recipe(options.recipe, options.overrides)
     check_path(recipe.data)

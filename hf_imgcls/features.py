@@ -19,13 +19,14 @@ from tqdm.auto import tqdm
 from transformers import DefaultDataCollator, PreTrainedModel, TrainingArguments
 
 from hf_imgcls.arguments import exact_float32
+from hf_imgcls.augmentation import build_transforms
 from hf_imgcls.models.head import head_module, in_evaluation
 from hf_imgcls.models.head_input import head_dropout, head_input
 from hf_imgcls.models.own_head import OwnHeadForImageClassification
 from hf_imgcls.models.restore import as_bytes
 from hf_imgcls.processes import say
 from hf_imgcls.sections import Transform
-from hf_imgcls.transforms import EvalPictures, TrainPictures, build_transforms
+from hf_imgcls.transforms import EvalPictures, TrainPictures
 
 # Part of every fingerprint: another number makes the features of older versions be computed anew.
 FORMAT = 2
