@@ -107,7 +107,9 @@ class _Measurement:
 
     def of(self, rows) -> dict[str, float]:
         """Pictures a second of the data path, of the model, and of both."""
-        data, batch = self._data(self._trainer(rows).get_train_dataloader())
+        reader = self._trainer(rows)
+        data, batch = self._data(reader.get_train_dataloader())
+        reader.stop_workers()
         arguments = self.plan.arguments
         count = arguments.train_batch_size * arguments.gradient_accumulation_steps * arguments.world_size
         synthetic = OneBatch(batch, count * (self.steps + self.skipped))

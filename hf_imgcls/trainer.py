@@ -6,6 +6,7 @@ from pathlib import Path
 
 import datasets
 import torch
+from torch.utils.data import DataLoader
 from transformers import EarlyStoppingCallback, EvalPrediction, Trainer, TrainerCallback
 from transformers.trainer import TRAINING_ARGS_NAME
 from transformers.trainer_utils import has_length
@@ -74,6 +75,7 @@ class ImageTrainer(Trainer):
         **kwargs,
     ):
         super().__init__(*args, compute_metrics=self._metrics, preprocess_logits_for_metrics=condense, **kwargs)
+        self._persistent: list[DataLoader] = []
         self.args.eval_do_concat_batches = False  # once at the end, not all of them again with every batch
         self.frozen, self.mixing = frozen, mixing
         self.weights = None if weights is None else weights.to(self.args.device)
@@ -98,7 +100,24 @@ class ImageTrainer(Trainer):
         """
         loader = super()._get_dataloader(*args, **kwargs)
         loader.base_dataloader.generator = torch.Generator()
+        if loader.base_dataloader.persistent_workers:
+            self._persistent.append(loader.base_dataloader)
         return loader
+
+    def train(self, *args, **kwargs):
+        """Trainer's own; its workers end with it."""
+        try:
+            return super().train(*args, **kwargs)
+        finally:
+            self.stop_workers()
+
+    def stop_workers(self) -> None:
+        """End the workers that outlive an epoch; those of a loader that is used again begin anew.
+
+        Left to the garbage collector, a trainer that is done with makes the next one wait for 5 s for each of them.
+        """
+        for loader in self._persistent:
+            loader._iterator = None  # torch's own place for them, and the only reference
 
     def _prepare_inputs(self, inputs):
         inputs = super()._prepare_inputs(inputs)
@@ -194,6 +213,7 @@ class ImageTrainer(Trainer):
                 output = self.predict(dataset, metric_key_prefix=split)
         finally:
             self.preprocess_logits_for_metrics = condense
+            self.stop_workers()
         self.clock.scoring += output.metrics[f"{split}_runtime"]
         found = scored(joined(output.predictions), joined(output.label_ids), sampler.classes, sampler.sample())
         return found, output.metrics

@@ -1,3 +1,5 @@
+import multiprocessing
+
 import numpy as np
 import pytest
 import torch
@@ -239,6 +241,21 @@ def test_a_model_that_was_not_trained_here_is_scored_in_float32_too(make_folder,
         trainer = make_trainer(folder, tmp_path / "run", bf16=half, use_cpu=True)
         found.append(trainer.score(trainer.eval_dataset, "validation")[0].likelihoods)
     assert (found[0] == found[1]).all()
+
+
+def test_workers_end_with_the_training_and_with_the_scoring(make_folder, tmp_path):
+    """The garbage collector would need five seconds for each of them, in the middle of what comes next."""
+    workers = {"dataloader_num_workers": 2, "dataloader_persistent_workers": True, "eval_strategy": "epoch"}
+    trainer = make_trainer(make_folder(train=4, validation=3), tmp_path / "run", **workers)
+    trainer.train()
+    assert len(trainer.state.log_history) > 2  # it has evaluated
+    assert multiprocessing.active_children() == []
+    first = trainer.score(trainer.eval_dataset, "validation")[0]
+    assert multiprocessing.active_children() == []
+    assert (trainer.score(trainer.eval_dataset, "validation")[0].likelihoods == first.likelihoods).all()
+    assert trainer.evaluate()["eval_loss"] == pytest.approx(-first.likelihoods.mean(), abs=1e-5)
+    trainer.stop_workers()
+    assert multiprocessing.active_children() == []
 
 
 def test_what_is_saved_is_no_pickle(make_folder, tmp_path):
