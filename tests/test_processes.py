@@ -7,10 +7,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from pairs import Pairs
 from safetensors.torch import load_file
 from tiny import tiny_model, tiny_processor
 
-from hf_imgcls import train_classifier
+from hf_imgcls import stages, train_classifier
 from hf_imgcls.processes import processes_asked_for
 
 ROOT = Path(__file__).parent.parent
@@ -53,8 +54,7 @@ def results(folder: Path) -> dict:
 def test_two_processes_score_exactly_what_one_scores(recipe, tmp_path):
     two = launch(TWO, "hf_imgcls/train.py", str(recipe), f"training.output_dir={tmp_path / 'two'}")
     assert two.returncode == 0, two.stderr
-    one = launch([sys.executable, "-m", "hf_imgcls.train"], str(recipe), f"training.output_dir={tmp_path / 'one'}")
-    assert one.returncode == 0, one.stderr
+    train_classifier(recipe, [f"training.output_dir={tmp_path / 'one'}"])
     files = [sorted(p.name for p in (tmp_path / run).iterdir() if p.is_file()) for run in ("two", "one")]
     assert files[0] == files[1]
     two, one = results(tmp_path / "two"), results(tmp_path / "one")
@@ -69,23 +69,22 @@ def test_two_processes_score_exactly_what_one_scores(recipe, tmp_path):
 
 
 @pytest.mark.parametrize("mixed", [False, True])
-def test_two_processes_make_the_steps_of_one_batch_and_of_accumulated_ones(mixed, recipe, tmp_path):
+def test_two_processes_make_the_steps_of_one_batch_and_of_accumulated_ones(mixed, recipe, tmp_path, monkeypatch):
+    monkeypatch.setattr(stages, "Mixing", Pairs)  # as the launched script does
     common = ["training.learning_rate=5e-3", "training.optim=sgd", "model.config.hidden_dropout_prob=0.0",
               "data.max_samples.train=16", "training.num_train_epochs=2"]  # fmt: skip
     if mixed:
         common += ['augmentation.mix=["MixUp"]', "training.label_smoothing_factor=0.1", 'loss.class_weights={"red": 3}']
-    runs = {
-        "two of 8": (TWO, ["training.per_device_train_batch_size=8"]),
-        "one of 16": ([sys.executable], ["training.per_device_train_batch_size=16"]),
-        "4 of 4": ([sys.executable], ["training.gradient_accumulation_steps=4"]),
-    }
-    after = {}
-    for name, (launcher, own) in runs.items():
-        folder = f"training.output_dir={tmp_path / name}"
-        done = launch(launcher, "tests/pairs.py", "train", str(recipe), *common, *own, folder)
-        assert done.returncode == 0, done.stderr
-        assert results(tmp_path / name)["training"]["steps"] == 2
-        after[name] = load_file(tmp_path / name / "model.safetensors")
+    folders = {name: tmp_path / name for name in ("two of 8", "one of 16", "4 of 4")}
+    words = {name: [*common, f"training.output_dir={folder}"] for name, folder in folders.items()}
+    two = launch(
+        TWO, "tests/pairs.py", "train", str(recipe), *words["two of 8"], "training.per_device_train_batch_size=8"
+    )
+    assert two.returncode == 0, two.stderr
+    train_classifier(recipe, [*words["one of 16"], "training.per_device_train_batch_size=16"])
+    train_classifier(recipe, [*words["4 of 4"], "training.gradient_accumulation_steps=4"])
+    assert [results(folder)["training"]["steps"] for folder in folders.values()] == [2, 2, 2]
+    after = {name: load_file(folder / "model.safetensors") for name, folder in folders.items()}
     before = load_file(tmp_path / "checkpoint" / "model.safetensors")
     one = after["one of 16"]
     for name in ("two of 8", "4 of 4"):
