@@ -9,13 +9,11 @@ opens a picture; the folder is in the page cache of the operating system for bot
 
 import argparse
 import io
-import os
 import statistics
-import subprocess
-import sys
 import tempfile
 from pathlib import Path
 
+import fresh
 from PIL import Image
 
 OURS = """
@@ -45,16 +43,7 @@ def make_folder(root: Path, files: int, classes: int = 10) -> None:
 def seconds(side: str, folder: Path, cache: Path, files: int) -> float:
     """One load in a fresh process."""
     code = f"import sys, time\nfolder = sys.argv[1]{SIDES[side]}print(len(rows), time.perf_counter() - start)"
-    environment = {
-        **os.environ,
-        "HF_HOME": str(cache),
-        "HF_DATASETS_CACHE": str(cache / "datasets"),
-        "HF_HUB_OFFLINE": "1",
-        "HF_DATASETS_DISABLE_PROGRESS_BARS": "1",
-    }
-    output = subprocess.run(
-        [sys.executable, "-c", code, str(folder)], env=environment, capture_output=True, text=True, check=True
-    ).stdout
+    output = fresh.run(code, folder, cache=cache)
     count, elapsed = output.split()[-2:]
     if int(count) != files:
         raise RuntimeError(f"{side} found {count} of {files} files")

@@ -11,11 +11,10 @@ cache. The loop loads each picture in full with Pillow; it remembers nothing. Th
 import argparse
 import os
 import statistics
-import subprocess
-import sys
 import tempfile
 from pathlib import Path
 
+import fresh
 from photos import describe, make_folder
 
 OURS = """
@@ -44,16 +43,7 @@ def seconds(code: str, folder: Path, cache: Path) -> tuple[float, int]:
     code = (
         f"import sys, time\nfrom pathlib import Path\nfolder = sys.argv[1]{code}print(time.perf_counter() - start, bad)"
     )
-    environment = {
-        **os.environ,
-        "HF_HOME": str(cache),
-        "HF_DATASETS_CACHE": str(cache / "datasets"),
-        "HF_HUB_OFFLINE": "1",
-        "HF_DATASETS_DISABLE_PROGRESS_BARS": "1",
-    }
-    output = subprocess.run(
-        [sys.executable, "-c", code, str(folder)], env=environment, stdout=subprocess.PIPE, text=True, check=True
-    ).stdout
+    output = fresh.run(code, folder, cache=cache)
     elapsed, bad = output.split()[-2:]
     return float(elapsed), int(bad)
 

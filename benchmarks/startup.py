@@ -9,15 +9,13 @@ training batch on the device; `imports` is the part of it that importing takes.
 
 import argparse
 import io
-import os
 import re
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
 
+import fresh
 import numpy as np
 from PIL import Image
 
@@ -57,13 +55,8 @@ def make_folder(root: Path, files: int, classes: int = 10) -> None:
 
 def start(folder: Path, cache: Path, output: Path) -> tuple[float, float]:
     """Seconds to the end of the imports, and to the first batch."""
-    quiet = {"HF_HUB_OFFLINE": "1", "HF_DATASETS_DISABLE_PROGRESS_BARS": "1"}
-    environment = {**os.environ, "HF_HOME": str(cache), "HF_DATASETS_CACHE": str(cache / "datasets"), **quiet}
-    command = [sys.executable, "-c", RUN, str(folder), str(output), str(time.time())]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True)
-    found = [re.search(rf"^{name} (\S+)$", done.stdout, re.MULTILINE) for name in ("imports", "first batch")]
-    if not all(found):
-        raise RuntimeError(done.stderr)
+    printed = fresh.run(RUN, folder, output, time.time(), cache=cache)
+    found = [re.search(rf"^{name} (\S+)$", printed, re.MULTILINE) for name in ("imports", "first batch")]
     return tuple(float(match[1]) for match in found)
 
 
