@@ -48,6 +48,17 @@ def test_every_shipped_recipe_trains_on_other_data_and_weights_by_overrides_alon
     assert json.loads((tmp_path / "run" / "results.json").read_text())["served_as_scored"]["passed"]
 
 
+def test_one_of_several_processes_ends_before_its_connections_are_taken_down(monkeypatch):
+    ended = []
+    monkeypatch.setattr("torch.distributed.is_initialized", lambda: True)
+    monkeypatch.setattr("atexit._run_exitfuncs", lambda: ended.append("exit functions"))
+    monkeypatch.setattr("os._exit", ended.append)
+    monkeypatch.chdir(RECIPES[0].parent.parent)
+    assert main(["check", "recipes/digits_resnet.json"]) == 0
+    assert main(["check", "no/such.json"]) == 2
+    assert ended == ["exit functions", 0, "exit functions", 2]
+
+
 def test_check_finds_what_a_run_would_stumble_over(capsys, tmp_path):
     recipe = str(RECIPES[0].parent / "digits_resnet.json")
     assert "did you mean" in fails(capsys, "check", recipe, "training.learning_rat=1")
