@@ -50,8 +50,8 @@ def _run(options: argparse.Namespace) -> int:
 def _leave(status: int) -> None:
     """End this process here and now, if it is one of several.
 
-    One in fifty aborts otherwise, when the threads of its connections are taken down with the interpreter; the
-    launcher then kills the others, and a run that is complete counts as failed.
+    Now and then one aborts otherwise (once in 50 launches of torch alone), when the threads of its connections are
+    taken down with the interpreter; the launcher then kills the others, and a run that is complete counts as failed.
     """
     torch = sys.modules.get("torch")
     if torch and torch.distributed.is_available() and torch.distributed.is_initialized():
