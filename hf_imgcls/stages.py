@@ -10,6 +10,7 @@ from transformers.trainer import TRAINER_STATE_NAME
 
 from hf_imgcls import runs
 from hf_imgcls.arguments import training_arguments, without_evaluation
+from hf_imgcls.callbacks import StopEarly, bad_evaluations
 from hf_imgcls.data import Data
 from hf_imgcls.features import HeadOnFeatures, cached_features, random_transform
 from hf_imgcls.loss import class_weights
@@ -25,7 +26,7 @@ from hf_imgcls.recipe import InputError
 from hf_imgcls.recipe_schema import Stage, stages_of
 from hf_imgcls.score import attach
 from hf_imgcls.sections import LastBlocks, Trained
-from hf_imgcls.trainer import ImageTrainer, StopEarly, bad_evaluations
+from hf_imgcls.trainer import ImageTrainer
 from hf_imgcls.transforms import EvalPictures, TrainPictures
 
 

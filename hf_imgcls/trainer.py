@@ -7,11 +7,11 @@ from pathlib import Path
 import datasets
 import torch
 from torch.utils.data import DataLoader
-from transformers import EarlyStoppingCallback, EvalPrediction, Trainer, TrainerCallback
+from transformers import EvalPrediction, Trainer
 from transformers.trainer import TRAINING_ARGS_NAME
-from transformers.trainer_utils import has_length
 
 from hf_imgcls.arguments import exact_float32
+from hf_imgcls.callbacks import TellEpoch
 from hf_imgcls.erasing import fill_with_noise
 from hf_imgcls.loss import total_loss
 from hf_imgcls.metrics import compute_metrics
@@ -20,36 +20,6 @@ from hf_imgcls.models import RestoreError, check_restored, restore
 from hf_imgcls.scored import Sampler, Scored, condense, joined, scored
 from hf_imgcls.timing import Clock, TimedRows
 from hf_imgcls.transforms import TrainPictures
-
-
-class TellEpoch(TrainerCallback):
-    """Tells the training pictures which epoch begins: their random numbers are drawn from it."""
-
-    def __init__(self, pictures: TrainPictures):
-        self.pictures = pictures
-        self.epoch = 0
-
-    def on_train_begin(self, args, state, control, train_dataloader=None, **kwargs):
-        # Resumed in mid-epoch, state.epoch is 1.4: the pictures are those of epoch 1. A finished epoch is a whole
-        # number but for rounding. A stream always begins anew and skips.
-        self.epoch = int((state.epoch or 0) + 1e-6) if has_length(train_dataloader) else 0
-
-    def on_epoch_begin(self, args, state, control, **kwargs):
-        self.pictures.epoch.fill_(self.epoch)
-        self.epoch += 1
-
-
-class StopEarly(EarlyStoppingCallback):
-    """Early stopping that a resumed run continues to count where it was."""
-
-    def on_train_begin(self, args, state, control, **kwargs):
-        super().on_train_begin(args, state, control, **kwargs)
-        self.early_stopping_patience_counter = bad_evaluations(state.stateful_callbacks)
-
-
-def bad_evaluations(saved: dict) -> int:
-    """How many evaluations in a row had brought nothing, from a checkpoint's `stateful_callbacks`."""
-    return saved.get(StopEarly.__name__, {}).get("attributes", {}).get("early_stopping_patience_counter", 0)
 
 
 class ImageTrainer(Trainer):
