@@ -113,8 +113,10 @@ class _Measurement:
         arguments = self.plan.arguments
         count = arguments.train_batch_size * arguments.gradient_accumulation_steps * arguments.world_size
         synthetic = OneBatch(batch, count * (self.steps + self.skipped))
-        none = {"dataloader_num_workers": 0, "dataloader_prefetch_factor": None, "dataloader_persistent_workers": False}
-        model = self._training(self._trainer(synthetic, synthetic.collate, **none))
+        # The batch lies on the device already: no worker makes it, and only CPU memory can be pinned.
+        ready = {"dataloader_num_workers": 0, "dataloader_prefetch_factor": None, "dataloader_persistent_workers": False}
+        ready["dataloader_pin_memory"] = False
+        model = self._training(self._trainer(synthetic, synthetic.collate, **ready))
         return {"data": data, "model": model, "both": self._training(self._trainer(rows))}
 
     def _trainer(self, rows, collator=None, **own) -> ImageTrainer:
