@@ -157,12 +157,12 @@ def predict(folder: Path, model: Path, batch: int | None) -> dict[str, float]:
     paths = sorted(map(str, folder.rglob("*.jpg")))
     from transformers import pipeline
 
-    from hf_imgcls.predict import How, predict_pictures
+    from hf_imgcls.predict import PredictOptions, predict_images
 
     begun = time.perf_counter()
     if batch == 0:
         with tempfile.TemporaryDirectory() as place:
-            predict_pictures(str(model), [str(folder)], Path(place, "rows.csv"), How(batch_size=BATCH))
+            predict_images(str(model), [str(folder)], Path(place, "rows.csv"), PredictOptions(batch_size=BATCH))
     else:
         options = {"batch_size": batch, "num_workers": os.cpu_count()} if batch else {}
         list(pipeline("image-classification", str(model), device=0 if GPU else "cpu")(paths, **options))

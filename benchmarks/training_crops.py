@@ -32,18 +32,18 @@ from torchvision.transforms import v2
 from transformers import DefaultDataCollator, ViTImageProcessor
 
 from hf_imgcls.index import entry, load_entries
-from hf_imgcls.transforms import TrainPictures
+from hf_imgcls.transforms import TrainTransform
 
 SIDE, BATCH = 224, 8
 MEAN = STD = [0.5, 0.5, 0.5]
 Pass = Callable[[], object]  # reads every picture once
 
 
-def our_batches(folder: Path) -> tuple[DataLoader, TrainPictures]:
+def our_batches(folder: Path) -> tuple[DataLoader, TrainTransform]:
     listed = load_entries(entry(str(path), path.name, path.parent.name) for path in sorted(folder.glob("*/*")))
     rows = listed.select_columns(["image"]).add_column("label", [0] * len(listed))
     rows = rows.add_column("row", range(len(listed)))
-    training = TrainPictures(["RandomResizedCrop", "RandomHorizontalFlip"], ViTImageProcessor(), [0], seed=0)
+    training = TrainTransform(["RandomResizedCrop", "RandomHorizontalFlip"], ViTImageProcessor(), [0], seed=0)
     return DataLoader(rows.with_transform(training), BATCH, collate_fn=DefaultDataCollator()), training
 
 

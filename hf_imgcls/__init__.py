@@ -15,7 +15,7 @@ _HOMES = {
     "build_model": "models",
     "train_classifier": "train",
     "evaluate_classifier": "score",
-    "predict_pictures": "predict",
+    "predict_images": "predict",
 }
 __all__ = sorted(_HOMES)
 

@@ -13,11 +13,13 @@ import torch
 
 from hf_imgcls.answers import Row
 from hf_imgcls.classifier import Classifier
-from hf_imgcls.picture_list import read_source, shown, why_not
-from hf_imgcls.processors import process
+from hf_imgcls.picture_list import describe_read_error, display_name, read_source
+from hf_imgcls.processors import process_image
 
 
-def answer(classifier: Classifier, pictures: Iterable[str], names: list[str], batch_size: int) -> Iterator[list[Row]]:
+def predict_rows(
+    classifier: Classifier, pictures: Iterable[str], names: list[str], batch_size: int
+) -> Iterator[list[Row]]:
     """Rows of pictures, a batch at a time, in their order; the next batches are read while the network runs.
 
     Args:
@@ -57,9 +59,9 @@ class _Read(NamedTuple):
 
 def _prepare(processor, name: str) -> _Read:
     try:
-        return _Read(name, process(processor, read_source(name)), None)
+        return _Read(name, process_image(processor, read_source(name)), None)
     except Exception as error:  # each of Pillow's plugins, and each server, has its own way to say no
-        return _Read(name, None, why_not(error))
+        return _Read(name, None, describe_read_error(error))
 
 
 def _rows(classifier: Classifier, batch: list[_Read], names: list[str]) -> list[Row]:
@@ -75,5 +77,5 @@ def _rows(classifier: Classifier, batch: list[_Read], names: list[str]) -> list[
                 best = [value for i in chosen for value in (classifier.labels[i], float(outputs[i]))]
             else:
                 error = "the model's scores are not numbers"
-        rows.append(dict(zip(names, [shown(read.name), *best, error, classifier.name], strict=True)))
+        rows.append(dict(zip(names, [display_name(read.name), *best, error, classifier.name], strict=True)))
     return rows

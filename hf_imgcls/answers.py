@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from hf_imgcls.picture_list import mark
+from hf_imgcls.picture_list import name_hash
 from hf_imgcls.recipe import InputError
 
 Row = dict[str, Any]
@@ -45,7 +45,7 @@ class Earlier(NamedTuple):
     columns: list[str] | None
 
 
-def look_at(output: Path) -> Earlier:
+def read_earlier(output: Path) -> Earlier:
     """What an output holds, with its parts; nothing is changed.
 
     Raises:
@@ -65,7 +65,7 @@ def look_at(output: Path) -> Earlier:
             if names not in (None, list(row)):
                 raise InputError(f"--output: {file} and {output} differ in their columns; name another file")
             names = list(row)
-            done.add(mark(row["picture"]))
+            done.add(name_hash(row["picture"]))
             models.add(row["model"])
     return Earlier(done, models, names)
 
@@ -96,7 +96,7 @@ def parts_of(output: Path) -> list[Path]:
     return sorted(numbered, key=lambda path: int(path.name.rpartition("-")[2]))
 
 
-class Lines:
+class RowWriter:
     """A text file of rows, open for more of them; a line that was torn when a run was killed is cut off."""
 
     def __init__(self, file: Path, names: list[str]):
@@ -131,7 +131,7 @@ def as_csv(rows: Iterable[Row], names: list[str], header: bool) -> str:
     return text.getvalue()
 
 
-def put_together(output: Path, names: list[str]) -> None:
+def merge_parts(output: Path, names: list[str]) -> None:
     """Bring the rows of the parts into the output, in turn, which is the order of the list; remove the parts.
 
     A run that is killed here loses nothing and doubles nothing: the parts are removed last, and what of them is in
@@ -140,13 +140,13 @@ def put_together(output: Path, names: list[str]) -> None:
     parts = parts_of(output)
     if not parts:
         return
-    there = {mark(row["picture"]) for row in _rows(output)}
+    there = {name_hash(row["picture"]) for row in _rows(output)}
     turns = itertools.chain.from_iterable(itertools.zip_longest(*map(_rows, parts)))
-    rows = (row for row in turns if row and mark(row["picture"]) not in there)
+    rows = (row for row in turns if row and name_hash(row["picture"]) not in there)
     if output.suffix.lower() == ".parquet":
         _write_parquet(output, names, rows)
     else:
-        with Lines(output, names) as lines:
+        with RowWriter(output, names) as lines:
             while chunk := list(itertools.islice(rows, _CHUNK)):
                 lines.write(chunk)
     for part in parts:

@@ -7,8 +7,8 @@ import torch
 from accelerate.utils import str_to_bool
 from transformers import IntervalStrategy, TrainingArguments
 
-from hf_imgcls.machine import complete, look
-from hf_imgcls.processes import precision_asked_for
+from hf_imgcls.machine import detect_machine, fill_in_defaults
+from hf_imgcls.processes import requested_precision
 from hf_imgcls.recipe import InputError
 from hf_imgcls.training_fields import value_of
 
@@ -33,7 +33,7 @@ def training_arguments(section, **own) -> TrainingArguments:
         InputError: the machine cannot do what is asked for, or TrainingArguments refuses a combination.
     """
     said = section.model_dump(mode="json", exclude_unset=True)
-    fitted = complete(look(_on_cpu(section)), said, precision_asked_for())
+    fitted = fill_in_defaults(detect_machine(_on_cpu(section)), said, requested_precision())
     values = {**_DEFAULTS, **fitted, "remove_unused_columns": False, "label_names": ["labels"], **own}
     if "load_best_model_at_end" not in said:
         evaluate, save = values["eval_strategy"], values["save_strategy"]
@@ -45,7 +45,7 @@ def training_arguments(section, **own) -> TrainingArguments:
         raise InputError(f"training: {' '.join(str(error).split())}") from None
 
 
-def without_evaluation(arguments: TrainingArguments, section) -> None:
+def disable_evaluation(arguments: TrainingArguments, section) -> None:
     """Where there is no validation split, nothing is evaluated while training and the last model is kept.
 
     Raises:

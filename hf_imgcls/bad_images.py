@@ -20,7 +20,7 @@ import transformers
 from PIL.JpegImagePlugin import JpegImageFile
 
 from hf_imgcls.decode import decode_reduced
-from hf_imgcls.pictures import open_picture, read_picture
+from hf_imgcls.pictures import open_image, read_image
 from hf_imgcls.recipe import InputError
 
 _VERDICT = datasets.Features(dict.fromkeys(("reason", "digest", "spoilt", "file"), datasets.Value("string")))
@@ -28,7 +28,7 @@ _LOST = ("transparency", "high bit depth")
 _ROWS_A_PROCESS = 250  # below this, starting another process costs more than it saves
 
 
-class BadPicture(NamedTuple):
+class BadImage(NamedTuple):
     """A picture that cannot be read: which, of what class, where it was found, and why."""
 
     file: str
@@ -43,7 +43,7 @@ class Checked(NamedTuple):
     rows: datasets.Dataset
     files: list[str]
     digests: list[str]
-    bad: list[BadPicture]
+    bad: list[BadImage]
     notes: list[str]
 
 
@@ -58,12 +58,12 @@ def check_split(rows: datasets.Dataset, split: str, labels: list[str]) -> Checke
     Raises:
         InputError: not one can be read.
     """
-    verdicts = check_pictures(rows, split)
+    verdicts = check_images(rows, split)
     reasons, digests = verdicts["reason"][:], verdicts["digest"][:]
     named = rows["name"][:] if "name" in rows.column_names else verdicts["file"][:]
     files = [name or f"row {row}" for name, row in zip(named, rows["row"][:], strict=True)]
     bad = [
-        BadPicture(file, labels[label], split, reason)
+        BadImage(file, labels[label], split, reason)
         for file, label, reason in zip(files, rows["label"][:], reasons, strict=True)
         if reason
     ]
@@ -82,7 +82,7 @@ def check_split(rows: datasets.Dataset, split: str, labels: list[str]) -> Checke
     )
 
 
-def check_pictures(dataset: datasets.Dataset, split: str) -> datasets.Dataset:
+def check_images(dataset: datasets.Dataset, split: str) -> datasets.Dataset:
     """Read every picture of a split, several processes at a time.
 
     Args:
@@ -165,14 +165,14 @@ def _read(value: dict) -> str:
     eighth the verdict is the same and takes half the time. Only a JPEG that passes is passed; what is wrong with
     another is said by the full read.
     """
-    picture = open_picture(value)
+    picture = open_image(value)
     if isinstance(picture, JpegImageFile):
         with contextlib.suppress(Exception):
             decode_reduced(picture, 8)
-            read_picture(picture)
+            read_image(picture)
             return ""  # it has neither transparency nor more than 8 bits
-    read_picture(value)
-    return _spoilt(open_picture(value))
+    read_image(value)
+    return _spoilt(open_image(value))
 
 
 def _spoilt(picture: PIL.Image.Image) -> str:
@@ -184,7 +184,7 @@ def _spoilt(picture: PIL.Image.Image) -> str:
     return ""
 
 
-def refuse(bad: list[BadPicture]) -> None:
+def refuse_bad_images(bad: list[BadImage]) -> None:
     """`bad_images: "raise"`: name the first.
 
     Raises:
@@ -198,9 +198,9 @@ def refuse(bad: list[BadPicture]) -> None:
         )
 
 
-def write_report(bad: list[BadPicture], file: Path) -> None:
+def write_bad_images(bad: list[BadImage], file: Path) -> None:
     """Write the bad pictures as CSV, a header alone where there are none."""
     with file.open("w", newline="", encoding="utf-8") as stream:
         writer = csv.writer(stream)
-        writer.writerow(BadPicture._fields)
+        writer.writerow(BadImage._fields)
         writer.writerows(bad)

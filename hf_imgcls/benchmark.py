@@ -17,17 +17,16 @@ from transformers import DefaultDataCollator, PrinterCallback, TrainerCallback
 
 from hf_imgcls.arguments import training_arguments
 from hf_imgcls.data import load_data
-from hf_imgcls.machine import choices, look
-from hf_imgcls.machine import describe as describe_machine
+from hf_imgcls.machine import chosen_settings, describe_machine, detect_machine
 from hf_imgcls.models import build_model
 from hf_imgcls.models.freeze import freeze
 from hf_imgcls.models.layout import channels_last
-from hf_imgcls.processes import check_launch, prepare_launch, tell_others_to_be_quiet
+from hf_imgcls.processes import check_launch, prepare_launch, silence_other_processes
 from hf_imgcls.recipe import InputError, load_recipe
-from hf_imgcls.score import attach
+from hf_imgcls.score import attach_transform
 from hf_imgcls.stages import Plan, plan_stages, train_rows
 from hf_imgcls.trainer import ImageTrainer
-from hf_imgcls.transforms import EvalPictures
+from hf_imgcls.transforms import EvalTransform
 
 PARTS = {"data": "the data path alone", "model": "the model alone (the limit)", "both": "both together"}
 _WARM_UP = 3  # steps before the clock starts: memory is taken and kernels are chosen by then
@@ -53,16 +52,16 @@ def measure_recipe(source: str | Path | dict, overrides: Iterable[str] = (), ste
     prepare_launch()
     arguments = training_arguments(recipe.training)
     note = check_launch()
-    tell_others_to_be_quiet()
+    silence_other_processes()
     with arguments.main_process_first(local=True):
         data = load_data(recipe.data)
     model, processor = build_model(recipe.model, data.labels, arguments.seed)
-    scoring = EvalPictures(processor, [model.config.label2id[name] for name in data.labels])
+    scoring = EvalTransform(processor, [model.config.label2id[name] for name in data.labels])
     plans = [plan for plan in plan_stages(recipe, data, model, scoring) if not plan.stage.cache_features]
     if not plans:
         raise InputError("stages: all of them train on cached features; there is no training on pictures to measure")
     laid_out = channels_last(model, plans[-1].pictures.size, recipe.model.channels_last)
-    rows = attach(train_rows(plans[-1], data), plans[-1].pictures, recipe.data.bad_images)
+    rows = attach_transform(train_rows(plans[-1], data), plans[-1].pictures, recipe.data.bad_images)
     with tempfile.TemporaryDirectory() as folder:
         found = _Measurement(plans[-1], model, Path(folder), steps).of(rows)
     processes = gather_object([{**found, **_memory(plans[-1].arguments.dataloader_num_workers)}])
@@ -74,7 +73,7 @@ def measure_recipe(source: str | Path | dict, overrides: Iterable[str] = (), ste
         "stage": plans[-1].stage.number,
         "batch": arguments.world_size * plans[-1].arguments.train_batch_size,
         "steps": steps,
-        "machine": choices(look(arguments.device.type == "cpu"), plans[-1].arguments, laid_out),
+        "machine": chosen_settings(detect_machine(arguments.device.type == "cpu"), plans[-1].arguments, laid_out),
         "notes": [note] if note else [],
     }
 
@@ -114,7 +113,11 @@ class _Measurement:
         count = arguments.train_batch_size * arguments.gradient_accumulation_steps * arguments.world_size
         synthetic = OneBatch(batch, count * (self.steps + self.skipped))
         # The batch lies on the device already: no worker makes it, and only CPU memory can be pinned.
-        ready = {"dataloader_num_workers": 0, "dataloader_prefetch_factor": None, "dataloader_persistent_workers": False}
+        ready = {
+            "dataloader_num_workers": 0,
+            "dataloader_prefetch_factor": None,
+            "dataloader_persistent_workers": False,
+        }
         ready["dataloader_pin_memory"] = False
         model = self._training(self._trainer(synthetic, synthetic.collate, **ready))
         return {"data": data, "model": model, "both": self._training(self._trainer(rows))}
@@ -191,7 +194,7 @@ def _memory(workers: int) -> dict[str, int]:
     return {"memory": own, "worker_memory": children if workers else 0, "gpu_memory": gpu}
 
 
-def describe(found: dict[str, Any]) -> list[str]:
+def describe_measurement(found: dict[str, Any]) -> list[str]:
     """What was measured, as a table, and with what."""
     processes = found["processes"]
     heads = ["all"] + [f"process {i}" for i in range(len(processes))] if len(processes) > 1 else [""]

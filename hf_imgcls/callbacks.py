@@ -3,13 +3,13 @@
 from transformers import EarlyStoppingCallback, TrainerCallback
 from transformers.trainer_utils import has_length
 
-from hf_imgcls.transforms import TrainPictures
+from hf_imgcls.transforms import TrainTransform
 
 
-class TellEpoch(TrainerCallback):
+class EpochCallback(TrainerCallback):
     """Tells the training pictures which epoch begins: their random numbers are drawn from it."""
 
-    def __init__(self, pictures: TrainPictures):
+    def __init__(self, pictures: TrainTransform):
         self.pictures = pictures
         self.epoch = 0
 

@@ -12,10 +12,10 @@ import torch
 from transformers import CONFIG_MAPPING, AutoConfig, AutoModelForImageClassification, PreTrainedConfig
 
 from hf_imgcls.hub import use_hub
-from hf_imgcls.models.configure import get_config, get_processor, one_line, where
+from hf_imgcls.models.configure import get_config, get_processor, one_line, resolve_checkpoint
 from hf_imgcls.models.fold import fold_batch_norms
 from hf_imgcls.models.layout import channels_last
-from hf_imgcls.processors import process
+from hf_imgcls.processors import process_image
 from hf_imgcls.recipe import InputError
 from hf_imgcls.sections import ModelSection
 
@@ -75,8 +75,8 @@ def open_classifier(
     network, processor = load_network(name, trust_remote_code)
     grey = PIL.Image.new("RGB", (320, 240), "grey")
     with one_line(f"model {name!r}"):
-        pixels = process(processor, grey)
-        signed = sign(network.config.id2label, pixels, map(_as_bytes, network.state_dict().values()))
+        pixels = process_image(processor, grey)
+        signed = model_digest(network.config.id2label, pixels, map(_as_bytes, network.state_dict().values()))
         channels_last(network, pixels.shape[-2:])
         fold_batch_norms(network, pixels.shape[-2:])
     with one_line(f"--device {device}"):
@@ -120,7 +120,7 @@ def load_network(name: str, trust_remote_code: bool = False):
         InputError: as `open_classifier`.
     """
     section = ModelSection(checkpoint=name)
-    place = where(section)
+    place = resolve_checkpoint(section)
     if not Path(place).is_dir():
         use_hub()
     with one_line(f"model {name!r}"):
@@ -151,7 +151,7 @@ def load_network(name: str, trust_remote_code: bool = False):
     return network.eval(), get_processor(section, config)
 
 
-def sign(labels: dict[int, str], pixels: torch.Tensor, weights: Iterable[bytes | np.ndarray]) -> str:
+def model_digest(labels: dict[int, str], pixels: torch.Tensor, weights: Iterable[bytes | np.ndarray]) -> str:
     """What a model answers depends on: its labels, its weights, the size and the scale of the pictures it sees."""
     digest = hashlib.blake2b(digest_size=6)
     digest.update(json.dumps([labels, list(pixels.shape), round(float(pixels.mean()), 3)]).encode())

@@ -182,14 +182,14 @@ def _check(options: argparse.Namespace) -> None:
     from hf_imgcls.recipe import load_recipe
     from hf_imgcls.recipe_schema import stages_of
     from hf_imgcls.sources import check_path
-    from hf_imgcls.stages import check_features, located
+    from hf_imgcls.stages import check_features, naming_stage
 
     recipe = load_recipe(options.recipe, options.overrides)
     check_path(recipe.data)
     check_model(recipe.model)
     side = recipe.model.image_size or 224
     for stage in stages_of(recipe):
-        with located(stage):
+        with naming_stage(stage):
             build_transforms(stage.augmentation.train, (side, side))
             Mixing(stage.augmentation.mix, 2)
             check_features(stage, (side, side))
@@ -197,12 +197,12 @@ def _check(options: argparse.Namespace) -> None:
 
 
 def _benchmark(options: argparse.Namespace) -> None:
-    from hf_imgcls.benchmark import describe, measure_recipe
+    from hf_imgcls.benchmark import describe_measurement, measure_recipe
     from hf_imgcls.processes import on_main, say
     from hf_imgcls.runs import write_json
 
     found = measure_recipe(options.recipe, options.overrides, options.steps)
-    for line in describe(found):
+    for line in describe_measurement(found):
         say(line)
     if options.output:
         on_main(lambda: write_json(options.output, found))
@@ -231,29 +231,29 @@ def _push(options: argparse.Namespace) -> None:
 
 
 def _predict(options: argparse.Namespace) -> None:
-    from hf_imgcls.predict import How, describe, predict_pictures
+    from hf_imgcls.predict import PredictOptions, describe_counts, predict_images
     from hf_imgcls.processes import on_main
 
-    how = How(options.top_k, options.batch_size, options.device, options.trust_remote_code, options.half)
-    counts = predict_pictures(options.model, options.overrides, options.output, how)
-    on_main(lambda: print(describe(counts, options.output), file=sys.stderr))
+    how = PredictOptions(options.top_k, options.batch_size, options.device, options.trust_remote_code, options.half)
+    counts = predict_images(options.model, options.overrides, options.output, how)
+    on_main(lambda: print(describe_counts(counts, options.output), file=sys.stderr))
 
 
 def _demo(options: argparse.Namespace) -> None:
     from hf_imgcls.demo import serve_demo
-    from hf_imgcls.predict import How
+    from hf_imgcls.predict import PredictOptions
     from hf_imgcls.recipe import InputError
 
     if options.overrides:
         raise InputError(f"demo: {options.overrides[0]} is no option; see hf-imgcls demo --help")
-    how = How(options.top_k, device=options.device, trust_remote_code=options.trust_remote_code)
+    how = PredictOptions(options.top_k, device=options.device, trust_remote_code=options.trust_remote_code)
     serve_demo(options.model, how, (options.host, options.port), options.examples)
 
 
 def _export(options: argparse.Namespace) -> None:
-    from hf_imgcls.export import What, export_model
+    from hf_imgcls.export import ExportOptions, export_model
 
-    what = What(options.quantize, options.trust_remote_code, options.data, options.split, options.overrides)
+    what = ExportOptions(options.quantize, options.trust_remote_code, options.data, options.split, options.overrides)
     export_model(options.model, options.output, what)
 
 

@@ -11,7 +11,7 @@ from collections import Counter
 import datasets
 import numpy as np
 
-from hf_imgcls.bad_images import BadPicture, check_split, refuse
+from hf_imgcls.bad_images import BadImage, check_split, refuse_bad_images
 from hf_imgcls.columns import encode_labels, label_values, name_labels
 from hf_imgcls.recipe import InputError
 from hf_imgcls.sections import DataSection
@@ -45,7 +45,7 @@ class Data:
     splits: dict[str, datasets.Dataset | datasets.IterableDataset]
     labels: list[str]
     fingerprints: dict[str, str] = dataclasses.field(default_factory=dict)
-    bad: list[BadPicture] = dataclasses.field(default_factory=list)
+    bad: list[BadImage] = dataclasses.field(default_factory=list)
     notes: list[str] = dataclasses.field(default_factory=list)
     cache_size: int | None = None
 
@@ -203,7 +203,7 @@ def _check(data: Data, section: DataSection) -> None:
         data.notes += checked.notes
         _note_repeats(set(checked.digests), role, seen, data)
     if section.bad_images == "raise":
-        refuse(data.bad)
+        refuse_bad_images(data.bad)
 
 
 def _note_repeats(found: set[str], role: str, digests: dict[str, str], data: Data) -> None:

@@ -19,7 +19,7 @@ _LEFT_BY_THE_HUB = {"dataset_info.json", "dataset_infos.json"}
 Rows = datasets.Dataset | datasets.IterableDataset
 
 
-class Part(NamedTuple):
+class SourcePart(NamedTuple):
     """Rows as they were found: the folder that paths in them start from (None on the Hub), and what to call them."""
 
     rows: Rows
@@ -52,7 +52,7 @@ def find_files(root: Path) -> tuple[dict[str, list[Path]], list[str]]:
     return named, [f"passed over, data files without a split in their name ({len(unnamed)}): {_names(unnamed)}"]
 
 
-def load_files(files: list[Path], streaming: bool) -> list[Part]:
+def load_files(files: list[Path], streaming: bool) -> list[SourcePart]:
     """Load data files; those of one kind in one folder become one part.
 
     Raises:
@@ -66,7 +66,7 @@ def load_files(files: list[Path], streaming: bool) -> list[Part]:
         paths = [str(path.absolute()) for path in group]
         try:
             rows = datasets.load_dataset(KINDS[suffix], data_files=paths, split="train", streaming=streaming, **options)
-            parts.append(Part(rows if rows.features else rows._resolve_features(), base, where))
+            parts.append(SourcePart(rows if rows.features else rows._resolve_features(), base, where))
         except Exception as error:  # pandas, pyarrow and the tar reader each raise their own kinds
             raise InputError(f"data.path: {where} cannot be read as {KINDS[suffix]}: {reason(error)}") from None
     return parts

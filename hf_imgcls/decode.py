@@ -16,7 +16,7 @@ from PIL.JpegImagePlugin import JpegImageFile
 from torchvision.transforms import InterpolationMode, v2
 from torchvision.transforms.v2 import functional
 
-from hf_imgcls.pictures import open_picture, read_picture
+from hf_imgcls.pictures import open_image, read_image
 
 # Those that weigh every pixel they shrink; the others pick pixels, and of a reduced picture they would pick others.
 _RESAMPLING = {
@@ -29,7 +29,7 @@ _RESAMPLING = {
 _TURNED, _FROM_LEFT, _FROM_TOP = (5, 6, 7, 8), (2, 3, 6, 7), (3, 4, 7, 8)
 _AT_ONCE = 1 << 26  # bytes
 
-Part = tuple[int, int, int, int]  # left, top, right, bottom, in the upright picture
+CropPart = tuple[int, int, int, int]  # left, top, right, bottom, in the upright picture
 
 
 def can_lead(transform: v2.Transform) -> bool:
@@ -56,11 +56,11 @@ def read_resized(value: dict | Image.Image, transform: v2.RandomResizedCrop | v2
         What `read_picture` raises on the same picture.
     """
     if isinstance(value, Image.Image):
-        return _resize(read_picture(value), None, transform)
+        return _resize(read_image(value), None, transform)
     data = value["bytes"] if value["bytes"] is not None else read_file(value["path"])
-    picture = open_picture({"bytes": data, "path": None})
+    picture = open_image({"bytes": data, "path": None})
     if not isinstance(picture, JpegImageFile):
-        return _resize(read_picture(value), None, transform)
+        return _resize(read_image(value), None, transform)
     orientation = _orientation(picture)
     width, height = picture.size[::-1] if orientation in _TURNED else picture.size
     part = _draw_part(transform, (width, height))
@@ -68,7 +68,7 @@ def read_resized(value: dict | Image.Image, transform: v2.RandomResizedCrop | v2
     plain = picture.mode == "RGB" and orientation == 1
     if scale > 1:
         # The reading rule, without the two copies that it makes of a picture that is upright and RGB already.
-        picture = picture if plain else read_picture(picture)
+        picture = picture if plain else read_image(picture)
         # A last column or row of less than `scale` pixels counts as one, and may have been turned to the front.
         left = picture.width - width / scale if orientation in _FROM_LEFT else 0
         top = picture.height - height / scale if orientation in _FROM_TOP else 0
@@ -76,7 +76,7 @@ def read_resized(value: dict | Image.Image, transform: v2.RandomResizedCrop | v2
         return _resize_between_pixels(picture, box, transform)
     pixels = _decode_plain(data) if plain else None
     if pixels is None:
-        return _resize(read_picture(picture), part, transform)
+        return _resize(read_image(picture), part, transform)
     return _resize_pixels(pixels[:, part[1] : part[3], part[0] : part[2]], transform)
 
 
@@ -114,7 +114,7 @@ def _orientation(picture: JpegImageFile) -> int:
         return picture.getexif().get(Base.Orientation, 1)
 
 
-def _draw_part(transform: v2.RandomResizedCrop | v2.Resize, size: tuple[int, int]) -> Part:
+def _draw_part(transform: v2.RandomResizedCrop | v2.Resize, size: tuple[int, int]) -> CropPart:
     """What the transform takes of a picture of this width and height, drawn by torchvision."""
     width, height = size
     if isinstance(transform, v2.Resize):
@@ -123,7 +123,7 @@ def _draw_part(transform: v2.RandomResizedCrop | v2.Resize, size: tuple[int, int
     return drawn["left"], drawn["top"], drawn["left"] + drawn["width"], drawn["top"] + drawn["height"]
 
 
-def _reduce(picture: JpegImageFile, part: Part, transform: v2.RandomResizedCrop | v2.Resize) -> int:
+def _reduce(picture: JpegImageFile, part: CropPart, transform: v2.RandomResizedCrop | v2.Resize) -> int:
     """Decode at the smallest scale that leaves the part at least as large as it will be."""
     times = min((part[2] - part[0]) // transform.size[1], (part[3] - part[1]) // transform.size[0])
     weighs = transform.antialias and InterpolationMode(transform.interpolation) in _RESAMPLING
@@ -142,7 +142,7 @@ def _decode_plain(data: bytes) -> torch.Tensor | None:
         return None
 
 
-def _resize(picture: Image.Image, part: Part | None, transform: v2.RandomResizedCrop | v2.Resize) -> torch.Tensor:
+def _resize(picture: Image.Image, part: CropPart | None, transform: v2.RandomResizedCrop | v2.Resize) -> torch.Tensor:
     part = part or _draw_part(transform, picture.size)
     return _resize_pixels(as_tensor(picture.crop(part)), transform)
 

@@ -21,23 +21,25 @@ from PIL import Image
 from hf_imgcls import runs
 from hf_imgcls.arguments import exact_float32
 from hf_imgcls.card.results import main_split
-from hf_imgcls.card.words import plain, share, some
+from hf_imgcls.card.words import percent, plain, some
 from hf_imgcls.classifier import Classifier, open_classifier
 from hf_imgcls.data import find_rows
-from hf_imgcls.picture_list import find_pictures
-from hf_imgcls.pictures import open_picture, read_picture
-from hf_imgcls.predict import How
+from hf_imgcls.picture_list import find_images
+from hf_imgcls.pictures import open_image, read_image
+from hf_imgcls.predict import PredictOptions
 from hf_imgcls.processes import say
-from hf_imgcls.processors import process
+from hf_imgcls.processors import process_image
 from hf_imgcls.recipe import InputError, load_recipe
 
 _MOST = 8  # examples
 _SUFFIX = {"JPEG": ".jpg", "PNG": ".png", "GIF": ".gif", "WEBP": ".webp", "BMP": ".bmp"}  # what browsers show
 TOP_K = 5
-_USUAL, _HERE = How(TOP_K), ("127.0.0.1", 7860)
+_USUAL, _HERE = PredictOptions(TOP_K), ("127.0.0.1", 7860)
 
 
-def serve_demo(model: str, how: How = _USUAL, address: tuple[str, int] = _HERE, examples: str | None = None) -> None:
+def serve_demo(
+    model: str, how: PredictOptions = _USUAL, address: tuple[str, int] = _HERE, examples: str | None = None
+) -> None:
     """Serve a model's page until Ctrl-C.
 
     Args, raises: as `open_demo`.
@@ -50,7 +52,7 @@ def serve_demo(model: str, how: How = _USUAL, address: tuple[str, int] = _HERE, 
 
 @contextlib.contextmanager
 def open_demo(
-    model: str, how: How = _USUAL, address: tuple[str, int] = _HERE, examples: str | None = None
+    model: str, how: PredictOptions = _USUAL, address: tuple[str, int] = _HERE, examples: str | None = None
 ) -> Iterator[str]:
     """Serve a model's page for as long as the context lasts; what is sent to it is deleted at its end.
 
@@ -71,16 +73,16 @@ def open_demo(
     if how.top_k < 1:
         raise InputError(f"--top-k: found {how.top_k}, expected 1 or more")
     _check_address(*address)
-    named = list(find_pictures([examples])) if examples else None
+    named = list(find_images([examples])) if examples else None
     device = how.device or PartialState(cpu=parse_flag_from_env("ACCELERATE_USE_CPU")).device
     classifier = open_classifier(model, device, how.trust_remote_code)
     with tempfile.TemporaryDirectory(prefix="hf-imgcls-") as place, _surroundings(place, address[0]), exact_float32():
-        pictures = spread(named) if named else _of_run(Path(model).expanduser())
+        pictures = evenly_spaced(named) if named else _of_run(Path(model).expanduser())
         shown = _copy(pictures, Path(place))
         if pictures and not shown:
             say("no examples: none of the pictures is of a kind that browsers show")
-        title, about = describe(classifier.name.rpartition("@")[0], classifier.labels, Path(model).expanduser())
-        blocks = page.make_page(answers(classifier, how.top_k), title, about, shown)
+        title, about = describe_demo(classifier.name.rpartition("@")[0], classifier.labels, Path(model).expanduser())
+        blocks = page.make_page(classify_function(classifier, how.top_k), title, about, shown)
         try:
             _launch(blocks, address, page.LOOK)
             yield blocks.local_url
@@ -99,18 +101,18 @@ def _launch(blocks, address: tuple[str, int], look: dict[str, Any]) -> None:
         raise InputError(f"--port {port}: {error}") from None
 
 
-def answers(classifier: Classifier, top_k: int) -> Callable[[Image.Image], list[dict[str, Any]]]:
+def classify_function(classifier: Classifier, top_k: int) -> Callable[[Image.Image], list[dict[str, Any]]]:
     """What `pipeline(..., top_k=top_k)` answers about a picture."""
 
     def classify(picture: Image.Image) -> list[dict[str, Any]]:
-        scores = classifier.scores([process(classifier.processor, picture)])[0]
+        scores = classifier.scores([process_image(classifier.processor, picture)])[0]
         best = np.argsort(-scores, kind="stable")[:top_k]
         return [{"label": classifier.labels[i], "score": float(scores[i])} for i in best]
 
     return classify
 
 
-def describe(name: str, labels: Sequence[str], folder: Path) -> tuple[str, str]:
+def describe_demo(name: str, labels: Sequence[str], folder: Path) -> tuple[str, str]:
     """A page's title, and in a line what the model tells apart and, of a run, how well; Markdown."""
     about = f"Tells {len(labels):,} classes of pictures apart: {some(labels, 8)}."
     if (folder / runs.RESULTS).is_file():
@@ -119,12 +121,12 @@ def describe(name: str, labels: Sequence[str], folder: Path) -> tuple[str, str]:
         if split:
             measured = results["scores"][split]
             low, high = (100 * end for end in measured["accuracy_interval_95"])
-            about += f" Right on {share(measured['accuracy'])} of {measured['pictures']:,} {split} pictures"
+            about += f" Right on {percent(measured['accuracy'])} of {measured['pictures']:,} {split} pictures"
             about += f" (95 % interval {low:.1f} to {high:.1f} %)."
     return plain(name), about
 
 
-def spread(things: Sequence, most: int = _MOST) -> list:
+def evenly_spaced(things: Sequence, most: int = _MOST) -> list:
     """So many of them at most, from beginning to end."""
     return [things[i] for i in np.linspace(0, len(things) - 1, min(most, len(things))).round().astype(int)]
 
@@ -185,7 +187,7 @@ def _of_run(folder: Path) -> list[dict]:
         return []
     rows = splits.get("test", splits.get("validation"))
     labels = np.array(rows["label"][:])
-    turns = [np.flatnonzero(labels == i) for i in spread(np.unique(labels))]
+    turns = [np.flatnonzero(labels == i) for i in evenly_spaced(np.unique(labels))]
     chosen = [rank[turn] for turn in range(_MOST) for rank in turns if turn < len(rank)]
     return rows.select(chosen[:_MOST])["image"][:]
 
@@ -207,8 +209,8 @@ def _copy(pictures: Sequence[str | dict], place: Path) -> list[str]:
     for number, picture in enumerate(pictures):
         value = picture if isinstance(picture, dict) else {"bytes": None, "path": picture}
         with contextlib.suppress(Exception):  # what Pillow's plugins raise
-            suffix = _SUFFIX[open_picture(value).format]
-            read_picture(value)
+            suffix = _SUFFIX[open_image(value).format]
+            read_image(value)
             copy = place / f"{number}{suffix}"
             copy.write_bytes(Path(value["path"]).read_bytes() if value["bytes"] is None else value["bytes"])
             copies.append(str(copy))

@@ -18,7 +18,7 @@ from hf_imgcls.processes import say
 from hf_imgcls.recipe import InputError
 
 
-class What(NamedTuple):
+class ExportOptions(NamedTuple):
     """What to export besides the model, whether its code is trusted, and the pictures to check it on.
 
     Attributes:
@@ -35,10 +35,10 @@ class What(NamedTuple):
     overrides: Sequence[str] = ()
 
 
-_USUAL = What()
+_USUAL = ExportOptions()
 
 
-def export_model(model: str, output: Path | None = None, what: What = _USUAL) -> Path:
+def export_model(model: str, output: Path | None = None, what: ExportOptions = _USUAL) -> Path:
     """Export a model as ONNX with all that is needed to ask it, and check it on real pictures.
 
     Weights of half precision are exported, and compared, in float32.

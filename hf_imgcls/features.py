@@ -26,7 +26,7 @@ from hf_imgcls.models.own_head import OwnHeadForImageClassification
 from hf_imgcls.models.restore import as_bytes
 from hf_imgcls.processes import say
 from hf_imgcls.sections import Transform
-from hf_imgcls.transforms import EvalPictures, TrainPictures
+from hf_imgcls.transforms import EvalTransform, TrainTransform
 
 # Part of every fingerprint: another number makes the features of older versions be computed anew.
 FORMAT = 2
@@ -87,7 +87,7 @@ class HeadOnFeatures(nn.Module):
 def cached_features(
     model: PreTrainedModel,
     split: datasets.Dataset,
-    transform: EvalPictures | TrainPictures,
+    transform: EvalTransform | TrainTransform,
     fingerprint: str,
     arguments: TrainingArguments,
 ) -> datasets.Dataset:
@@ -147,7 +147,7 @@ def _write(file: Path, batches: Iterator[dict]) -> None:
         writer.finalize()
 
 
-def _key(model: PreTrainedModel, head: str, transform: EvalPictures | TrainPictures, fingerprint: str) -> str:
+def _key(model: PreTrainedModel, head: str, transform: EvalTransform | TrainTransform, fingerprint: str) -> str:
     """Everything that the features and their labels follow from; the head is not of it."""
     processor = transform.processor
     said = {
@@ -156,7 +156,7 @@ def _key(model: PreTrainedModel, head: str, transform: EvalPictures | TrainPictu
         "split": fingerprint,
         "labels": transform.label_ids,
         "processor": [type(processor).__name__, processor.to_dict() if processor else None],
-        "transforms": repr(transform.transform) if isinstance(transform, TrainPictures) else None,
+        "transforms": repr(transform.transform) if isinstance(transform, TrainTransform) else None,
         "config": _settings(model),
         "head": head,
         "network": [(n, type(m).__qualname__, m.extra_repr()) for n, m in model.named_modules() if not _in(head, n)],

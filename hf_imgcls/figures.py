@@ -16,11 +16,11 @@ from torchvision.transforms import v2
 from hf_imgcls.erasing import fill_with_noise
 from hf_imgcls.mixing import Mixing
 from hf_imgcls.parity import first_rows
-from hf_imgcls.pictures import read_picture
-from hf_imgcls.plots.drawing import FOLDER, quietly, save
+from hf_imgcls.pictures import read_image
+from hf_imgcls.plots.drawing import FOLDER, import_plots, save
 from hf_imgcls.scored import Scored
 from hf_imgcls.streaming import readable_rows
-from hf_imgcls.transforms import TrainPictures
+from hf_imgcls.transforms import TrainTransform
 
 _GALLERY, _AUGMENTED, _DRAWS = 16, 6, 5  # pictures; of them rows, and draws of each row
 _BATCHES, _BATCH = 3, 6  # mixed batches, pictures of each
@@ -101,13 +101,13 @@ def _spread(labels: Sequence[int], seed: int) -> list[int]:
 
 def draw_gallery(folder: Path, sample: Sample) -> None:
     """Pictures as they are, with their labels."""
-    plots = quietly("gallery")
+    plots = import_plots("gallery")
     save(plots.gallery([_original(row) for row in sample.rows], sample.labels), folder, "gallery.png")
 
 
-def draw_augmented(folder: Path, sample: Sample, pictures: TrainPictures, suffix: str = "") -> None:
+def draw_augmented(folder: Path, sample: Sample, pictures: TrainTransform, suffix: str = "") -> None:
     """The same pictures after a stage's transforms, as its first epochs see them."""
-    plots = quietly("gallery")
+    plots = import_plots("gallery")
     chosen = np.unique(np.linspace(0, len(sample.rows) - 1, _AUGMENTED).round().astype(int))
     rows = [sample.rows[i] for i in chosen]
     epochs = [_as_trained(pictures, rows, epoch) for epoch in range(_DRAWS)]
@@ -118,9 +118,9 @@ def draw_augmented(folder: Path, sample: Sample, pictures: TrainPictures, suffix
     save(figure, folder, f"augmented{suffix}.png")
 
 
-def draw_mixed(folder: Path, sample: Sample, pictures: TrainPictures, mixing: Mixing, suffix: str = "") -> None:
+def draw_mixed(folder: Path, sample: Sample, pictures: TrainTransform, mixing: Mixing, suffix: str = "") -> None:
     """Batches as a stage mixes them, its mixes in turn; nothing where it has Identity alone."""
-    plots = quietly("gallery")
+    plots = import_plots("gallery")
     generator = np.random.default_rng(pictures.seed)
     mixes = [mix for mix in mixing.mixes if not isinstance(mix, v2.Identity)]
     batches, shares, titles = [], [], []
@@ -137,12 +137,12 @@ def draw_mixed(folder: Path, sample: Sample, pictures: TrainPictures, mixing: Mi
 
 def draw_curves(folder: Path, history: Sequence[Mapping], best: Mapping[int, int]) -> None:
     """curves.png of a run's history, whose entries name their stage, with the best step of each stage."""
-    save(quietly("curves").curves(history, best), folder, "curves.png")
+    save(import_plots("curves").curves(history, best), folder, "curves.png")
 
 
 def draw_confusion(folder: Path, output: Scored, names: Sequence[str], split: str) -> None:
     """confusion_matrix.png of a scored split; a picture without an answer is counted in the title only."""
-    confusion = quietly("confusion")
+    confusion = import_plots("confusion")
     answered = output.answers >= 0
     counts = confusion.count_confusions(output.label_ids[answered], output.answers[answered], len(names))
     title = split if answered.all() else f"{split}, {np.sum(~answered):,} pictures without an answer"
@@ -150,12 +150,12 @@ def draw_confusion(folder: Path, output: Scored, names: Sequence[str], split: st
 
 
 def _original(row: dict) -> np.ndarray:
-    picture = read_picture(row["image"])
+    picture = read_image(row["image"])
     picture.thumbnail((_SIDE, _SIDE))
     return np.asarray(picture)
 
 
-def _as_trained(pictures: TrainPictures, rows: Iterable[dict], epoch: int) -> list[np.ndarray]:
+def _as_trained(pictures: TrainTransform, rows: Iterable[dict], epoch: int) -> list[np.ndarray]:
     """Rows as training sees them in an epoch, red, green, blue, shape (height, width, 3)."""
     before = int(pictures.epoch)
     pictures.epoch.fill_(epoch)

@@ -65,7 +65,7 @@ def reach_hub() -> None:
         raise PushError(f"{constants.ENDPOINT} {why}")
 
 
-def persistently(call: Callable[[], T]) -> T:
+def with_retries(call: Callable[[], T]) -> T:
     """Call again after a while where that may help.
 
     Raises:
@@ -73,16 +73,16 @@ def persistently(call: Callable[[], T]) -> T:
     """
     for pause in _PAUSES:
         try:
-            return told(call)
+            return as_push_error(call)
         except PushError as error:
             if not _may_pass(error.__cause__):
                 raise
             say(f"push: {error}; trying again in {pause} s")
             time.sleep(pause)
-    return told(call)
+    return as_push_error(call)
 
 
-def told(call: Callable[[], T]) -> T:
+def as_push_error(call: Callable[[], T]) -> T:
     """Turn whatever the client raises into a PushError of one line, with the client's error as its cause."""
     get_session().timeout = _PATIENCE
     try:

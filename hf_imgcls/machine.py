@@ -35,26 +35,26 @@ class Machine:
     tf32: bool
 
 
-def cores_of_a_process(physical: bool = False) -> int:
+def cores_per_process(physical: bool = False) -> int:
     """CPU cores for each process of a run on this machine, at least one; a container's limit is seen too."""
     return max(1, joblib.cpu_count(only_physical_cores=physical) // int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
 
 
-def look(on_cpu: bool) -> Machine:
+def detect_machine(on_cpu: bool) -> Machine:
     """The machine as this process finds it.
 
     Args:
         on_cpu: the recipe or the launcher asks for the CPU, whatever else is there.
     """
     found = None if on_cpu else torch.accelerator.current_accelerator(check_available=True)
-    cores = cores_of_a_process()
+    cores = cores_per_process()
     if found is None or found.type != "cuda":
         return Machine(found.type if found else "cpu", "", cores, None, False)
     precision = "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"
     return Machine("cuda", torch.cuda.get_device_name(), cores, precision, is_torch_tf32_available())
 
 
-def complete(machine: Machine, said: dict[str, Any], launched: str | None) -> dict[str, Any]:
+def fill_in_defaults(machine: Machine, said: dict[str, Any], launched: str | None) -> dict[str, Any]:
     """A recipe's values of TrainingArguments, with what fits the machine where it says nothing.
 
     Args:
@@ -92,7 +92,7 @@ def _sharded(said: dict[str, Any]) -> bool:
     return bool(said.get("fsdp") or said.get("deepspeed")) or any(map(str_to_bool, launched))
 
 
-def choices(machine: Machine, arguments: TrainingArguments, channels_last: bool) -> dict[str, Any]:
+def chosen_settings(machine: Machine, arguments: TrainingArguments, channels_last: bool) -> dict[str, Any]:
     """What a run works with, whoever has chosen it, ready for JSON."""
     return {
         "device": machine.device,
@@ -113,7 +113,7 @@ def choices(machine: Machine, arguments: TrainingArguments, channels_last: bool)
     }
 
 
-def describe(chosen: dict[str, Any]) -> str:
+def describe_machine(chosen: dict[str, Any]) -> str:
     """What a run works with, in a line."""
     processes, workers, cores = chosen["processes"], chosen["workers"], chosen["cores_a_process"]
     where = chosen["device"].replace("cpu", "CPU")

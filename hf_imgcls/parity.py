@@ -14,11 +14,11 @@ from transformers import pipeline
 from transformers.dynamic_module_utils import get_class_from_dynamic_module
 
 from hf_imgcls.arguments import exact_float32
-from hf_imgcls.pictures import open_picture
+from hf_imgcls.pictures import open_image
 
 TOLERANCE = 1e-4
 _USUAL_LOGIT = 10.0
-MOST_PICTURES = 500
+MAX_COMPARED = 500
 
 
 class ParityError(RuntimeError):
@@ -27,9 +27,9 @@ class ParityError(RuntimeError):
 
 def choose_rows(count: int, seed: int) -> np.ndarray:
     """Every row of a small split, a seeded sample of MOST_PICTURES of a larger one."""
-    if count <= MOST_PICTURES:
+    if count <= MAX_COMPARED:
         return np.arange(count)
-    return np.sort(np.random.default_rng(seed).permutation(count)[:MOST_PICTURES])
+    return np.sort(np.random.default_rng(seed).permutation(count)[:MAX_COMPARED])
 
 
 def allowed_differences(logits: np.ndarray) -> np.ndarray:
@@ -41,7 +41,7 @@ def allowed_differences(logits: np.ndarray) -> np.ndarray:
     return TOLERANCE * np.where(np.isfinite(highest), np.maximum(1.0, highest / _USUAL_LOGIT), 1.0)
 
 
-def compare_answers(
+def compare_predictions(
     folder: Path, rows: Iterable[dict], logits: np.ndarray, device, labels: Sequence[str] | None = None
 ) -> dict[str, Any]:
     """Ask the pipeline about pictures that the trainer has scored.
@@ -103,7 +103,7 @@ def _difference(scored: dict[str, float], answers: list[dict]) -> float:
     return 1.0 if any(map(math.isnan, differences)) else max(differences)
 
 
-def describe(verdict: dict[str, Any]) -> str:
+def describe_parity(verdict: dict[str, Any]) -> str:
     """The verdict in a line."""
     if verdict["passed"]:
         return (
@@ -124,7 +124,7 @@ def _picture(image: dict):
         return image["path"]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)
-        return open_picture(image)
+        return open_image(image)
 
 
 def _softmax(logits: np.ndarray) -> np.ndarray:

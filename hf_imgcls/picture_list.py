@@ -17,7 +17,7 @@ import PIL.Image
 
 from hf_imgcls.bad_images import why_unreadable
 from hf_imgcls.folders import PICTURE_SUFFIXES
-from hf_imgcls.pictures import open_picture, read_picture
+from hf_imgcls.pictures import open_image, read_image
 from hf_imgcls.recipe import InputError
 
 _ADDRESS = ("http://", "https://")
@@ -25,7 +25,7 @@ _PATIENCE = 30  # seconds that a server may be silent
 _LARGEST = 200_000_000  # bytes of a picture from an address: what has no end must not fill the memory
 
 
-def find_pictures(words: Iterable[str]) -> Iterator[str]:
+def find_images(words: Iterable[str]) -> Iterator[str]:
     """The names of the pictures that a command line asks for, one after the other, never all at once.
 
     In the order of the words; of a folder first its files, then its folders, each sorted by name; of a pattern its
@@ -57,20 +57,20 @@ def read_source(name: str) -> PIL.Image.Image:
     if not name.startswith(_ADDRESS):
         if not os.path.isfile(name):  # a pipe or a device would be waited for
             raise FileNotFoundError(name)
-        return read_picture({"bytes": None, "path": name})
+        return read_image({"bytes": None, "path": name})
     # The default agent is turned away by many servers.
     request = urllib.request.Request(urllib.parse.quote(name, safe=string.punctuation), headers={"User-Agent": _AGENT})
     with urllib.request.urlopen(request, timeout=_PATIENCE) as answer:
         data = answer.read(_LARGEST + 1)
     if len(data) > _LARGEST:
         raise ValueError(f"larger than {_LARGEST // 1_000_000} MB")
-    return read_picture({"bytes": data, "path": None})
+    return read_image({"bytes": data, "path": None})
 
 
 _AGENT = "Mozilla/5.0 (compatible; hf-imgcls)"
 
 
-def why_not(error: Exception) -> str:
+def describe_read_error(error: Exception) -> str:
     """Why a picture could not be read, in a line."""
     return "no such file" if isinstance(error, FileNotFoundError) else why_unreadable(error)
 
@@ -91,13 +91,13 @@ def write_list(names: Iterable[str], done: set[int], file: TextIO) -> Listed:
     """
     listed, skipped, longest = set(), set(), 0
     for name in names:
-        sign = mark(shown(name))
+        sign = name_hash(display_name(name))
         if sign in done:
             skipped.add(sign)
         elif sign not in listed:
             listed.add(sign)
             file.write(json.dumps(name) + "\n")
-            longest = max(longest, len(shown(name)))
+            longest = max(longest, len(display_name(name)))
     file.flush()
     return Listed(len(listed), len(skipped), longest)
 
@@ -110,13 +110,13 @@ def read_list(file: Path, process: int, processes: int) -> Iterator[str]:
                 yield json.loads(line)
 
 
-def shown(name: str) -> str:
+def display_name(name: str) -> str:
     """A name as it is written: in one line, and text even where it is no UTF-8 (then with escapes)."""
     name = name.encode("utf-8", "backslashreplace").decode()
     return name.replace("\n", "\\n").replace("\r", "\\r")
 
 
-def mark(name: str) -> int:
+def name_hash(name: str) -> int:
     """A name as a number of 64 bits, which takes a quarter of the memory."""
     return int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest())
 
@@ -180,7 +180,7 @@ def _is_picture(path: str) -> bool:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            open_picture({"bytes": None, "path": path}).close()
+            open_image({"bytes": None, "path": path}).close()
         return True
     except Exception:  # Pillow's plugins raise what they like on a file that is not theirs
         return False

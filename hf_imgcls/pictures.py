@@ -7,7 +7,7 @@ import PIL.Image
 from transformers.image_utils import load_image
 
 
-def open_picture(value: dict) -> PIL.Image.Image:
+def open_image(value: dict) -> PIL.Image.Image:
     """Open one row's picture without decoding it.
 
     Args:
@@ -20,7 +20,7 @@ def open_picture(value: dict) -> PIL.Image.Image:
     return PIL.Image.open(path if data is None else io.BytesIO(data))
 
 
-def read_picture(value: dict | PIL.Image.Image) -> PIL.Image.Image:
+def read_image(value: dict | PIL.Image.Image) -> PIL.Image.Image:
     """Read one row's picture in full: first frame, EXIF orientation applied, converted to RGB.
 
     The work is `transformers.image_utils.load_image`, the function that the pipeline itself calls, so the two
@@ -29,4 +29,4 @@ def read_picture(value: dict | PIL.Image.Image) -> PIL.Image.Image:
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # palettes with transparency, corrupt EXIF: read all the same
-        return load_image(open_picture(value) if isinstance(value, dict) else value)
+        return load_image(open_image(value) if isinstance(value, dict) else value)

@@ -16,14 +16,14 @@ from accelerate import PartialState
 from accelerate.utils import gather_object, parse_flag_from_env
 from tqdm.auto import tqdm
 
-from hf_imgcls.answering import answer
-from hf_imgcls.answers import Earlier, Lines, check_same, columns, look_at, put_together
+from hf_imgcls.answering import predict_rows
+from hf_imgcls.answers import Earlier, RowWriter, check_same, columns, merge_parts, read_earlier
 from hf_imgcls.arguments import exact_float32
 from hf_imgcls.classifier import Classifier, open_classifier
-from hf_imgcls.picture_list import Listed, find_pictures, read_list, write_list
-from hf_imgcls.processes import check_launch, on_main, prepare_launch, tell_others_to_be_quiet
+from hf_imgcls.picture_list import Listed, find_images, read_list, write_list
+from hf_imgcls.processes import check_launch, on_main, prepare_launch, silence_other_processes
 from hf_imgcls.recipe import InputError
-from hf_imgcls.screen import Screen
+from hf_imgcls.screen import TerminalTable
 
 # Pictures a step. On a CPU what one step makes has to stay in its caches: MobileNetV2 answers to 4 at a time twice
 # as fast as to 16, DeiT a tenth faster.
@@ -31,7 +31,7 @@ _ON_CPU, _ON_GPU = 4, 64
 _PATIENCE = timedelta(days=7)  # processes wait for the slowest; the usual ten minutes are none in a million pictures
 
 
-class How(NamedTuple):
+class PredictOptions(NamedTuple):
     """How to predict.
 
     Attributes:
@@ -57,10 +57,12 @@ class Counts(NamedTuple):
     earlier: int
 
 
-_USUAL = How()
+_USUAL = PredictOptions()
 
 
-def predict_pictures(model: str, pictures: Sequence[str], output: Path | None = None, how: How = _USUAL) -> Counts:
+def predict_images(
+    model: str, pictures: Sequence[str], output: Path | None = None, how: PredictOptions = _USUAL
+) -> Counts:
     """Predict pictures and write a row for each, in the order of `find_pictures`, behind those of an earlier run.
 
     A picture that the output has is not done again, and one that is named twice is done once.
@@ -78,7 +80,7 @@ def predict_pictures(model: str, pictures: Sequence[str], output: Path | None = 
     prepare_launch()
     state = PartialState(cpu=parse_flag_from_env("ACCELERATE_USE_CPU"), timeout=_PATIENCE)
     launch_note = check_launch()
-    tell_others_to_be_quiet()
+    silence_other_processes()
     if output is None and state.num_processes > 1:
         raise InputError(f"--output: {state.num_processes} processes need one to bring their rows together in")
     file, listed, earlier = on_main(lambda: _make_list(pictures, output))
@@ -94,21 +96,21 @@ def predict_pictures(model: str, pictures: Sequence[str], output: Path | None = 
         unreadable = _write_share(classifier, names, (file, listed), output, batch_size)
         unreadable = sum(gather_object([unreadable]))  # every process has written its rows when this is known
         if output:
-            on_main(lambda: put_together(output, names))
+            on_main(lambda: merge_parts(output, names))
     finally:
         if state.is_main_process:
             file.unlink(missing_ok=True)
     return Counts(listed.to_do, unreadable, listed.done)
 
 
-def describe(counts: Counts, output: Path | None) -> str:
+def describe_counts(counts: Counts, output: Path | None) -> str:
     """The counts in a line."""
     without = f", {counts.unreadable} of them without an answer (the rows say why)" if counts.unreadable else ""
     earlier = f", {counts.earlier} were there" if counts.earlier else ""
     return f"{counts.pictures} pictures done{without}{earlier}" + (f"; in {output}" if output else "")
 
 
-def _check(how: How) -> None:
+def _check(how: PredictOptions) -> None:
     for key in ("top_k", "batch_size"):
         value = getattr(how, key)
         if value is not None and value < 1:
@@ -117,24 +119,24 @@ def _check(how: How) -> None:
 
 def _make_list(pictures: Sequence[str], output: Path | None) -> tuple[Path, Listed, Earlier]:
     """What is to be done, in a file that every process can read, and what the output has (without its marks)."""
-    earlier = look_at(output) if output else Earlier(set(), set(), None)
+    earlier = read_earlier(output) if output else Earlier(set(), set(), None)
     several = PartialState().num_processes > 1
     with tempfile.NamedTemporaryFile(
         "w", encoding="ascii", prefix=".hf-imgcls-", dir=output.parent if several else None, delete=False
     ) as file:
         try:
-            listed = write_list(find_pictures(pictures), earlier.done, file)
+            listed = write_list(find_images(pictures), earlier.done, file)
         except BaseException:
             os.unlink(file.name)
             raise
     return Path(file.name), listed, earlier._replace(done=set())
 
 
-def _on_cpu(how: How, state: PartialState) -> bool:
+def _on_cpu(how: PredictOptions, state: PartialState) -> bool:
     return str(how.device or state.device).startswith("cpu")
 
 
-def _open(model: str, how: How, state: PartialState) -> Classifier:
+def _open(model: str, how: PredictOptions, state: PartialState) -> Classifier:
     if how.half and _on_cpu(how, state):
         raise InputError("--half: is for a GPU, a CPU computes it more slowly; leave it out")
     with state.main_process_first():  # it copies a model's code to where all find it
@@ -153,18 +155,18 @@ def _write_share(classifier: Classifier, names: list[str], todo: tuple[Path, Lis
         return 0
     state, unreadable = PartialState(), 0
     if output is None:
-        sink = Screen(names, listed.longest, max(map(len, classifier.labels)))
+        sink = TerminalTable(names, listed.longest, max(map(len, classifier.labels)))
     elif state.num_processes > 1 or output.suffix.lower() == ".parquet":
-        sink = Lines(output.with_name(f"{output.name}.part-{state.process_index}"), names)
+        sink = RowWriter(output.with_name(f"{output.name}.part-{state.process_index}"), names)
     else:
-        sink = Lines(output, names)
+        sink = RowWriter(output, names)
     share = read_list(file, state.process_index, state.num_processes)
     total = len(range(state.process_index, listed.to_do, state.num_processes))
     bar = tqdm(total=total, desc="predicting", unit="picture", disable=not state.is_local_main_process)
     with sink, bar, exact_float32(), warnings.catch_warnings():
         # Here, since the threads would put each other's filters back.
         warnings.simplefilter("ignore")
-        for rows in answer(classifier, share, names, batch_size):
+        for rows in predict_rows(classifier, share, names, batch_size):
             sink.write(rows)
             unreadable += sum(row["error"] is not None for row in rows)
             bar.update(len(rows))

@@ -17,7 +17,7 @@ from PIL import Image
 from PIL.JpegImagePlugin import JpegImageFile
 
 from hf_imgcls.decode import decode_reduced
-from hf_imgcls.pictures import open_picture, read_picture
+from hf_imgcls.pictures import open_image, read_image
 from hf_imgcls.processes import say
 from hf_imgcls.recipe import InputError
 
@@ -85,7 +85,7 @@ def prepare(row: dict, cache_size: int) -> dict:
     """A row's `image`, `{"bytes": ..., "path": ...}`, as a copy."""
     image = row["image"]
     data = image["bytes"] if image["bytes"] is not None else Path(image["path"]).read_bytes()
-    picture = open_picture({"bytes": data, "path": None})
+    picture = open_image({"bytes": data, "path": None})
     if min(picture.size) > cache_size:
         data = _small(picture, cache_size)
     return {"image": {"bytes": data, "path": None}}
@@ -94,7 +94,7 @@ def prepare(row: dict, cache_size: int) -> dict:
 def _small(picture: Image.Image, cache_size: int) -> bytes:
     if isinstance(picture, JpegImageFile):
         decode_reduced(picture, min(picture.size) // (2 * cache_size))  # twice the size is left for the good filter
-    picture = read_picture(picture)
+    picture = read_image(picture)
     shorter = min(picture.size)
     size = tuple(round(side * cache_size / shorter) for side in picture.size)
     stream = io.BytesIO()
@@ -105,7 +105,7 @@ def _small(picture: Image.Image, cache_size: int) -> bytes:
 def average_pixels(rows: datasets.Dataset, count: int = 64) -> float:
     """Pixels of a split's pictures, from the headers of so many, evenly spread."""
     chosen = np.linspace(0, len(rows) - 1, min(count, len(rows))).astype(int)
-    sizes = [open_picture(image).size for image in rows.select(chosen)["image"]]
+    sizes = [open_image(image).size for image in rows.select(chosen)["image"]]
     return float(np.mean([width * height for width, height in sizes]))
 
 

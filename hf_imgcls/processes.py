@@ -13,7 +13,7 @@ import transformers
 from accelerate import PartialState
 from accelerate.utils import DistributedType, broadcast_object_list
 
-from hf_imgcls.machine import cores_of_a_process
+from hf_imgcls.machine import cores_per_process
 from hf_imgcls.recipe import InputError
 
 T = TypeVar("T")
@@ -51,11 +51,11 @@ def prepare_launch() -> None:
         return
     if "LOCAL_RANK" in os.environ:
         os.environ.setdefault("ACCELERATE_USE_CPU", "true")
-    if not threads_asked_for():
-        torch.set_num_threads(cores_of_a_process(physical=True))
+    if not user_set_threads():
+        torch.set_num_threads(cores_per_process(physical=True))
 
 
-def threads_asked_for() -> bool:
+def user_set_threads() -> bool:
     """Whether somebody has said how many threads a process may have; a launcher that sets one by itself has not."""
     environment = os.environ
     if {"ACCELERATE_MIXED_PRECISION", "TORCHELASTIC_RUN_ID"} & os.environ.keys():
@@ -65,7 +65,7 @@ def threads_asked_for() -> bool:
     return bool(said) or _asked_for("num_cpu_threads_per_process") is not None
 
 
-def tell_others_to_be_quiet() -> None:
+def silence_other_processes() -> None:
     """One progress bar a machine."""
     if not PartialState().is_local_main_process:
         datasets.disable_progress_bars()
@@ -88,13 +88,13 @@ def check_launch() -> str | None:
             f"launch: {started} processes were started, but they do not train together; on a CPU set "
             f"ACCELERATE_USE_CPU=true, or use {_CONFIGURATION}"
         )
-    asked = processes_asked_for()
+    asked = requested_processes()
     if asked and asked > 1 and state.num_processes == 1:
         return f"launch: {asked} processes were asked for, but this is a single one; on a CPU use {_CONFIGURATION}"
     return None
 
 
-def processes_asked_for() -> int | None:
+def requested_processes() -> int | None:
     """How many processes the `accelerate launch` above this one was asked for; None where that cannot be told.
 
     For a single process its simple launcher passes the number on in no variable (and on a CPU it starts a single one
@@ -103,7 +103,7 @@ def processes_asked_for() -> int | None:
     return _asked_for("num_processes")
 
 
-def precision_asked_for() -> str | None:
+def requested_precision() -> str | None:
     """The precision that the `accelerate launch` above this one was asked for: "no", "fp16", ...; None if it was not.
 
     What it passes on does not tell: "no" also stands for silence.

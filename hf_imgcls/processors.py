@@ -9,7 +9,7 @@ from PIL import Image
 from hf_imgcls.recipe import InputError
 
 
-def process(processor, picture: Image.Image) -> torch.Tensor:
+def process_image(processor, picture: Image.Image) -> torch.Tensor:
     """One RGB picture through an image processor: float, shape (3, height, width).
 
     Raises:
@@ -30,7 +30,7 @@ def input_size(processor) -> tuple[int, int]:
     Raises:
         InputError: the size depends on the picture, so that no batch could be made.
     """
-    wide, tall = (process(processor, Image.new("RGB", size)).shape[-2:] for size in ((640, 480), (480, 640)))
+    wide, tall = (process_image(processor, Image.new("RGB", size)).shape[-2:] for size in ((640, 480), (480, 640)))
     if wide != tall:
         raise InputError(
             f"model: its image processor does not bring pictures to one size (a wide one became {tuple(wide)}, "
@@ -59,5 +59,5 @@ def channel_order(processor) -> list[int]:
 def _colour(processor, name: str) -> torch.Tensor:
     """What a processor makes of a colour, shape (3, 1, 1); in the middle, since some pad the border."""
     height, width = input_size(processor)
-    pixels = process(processor, Image.new("RGB", (width, height), name))
+    pixels = process_image(processor, Image.new("RGB", (width, height), name))
     return pixels[:, height // 2, width // 2, None, None]

@@ -19,9 +19,9 @@ from transformers.trainer_utils import HubStrategy
 
 from hf_imgcls import runs
 from hf_imgcls.card.write import CARD, prepare_card
-from hf_imgcls.hub import PushError, told
+from hf_imgcls.hub import PushError, as_push_error
 from hf_imgcls.parity import TOLERANCE, first_rows, own_code
-from hf_imgcls.pictures import read_picture
+from hf_imgcls.pictures import read_image
 from hf_imgcls.processes import on_main, say
 from hf_imgcls.recipe import InputError
 from hf_imgcls.repositories import Files, Target, compare, download, make_repository, upload
@@ -112,7 +112,7 @@ def push_run(folder: Path, target: Target, pictures: Iterable[Image.Image] = (),
         wrong = compare(name, files, commit)
         if wrong:
             raise PushError(f"{wrong[0]} came back from {name} as something else, or not at all")
-        _say(name, files, open_pushed(folder, name, commit, told(lambda: list(pictures)) or _clouds()))
+        _say(name, files, open_pushed(folder, name, commit, as_push_error(lambda: list(pictures)) or _clouds()))
         if with_demo:
             push_demo(folder, name, target.revision)
     except (PushError, KeyboardInterrupt) as error:
@@ -184,7 +184,7 @@ def open_pushed(folder: Path, name: str, commit: str, pictures: list[Image.Image
 def _pictures(split) -> Iterator[Image.Image]:
     """The first pictures of a held-out split, as they are read."""
     rows = readable_rows(split) if isinstance(split, datasets.IterableDataset) else split or ()
-    yield from (read_picture(row["image"]) for row in first_rows(rows, _ASKED))
+    yield from (read_image(row["image"]) for row in first_rows(rows, _ASKED))
 
 
 def _clouds() -> list[Image.Image]:

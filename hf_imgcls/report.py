@@ -105,7 +105,7 @@ def collect_results(data, trainer, stages: list[dict], scores: dict, verdict: di
     }
 
 
-def sum_up(stages: Sequence[Mapping], whole: float, scoring: float) -> dict[str, Any]:
+def summarize_time(stages: Sequence[Mapping], whole: float, scoring: float) -> dict[str, Any]:
     """Where the seconds of a run went, ready for JSON.
 
     Args:

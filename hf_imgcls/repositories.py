@@ -10,7 +10,7 @@ from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, Remo
 from huggingface_hub.hf_api import RepoFile
 from huggingface_hub.utils.sha import git_hash, sha_fileobj
 
-from hf_imgcls.hub import PushError, persistently, reach_hub, told
+from hf_imgcls.hub import PushError, as_push_error, reach_hub, with_retries
 
 Files = Mapping[str, Path | bytes]
 
@@ -39,13 +39,13 @@ def make_repository(target: Target, kind: str = "model", **settings) -> str:
     """
     reach_hub()
     api = HfApi()
-    owner = persistently(api.whoami)["name"]  # also where the owner is named: it says best what is wrong with a token
+    owner = with_retries(api.whoami)["name"]  # also where the owner is named: it says best what is wrong with a token
     name = target.name if "/" in target.name else f"{owner}/{target.name}"
-    new = persistently(lambda: _created(api, name, target.private, kind, settings))
-    if target.private and not (new or persistently(lambda: api.repo_info(name, repo_type=kind)).private):
+    new = with_retries(lambda: _created(api, name, target.private, kind, settings))
+    if target.private and not (new or with_retries(lambda: api.repo_info(name, repo_type=kind)).private):
         raise PushError(f"{name} is there already and public; make it private on its page, or name another")
     if target.revision and not target.revision.startswith("refs/"):
-        persistently(lambda: api.create_branch(name, branch=target.revision, repo_type=kind, exist_ok=True))
+        with_retries(lambda: api.create_branch(name, branch=target.revision, repo_type=kind, exist_ok=True))
     return name
 
 
@@ -86,12 +86,12 @@ def upload(name: str, files: Files, target: Target, message: str, kind: str = "m
     """
     api, where = HfApi(), {"repo_type": kind, "revision": target.revision}
     added = [CommitOperationAdd(path, content) for path, content in files.items()]
-    there = persistently(lambda: api.list_repo_files(name, **where))
+    there = with_retries(lambda: api.list_repo_files(name, **where))
     stale = [path for path in there if fnmatch(path, "model*.safetensors*") and "/" not in path and path not in files]
     # The client tries every call of the upload six times by itself, but the commit once.
-    told(lambda: api.preupload_lfs_files(name, added, free_memory=False, **where))
+    as_push_error(lambda: api.preupload_lfs_files(name, added, free_memory=False, **where))
     operations = [*added, *(CommitOperationDelete(path) for path in stale)]
-    return persistently(lambda: api.create_commit(name, operations, commit_message=message, **where)).oid
+    return with_retries(lambda: api.create_commit(name, operations, commit_message=message, **where)).oid
 
 
 def download(name: str, path: str, target: Target, folder: Path, kind: str = "model") -> Path | None:
@@ -109,7 +109,7 @@ def download(name: str, path: str, target: Target, folder: Path, kind: str = "mo
         except LocalEntryNotFoundError as error:  # nor was it here, where the Hub could not be asked
             raise error.__cause__ or error from None
 
-    found = persistently(get)
+    found = with_retries(get)
     return Path(found) if found else None
 
 
@@ -119,7 +119,7 @@ def compare(name: str, files: Files, commit: str, kind: str = "model") -> list[s
     Raises:
         PushError: says what happened.
     """
-    entries = persistently(lambda: list(HfApi().list_repo_tree(name, recursive=True, revision=commit, repo_type=kind)))
+    entries = with_retries(lambda: list(HfApi().list_repo_tree(name, recursive=True, revision=commit, repo_type=kind)))
     there = {entry.path: entry for entry in entries if isinstance(entry, RepoFile)}
     return [path for path, content in files.items() if path not in there or not _same(content, there[path])]
 

@@ -23,7 +23,7 @@ _MAY_CHANGE = {
 }  # fmt: skip
 
 
-def look_at(folder: Path, start_over: bool = False) -> None:
+def check_run_folder(folder: Path, start_over: bool = False) -> None:
     """Before anything is loaded: a run that is finished, or a folder that is no run, is refused.
 
     Raises:
@@ -53,7 +53,7 @@ def open_run(folder: Path, recipe: dict[str, Any], splits: dict[str, Any], start
     Raises:
         InputError: the unfinished run was begun with another recipe or other data; the line names the keys.
     """
-    look_at(folder, start_over)
+    check_run_folder(folder, start_over)
     if start_over and folder.exists():
         aside = next(p for n in range(1, 10**6) if not (p := folder.with_name(f"{folder.name}.{n}")).exists())
         folder.rename(aside)

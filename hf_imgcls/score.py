@@ -22,19 +22,19 @@ from hf_imgcls.report import split_metrics
 from hf_imgcls.scored import Scored
 from hf_imgcls.streaming import map_stream, readable_rows
 from hf_imgcls.trainer import ImageTrainer
-from hf_imgcls.transforms import EvalPictures
+from hf_imgcls.transforms import EvalTransform
 
 Outputs = dict[str, Scored]
 
 
-def attach(split, transform, bad_images: str = "drop"):
+def attach_transform(split, transform, bad_images: str = "drop"):
     """A split whose rows come through a transform: on access, or mapped where it is a stream."""
     if isinstance(split, datasets.IterableDataset):
         return map_stream(split, transform, bad_images)
     return split.with_transform(transform)
 
 
-def score_splits(trainer: ImageTrainer, splits: dict, transform: EvalPictures) -> tuple[dict[str, dict], Outputs]:
+def score_splits(trainer: ImageTrainer, splits: dict, transform: EvalTransform) -> tuple[dict[str, dict], Outputs]:
     """Score splits, each once, in full precision.
 
     Returns:
@@ -43,7 +43,7 @@ def score_splits(trainer: ImageTrainer, splits: dict, transform: EvalPictures) -
     scores, outputs, compared = {}, {}, served_split(splits)
     for split, rows in splits.items():
         sample = compared_rows(rows, trainer.args.seed) if split == compared else ()
-        outputs[split], metrics = trainer.score(attach(rows, transform), split, sample)
+        outputs[split], metrics = trainer.score(attach_transform(rows, transform), split, sample)
         scores[split] = split_metrics(metrics, split, len(outputs[split]))
     return scores, outputs
 
@@ -56,7 +56,7 @@ def served_split(splits: Iterable[str]) -> str | None:
 def compared_rows(rows: datasets.Dataset | datasets.IterableDataset, seed: int) -> np.ndarray:
     """Which of them: all of a small split, else a seeded sample; of a stream its first."""
     if isinstance(rows, datasets.IterableDataset):
-        return np.arange(parity.MOST_PICTURES)
+        return np.arange(parity.MAX_COMPARED)
     return parity.choose_rows(len(rows), seed)
 
 
@@ -74,7 +74,7 @@ def check_serving(folder: Path, data: Data, outputs: Outputs, trainer: ImageTrai
     else:
         rows = data.splits[split].select(chosen)
     labels = [trainer.model.config.id2label[i] for i in range(len(data.labels))]
-    verdict = parity.compare_answers(folder, rows, logits, trainer.args.device, labels)
+    verdict = parity.compare_predictions(folder, rows, logits, trainer.args.device, labels)
     sample = {} if len(chosen) == count else {"sample_seed": seed, "rows": chosen.tolist()}
     return {"split": split, "of": count, **verdict, **sample}
 
@@ -115,7 +115,7 @@ def evaluate_classifier(
         with arguments.main_process_first(local=True):
             loaded = load_split(recipe.data, split, labels)
         trainer = ImageTrainer(network, arguments, data_collator=DefaultDataCollator())
-        scores, _ = score_splits(trainer, loaded.splits, EvalPictures(processor, range(len(labels))))
+        scores, _ = score_splits(trainer, loaded.splits, EvalTransform(processor, range(len(labels))))
     name = next(iter(scores))
     return {
         "model": str(model),

@@ -68,7 +68,7 @@ def scored(condensed: np.ndarray, label_ids: np.ndarray, classes: int, sample=No
     return Scored(np.stack(ranked, axis=1).astype(np.int64), likelihoods, surest, label_ids, classes, sample)
 
 
-def joined(batches: np.ndarray | list[np.ndarray]) -> np.ndarray:
+def concatenated(batches: np.ndarray | list[np.ndarray]) -> np.ndarray:
     """What a trainer has kept of all batches, as one."""
     return np.concatenate(batches) if isinstance(batches, list) else batches
 

@@ -9,7 +9,7 @@ from tqdm.auto import tqdm
 from hf_imgcls.answers import Row, as_csv
 
 
-class Screen:
+class TerminalTable:
     """Rows on standard output: a table on a terminal, else CSV."""
 
     def __init__(self, names: list[str], longest: int, label: int):

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import datasets
 
 from hf_imgcls.columns import find_columns
-from hf_imgcls.datafiles import KINDS, Part, Rows, find_files, load_files, reason
+from hf_imgcls.datafiles import KINDS, Rows, SourcePart, find_files, load_files, reason
 from hf_imgcls.folders import scan_folder, split_of
 from hf_imgcls.hub import use_hub
 from hf_imgcls.index import Entry, entry, load_entries
@@ -91,14 +91,16 @@ def _open_saved(path: Path, data: DataSection) -> Source:
     except Exception as error:  # whatever pyarrow makes of a damaged file
         raise InputError(f"data.path: {path} cannot be read as a saved Dataset: {reason(error)}") from None
     splits = saved if isinstance(saved, datasets.DatasetDict) else {"train": saved}
-    return _join({name: [Part(rows, path, str(path))] for name, rows in splits.items()}, path, data, [])
+    return _join({name: [SourcePart(rows, path, str(path))] for name, rows in splits.items()}, path, data, [])
 
 
 def _open_hub(data: DataSection) -> Source:
     missing = "" if use_hub() else "; the network is missing, only what is cached can be used"
     try:
         loaded = datasets.load_dataset(data.path, data.name, revision=data.revision, streaming=data.streaming)
-        parts = {n: [Part(ds if ds.features else ds._resolve_features(), None, data.path)] for n, ds in loaded.items()}
+        parts = {
+            n: [SourcePart(ds if ds.features else ds._resolve_features(), None, data.path)] for n, ds in loaded.items()
+        }
     except Exception as error:  # the hub client, fsspec and the builders raise some twenty kinds
         raise InputError(
             f"data.path: {data.path!r} is nothing in {Path.cwd()} and could not be loaded from the Hub: "
@@ -122,7 +124,7 @@ def _classes_beside(path: Path, data: DataSection) -> Source | None:
     return folder if sum(lines) < pictures / 2 else None
 
 
-def _join(parts: dict[str, list[Part]], root: Path | None, data: DataSection, notes: list[str]) -> Source:
+def _join(parts: dict[str, list[SourcePart]], root: Path | None, data: DataSection, notes: list[str]) -> Source:
     """The parts of each split as one data set, with the columns of train under the names `image` and `label`."""
     first, *others = sorted(parts, key=lambda name: name != "train")
     columns = _columns(parts[first][0], data)
@@ -140,7 +142,7 @@ def _join(parts: dict[str, list[Part]], root: Path | None, data: DataSection, no
     return Source({split: _maybe_stream(_concatenate(rows, split), data) for split, rows in found.items()}, notes)
 
 
-def _columns(part: Part, data: DataSection) -> tuple[str, str]:
+def _columns(part: SourcePart, data: DataSection) -> tuple[str, str]:
     def is_file(value: str) -> bool:
         return os.path.isfile(os.path.join(part.base or "", value))
 
@@ -156,7 +158,7 @@ def _columns(part: Part, data: DataSection) -> tuple[str, str]:
     return image, label
 
 
-def _two_columns(part: Part, image: str, label: str, root: Path | None, alone: bool) -> dict[str | None, Rows]:
+def _two_columns(part: SourcePart, image: str, label: str, root: Path | None, alone: bool) -> dict[str | None, Rows]:
     """Image and label, per split folder if nothing else tells the split; pictures named by path become an index."""
     rows = part.rows.select_columns([image, label])
     if isinstance(rows.features[image], datasets.Image):

@@ -10,8 +10,8 @@ from typing import Any
 from huggingface_hub import HfApi, ModelCard, SpaceCard, SpaceCardData, constants
 
 from hf_imgcls import runs
-from hf_imgcls.demo import TOP_K, describe
-from hf_imgcls.hub import PushError, persistently
+from hf_imgcls.demo import TOP_K, describe_demo
+from hf_imgcls.hub import PushError, with_retries
 from hf_imgcls.parity import own_code
 from hf_imgcls.processes import say
 from hf_imgcls.repositories import Files, Target, compare, download, make_repository, upload
@@ -49,7 +49,7 @@ def push_demo(folder: Path, name: str, revision: str | None = None) -> str:
         PushError: says what happened.
     """
     try:
-        private = bool(persistently(lambda: HfApi().repo_info(name)).private)
+        private = bool(with_retries(lambda: HfApi().repo_info(name)).private)
         target = Target(f"{name}-demo", private)
         space = make_repository(target, "space", space_sdk="gradio")
         with tempfile.TemporaryDirectory() as place:
@@ -91,7 +91,7 @@ def _app(folder: Path, name: str, revision: str | None) -> str:
     words = [f"{key}={json.dumps(value)}" for key, value in arguments.items()]
     words += ["trust_remote_code=True"] if own_code(folder) else []
     labels = runs.read_json(folder / runs.RESULTS)["labels"]
-    title, about = describe(name.rpartition("/")[2], labels, folder)
+    title, about = describe_demo(name.rpartition("/")[2], labels, folder)
     about += f" [The model]({constants.ENDPOINT}/{name})."
     return _APP.format(
         name=name, arguments=", ".join(words), top_k=min(TOP_K, len(labels)), title=repr(title), about=repr(about)

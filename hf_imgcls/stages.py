@@ -9,7 +9,7 @@ from transformers import DefaultDataCollator, PreTrainedModel, TrainerState, Tra
 from transformers.trainer import TRAINER_STATE_NAME
 
 from hf_imgcls import runs
-from hf_imgcls.arguments import training_arguments, without_evaluation
+from hf_imgcls.arguments import disable_evaluation, training_arguments
 from hf_imgcls.callbacks import StopEarly, bad_evaluations
 from hf_imgcls.data import Data
 from hf_imgcls.features import HeadOnFeatures, cached_features, random_transform
@@ -24,10 +24,10 @@ from hf_imgcls.processes import on_main, say
 from hf_imgcls.processors import input_size
 from hf_imgcls.recipe import InputError
 from hf_imgcls.recipe_schema import Stage, stages_of
-from hf_imgcls.score import attach
+from hf_imgcls.score import attach_transform
 from hf_imgcls.sections import LastBlocks, Trained
 from hf_imgcls.trainer import ImageTrainer
-from hf_imgcls.transforms import EvalPictures, TrainPictures
+from hf_imgcls.transforms import EvalTransform, TrainTransform
 
 
 @dataclasses.dataclass
@@ -43,13 +43,13 @@ class Plan:
     stage: Stage
     arguments: TrainingArguments
     folder: Path
-    pictures: TrainPictures
+    pictures: TrainTransform
     parameters: list[str]
     mixing: Mixing | None
     weights: torch.Tensor | None
 
 
-def plan_stages(recipe, data: Data, model: PreTrainedModel, scoring: EvalPictures) -> list[Plan]:
+def plan_stages(recipe, data: Data, model: PreTrainedModel, scoring: EvalTransform) -> list[Plan]:
     """Every stage of a recipe, ready to run; a mistake in the last one shows before the first begins.
 
     Raises:
@@ -62,7 +62,7 @@ def plan_stages(recipe, data: Data, model: PreTrainedModel, scoring: EvalPicture
     return [_plan(stage, data, model, scoring, weights) for stage in stages_of(recipe)]
 
 
-def _plan(stage: Stage, data: Data, model, scoring: EvalPictures, weights) -> Plan:
+def _plan(stage: Stage, data: Data, model, scoring: EvalTransform, weights) -> Plan:
     folder = Path(stage.training.output_dir) / (f"stage-{stage.number}" if stage.listed else "")
     # Another seed for each stage, so that its pictures and their order are not those of the stage before.
     arguments = training_arguments(
@@ -70,13 +70,13 @@ def _plan(stage: Stage, data: Data, model, scoring: EvalPictures, weights) -> Pl
     )
     if stage.cache_features:
         head_module(model, input_size(scoring.processor))  # two heads are refused here, not when the stage begins
-    with located(stage):
+    with naming_stage(stage):
         if "validation" not in data.splits:
-            without_evaluation(arguments, stage.training)
+            disable_evaluation(arguments, stage.training)
             if stage.early_stopping:
                 raise InputError("early_stopping: there is no validation split to evaluate on (data.validation_split)")
         specs = stage.augmentation
-        pictures = TrainPictures(specs.train, scoring.processor, scoring.label_ids, arguments.seed)
+        pictures = TrainTransform(specs.train, scoring.processor, scoring.label_ids, arguments.seed)
         check_features(stage, pictures.size)
         parameters = choose_parameters(model, stage.train, pictures.size)
         mixing = Mixing(specs.mix, len(data.labels)) if specs.mix else None
@@ -98,7 +98,7 @@ def check_features(stage: Stage, size: tuple[int, int]) -> None:
 
 
 @contextlib.contextmanager
-def located(stage: Stage):
+def naming_stage(stage: Stage):
     """Name the stage in front of a recipe's key."""
     try:
         yield
@@ -106,7 +106,7 @@ def located(stage: Stage):
         raise InputError(f"stages.{stage.number - 1}.{error}" if stage.listed else str(error)) from None
 
 
-def train_stages(plans: list[Plan], data: Data, model: PreTrainedModel, scoring: EvalPictures, bad_images: str):
+def train_stages(plans: list[Plan], data: Data, model: PreTrainedModel, scoring: EvalTransform, bad_images: str):
     """Train a run's stages, or those that an interrupted run has left.
 
     Returns:
@@ -127,14 +127,14 @@ def train_stages(plans: list[Plan], data: Data, model: PreTrainedModel, scoring:
     return trainer, records
 
 
-def _train_stage(plan: Plan, data: Data, model: PreTrainedModel, scoring: EvalPictures, bad_images: str):
+def _train_stage(plan: Plan, data: Data, model: PreTrainedModel, scoring: EvalTransform, bad_images: str):
     """Returns (a trainer with the whole model, the record of the stage)."""
     frozen = freeze(model, plan.parameters, plan.pictures.size)
     say(f"{_name(plan.stage)}: {describe_parameters(model)}")
     trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
-    splits = {"train": attach(train_rows(plan, data), plan.pictures, bad_images)}
+    splits = {"train": attach_transform(train_rows(plan, data), plan.pictures, bad_images)}
     if "validation" in data.splits:
-        splits["validation"] = attach(data.splits["validation"], scoring, bad_images)
+        splits["validation"] = attach_transform(data.splits["validation"], scoring, bad_images)
     if plan.stage.cache_features:
         trainer = _trainer(HeadOnFeatures(model, plan.pictures.size), plan, _features(plan, data, model, scoring))
     else:
@@ -184,7 +184,7 @@ def _trainer(model: torch.nn.Module, plan: Plan, splits: dict, **others) -> Imag
     )
 
 
-def _features(plan: Plan, data: Data, model: PreTrainedModel, scoring: EvalPictures) -> dict:
+def _features(plan: Plan, data: Data, model: PreTrainedModel, scoring: EvalTransform) -> dict:
     """The features of train and validation, computed once on a machine."""
     arguments = plan.arguments
     with arguments.main_process_first(local=True):

@@ -11,15 +11,15 @@ from transformers import EvalPrediction, Trainer
 from transformers.trainer import TRAINING_ARGS_NAME
 
 from hf_imgcls.arguments import exact_float32
-from hf_imgcls.callbacks import TellEpoch
+from hf_imgcls.callbacks import EpochCallback
 from hf_imgcls.erasing import fill_with_noise
 from hf_imgcls.loss import total_loss
 from hf_imgcls.metrics import compute_metrics
 from hf_imgcls.mixing import Mixing
 from hf_imgcls.models import RestoreError, check_restored, restore
-from hf_imgcls.scored import Sampler, Scored, condense, joined, scored
+from hf_imgcls.scored import Sampler, Scored, concatenated, condense, scored
 from hf_imgcls.timing import Clock, TimedRows
-from hf_imgcls.transforms import TrainPictures
+from hf_imgcls.transforms import TrainTransform
 
 
 class ImageTrainer(Trainer):
@@ -38,7 +38,7 @@ class ImageTrainer(Trainer):
     def __init__(
         self,
         *args,
-        pictures: TrainPictures | None = None,
+        pictures: TrainTransform | None = None,
         frozen: Sequence[torch.nn.Module] = (),
         mixing: Mixing | None = None,
         weights: torch.Tensor | None = None,
@@ -56,7 +56,7 @@ class ImageTrainer(Trainer):
             # Not every image model knows its input embeddings, and those that do would have them sharded twice.
             self.model.get_input_embeddings = lambda: None
         if pictures is not None:
-            self.add_callback(TellEpoch(pictures))
+            self.add_callback(EpochCallback(pictures))
         self.clock = Clock(self.args.device)
         self.add_callback(self.clock)
         if isinstance(self.train_dataset, datasets.Dataset):
@@ -185,12 +185,16 @@ class ImageTrainer(Trainer):
             self.preprocess_logits_for_metrics = condense
             self.stop_workers()
         self.clock.scoring += output.metrics[f"{split}_runtime"]
-        found = scored(joined(output.predictions), joined(output.label_ids), sampler.classes, sampler.sample())
+        found = scored(
+            concatenated(output.predictions), concatenated(output.label_ids), sampler.classes, sampler.sample()
+        )
         return found, output.metrics
 
     def _metrics(self, prediction: EvalPrediction) -> dict[str, float]:
         classes = self.model.config.num_labels
-        return compute_metrics(scored(joined(prediction.predictions), joined(prediction.label_ids), classes))
+        return compute_metrics(
+            scored(concatenated(prediction.predictions), concatenated(prediction.label_ids), classes)
+        )
 
     @contextlib.contextmanager
     def _without_autocast(self):

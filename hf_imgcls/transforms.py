@@ -15,8 +15,8 @@ from torchvision.transforms import v2
 from hf_imgcls.augmentation import augment, build_transforms, has_size, own_draws, seed_of
 from hf_imgcls.decode import as_tensor, can_lead, read_resized
 from hf_imgcls.erasing import draw_box, take_noise
-from hf_imgcls.pictures import read_picture
-from hf_imgcls.processors import channel_order, input_size, normalization, process
+from hf_imgcls.pictures import read_image
+from hf_imgcls.processors import channel_order, input_size, normalization, process_image
 from hf_imgcls.sections import Transform
 
 _RGB = [0, 1, 2]
@@ -32,7 +32,7 @@ class _Flip:
         return picture if torch.rand(1) >= self.p else picture.flip(-1)
 
 
-class EvalPictures:
+class EvalTransform:
     """A batch of rows as the saved processor delivers it: what `pipeline` does to a picture."""
 
     def __init__(self, processor, label_ids: Sequence[int]):
@@ -41,11 +41,11 @@ class EvalPictures:
 
     def __call__(self, rows: dict[str, list]) -> dict[str, list]:
         """Columns image, label -> pixel_values (float, (3, h, w) each) and labels (the model's ids)."""
-        pixels = [process(self.processor, read_picture(image)) for image in rows["image"]]
+        pixels = [process_image(self.processor, read_image(image)) for image in rows["image"]]
         return {"pixel_values": pixels, "labels": [self.label_ids[i] for i in rows["label"]]}
 
 
-class TrainPictures:
+class TrainTransform:
     """A batch of rows as augmented uint8 pictures: read, transformed, in the order of the model's channels.
 
     Attributes:
@@ -92,8 +92,8 @@ class TrainPictures:
     def _read(self, image: dict | Image.Image) -> torch.Tensor:
         """Red, green, blue, uint8; in the model's size where no transform says one."""
         if self.processor is None:
-            return as_tensor(read_picture(image))
+            return as_tensor(read_image(image))
         # The picture comes to its size as in evaluation, and back to uint8.
-        floats = process(self.processor, read_picture(image))
+        floats = process_image(self.processor, read_image(image))
         pixels = ((floats - self.shift) / self.scale).round().clamp(0, 255).to(torch.uint8)
         return pixels if self.channels == _RGB else pixels[[self.channels.index(channel) for channel in _RGB]]

@@ -8,8 +8,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from hf_imgcls import answers
-from hf_imgcls.answers import Lines, check_same, columns, look_at, parts_of, put_together
-from hf_imgcls.picture_list import mark
+from hf_imgcls.answers import RowWriter, check_same, columns, merge_parts, parts_of, read_earlier
+from hf_imgcls.picture_list import name_hash
 from hf_imgcls.recipe import InputError
 
 NAMES = columns(2)
@@ -28,13 +28,13 @@ ROWS = [*map(row, ODD), row("broken.png", error="OSError: image file is truncate
 def write(output, rows, part: int | None = None) -> None:
     """As a run does: lines, or a part of what is put together."""
     if part is not None or output.suffix == ".parquet":
-        with Lines(output.with_name(f"{output.name}.part-{part or 0}"), NAMES) as lines:
+        with RowWriter(output.with_name(f"{output.name}.part-{part or 0}"), NAMES) as lines:
             lines.write(rows)
     else:
-        with Lines(output, NAMES) as lines:
+        with RowWriter(output, NAMES) as lines:
             lines.write(rows)
     if part is None:
-        put_together(output, NAMES)
+        merge_parts(output, NAMES)
 
 
 def read(output) -> list[dict]:
@@ -60,8 +60,8 @@ def test_rows_come_back_as_they_were_written_and_more_go_behind_them(output):
     write(output, ROWS[:4])
     write(output, ROWS[4:])
     assert read(output) == ROWS
-    earlier = look_at(output)
-    assert earlier.done == {mark(row["picture"]) for row in ROWS}
+    earlier = read_earlier(output)
+    assert earlier.done == {name_hash(row["picture"]) for row in ROWS}
     assert (earlier.models, earlier.columns) == ({MODEL}, NAMES)
     assert [path.name for path in output.parent.iterdir()] == [output.name]
 
@@ -72,8 +72,8 @@ def test_parts_are_put_together_in_turn_behind_what_is_there(output):
     write(output, [row("1"), row("3")], part=1)
     write(output, [], part=10)
     assert [path.name[-2:] for path in parts_of(output)] == ["-0", "-1", "10"]
-    assert len(look_at(output).done) == 6
-    put_together(output, NAMES)
+    assert len(read_earlier(output).done) == 6
+    merge_parts(output, NAMES)
     assert [row["picture"] for row in read(output)] == ["first", "0", "1", "2", "3", "4"]
     assert parts_of(output) == []
 
@@ -82,7 +82,7 @@ def test_a_run_killed_while_it_put_parts_together_doubles_nothing(output):
     write(output, [row("0"), row("1")])
     write(output, [row("0"), row("2")], part=0)
     write(output, [row("1"), row("3")], part=1)
-    put_together(output, NAMES)
+    merge_parts(output, NAMES)
     assert [row["picture"] for row in read(output)] == ["0", "1", "2", "3"]
 
 
@@ -93,9 +93,9 @@ def test_wherever_the_last_line_is_torn_it_is_cut_off_and_nothing_else(suffix, t
     whole = output.read_bytes()
     for kept in range(len(whole)):
         output.write_bytes(whole[:kept])
-        done = look_at(output).done
+        done = read_earlier(output).done
         assert output.read_bytes() == whole[:kept]  # looking changes nothing
-        write(output, [row for row in ROWS if mark(row["picture"]) not in done])
+        write(output, [row for row in ROWS if name_hash(row["picture"]) not in done])
         assert output.read_bytes() == whole
 
 
@@ -103,9 +103,9 @@ def test_a_torn_part_is_cut_off_too(output):
     write(output, ROWS[:3], part=0)
     part = parts_of(output)[0]
     part.write_bytes(part.read_bytes()[:-5])
-    assert len(look_at(output).done) == 2
+    assert len(read_earlier(output).done) == 2
     write(output, [ROWS[2]], part=0)
-    put_together(output, NAMES)
+    merge_parts(output, NAMES)
     assert read(output) == ROWS[:3]
 
 
@@ -127,19 +127,19 @@ def test_what_somebody_else_wrote_is_refused_and_left_alone(name, content, tmp_p
     output = tmp_path / name
     output.write_bytes(content)
     with pytest.raises(InputError, match=f"{name} is there, and .* was not written by predict; name another file"):
-        look_at(output)
+        read_earlier(output)
     assert output.read_bytes() == content
 
 
 def test_a_parquet_file_of_other_columns_is_refused(tmp_path):
     pq.write_table(pa.table({"picture": ["a"]}), tmp_path / "a.parquet")
     with pytest.raises(InputError, match="was not written by predict"):
-        look_at(tmp_path / "a.parquet")
+        read_earlier(tmp_path / "a.parquet")
 
 
 def test_an_empty_file_is_filled(output):
     output.touch()
-    assert look_at(output) == (set(), set(), None)
+    assert read_earlier(output) == (set(), set(), None)
     write(output, ROWS)
     assert read(output) == ROWS
 
@@ -151,12 +151,12 @@ def test_an_empty_file_is_filled(output):
 def test_where_nothing_can_be_written_is_said(name, said, tmp_path):
     (tmp_path / "f.csv").mkdir()
     with pytest.raises(InputError, match=said):
-        look_at(tmp_path / name)
+        read_earlier(tmp_path / name)
 
 
 def test_answers_of_another_model_or_another_number_of_labels_are_refused(output):
     write(output, ROWS)
-    earlier = look_at(output)
+    earlier = read_earlier(output)
     check_same(earlier, MODEL, NAMES, output)
     check_same(earlier, "moved@0123456789ab", NAMES, output)
     with pytest.raises(InputError, match=r"another model \(deit@0123456789ab, not deit@ba9876543210\)"):
@@ -170,4 +170,4 @@ def test_a_part_of_other_columns_is_refused(output):
     part = output.with_name(f"{output.name}.part-0")
     part.write_text(json.dumps(dict.fromkeys(columns(1), "x")) + "\n")
     with pytest.raises(InputError, match="differ in their columns"):
-        look_at(output)
+        read_earlier(output)

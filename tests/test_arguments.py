@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from hf_imgcls.arguments import training_arguments, without_evaluation
+from hf_imgcls.arguments import disable_evaluation, training_arguments
 from hf_imgcls.recipe import InputError, load_recipe
 
 needs_no_gpu = pytest.mark.skipif(torch.accelerator.is_available(), reason="speaks of machines without a GPU")
@@ -51,8 +51,8 @@ def test_a_combination_that_transformers_refuses_is_one_line(tmp_path):
 
 def test_without_a_validation_split_nothing_is_evaluated(tmp_path):
     made, recipe = arguments(tmp_path)
-    without_evaluation(made, recipe)
+    disable_evaluation(made, recipe)
     assert (made.eval_strategy, made.load_best_model_at_end) == ("no", False)
     made, recipe = arguments(tmp_path, eval_strategy="epoch")
     with pytest.raises(InputError, match="no validation split"):
-        without_evaluation(made, recipe)
+        disable_evaluation(made, recipe)

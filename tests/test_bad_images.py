@@ -14,9 +14,17 @@ from test_decode import JPEGS, harmed
 from test_pictures import AWKWARD as STRANGE
 
 from hf_imgcls import bad_images
-from hf_imgcls.bad_images import BadPicture, check_pictures, check_split, refuse, verdict, why_unreadable, write_report
+from hf_imgcls.bad_images import (
+    BadImage,
+    check_images,
+    check_split,
+    refuse_bad_images,
+    verdict,
+    why_unreadable,
+    write_bad_images,
+)
 from hf_imgcls.index import entry, load_entries
-from hf_imgcls.pictures import read_picture
+from hf_imgcls.pictures import read_image
 from hf_imgcls.recipe import InputError
 
 SHARED = Path(os.environ.get("HF_IMGCLS_SHARED", Path(__file__).parent.parent.parent / "shared"))
@@ -107,7 +115,7 @@ def test_what_the_conversion_spoils(content, spoilt):
 def full_read(content: bytes) -> str:
     """What is wrong with a picture as training and serving would find it."""
     try:
-        read_picture({"bytes": content, "path": None})
+        read_image({"bytes": content, "path": None})
     except Exception as error:
         return why_unreadable(error)
     return ""
@@ -192,40 +200,40 @@ def reads(monkeypatch):
 
 def test_the_second_check_reads_nothing_until_a_file_changes(tmp_path, reads):
     contents = [jpeg(0), jpeg(1)]
-    before = check_pictures(rows(tmp_path, contents), "train")["digest"][:]
+    before = check_images(rows(tmp_path, contents), "train")["digest"][:]
     assert reads == ["0.jpg", "1.jpg"]
-    assert check_pictures(rows(tmp_path, contents), "train")["digest"][:] == before
+    assert check_images(rows(tmp_path, contents), "train")["digest"][:] == before
     assert len(reads) == 2
     contents[1] = b"x" * len(contents[1])  # as long as before
-    after = check_pictures(rows(tmp_path, contents), "train")
+    after = check_images(rows(tmp_path, contents), "train")
     assert after["digest"][:] == [before[0], ""]
     assert len(reads) == 4
 
 
 def test_several_processes_find_the_same(tmp_path, monkeypatch):
     contents = [jpeg(0), b"", jpeg(1), jpeg(2)[:-500], jpeg(3)]
-    alone = check_pictures(rows(tmp_path / "alone", contents), "train")
+    alone = check_images(rows(tmp_path / "alone", contents), "train")
     monkeypatch.setattr(bad_images, "_ROWS_A_PROCESS", 2)
     monkeypatch.setattr(os, "cpu_count", lambda: 2)
-    together = check_pictures(rows(tmp_path / "together", contents), "train")
+    together = check_images(rows(tmp_path / "together", contents), "train")
     assert len(together.cache_files) == 2
     assert together["reason"][:] == alone["reason"][:]
     assert together["digest"][:] == alone["digest"][:]
 
 
 def test_refusing_names_the_first():
-    refuse([])
-    bad = [BadPicture("cat/1.jpg", "cat", "train", "no such file"), BadPicture("2", "dog", "test", "broken")]
+    refuse_bad_images([])
+    bad = [BadImage("cat/1.jpg", "cat", "train", "no such file"), BadImage("2", "dog", "test", "broken")]
     with pytest.raises(InputError) as caught:
-        refuse(bad)
+        refuse_bad_images(bad)
     assert str(caught.value) == (
         "data: cat/1.jpg (train, cat) cannot be read: no such file (and 1 more); data.bad_images=drop trains without it"
     )
 
 
 def test_the_report_is_a_table(tmp_path):
-    bad = [BadPicture('고양이/a "b",\n.jpg', "고양이", "train", "no such file")]
+    bad = [BadImage('고양이/a "b",\n.jpg', "고양이", "train", "no such file")]
     for found in (bad, []):
-        write_report(found, tmp_path / "bad.csv")
+        write_bad_images(found, tmp_path / "bad.csv")
         with (tmp_path / "bad.csv").open(encoding="utf-8", newline="") as stream:
             assert list(csv.reader(stream)) == [["file", "label", "split", "reason"], *map(list, found)]

@@ -6,7 +6,7 @@ import pytest
 from tiny import tiny_model, tiny_processor
 
 from hf_imgcls import InputError
-from hf_imgcls.benchmark import OneBatch, describe, measure_recipe
+from hf_imgcls.benchmark import OneBatch, describe_measurement, measure_recipe
 from hf_imgcls.cli import main
 from hf_imgcls.trainer import ImageTrainer
 
@@ -66,7 +66,7 @@ def test_a_table_of_two_processes_has_their_sum():
         "precision": "float32", "tf32": False, "optimizer": "sgd", "compile": None,
     }  # fmt: skip
     found = {"data": 200.0, "model": 40.0, "both": 30.0, "ratio": 0.75, "processes": [each, each]}
-    lines = describe({**found, "machine": works_with, "notes": ["launch: note"]})
+    lines = describe_measurement({**found, "machine": works_with, "notes": ["launch: note"]})
     assert lines[1] == "launch: note"
     assert [line.split()[-3:] for line in lines[3:6]] == [
         ["200.0", "100.0", "100.0"], ["40.0", "20.0", "20.0"], ["30.0", "15.0", "15.0"]

@@ -14,7 +14,7 @@ from transformers import CLIPImageProcessor, TimmWrapperImageProcessor, pipeline
 
 from hf_imgcls.classifier import Classifier, open_classifier, score_function
 from hf_imgcls.models.replace_head import with_own_head
-from hf_imgcls.processors import process
+from hf_imgcls.processors import process_image
 from hf_imgcls.recipe import InputError
 from hf_imgcls.sections import HeadSection
 
@@ -41,7 +41,7 @@ def save_timm(folder) -> str:
 
 
 def answers(classifier: Classifier) -> np.ndarray:
-    return classifier.scores([process(classifier.processor, each) for each in PICTURES])
+    return classifier.scores([process_image(classifier.processor, each) for each in PICTURES])
 
 
 def check_as_pipeline(classifier: Classifier, serve) -> None:

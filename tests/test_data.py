@@ -15,7 +15,7 @@ from datasets import ClassLabel, Dataset, DatasetDict, Features, Image
 
 from hf_imgcls import bad_images
 from hf_imgcls.data import load_data, load_split
-from hf_imgcls.pictures import read_picture
+from hf_imgcls.pictures import read_image
 from hf_imgcls.recipe import InputError
 from hf_imgcls.sections import DataSection
 
@@ -44,7 +44,7 @@ def test_what_a_run_gets(make_folder):
     assert data.splits["train"].features["label"] == ClassLabel(names=NAMES)
     row = data.splits["test"][4]
     assert (row["label"], row["row"], row["name"]) == (1, 4, "test/green/001.png")
-    assert read_picture(row["image"]).tobytes() == picture("green", 3001).tobytes()
+    assert read_image(row["image"]).tobytes() == picture("green", 3001).tobytes()
     assert len({*data.fingerprints.values()}) == 3
 
 
@@ -238,7 +238,7 @@ def save(tmp_path: Path, **splits: Dataset) -> Path:
 
 
 def colour_of(row: dict) -> str:
-    pixel = read_picture(row["image"]).resize((1, 1)).getpixel((0, 0))
+    pixel = read_image(row["image"]).resize((1, 1)).getpixel((0, 0))
     return {0: "red", 1: "green", 2: "blue"}[pixel.index(max(pixel))]
 
 

@@ -12,7 +12,7 @@ from torchvision.transforms import InterpolationMode, v2
 from hf_imgcls import decode
 from hf_imgcls.bad_images import why_unreadable
 from hf_imgcls.decode import as_tensor, can_lead, read_resized
-from hf_imgcls.pictures import read_picture
+from hf_imgcls.pictures import read_image
 
 SIZE = (40, 32)
 # Mean difference over a crop, of 256 levels: squares of pixels are averaged that the resize would have weighed.
@@ -62,7 +62,7 @@ def both(value: dict, transform, seed: int = 0) -> tuple[torch.Tensor, torch.Ten
     made = read_resized(value, transform)
     after = torch.get_rng_state()
     torch.manual_seed(seed)
-    expected = transform(as_tensor(read_picture(value)))
+    expected = transform(as_tensor(read_image(value)))
     assert torch.equal(torch.get_rng_state(), after), "other draws follow"
     return made, expected
 
@@ -158,7 +158,7 @@ def test_broken_jpegs_are_read_or_refused_as_the_reading_rule_has_it():
     for number in range(240):
         value = {"bytes": harmed(good[number % 3]["bytes"], random), "path": None}
         made = outcome(lambda value=value: read_resized(value, transform))
-        expected = outcome(lambda value=value: transform(as_tensor(read_picture(value))))
+        expected = outcome(lambda value=value: transform(as_tensor(read_image(value))))
         assert made == expected if isinstance(expected, str) else torch.equal(made, expected)
         outcomes.append(isinstance(expected, str))
     assert 40 < sum(outcomes) < 200

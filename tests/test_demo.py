@@ -20,9 +20,9 @@ from transformers import pipeline
 
 from hf_imgcls import demo, page
 from hf_imgcls.cli import main
-from hf_imgcls.demo import describe, open_demo, spread
-from hf_imgcls.picture_list import find_pictures
-from hf_imgcls.predict import How
+from hf_imgcls.demo import describe_demo, evenly_spaced, open_demo
+from hf_imgcls.picture_list import find_images
+from hf_imgcls.predict import PredictOptions
 from hf_imgcls.recipe import InputError
 
 _asked: list[str] = []  # who was looked up or called, while a page is served
@@ -70,7 +70,7 @@ def served(tmp_path_factory):
     run, port = make_run(root), free_port()
     sys.addaudithook(_watch)
     _watching = True
-    with open_demo(str(run), How(top_k=2), ("127.0.0.1", port)) as url:
+    with open_demo(str(run), PredictOptions(top_k=2), ("127.0.0.1", port)) as url:
         _watching = False
         yield SimpleNamespace(
             root=root, run=run, url=url, port=port, client=Client(url, verbose=False),
@@ -172,7 +172,7 @@ def test_title_and_line_say_what_it_is(served):
         "# colours\nTells 3 classes of pictures apart: blue, green, red. Right on 98.9 % of 1,200 test pictures "
         "(95 % interval 98.3 to 99.3 %)."
     ]
-    title, about = describe("a*b", [f"kind {n}" for n in range(1000)], served.root)
+    title, about = describe_demo("a*b", [f"kind {n}" for n in range(1000)], served.root)
     assert title == r"a\*b"
     assert about.startswith("Tells 1,000 classes of pictures apart: kind 0, ")
     assert about.endswith("kind 7 and 992 more.")
@@ -256,13 +256,13 @@ def test_examples_are_of_the_split_that_was_scored_the_classes_in_turn(served, t
 
 
 def test_of_many_pictures_some_are_taken_from_beginning_to_end(tmp_path):
-    assert spread(range(100), 3) == [0, 50, 99]
-    assert spread(range(2), 3) == [0, 1]
+    assert evenly_spaced(range(100), 3) == [0, 50, 99]
+    assert evenly_spaced(range(2), 3) == [0, 1]
     odd = odd_pictures(tmp_path)
     odd["plain"].rename(tmp_path / "named.anyhow")
     Image.open(odd["deep"]).save(tmp_path / "no_browser.tiff")
     (tmp_path / "copies").mkdir()
-    found = [*find_pictures([str(tmp_path / "*.*")]), {"bytes": odd["turned"].read_bytes(), "path": None}]
+    found = [*find_images([str(tmp_path / "*.*")]), {"bytes": odd["turned"].read_bytes(), "path": None}]
     copies = demo._copy(found, tmp_path / "copies")
     assert len(copies) == 8  # all but the TIFF
     assert {Path(copy).suffix for copy in copies} == {".png", ".jpg", ".gif"}

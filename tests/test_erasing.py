@@ -11,7 +11,7 @@ from hf_imgcls import figures
 from hf_imgcls.erasing import draw_box, fill_with_noise, is_noise, take_noise
 from hf_imgcls.features import random_transform
 from hf_imgcls.figures import choose_sample, draw_augmented
-from hf_imgcls.transforms import TrainPictures
+from hf_imgcls.transforms import TrainTransform
 
 NOISE = {"RandomErasing": {"p": 0.6, "value": "random"}}
 
@@ -69,13 +69,13 @@ def rows(*numbers: int) -> dict[str, list]:
 
 
 def test_boxes_depend_on_seed_epoch_and_row_alone():
-    training = TrainPictures(["RandomResizedCrop", NOISE], PROCESSORS["ViT"](), range(3), seed=1)
+    training = TrainTransform(["RandomResizedCrop", NOISE], PROCESSORS["ViT"](), range(3), seed=1)
     whole = training(rows(*range(12)))
     torch.manual_seed(99)
     again = training(rows(7, 3))
     assert [box.tolist() for box in again["erased"]] == [whole["erased"][n].tolist() for n in (7, 3)]
     assert 2 < sum(box.any().item() for box in whole["erased"]) < 12
-    plain = TrainPictures(["RandomResizedCrop"], PROCESSORS["ViT"](), range(3), seed=1)(rows(*range(12)))
+    plain = TrainTransform(["RandomResizedCrop"], PROCESSORS["ViT"](), range(3), seed=1)(rows(*range(12)))
     assert "erased" not in plain
     assert all(map(torch.equal, whole["pixel_values"], plain["pixel_values"]))
     training.epoch.fill_(1)
@@ -83,7 +83,7 @@ def test_boxes_depend_on_seed_epoch_and_row_alone():
 
 
 def test_training_sees_noise_and_evaluation_none(make_folder, tmp_path):
-    pictures = TrainPictures(["Resize", NOISE], tiny_processor(), range(3), seed=3)
+    pictures = TrainTransform(["Resize", NOISE], tiny_processor(), range(3), seed=3)
     trainer = make_trainer(make_folder(train=6, validation=3), tmp_path / "run", pictures=pictures)
     batch = next(iter(trainer.get_train_dataloader()))
     boxes = batch["erased"]
@@ -105,7 +105,7 @@ def test_a_resumed_run_draws_the_same_noise(make_folder, tmp_path, workers):
     settings = {"save_strategy": "steps", "save_steps": 2, "dataloader_num_workers": workers}
 
     def made(output):
-        pictures = TrainPictures(["RandomResizedCrop", NOISE], tiny_processor(), range(3), seed=3)
+        pictures = TrainTransform(["RandomResizedCrop", NOISE], tiny_processor(), range(3), seed=3)
         return make_trainer(folder, tmp_path / output, pictures=pictures, **settings)
 
     whole, resumed = made("whole"), made("resumed")
@@ -125,7 +125,7 @@ def test_the_drawn_pictures_show_the_noise(tmp_path, monkeypatch):
     monkeypatch.setattr(figures, "save", lambda figure, folder, name: caught.update({name: figure}))
     before = torch.get_rng_state()
     noise = {"RandomErasing": {"p": 1, "value": "random", "scale": [0.2, 0.3]}}
-    pictures = TrainPictures(["Resize", noise], PROCESSORS["MobileViT, blue first"](), range(3), seed=7)
+    pictures = TrainTransform(["Resize", noise], PROCESSORS["MobileViT, blue first"](), range(3), seed=7)
     draw_augmented(tmp_path, choose_sample(split(0, 2), NAMES, seed=1), pictures)
     assert torch.equal(before, torch.get_rng_state())
     first = shown(caught["augmented.png"])[1]

@@ -27,15 +27,15 @@ from hf_imgcls.exported.write import OPSET, write_onnx
 from hf_imgcls.metrics import interval
 from hf_imgcls.models import load_saved
 from hf_imgcls.models.convnet import ConvNetForImageClassification
-from hf_imgcls.pictures import read_picture
-from hf_imgcls.processors import process
+from hf_imgcls.pictures import read_image
+from hf_imgcls.processors import process_image
 from hf_imgcls.recipe import InputError
 
 
 def save(folder: Path, family: str = "convnet", data: Path | None = None) -> Path:
     """A model that tells the colours apart; a run where it has data."""
     model, features = tiny_model(family).eval(), []
-    pixels = torch.stack([process(tiny_processor(), picture(colour, 50)) for colour in COLOURS])
+    pixels = torch.stack([process_image(tiny_processor(), picture(colour, 50)) for colour in COLOURS])
     model.classifier.register_forward_hook(lambda module, inputs, outputs: features.append(inputs[0]))
     with torch.no_grad():
         model(pixel_values=pixels)
@@ -155,7 +155,7 @@ def test_the_lines_of_its_readme_run_without_transformers(made, tmp_path, monkey
     exec(lines, found)
     (row,) = answers(run, photo, tmp_path / "answer.csv")
     assert capsys.readouterr().out.splitlines()[0] == row["label_1"]
-    wanted = process(tiny_processor(), read_picture({"bytes": None, "path": str(photo)})).numpy()
+    wanted = process_image(tiny_processor(), read_image({"bytes": None, "path": str(photo)})).numpy()
     assert np.abs(found["pixels"][0] - wanted).mean() < 0.02
     powers = np.exp(found["logits"] - found["logits"].max())
     assert abs(powers.max() / powers.sum() - float(row["score_1"])) < 0.02  # Pillow and torchvision round differently
@@ -165,7 +165,7 @@ def test_the_lines_of_its_readme_run_without_transformers(made, tmp_path, monkey
 def test_preprocessing_in_words_is_what_the_processor_does(name, tmp_path, monkeypatch):
     processor = PROCESSORS[name]()
     about, photo = describe_pixels(processor), picture("red", 3, (101, 66))
-    wanted = process(processor, photo).numpy()
+    wanted = process_image(processor, photo).numpy()
     assert about["channel_order"] == ("BGR" if "blue first" in name or "border" in name else "RGB")
     assert (about["resize"] is None) == (name == "PP-LCNet, blue first")  # rounds the longer side to nearest
     if about["resize"]:

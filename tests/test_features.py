@@ -18,7 +18,7 @@ from hf_imgcls.models import RestoreError, restore
 from hf_imgcls.models.replace_head import with_own_head
 from hf_imgcls.sections import DataSection
 from hf_imgcls.trainer import ImageTrainer
-from hf_imgcls.transforms import EvalPictures, TrainPictures
+from hf_imgcls.transforms import EvalTransform, TrainTransform
 
 INPUT = (SIZE, SIZE)
 NETWORKS = {
@@ -58,8 +58,8 @@ def arguments(tmp_path):
     )
 
 
-def scoring(**settings) -> EvalPictures:
-    return EvalPictures(ViTImageProcessor(size={"height": SIZE, "width": SIZE}, **settings), [0, 1, 2])
+def scoring(**settings) -> EvalTransform:
+    return EvalTransform(ViTImageProcessor(size={"height": SIZE, "width": SIZE}, **settings), [0, 1, 2])
 
 
 def compute(model, data, arguments, transform=None, fingerprint=None):
@@ -139,7 +139,7 @@ OTHER = {
     "settings of the same weights": lambda: {"model": disturbed(lambda m: setattr(m.timm_model.bn1, "eps", 1e-3))},
     "image processor": lambda: {"transform": scoring(image_mean=[0.4] * 3)},
     "pictures": lambda: {"fingerprint": "another"},
-    "labels": lambda: {"transform": EvalPictures(tiny_processor(), [1, 0, 2])},
+    "labels": lambda: {"transform": EvalTransform(tiny_processor(), [1, 0, 2])},
 }  # fmt: skip
 
 
@@ -152,7 +152,7 @@ def test_what_the_features_follow_from_is_all_in_the_fingerprint(name, cache, da
 
 def test_other_transforms_are_other_features(cache, data, arguments, capsys):
     for specs in (["Resize"], ["Resize", {"Grayscale": {"num_output_channels": 3}}]):
-        compute(tiny_model("vit"), data, arguments, TrainPictures(specs, tiny_processor(), [0, 1, 2], 0))
+        compute(tiny_model("vit"), data, arguments, TrainTransform(specs, tiny_processor(), [0, 1, 2], 0))
     assert capsys.readouterr().out.count("computed and kept") == 2
 
 
@@ -177,7 +177,7 @@ def test_a_killed_run_leaves_nothing_that_is_believed(cache, data, arguments, mo
 
 def test_pictures_of_the_training_path_are_normalised_as_the_trainer_does(cache, data, arguments):
     model, split = tiny_model("vit"), data.splits["train"]
-    pictures = TrainPictures([{"Resize": {"size": [SIZE, SIZE]}}], tiny_processor(), [0, 1, 2], seed=0)
+    pictures = TrainTransform([{"Resize": {"size": [SIZE, SIZE]}}], tiny_processor(), [0, 1, 2], seed=0)
     features = compute(model, data, arguments, pictures)
     trainer = ImageTrainer(model, arguments, data_collator=DefaultDataCollator(), pictures=pictures)
     batch = DefaultDataCollator()([split.with_transform(pictures)[i] for i in range(len(split))])

@@ -25,7 +25,7 @@ from hf_imgcls.figures import (
 from hf_imgcls.mixing import Mixing
 from hf_imgcls.scored import from_logits
 from hf_imgcls.sections import AugmentationSection
-from hf_imgcls.transforms import TrainPictures
+from hf_imgcls.transforms import TrainTransform
 
 NAMES = ["파랑", "green", "red"]
 
@@ -44,8 +44,8 @@ def split(*labels: int) -> Dataset:
     return Dataset.from_dict({"image": images, "label": list(labels), "row": list(range(len(labels)))})
 
 
-def transform(*specs, processor="ViT") -> TrainPictures:
-    return TrainPictures(list(specs), PROCESSORS[processor](), range(3), seed=7)
+def transform(*specs, processor="ViT") -> TrainTransform:
+    return TrainTransform(list(specs), PROCESSORS[processor](), range(3), seed=7)
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from huggingface_hub import HfApi, constants
 from local_hub import READER, STRANGER, WRITER, LocalHub
 
 from hf_imgcls import hub as hub_module
-from hf_imgcls.hub import PushError, persistently, reach_hub, use_hub
+from hf_imgcls.hub import PushError, reach_hub, use_hub, with_retries
 from hf_imgcls.repositories import Target, compare, make_repository, upload
 
 
@@ -120,7 +120,7 @@ def test_the_token_is_in_no_line(hub, capsys):
         raise RuntimeError(f"Authorization: Bearer {WRITER}")
 
     with pytest.raises(PushError, match=r"Bearer \*\*\*"):
-        persistently(shout)
+        with_retries(shout)
     hub.fail("whoami", "drop")
     refused("model")
     printed = capsys.readouterr()

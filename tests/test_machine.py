@@ -6,7 +6,7 @@ from transformers import TrainingArguments
 
 from hf_imgcls import machine, processes
 from hf_imgcls.arguments import exact_float32, training_arguments
-from hf_imgcls.machine import Machine, choices, complete, cores_of_a_process, describe
+from hf_imgcls.machine import Machine, chosen_settings, cores_per_process, describe_machine, fill_in_defaults
 from hf_imgcls.recipe import load_recipe
 
 H200 = Machine("cuda", "NVIDIA H200", 16, "bf16", True)
@@ -31,7 +31,7 @@ def test_a_silent_recipe_gets_what_fits_the_machine(here, expected, monkeypatch)
         expected |= {"dataloader_prefetch_factor": 4, "dataloader_persistent_workers": True}
     if here.device == "cuda":
         expected |= {"accelerator_config": {"non_blocking": True}, "logging_nan_inf_filter": False}
-    assert complete(here, {}, None) == expected
+    assert fill_in_defaults(here, {}, None) == expected
 
 
 def test_what_a_recipe_says_wins_also_where_it_says_a_default():
@@ -39,17 +39,17 @@ def test_what_a_recipe_says_wins_also_where_it_says_a_default():
         "dataloader_num_workers": 0, "bf16": False, "tf32": False,
         "dataloader_pin_memory": False, "logging_nan_inf_filter": True, "accelerator_config": {"even_batches": True},
     }  # fmt: skip
-    assert complete(H200, said, None) == said
+    assert fill_in_defaults(H200, said, None) == said
     said = {"dataloader_num_workers": 2, "dataloader_prefetch_factor": 1, "dataloader_persistent_workers": False,
             "accelerator_config": {"non_blocking": False, "even_batches": True}, "fp16": True}  # fmt: skip
-    made = complete(H200, said, None)
+    made = fill_in_defaults(H200, said, None)
     assert {key: made[key] for key in said} == said
     assert "bf16" not in made
 
 
 @pytest.mark.parametrize("launched", ["no", "fp16", "bf16", "fp8"])
 def test_the_launchers_precision_wins_over_the_machines(launched):
-    assert not {"fp16", "bf16"} & complete(H200, {}, launched).keys()
+    assert not {"fp16", "bf16"} & fill_in_defaults(H200, {}, launched).keys()
 
 
 @pytest.mark.parametrize("sharded", ["fsdp", "deepspeed", "launcher"])
@@ -57,16 +57,16 @@ def test_sharded_training_keeps_its_own_precision(sharded, monkeypatch):
     if sharded == "launcher":
         monkeypatch.setenv("ACCELERATE_USE_FSDP", "true")
     said = {} if sharded == "launcher" else {sharded: {"some": "setting"}}
-    assert "bf16" not in complete(H200, said, None)
+    assert "bf16" not in fill_in_defaults(H200, said, None)
 
 
 def test_cores_are_shared_by_the_processes_of_a_machine(monkeypatch):
     monkeypatch.setattr(machine.joblib, "cpu_count", lambda only_physical_cores: 4 if only_physical_cores else 8)
-    assert (cores_of_a_process(), cores_of_a_process(physical=True)) == (8, 4)
+    assert (cores_per_process(), cores_per_process(physical=True)) == (8, 4)
     monkeypatch.setenv("LOCAL_WORLD_SIZE", "3")
-    assert (cores_of_a_process(), cores_of_a_process(physical=True)) == (2, 1)
+    assert (cores_per_process(), cores_per_process(physical=True)) == (2, 1)
     monkeypatch.setenv("LOCAL_WORLD_SIZE", "16")
-    assert cores_of_a_process() == 1
+    assert cores_per_process() == 1
 
 
 def test_launched_processes_share_the_threads_unless_somebody_has_said_how_many(monkeypatch):
@@ -98,14 +98,17 @@ def test_a_line_says_what_a_run_works_with(tmp_path):
         torch_compile=True, torch_compile_backend="eager", accelerator_config={"non_blocking": True},
     )  # fmt: skip
     arguments.dataloader_pin_memory = arguments.tf32 = True  # as on a GPU
-    chosen = choices(H200, arguments, channels_last=True)
+    chosen = chosen_settings(H200, arguments, channels_last=True)
     assert chosen["precision"] == "bf16"
-    assert describe({**chosen, "threads": 1}) == (
+    assert describe_machine({**chosen, "threads": 1}) == (
         "machine: 1 GPU (NVIDIA H200), 16 cores a process, 1 thread, 2 workers a process, prefetch 2, persistent, "
         "pinned memory, non-blocking copies, channels_last, bf16, TF32, fused AdamW, torch.compile (eager)"
     )
-    plain = choices(SMALL, TrainingArguments(str(tmp_path), use_cpu=True, optim="sgd"), channels_last=False)
-    assert describe({**plain, "threads": 2}) == "machine: CPU, 2 cores a process, 2 threads, no workers, float32, sgd"
+    plain = chosen_settings(SMALL, TrainingArguments(str(tmp_path), use_cpu=True, optim="sgd"), channels_last=False)
+    assert (
+        describe_machine({**plain, "threads": 2})
+        == "machine: CPU, 2 cores a process, 2 threads, no workers, float32, sgd"
+    )
 
 
 def test_a_recipes_arguments_are_completed(tmp_path, monkeypatch):

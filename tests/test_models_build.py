@@ -11,7 +11,7 @@ from transformers import ViTImageProcessor
 
 from hf_imgcls.models import build_model, load_saved
 from hf_imgcls.models.head import head_keys
-from hf_imgcls.processors import input_size, process
+from hf_imgcls.processors import input_size, process_image
 from hf_imgcls.recipe import InputError
 from hf_imgcls.sections import ModelSection
 
@@ -62,7 +62,7 @@ def refusal(section: dict, labels=LABELS) -> str:
 
 def logits(model, processor):
     with torch.no_grad():
-        return model.eval()(pixel_values=process(processor, picture("red", 1, (50, 40)))[None]).logits
+        return model.eval()(pixel_values=process_image(processor, picture("red", 1, (50, 40)))[None]).logits
 
 
 def different(one, other) -> set[str]:

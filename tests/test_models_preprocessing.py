@@ -9,8 +9,8 @@ from PIL import Image
 from transformers import pipeline
 
 from hf_imgcls.models import build_model, load_saved
-from hf_imgcls.parity import compare_answers
-from hf_imgcls.processors import input_size, normalization, process
+from hf_imgcls.parity import compare_predictions
+from hf_imgcls.processors import input_size, normalization, process_image
 from hf_imgcls.sections import ModelSection
 
 LABELS = ["blue", "green", "red"]
@@ -63,7 +63,7 @@ def test_what_the_recipe_says_is_saved_and_served(architecture, resize, tmp_path
     for each in (processor, again):
         assert input_size(each) == (32, 32)
         assert mean_and_std(each) == (MEAN, STD)
-        pixels = process(each, wide()) * torch.tensor(STD).view(3, 1, 1) + torch.tensor(MEAN).view(3, 1, 1)
+        pixels = process_image(each, wide()) * torch.tensor(STD).view(3, 1, 1) + torch.tensor(MEAN).view(3, 1, 1)
         row = pixels[:, 16].argmax(dim=0)
         assert row.unique().tolist() == ([1] if resize == "crop" else [0, 1, 2])
         assert (row == 1).sum() == (32 if resize == "crop" else pytest.approx(11, abs=1))
@@ -71,11 +71,11 @@ def test_what_the_recipe_says_is_saved_and_served(architecture, resize, tmp_path
     wide().save(tmp_path / "wide.png")
     rows = [{"image": {"bytes": None, "path": str(tmp_path / "wide.png")}, "name": "wide"}]
     with torch.no_grad():
-        logits = model.eval()(pixel_values=process(processor, wide())[None]).logits.numpy()
-    assert compare_answers(tmp_path / "run", rows, logits, "cpu", LABELS)["passed"]
+        logits = model.eval()(pixel_values=process_image(processor, wide())[None]).logits.numpy()
+    assert compare_predictions(tmp_path / "run", rows, logits, "cpu", LABELS)["passed"]
     other = {"squash": "crop", "crop": "squash"}[resize]
     saved(tmp_path / "other", architecture, resize=other, image_mean=MEAN, image_std=STD)
-    assert not compare_answers(tmp_path / "other", rows, logits, "cpu", LABELS)["passed"]
+    assert not compare_predictions(tmp_path / "other", rows, logits, "cpu", LABELS)["passed"]
 
 
 @pytest.mark.parametrize(
@@ -118,5 +118,5 @@ def test_the_size_reaches_the_configuration_and_the_processor(tmp_path):
     assert settings["do_normalize"] is False
     assert (settings["image_mean"], settings["image_std"]) == ([0, 0, 0], [1, 1, 1])
     served = pipeline("image-classification", str(tmp_path), trust_remote_code=True).image_processor
-    pixels = process(served, Image.new("RGB", (28, 28), (0, 51, 255)))
+    pixels = process_image(served, Image.new("RGB", (28, 28), (0, 51, 255)))
     assert pixels[:, 0, 0].tolist() == pytest.approx([0.0, 0.2, 1.0])

@@ -8,7 +8,7 @@ from transformers import AutoModelForImageClassification
 
 from hf_imgcls.models import build_model, load_saved
 from hf_imgcls.models.resize import set_image_size
-from hf_imgcls.processors import input_size, process
+from hf_imgcls.processors import input_size, process_image
 from hf_imgcls.recipe import InputError
 from hf_imgcls.sections import ModelSection
 
@@ -87,7 +87,9 @@ def test_a_processor_takes_a_size_and_keeps_it_in_the_folder(family, tmp_path):
     assert type(again) is type(processor)
     assert input_size(again) == input_size(processor) == (64, 64)
     for size in ((90, 70), (40, 100), (13, 9)):
-        assert torch.equal(process(again, picture("red", 1, size)), process(processor, picture("red", 1, size)))
+        assert torch.equal(
+            process_image(again, picture("red", 1, size)), process_image(processor, picture("red", 1, size))
+        )
 
 
 def test_what_is_resized_to_more_than_is_cropped_stays_in_proportion():
@@ -111,9 +113,9 @@ def test_timm_models_take_a_size_and_keep_it_in_the_folder(architecture, tmp_pat
     processor.save_pretrained(tmp_path / "after")
     again, its_processor = load_saved(str(tmp_path / "after"))
     assert again.config.id2label == dict(enumerate(LABELS))
-    pixels = process(its_processor, picture("red", 1, (150, 130)))
+    pixels = process_image(its_processor, picture("red", 1, (150, 130)))
     assert pixels.shape == (3, 96, 96)
-    assert torch.equal(pixels, process(processor, picture("red", 1, (150, 130))))
+    assert torch.equal(pixels, process_image(processor, picture("red", 1, (150, 130))))
     with torch.no_grad():
         assert torch.allclose(again(pixels[None]).logits, model.eval()(pixels[None]).logits, atol=1e-6)
 

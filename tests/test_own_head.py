@@ -14,7 +14,7 @@ from torch import nn
 from transformers import AutoModelForImageClassification, ImageClassificationPipeline, TimmWrapperImageProcessor
 
 from hf_imgcls.models import build_model, restore
-from hf_imgcls.models.head import output_module, random_pictures
+from hf_imgcls.models.head import output_module, random_images
 from hf_imgcls.models.head_input import head_dropout, head_input
 from hf_imgcls.models.replace_head import with_own_head
 from hf_imgcls.recipe import InputError
@@ -55,7 +55,7 @@ def test_the_head_is_found_and_the_dropout_before_it_measured(name):
     make, expected = DROPPING[name]
     model, size = make(), (32, 32)
     head = output_module(model, size)
-    layer, pixels = model.get_submodule(head), random_pictures(model, 2, size)
+    layer, pixels = model.get_submodule(head), random_images(model, 2, size)
     with torch.no_grad():
         feature = head_input(model.eval(), head, pixels)
         shaped = feature[:, :, None, None] if isinstance(layer, nn.Conv2d) else feature
@@ -123,7 +123,7 @@ OWN = {
 @pytest.mark.parametrize("name", OWN)
 def test_an_own_head_is_saved_and_opened_bit_by_bit(name, tmp_path):
     own = OWN[name]().eval()
-    pixels = random_pictures(own, 2, (32, 32) if "maps" in name else INPUT)
+    pixels = random_images(own, 2, (32, 32) if "maps" in name else INPUT)
     with torch.no_grad():
         logits = own(pixel_values=pixels).logits
         assert torch.equal(own.head(own.features(pixels)), logits)
@@ -140,7 +140,7 @@ def test_an_own_head_is_saved_and_opened_bit_by_bit(name, tmp_path):
 def test_the_network_keeps_its_weights_and_the_head_begins_as_torch_would():
     model = tiny_model("vit")
     own = with_own_head(model, HeadSection(hidden_size=400, activation="gelu"), None, INPUT)
-    pixels = random_pictures(model, 2, INPUT)
+    pixels = random_images(model, 2, INPUT)
     with torch.no_grad():
         assert torch.equal(own.eval().features(pixels), head_input(model.eval(), "classifier", pixels))
     assert own.config.id2label == model.config.id2label
@@ -164,7 +164,7 @@ def test_what_lies_behind_the_feature_is_not_saved(tmp_path):
 def test_dropout_between_the_network_and_its_own_head_goes_with_the_head():
     own = with_own_head(DROPPING["a module, 0.8"][0](), HIDDEN, None, (32, 32))
     assert own.config.unused == ["classifier", "dropout"]
-    pixels = random_pictures(own, 2, (32, 32))
+    pixels = random_images(own, 2, (32, 32))
     for module in own.train().modules():
         module.training = not isinstance(module, nn.BatchNorm2d)
     with torch.no_grad():

@@ -18,8 +18,8 @@ from hf_imgcls.models.convnet import ConvNetConfig, ConvNetForImageClassificatio
 from hf_imgcls.models.mini_xception import MiniXceptionConfig, MiniXceptionForImageClassification
 from hf_imgcls.models.restore import differing_tensors
 from hf_imgcls.models.trace import execution_order
-from hf_imgcls.parity import compare_answers
-from hf_imgcls.processors import process
+from hf_imgcls.parity import compare_predictions
+from hf_imgcls.processors import process_image
 from hf_imgcls.recipe import InputError
 from hf_imgcls.sections import ModelSection
 
@@ -228,7 +228,7 @@ def test_one_channel_is_what_pipeline_can_deliver(architecture):
     model, processor = own(architecture, num_channels=1)
     assert kernels(model)[0].in_channels == 1
     photo = picture("red", 1, (50, 40))
-    colour, grey = (process(processor, each.convert("RGB"))[None] for each in (photo, photo.convert("L")))
+    colour, grey = (process_image(processor, each.convert("RGB"))[None] for each in (photo, photo.convert("L")))
     with torch.no_grad():
         assert torch.allclose(model.eval()(colour).logits, model(grey).logits, atol=0.02)
 
@@ -300,7 +300,7 @@ def test_others_open_our_networks_without_this_package(tmp_path):
         folder = tmp_path / "runs" / architecture
         model, processor = saved(folder, architecture, num_channels=channels)
         with torch.no_grad():
-            scores = model.eval()(process(processor, photo)[None]).logits.softmax(1)[0].tolist()
+            scores = model.eval()(process_image(processor, photo)[None]).logits.softmax(1)[0].tolist()
         expected[str(folder)] = dict(zip(LABELS, scores, strict=True))
     (tmp_path / "elsewhere").mkdir()
     done = subprocess.run(
@@ -332,11 +332,11 @@ def test_served_as_scored_runs_the_code_that_others_will_run(tmp_path):
     picture("red", 1, (50, 40)).save(photo)
     rows = [{"image": {"bytes": None, "path": str(photo)}, "name": "photo"}]
     with torch.no_grad():
-        logits = model.eval()(process(processor, Image.open(photo))[None]).logits.numpy()
-    assert compare_answers(tmp_path / "run", rows, logits, "cpu", LABELS)["passed"]
+        logits = model.eval()(process_image(processor, Image.open(photo))[None]).logits.numpy()
+    assert compare_predictions(tmp_path / "run", rows, logits, "cpu", LABELS)["passed"]
     code = tmp_path / "run" / "mini_xception.py"
     code.write_text(code.read_text().replace("eps=1e-3", "eps=1.0"))
-    assert not compare_answers(tmp_path / "run", rows, logits, "cpu", LABELS)["passed"]
+    assert not compare_predictions(tmp_path / "run", rows, logits, "cpu", LABELS)["passed"]
 
 
 @pytest.mark.parametrize("architecture", TINY)

@@ -9,9 +9,9 @@ from conftest import COLOURS, picture
 from safetensors.torch import load_file, save_file
 
 from hf_imgcls.models import build_model
-from hf_imgcls.parity import TOLERANCE, choose_rows, compare_answers, describe
+from hf_imgcls.parity import TOLERANCE, choose_rows, compare_predictions, describe_parity
 from hf_imgcls.sections import ModelSection
-from hf_imgcls.transforms import EvalPictures
+from hf_imgcls.transforms import EvalTransform
 
 LABELS = list(COLOURS)
 RESNET = {"embedding_size": 8, "hidden_sizes": [8, 12], "depths": [1, 1], "layer_type": "basic"}
@@ -51,7 +51,7 @@ def score(tmp_path, architecture, config):
     processor.save_pretrained(folder)
     batch = {key: [row[key] for row in rows] for key in ("image", "label")}
     with torch.no_grad():
-        pixels = torch.stack(EvalPictures(processor, range(3))(batch)["pixel_values"])
+        pixels = torch.stack(EvalTransform(processor, range(3))(batch)["pixel_values"])
         return folder, rows, model.eval()(pixel_values=pixels).logits.numpy()
 
 
@@ -63,11 +63,11 @@ def edit(file, change):
 
 def test_an_honest_folder_passes(scored):
     folder, rows, logits = scored
-    verdict = compare_answers(folder, rows, logits, "cpu", LABELS)
+    verdict = compare_predictions(folder, rows, logits, "cpu", LABELS)
     assert verdict["passed"]
     assert (verdict["pictures"], verdict["mismatch"]) == (6, None)
     assert verdict["largest_difference"] < TOLERANCE / 10
-    line = describe({**verdict, "split": "test"})
+    line = describe_parity({**verdict, "split": "test"})
     assert line.startswith("served as scored: pipeline gave the same answers on 6 test pictures")
 
 
@@ -99,7 +99,7 @@ def answer_with_sigmoids(folder):
 def test_a_folder_that_was_changed_fails_and_says_where(change, one_scored):
     folder, rows, logits = one_scored
     change(folder)
-    verdict = compare_answers(folder, rows, logits, "cpu", LABELS)
+    verdict = compare_predictions(folder, rows, logits, "cpu", LABELS)
     assert not verdict["passed"]
     assert verdict["largest_difference"] > TOLERANCE
     wrong = verdict["mismatch"]
@@ -107,7 +107,7 @@ def test_a_folder_that_was_changed_fails_and_says_where(change, one_scored):
     assert wrong["scored"]["label"] == LABELS[logits[worst].argmax()]
     assert wrong["scored"]["score"] == pytest.approx(torch.tensor(logits[worst]).softmax(0).max().item(), abs=1e-6)
     assert wrong["served"]["label"] in ("azure", "lime", "rose", *LABELS)
-    line = describe({**verdict, "split": "test"})
+    line = describe_parity({**verdict, "split": "test"})
     assert f"NOT served as scored: {wrong['picture']} was scored {wrong['scored']['label']} (" in line
     assert f"pipeline answers {wrong['served']['label']} (" in line
     json.dumps(verdict, allow_nan=False)
@@ -119,9 +119,9 @@ def test_the_picture_with_the_largest_difference_is_named(one_scored):
     logits[1] += [0.0, 0.1, 0.0]
     logits[4] += [0.0, 8.0, -8.0]
     logits[5] += [0.0, 0.1, 0.0]
-    assert compare_answers(folder, rows, logits, "cpu", LABELS)["mismatch"]["picture"] == rows[4]["name"]
+    assert compare_predictions(folder, rows, logits, "cpu", LABELS)["mismatch"]["picture"] == rows[4]["name"]
     nameless = [{key: row[key] for key in ("image", "row")} for row in rows]
-    assert compare_answers(folder, nameless, logits, "cpu", LABELS)["mismatch"]["picture"] == "row 4"
+    assert compare_predictions(folder, nameless, logits, "cpu", LABELS)["mismatch"]["picture"] == "row 4"
 
 
 def always_answer(folder, *logits: float):
@@ -134,7 +134,7 @@ def always_answer(folder, *logits: float):
 def test_all_classes_are_compared_not_only_the_best(one_scored):
     folder, rows, _ = one_scored
     always_answer(folder, 2.0, 1.0, 0.0)
-    verdict = compare_answers(folder, rows, np.tile([2.0, 0.0, 1.0], (len(rows), 1)), "cpu", LABELS)
+    verdict = compare_predictions(folder, rows, np.tile([2.0, 0.0, 1.0], (len(rows), 1)), "cpu", LABELS)
     assert not verdict["passed"]
     assert verdict["mismatch"]["scored"] == pytest.approx(verdict["mismatch"]["served"])
 
@@ -143,18 +143,18 @@ def test_a_tie_within_the_tolerance_does_not_fail(one_scored):
     folder, rows, _ = one_scored
     always_answer(folder, 1.0, 1.0, 0.0)
     logits = np.tile([1.0, 1.0 + TOLERANCE / 2, 0.0], (len(rows), 1))
-    verdict = compare_answers(folder, rows, logits, "cpu", LABELS)
+    verdict = compare_predictions(folder, rows, logits, "cpu", LABELS)
     assert verdict["passed"]
     assert 0 < verdict["largest_difference"] < TOLERANCE
     logits[0, 1] += 10 * TOLERANCE
-    assert not compare_answers(folder, rows, logits, "cpu", LABELS)["passed"]
+    assert not compare_predictions(folder, rows, logits, "cpu", LABELS)["passed"]
 
 
 @pytest.mark.parametrize(("highest", "passed"), [(60.0, True), (6.0, False)])
 def test_rounding_is_relative_to_large_logits(highest, passed, one_scored):
     folder, rows, _ = one_scored
     always_answer(folder, highest, highest - 0.5, 0.0)
-    verdict = compare_answers(
+    verdict = compare_predictions(
         folder, rows, np.tile([highest + 1e-3, highest - 0.5, 0.0], (len(rows), 1)), "cpu", LABELS
     )
     assert verdict["passed"] is passed
@@ -167,14 +167,14 @@ def test_a_network_that_has_diverged_does_not_pass(one_scored):
     save_file(
         {key: value * float("nan") for key, value in state.items()}, folder / "model.safetensors", {"format": "pt"}
     )
-    verdict = compare_answers(folder, rows, np.full_like(logits, np.nan), "cpu", LABELS)
+    verdict = compare_predictions(folder, rows, np.full_like(logits, np.nan), "cpu", LABELS)
     assert (verdict["passed"], verdict["largest_difference"]) == (False, 1.0)
 
 
 def test_as_many_rows_as_logits_are_asked_for(one_scored):
     folder, rows, logits = one_scored
     with pytest.raises(ValueError, match="zip"):
-        compare_answers(folder, rows[:-1], logits, "cpu", LABELS)
+        compare_predictions(folder, rows[:-1], logits, "cpu", LABELS)
 
 
 def test_a_small_split_is_compared_whole_and_a_large_one_by_a_seeded_sample():

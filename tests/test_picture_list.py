@@ -9,7 +9,15 @@ import pytest
 from conftest import picture
 
 from hf_imgcls import picture_list
-from hf_imgcls.picture_list import find_pictures, mark, read_list, read_source, shown, why_not, write_list
+from hf_imgcls.picture_list import (
+    describe_read_error,
+    display_name,
+    find_images,
+    name_hash,
+    read_list,
+    read_source,
+    write_list,
+)
 from hf_imgcls.recipe import InputError
 
 
@@ -33,12 +41,12 @@ FOUND = ["photos/a.JPG", "photos/b.png", "photos/broken.jpg", "photos/without", 
 
 def listed(text: bytes, monkeypatch) -> list[str]:
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(text)))
-    return list(find_pictures(["-"]))
+    return list(find_images(["-"]))
 
 
 def test_a_folder_gives_its_pictures_by_name_then_those_of_its_folders(photos):
-    assert list(find_pictures(["photos"])) == FOUND
-    assert list(find_pictures(["./photos//"])) == FOUND
+    assert list(find_images(["photos"])) == FOUND
+    assert list(find_images(["./photos//"])) == FOUND
 
 
 def test_links_are_followed_once_and_never_back_up(photos):
@@ -48,16 +56,16 @@ def test_links_are_followed_once_and_never_back_up(photos):
     (photos / "zoo").symlink_to(photos.parent / "elsewhere")
     (photos.parent / "elsewhere").mkdir()
     picture("red", 1).save(photos.parent / "elsewhere" / "3.png")
-    assert list(find_pictures(["photos"])) == [*FOUND, "photos/zoo/3.png"]
+    assert list(find_images(["photos"])) == [*FOUND, "photos/zoo/3.png"]
 
 
 def test_patterns_files_and_addresses(photos):
-    assert list(find_pictures(["photos/*.png", "photos/notes.txt"])) == ["photos/b.png", "photos/notes.txt"]
-    assert list(find_pictures(["photos/r*"])) == FOUND[-2:]
-    assert sorted(find_pictures(["photos/**"])) == sorted(FOUND)
-    assert list(find_pictures(["https://x.org//a.png"])) == ["https://x.org//a.png"]
+    assert list(find_images(["photos/*.png", "photos/notes.txt"])) == ["photos/b.png", "photos/notes.txt"]
+    assert list(find_images(["photos/r*"])) == FOUND[-2:]
+    assert sorted(find_images(["photos/**"])) == sorted(FOUND)
+    assert list(find_images(["https://x.org//a.png"])) == ["https://x.org//a.png"]
     (photos / "b[1].png").write_bytes(b"")
-    assert list(find_pictures(["photos/b[1].png"])) == ["photos/b[1].png"]  # not a pattern where there is such a file
+    assert list(find_images(["photos/b[1].png"])) == ["photos/b[1].png"]  # not a pattern where there is such a file
 
 
 def test_a_list_on_standard_input(photos, monkeypatch):
@@ -81,11 +89,11 @@ def test_a_list_on_standard_input(photos, monkeypatch):
 def test_what_is_not_there_is_said(words, said, photos, monkeypatch):
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"\n")))
     with pytest.raises(InputError, match=said):
-        list(find_pictures(["photos/b.png", *words]))
+        list(find_images(["photos/b.png", *words]))
 
 
 def test_names_come_one_after_the_other(photos):
-    names = find_pictures(["photos/b.png", "nowhere"])
+    names = find_images(["photos/b.png", "nowhere"])
     assert next(names) == "photos/b.png"
     with pytest.raises(InputError):
         next(names)
@@ -93,7 +101,7 @@ def test_names_come_one_after_the_other(photos):
 
 def test_a_list_has_each_name_once_without_what_is_done_and_is_shared_in_turn(tmp_path):
     file, names = tmp_path / "list", ["a", "b", "a", "c", "line\nbreak", os.fsdecode(b"\xe9"), "d"]
-    done = {mark("c"), mark("gone")}
+    done = {name_hash("c"), name_hash("gone")}
     with file.open("w", encoding="ascii") as stream:
         assert write_list(iter(names), done, stream) == (5, 1, len("line\\nbreak"))
     left = ["a", "b", "line\nbreak", os.fsdecode(b"\xe9"), "d"]
@@ -102,9 +110,9 @@ def test_a_list_has_each_name_once_without_what_is_done_and_is_shared_in_turn(tm
 
 
 def test_a_name_is_shown_in_one_line_of_text():
-    assert shown("photos/кот.png") == "photos/кот.png"
-    assert shown("a\r\nb") == "a\\r\\nb"
-    assert shown(os.fsdecode(b"caf\xe9")).encode() == b"caf\\udce9"
+    assert display_name("photos/кот.png") == "photos/кот.png"
+    assert display_name("a\r\nb") == "a\\r\\nb"
+    assert display_name(os.fsdecode(b"caf\xe9")).encode() == b"caf\\udce9"
 
 
 class Server(http.server.BaseHTTPRequestHandler):
@@ -141,7 +149,7 @@ def test_what_an_address_does_not_give_is_said(address, monkeypatch):
     def reason(name: str) -> str:
         with pytest.raises(Exception) as caught:  # noqa: PT011 - of many kinds, all of them said
             read_source(name)
-        return why_not(caught.value)
+        return describe_read_error(caught.value)
 
     assert reason(f"{address}/gone.png") == "HTTPError: HTTP Error 404: Not Found"
     assert reason(f"{address}/page") == "not a picture, or its header is broken"
@@ -156,4 +164,4 @@ def test_what_is_no_file_is_not_waited_for(tmp_path):
     for name in ("pipe.png", "none.png", ""):
         with pytest.raises(FileNotFoundError) as caught:
             read_source(str(tmp_path / name))
-        assert why_not(caught.value) == "no such file"
+        assert describe_read_error(caught.value) == "no such file"

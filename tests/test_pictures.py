@@ -10,7 +10,7 @@ from PIL import Image
 from transformers.image_utils import load_image
 from transformers.pipelines import image_classification
 
-from hf_imgcls.pictures import open_picture, read_picture
+from hf_imgcls.pictures import open_image, read_image
 
 RED = picture("red", 0, (12, 8))
 ALPHA = Image.linear_gradient("L").resize((12, 8))
@@ -72,14 +72,14 @@ def awkward(request, tmp_path):
 def test_pictures_are_read_as_the_pipeline_reads_them(awkward):
     served = load_image(str(awkward))
     for value in ({"bytes": None, "path": str(awkward)}, {"bytes": awkward.read_bytes(), "path": "elsewhere.jpg"}):
-        read = read_picture(value)
+        read = read_image(value)
         assert (read.mode, read.size) == ("RGB", served.size)
         assert read.tobytes() == served.tobytes()
 
 
 def test_a_picture_that_was_read_already_stays_as_it_is(awkward):
-    once = read_picture({"bytes": None, "path": str(awkward)})
-    assert read_picture(once).tobytes() == once.tobytes()
+    once = read_image({"bytes": None, "path": str(awkward)})
+    assert read_image(once).tobytes() == once.tobytes()
 
 
 def test_the_pipeline_still_reads_with_that_function():
@@ -89,16 +89,16 @@ def test_the_pipeline_still_reads_with_that_function():
 def test_the_first_frame_upright(tmp_path):
     file = tmp_path / "turned.jpg"
     RED.save(file, "JPEG", quality=100, subsampling=0, **turned(6))
-    upright = np.asarray(read_picture({"bytes": None, "path": str(file)}), int)
+    upright = np.asarray(read_image({"bytes": None, "path": str(file)}), int)
     assert np.abs(upright - np.asarray(RED.transpose(Image.Transpose.ROTATE_270), int)).mean() < 4
     RED.save(tmp_path / "animated.webp", "WEBP", lossless=True, **frames())
-    assert read_picture({"bytes": None, "path": str(tmp_path / "animated.webp")}).tobytes() == RED.tobytes()
+    assert read_image({"bytes": None, "path": str(tmp_path / "animated.webp")}).tobytes() == RED.tobytes()
 
 
 def test_opening_does_not_decode(tmp_path):
     stream = io.BytesIO()
     picture("red", 0, (64, 48)).save(stream, "JPEG")
     cut = {"bytes": stream.getvalue()[:-500], "path": None}
-    assert open_picture(cut).size == (64, 48)
+    assert open_image(cut).size == (64, 48)
     with pytest.raises(OSError, match="truncated"):
-        read_picture(cut)
+        read_image(cut)

@@ -7,14 +7,14 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from hf_imgcls.plots.typefaces import families, letter, shorten
+from hf_imgcls.plots.typefaces import families, set_fonts, shorten
 
 
 def drawn(name: str) -> np.ndarray:
     """The pixels of a name; a character that no font has is an error."""
     figure = Figure(figsize=(2, 0.5))
     figure.text(0.05, 0.3, name)
-    canvas = FigureCanvasAgg(letter(figure, [name]))
+    canvas = FigureCanvasAgg(set_fonts(figure, [name]))
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         canvas.draw()

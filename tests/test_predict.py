@@ -17,10 +17,10 @@ from tiny import tiny_model, tiny_processor
 from transformers import pipeline
 
 from hf_imgcls import answering
-from hf_imgcls.answering import answer, read_ahead
+from hf_imgcls.answering import predict_rows, read_ahead
 from hf_imgcls.classifier import Classifier
 from hf_imgcls.cli import main
-from hf_imgcls.predict import How, predict_pictures
+from hf_imgcls.predict import PredictOptions, predict_images
 
 FORMATS = (".csv", ".jsonl", ".parquet")
 
@@ -102,7 +102,7 @@ def test_every_picture_has_a_row_with_the_answer_of_pipeline_or_the_reason(suffi
 @pytest.mark.parametrize("processes_before", [1, 2])
 def test_a_stopped_run_goes_on_and_does_nothing_twice(suffix, processes_before, model, photos, monkeypatch):
     whole, output = Path(f"whole{suffix}"), Path(f"answers{suffix}")
-    assert predict_pictures(model, ["photos"], whole) == (11, 2, 0)
+    assert predict_images(model, ["photos"], whole) == (11, 2, 0)
     read, opened = answering.read_source, []
 
     def stop(name):
@@ -112,7 +112,7 @@ def test_a_stopped_run_goes_on_and_does_nothing_twice(suffix, processes_before, 
 
     monkeypatch.setattr(answering, "read_source", stop)
     with pytest.raises(KeyboardInterrupt):
-        predict_pictures(model, ["photos"], output, How(batch_size=2))
+        predict_images(model, ["photos"], output, PredictOptions(batch_size=2))
     if suffix == ".parquet":
         assert not output.exists()
     begun = output.with_name(f"{output.name}.part-0") if suffix == ".parquet" else output
@@ -123,7 +123,7 @@ def test_a_stopped_run_goes_on_and_does_nothing_twice(suffix, processes_before, 
             begun.write_text("".join(json.dumps(row) + "\n" for row in rows_of_text(begun)))
     begun.write_bytes(begun.read_bytes()[:-7])  # killed in the middle of a line
     monkeypatch.setattr(answering, "read_source", lambda name: opened.append(name) or read(name))
-    counts = predict_pictures(model, ["photos"], output)
+    counts = predict_images(model, ["photos"], output)
     assert counts.earlier == 1
     assert counts.pictures == 10
     assert len(opened) == 10
@@ -131,10 +131,10 @@ def test_a_stopped_run_goes_on_and_does_nothing_twice(suffix, processes_before, 
     assert not list(Path().glob("*.part*"))
     opened.clear()
     before = output.read_bytes()
-    assert predict_pictures(model, ["photos"], output) == (0, 0, 11)
+    assert predict_images(model, ["photos"], output) == (0, 0, 11)
     assert (opened, output.read_bytes()) == ([], before)
     picture("red", 77).save(photos / "new.png")
-    assert predict_pictures(model, ["photos"], output) == (1, 0, 11)
+    assert predict_images(model, ["photos"], output) == (1, 0, 11)
     assert rows_of(output)[-1]["picture"] == "photos/new.png"
 
 
@@ -201,7 +201,7 @@ def test_scores_that_are_not_numbers_are_an_error_of_the_row(photos):
     nan = Classifier(
         "x", ["a", "b"], tiny_processor(), lambda pixels: pixels.mean((2, 3))[:, :2] * torch.nan, lambda x: x
     )
-    (rows,) = answer(nan, ["photos/1.png"], ["picture", "label_1", "score_1", "error", "model"], 4)
+    (rows,) = predict_rows(nan, ["photos/1.png"], ["picture", "label_1", "score_1", "error", "model"], 4)
     assert rows == [{"picture": "photos/1.png", "label_1": None, "score_1": None,
                      "error": "the model's scores are not numbers", "model": "x"}]  # fmt: skip
 
@@ -234,7 +234,7 @@ def test_the_threads_that_read_leave_the_networks_own_threads_alone(photos):
 
     torch.set_num_threads(2)
     try:
-        list(answer(Classifier("x", ["a", "b", "c"], tiny_processor(), logits, lambda x: x), ["photos/1.png"] * 9,
+        list(predict_rows(Classifier("x", ["a", "b", "c"], tiny_processor(), logits, lambda x: x), ["photos/1.png"] * 9,
                     ["picture", "label_1", "score_1", "error", "model"], 2))  # fmt: skip
         assert set(seen) == {2}
         assert torch.get_num_threads() == 2
@@ -243,7 +243,7 @@ def test_the_threads_that_read_leave_the_networks_own_threads_alone(photos):
 
 
 def test_two_processes_write_what_one_writes(model, photos, tmp_path):
-    assert predict_pictures(model, [str(tmp_path / "photos")], tmp_path / "one.csv") == (11, 2, 0)
+    assert predict_images(model, [str(tmp_path / "photos")], tmp_path / "one.csv") == (11, 2, 0)
     words = ["hf_imgcls/predict.py", model, str(tmp_path / "photos"), "--output", str(tmp_path / "two.csv")]
     two = launch(TWO, *words, "--batch-size", "2")
     assert two.returncode == 0, two.stderr

@@ -12,10 +12,10 @@ from test_pictures import turned
 from tiny import SIZE, tiny_model, tiny_processor
 
 from hf_imgcls import InputError, prepared, stages, train_classifier
-from hf_imgcls.pictures import read_picture
+from hf_imgcls.pictures import read_image
 from hf_imgcls.prepared import advised_size, average_pixels, check_cache_size, prepare, prepared_copies, seconds_saved
 from hf_imgcls.runs import open_run
-from hf_imgcls.transforms import TrainPictures
+from hf_imgcls.transforms import TrainTransform
 
 PHOTO = photo(300, 200)
 
@@ -35,7 +35,7 @@ def test_a_copy_is_the_picture_small_and_upright(kind, options, size):
     copy = copy_of(original)
     assert (copy.format, copy.mode, copy.size) == ("JPEG", "RGB", size)
     assert dict(copy.getexif()) == {}
-    expected = read_picture(original).resize(size, Image.Resampling.LANCZOS)
+    expected = read_image(original).resize(size, Image.Resampling.LANCZOS)
     assert np.abs(np.asarray(copy, int) - np.asarray(expected, int)).mean() < 3
 
 
@@ -139,7 +139,7 @@ def test_training_reads_copies_and_scoring_the_pictures(recipe, tmp_path, monkey
     attach = stages.attach
 
     def watched(split, transform, *others):
-        role = "train" if isinstance(transform, TrainPictures) else "scored"
+        role = "train" if isinstance(transform, TrainTransform) else "scored"
         seen[role] |= {Image.open(io.BytesIO(i["bytes"]) if i["bytes"] else i["path"]).size for i in split["image"]}
         return attach(split, transform, *others)
 

@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 from tiny import tiny_model, tiny_processor
 
 from hf_imgcls import stages, train_classifier
-from hf_imgcls.processes import processes_asked_for
+from hf_imgcls.processes import requested_processes
 
 ROOT = Path(__file__).parent.parent
 ACCELERATE = str(Path(sys.executable).parent / "accelerate")
@@ -140,4 +140,4 @@ def test_plain_torchrun_trains_together(recipe, tmp_path):
 
 def test_nothing_is_asked_for_without_a_launcher(monkeypatch):
     monkeypatch.delenv("ACCELERATE_MIXED_PRECISION", raising=False)
-    assert processes_asked_for() is None
+    assert requested_processes() is None

@@ -8,7 +8,7 @@ from conftest import picture
 from PIL import Image
 from tiny import PROCESSORS
 
-from hf_imgcls.processors import channel_order, input_size, normalization, process
+from hf_imgcls.processors import channel_order, input_size, normalization, process_image
 from hf_imgcls.recipe import InputError
 
 
@@ -24,7 +24,7 @@ def test_scale_and_shift_make_the_processors_floats_of_any_colour(name):
     channels = channel_order(processor)
     assert channels == ([2, 1, 0] if "blue first" in name or "padding" in name else [0, 1, 2])
     for colour in np.random.default_rng(0).integers(0, 256, (10, 3)).tolist():
-        floats = process(processor, Image.new("RGB", (40, 40), tuple(colour)))[:, 12, 12]
+        floats = process_image(processor, Image.new("RGB", (40, 40), tuple(colour)))[:, 12, 12]
         expected = torch.tensor(colour)[channels] * scale.flatten() + shift.flatten()
         assert torch.allclose(floats, expected, atol=1e-5), colour
 
@@ -37,4 +37,4 @@ def test_a_processor_without_one_size_is_refused():
 
 def test_a_processor_that_makes_no_picture_is_refused():
     with pytest.raises(InputError, match="Siglip2ImageProcessor, does not make one picture of one"):
-        process(transformers.Siglip2ImageProcessor(), picture("red", 1))
+        process_image(transformers.Siglip2ImageProcessor(), picture("red", 1))

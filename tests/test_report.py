@@ -3,7 +3,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from hf_imgcls.bad_images import BadPicture
+from hf_imgcls.bad_images import BadImage
 from hf_imgcls.report import describe_data, describe_scores, hardware, split_metrics, versions
 
 
@@ -29,7 +29,7 @@ def test_what_was_dropped_is_said_with_an_example():
         labels=["cat", "dog"],
         splits={"train": [0] * 3},
         fingerprints={"train": "x"},
-        bad=[BadPicture("train/cat/1.jpg", "cat", "train", "no such file")],
+        bad=[BadImage("train/cat/1.jpg", "cat", "train", "no such file")],
         notes=["something"],
     )
     lines = describe_data(data, "launch: alone")

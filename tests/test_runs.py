@@ -82,7 +82,7 @@ def test_a_folder_of_other_things_is_never_touched(tmp_path, start_over):
         runs.open_run(tmp_path, RECIPE, SPLITS, start_over)
     assert (tmp_path / "thesis.tex").read_text() == "all of it"
     with pytest.raises(InputError, match="is a file"):
-        runs.look_at(tmp_path / "thesis.tex")
+        runs.check_run_folder(tmp_path / "thesis.tex")
 
 
 def test_a_file_is_written_whole_or_not_at_all(tmp_path):

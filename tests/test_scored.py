@@ -6,7 +6,7 @@ import torch
 from test_trainer import make_trainer
 
 from hf_imgcls import scored as module
-from hf_imgcls.scored import Sampler, condense, from_logits, joined, scored
+from hf_imgcls.scored import Sampler, concatenated, condense, from_logits, scored
 
 
 def test_the_best_classes_and_both_likelihoods_are_those_of_the_logits():
@@ -62,7 +62,7 @@ def test_evaluation_keeps_a_few_numbers_a_picture_and_the_logits_of_a_sample(mak
     kept = []
     metrics, trainer.compute_metrics = trainer.compute_metrics, lambda found: kept.append(found) or metrics(found)
     evaluated = trainer.evaluate()
-    assert joined(kept[0].predictions).shape == (15, 3 + 2)
+    assert concatenated(kept[0].predictions).shape == (15, 3 + 2)
     found, scores = trainer.score(trainer.eval_dataset, "validation", [1, 7, 14])
     assert scores["validation_loss"] == evaluated["eval_loss"]
     assert found.sample[0].tolist() == [1, 7, 14]

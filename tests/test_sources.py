@@ -13,7 +13,7 @@ import pytest
 from conftest import picture
 from datasets import ClassLabel, Dataset, DatasetDict, Features, Image, Value
 
-from hf_imgcls.pictures import read_picture
+from hf_imgcls.pictures import read_image
 from hf_imgcls.recipe import InputError
 from hf_imgcls.sections import DataSection
 from hf_imgcls.sources import check_path, open_source
@@ -116,7 +116,7 @@ def test_files_alone_and_in_a_folder(tmp_path, write, labels):
         assert list(source.splits) == ["train"]
         rows = source.splits["train"]
         assert rows["label"][:] == labels
-        assert [read_picture(image).tobytes() for image in rows["image"]] == [
+        assert [read_image(image).tobytes() for image in rows["image"]] == [
             picture("red", i, (8, 6)).tobytes() for i in range(COUNT)
         ]
 
@@ -239,7 +239,7 @@ def test_a_saved_data_set_alone_and_with_splits(tmp_path):
         "test": ["dog", "cat"],
     }
     assert splits["train"].column_names == ["image", "label"]
-    assert read_picture(splits["test"][0]["image"]).size == (8, 6)
+    assert read_image(splits["test"][0]["image"]).size == (8, 6)
 
 
 def test_a_saved_data_set_that_names_files(tmp_path, monkeypatch):
@@ -250,7 +250,7 @@ def test_a_saved_data_set_that_names_files(tmp_path, monkeypatch):
     Dataset.from_dict(columns, features=features).save_to_disk(tmp_path / "saved")
     monkeypatch.chdir(tmp_path)
     rows = open_source(section(tmp_path / "saved")).splits["train"]
-    assert [read_picture(image).size for image in rows["image"]] == [(8, 6), (8, 6)]
+    assert [read_image(image).size for image in rows["image"]] == [(8, 6), (8, 6)]
 
 
 def test_a_damaged_saved_data_set(tmp_path):

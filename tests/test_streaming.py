@@ -13,9 +13,9 @@ from torch.utils.data import DataLoader
 
 from hf_imgcls.data import load_data
 from hf_imgcls.parity import first_rows
-from hf_imgcls.pictures import read_picture
+from hf_imgcls.pictures import read_image
 from hf_imgcls.recipe import InputError
-from hf_imgcls.score import attach
+from hf_imgcls.score import attach_transform
 from hf_imgcls.sections import DataSection
 from hf_imgcls.streaming import readable_rows
 
@@ -56,12 +56,12 @@ def class_folders(root, numbers):
 
 def to_numbers(rows: dict[str, list]) -> dict[str, list]:
     """A transform: the number that the picture itself tells."""
-    pixels = [np.asarray(read_picture(image)) for image in rows["image"]]
+    pixels = [np.asarray(read_image(image)) for image in rows["image"]]
     return {"number": [int(p[0, 0, 0]) for p in pixels], "labels": rows["label"], "row_was": rows["row"]}
 
 
 def numbers(split, workers: int = 0, **keys) -> list[int]:
-    loader = DataLoader(attach(split, to_numbers, **keys), batch_size=4, num_workers=workers)
+    loader = DataLoader(attach_transform(split, to_numbers, **keys), batch_size=4, num_workers=workers)
     return [int(n) for batch in loader for n in batch["number"]]
 
 
@@ -79,7 +79,7 @@ def test_a_stream_of_parquet_files(shards):
     data = stream(shards, label_names=NAMES)
     assert data.labels == NAMES
     assert data.fingerprints == {}
-    rows = list(attach(data.splits["validation"], to_numbers))
+    rows = list(attach_transform(data.splits["validation"], to_numbers))
     assert [row["number"] for row in rows] == list(range(100, 120))
     assert [row["labels"] for row in rows] == [n % 3 for n in range(100, 120)]
     assert rows[0].keys() == {"number", "labels", "row_was"}
@@ -91,7 +91,7 @@ def test_a_stream_of_parquet_files(shards):
 
 def test_training_is_shuffled_anew_with_every_epoch_and_seed(shards):
     def epoch(seed, number):
-        attached = attach(stream(shards, label_names=NAMES, seed=seed).splits["train"], to_numbers)
+        attached = attach_transform(stream(shards, label_names=NAMES, seed=seed).splits["train"], to_numbers)
         attached.set_epoch(number)
         return [row["number"] for row in attached]
 
@@ -132,7 +132,7 @@ def test_a_stream_of_class_folders(tmp_path, workers):
     class_folders(tmp_path / "validation", range(100, 106))
     data = stream(tmp_path, label_names=NAMES[::-1])
     assert sorted(numbers(data.splits["train"], workers)) == list(range(12))
-    rows = list(attach(data.splits["validation"], to_numbers))
+    rows = list(attach_transform(data.splits["validation"], to_numbers))
     assert {row["number"]: row["labels"] for row in rows} == {n: 2 - n % 3 for n in range(100, 106)}
     assert rows[0].keys() == {"number", "labels", "row_was"}
 
@@ -157,7 +157,7 @@ def test_names_come_from_the_features(tmp_path):
     for path in (tmp_path / "saved", tmp_path / "rows.parquet"):
         data = stream(path)
         assert data.labels == NAMES
-        assert sorted((row["number"], row["labels"]) for row in attach(data.splits["train"], to_numbers)) == [
+        assert sorted((row["number"], row["labels"]) for row in attach_transform(data.splits["train"], to_numbers)) == [
             (i, i % 3) for i in range(6)
         ]
 
@@ -189,7 +189,7 @@ def test_what_fails_on_a_good_picture_is_not_put_down_to_it(tmp_path):
 
     parquet(tmp_path / "train.parquet", range(4))
     with pytest.raises(ValueError, match="too much for this transform"):
-        list(attach(stream(tmp_path, label_names=NAMES).splits["train"], fail))
+        list(attach_transform(stream(tmp_path, label_names=NAMES).splits["train"], fail))
 
 
 def test_a_row_without_a_picture_is_a_bad_one(tmp_path):

@@ -13,10 +13,10 @@ from transformers import TrainingArguments
 from hf_imgcls import advice
 from hf_imgcls.advice import Situation, advise, advise_run
 from hf_imgcls.machine import Machine
-from hf_imgcls.report import describe_time, sum_up
+from hf_imgcls.report import describe_time, summarize_time
 from hf_imgcls.timing import PARTS, Clock, TimedRows
 from hf_imgcls.trainer import ImageTrainer
-from hf_imgcls.transforms import TrainPictures
+from hf_imgcls.transforms import TrainTransform
 
 GPU, CPU = Machine("cuda", "NVIDIA H200", 16, "bf16", True), Machine("cpu", "", 2, None, False)
 
@@ -56,7 +56,7 @@ def slow_everything(monkeypatch):
 
         monkeypatch.setattr(kind, name, slow)
 
-    slowed(TrainPictures, "__call__", "data")
+    slowed(TrainTransform, "__call__", "data")
     slowed(ImageTrainer, "training_step", "model")
     slowed(ImageTrainer, "evaluation_loop", "evaluation")
     slowed(ImageTrainer, "save_model", "saving")
@@ -198,7 +198,7 @@ def test_a_run_adds_its_stages_up_and_advises_the_longest(tmp_path):
         for n in (1, 2, 3)
     ]
     data = SimpleNamespace(splits={}, cache_size=None)
-    made = {**sum_up(stages, 200.0, 40.0), "advice": advise_run(plans, stages, data, GPU, True)}
+    made = {**summarize_time(stages, 200.0, 40.0), "advice": advise_run(plans, stages, data, GPU, True)}
     assert made["advice"].startswith("stage 2: training.bf16=true")
     assert (made["training"]["model"], made["training"]["pictures"]) == (91, 200)
     assert made["training"]["pictures_per_second"] == 2.0
@@ -208,6 +208,6 @@ def test_a_run_adds_its_stages_up_and_advises_the_longest(tmp_path):
     assert "2.0 pictures a second; 9% waiting for pictures, 91% forward" in lines[1]
     assert "reading and augmenting a picture took 10.0 ms" in lines[1]
     assert lines[2].startswith("time: what would help most: stage 2: training.bf16=true")
-    nothing = {**sum_up(stages[2:], 5.0, 1.0), "advice": advise_run(plans[2:], stages[2:], data, GPU, True)}
+    nothing = {**summarize_time(stages[2:], 5.0, 1.0), "advice": advise_run(plans[2:], stages[2:], data, GPU, True)}
     assert nothing["advice"] is None
     assert len(describe_time(nothing)) == 1

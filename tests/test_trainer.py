@@ -11,11 +11,11 @@ from transformers import DefaultDataCollator, TrainingArguments
 from hf_imgcls.data import load_data
 from hf_imgcls.mixing import Mixing
 from hf_imgcls.models.restore import differing_tensors
-from hf_imgcls.scored import joined
+from hf_imgcls.scored import concatenated
 from hf_imgcls.sections import DataSection
 from hf_imgcls.streaming import map_stream
 from hf_imgcls.trainer import ImageTrainer
-from hf_imgcls.transforms import EvalPictures, TrainPictures
+from hf_imgcls.transforms import EvalTransform, TrainTransform
 
 AUGMENTATION = [
     {"RandomResizedCrop": {"scale": [0.3, 1.0]}},
@@ -26,8 +26,8 @@ AUGMENTATION = [
 
 def make_trainer(folder, output, family="vit", pictures=None, own=None, **training) -> ImageTrainer:
     data = load_data(DataSection(path=str(folder)))
-    scoring = EvalPictures(tiny_processor(), range(3))
-    pictures = pictures or TrainPictures(AUGMENTATION, scoring.processor, range(3), seed=3)
+    scoring = EvalTransform(tiny_processor(), range(3))
+    pictures = pictures or TrainTransform(AUGMENTATION, scoring.processor, range(3), seed=3)
     arguments = {
         "per_device_train_batch_size": 4,
         "learning_rate": 5e-3,
@@ -91,7 +91,7 @@ def test_a_run_resumed_in_mid_epoch_ends_where_an_uninterrupted_one_does(family,
     assert largest_difference(whole.model, resumed.model) == 0.0
 
 
-class Recorder(TrainPictures):
+class Recorder(TrainTransform):
     """Remembers what each picture looked like: (epoch, row) -> its sum."""
 
     def __init__(self, *args, **kwargs):
@@ -223,14 +223,14 @@ def test_scores_are_in_float32_whatever_the_training_precision(make_folder, tmp_
     # What accelerate leaves on a model that was trained with bf16: an autocast around its forward.
     model._original_forward, original = model.forward, model.forward
     model.forward = lambda *args, **kwargs: torch.autocast("cpu", torch.bfloat16)(original)(*args, **kwargs)
-    autocast = joined(trainer.predict(trainer.eval_dataset).predictions)
+    autocast = concatenated(trainer.predict(trainer.eval_dataset).predictions)
     after = trainer.score(trainer.eval_dataset, "validation", rows)[0]
     likelihood = torch.tensor(after.sample[1]).double().log_softmax(1)[rows, after.label_ids]
     assert np.allclose(after.likelihoods, likelihood)
     assert not np.allclose(autocast[:, -2], likelihood, atol=1e-6)
     after = after.sample[1]
     assert (before == after).all()
-    assert joined(trainer.predict(trainer.eval_dataset).predictions).tolist() == autocast.tolist()
+    assert concatenated(trainer.predict(trainer.eval_dataset).predictions).tolist() == autocast.tolist()
 
 
 def test_a_model_that_was_not_trained_here_is_scored_in_float32_too(make_folder, tmp_path):

@@ -11,9 +11,9 @@ from tiny import PROCESSORS
 from torchvision.transforms.v2 import functional as F
 
 from hf_imgcls.augmentation import build_transforms
-from hf_imgcls.pictures import read_picture
+from hf_imgcls.pictures import read_image
 from hf_imgcls.recipe import InputError
-from hf_imgcls.transforms import EvalPictures, TrainPictures
+from hf_imgcls.transforms import EvalTransform, TrainTransform
 
 VIT = PROCESSORS["ViT"]
 BIT = PROCESSORS["BiT"]
@@ -30,9 +30,9 @@ def rows(*numbers: int, size=(50, 40)) -> dict[str, list]:
 @pytest.mark.parametrize("name", PROCESSORS)
 def test_without_transforms_training_sees_what_evaluation_sees(name):
     processor = PROCESSORS[name]()
-    training = TrainPictures([], processor, range(3), seed=0)
+    training = TrainTransform([], processor, range(3), seed=0)
     batch = rows(1, 2, size=(61, 47))
-    seen, scored = training(batch), EvalPictures(processor, range(3))(batch)
+    seen, scored = training(batch), EvalTransform(processor, range(3))(batch)
     assert seen["labels"] == scored["labels"] == [1, 2]
     for pixels, floats in zip(seen["pixel_values"], scored["pixel_values"], strict=True):
         assert pixels.dtype == torch.uint8
@@ -45,15 +45,15 @@ def test_a_model_that_wants_blue_first_gets_it_and_the_transforms_see_red_first(
     red, blue = (Image.new("RGB", (30, 30), name) for name in ("red", "blue"))
     for processor in (VIT(), PROCESSORS["MobileViT, blue first"]()):
         batch = {"image": [red, blue], "label": [0, 0], "row": [0, 1]}
-        grey = TrainPictures(specs, processor, [0], 0)(batch)["pixel_values"]
+        grey = TrainTransform(specs, processor, [0], 0)(batch)["pixel_values"]
         assert [pixels[0, 0, 0].item() for pixels in grey] == [76, 29]  # 0.299 and 0.114 of 255
-    pure = TrainPictures(["Resize"], PROCESSORS["MobileViT, blue first"](), [0], 0)(batch)["pixel_values"]
+    pure = TrainTransform(["Resize"], PROCESSORS["MobileViT, blue first"](), [0], 0)(batch)["pixel_values"]
     assert [pixels[:, 0, 0].tolist() for pixels in pure] == [[0, 0, 255], [255, 0, 0]]
 
 
 def test_a_training_picture_is_the_picture():
     """Read without a copy, and yet what torchvision would have read."""
-    training = TrainPictures([{"CenterCrop": {}}], VIT(), [0], 0)
+    training = TrainTransform([{"CenterCrop": {}}], VIT(), [0], 0)
     image = picture("green", 3, (24, 24))
     seen = training({"image": [image], "label": [0], "row": [0]})["pixel_values"][0]
     assert torch.equal(seen, F.pil_to_tensor(image))
@@ -73,12 +73,12 @@ def test_a_training_picture_is_the_picture():
     ],
 )
 def test_the_usual_ones_work_on_uint8(spec):
-    batch = TrainPictures(["RandomResizedCrop", spec], VIT(), range(3), 0)(rows(*range(8)))
+    batch = TrainTransform(["RandomResizedCrop", spec], VIT(), range(3), 0)(rows(*range(8)))
     assert all(pixels.dtype == torch.uint8 and pixels.shape == (3, 24, 24) for pixels in batch["pixel_values"])
 
 
 def test_a_picture_that_a_transform_cannot_take_is_named_by_its_size():
-    training = TrainPictures(["RandomCrop"], VIT(), range(3), 0)
+    training = TrainTransform(["RandomCrop"], VIT(), range(3), 0)
     with pytest.raises(InputError, match=r"fails on a 20x10 picture: Required crop size"):
         training(rows(1, size=(20, 10)))
 
@@ -95,18 +95,18 @@ def pictures(training, *numbers) -> dict[int, torch.Tensor]:
 
 
 def test_draws_depend_on_seed_epoch_and_row_alone():
-    training = TrainPictures(AUGMENTATION, VIT(), range(3), seed=1)
+    training = TrainTransform(AUGMENTATION, VIT(), range(3), seed=1)
     whole = pictures(training, *range(8))
     torch.manual_seed(99)
     others = pictures(training, 5, 2, 7)
     assert all(torch.equal(whole[number], others[number]) for number in others)
-    again = pictures(TrainPictures(AUGMENTATION, VIT(), range(3), seed=1), 3)
+    again = pictures(TrainTransform(AUGMENTATION, VIT(), range(3), seed=1), 3)
     assert torch.equal(again[3], whole[3])
 
     def differ(other) -> int:
         return sum(not torch.equal(whole[number], other[number]) for number in whole)
 
-    assert differ(pictures(TrainPictures(AUGMENTATION, VIT(), range(3), seed=2), *range(8))) == 8
+    assert differ(pictures(TrainTransform(AUGMENTATION, VIT(), range(3), seed=2), *range(8))) == 8
     training.epoch.fill_(1)
     assert differ(pictures(training, *range(8))) == 8
     training.epoch.fill_(0)
@@ -114,14 +114,14 @@ def test_draws_depend_on_seed_epoch_and_row_alone():
 
 
 def test_the_same_picture_in_another_row_is_drawn_anew():
-    training = TrainPictures(AUGMENTATION, VIT(), range(3), seed=1)
+    training = TrainTransform(AUGMENTATION, VIT(), range(3), seed=1)
     image = picture("red", 1, (50, 40))
     one, two = training({"image": [image, image], "label": [0, 0], "row": [0, 1]})["pixel_values"]
     assert not torch.equal(one, two)
 
 
 def test_the_generators_of_the_process_are_left_as_they_were():
-    training = TrainPictures(AUGMENTATION, VIT(), range(3), seed=1)
+    training = TrainTransform(AUGMENTATION, VIT(), range(3), seed=1)
     torch.manual_seed(7)
     expected = torch.rand(3)
     torch.manual_seed(7)
@@ -136,7 +136,7 @@ def test_the_generators_of_the_process_are_left_as_they_were():
 
 def test_workers_that_outlive_an_epoch_see_the_next_one_begin():
     """A DataLoader's workers hold a copy of the transform: the epoch lies in memory that they share."""
-    training = TrainPictures(["RandomResizedCrop"], VIT(), range(3), seed=1)
+    training = TrainTransform(["RandomResizedCrop"], VIT(), range(3), seed=1)
 
     class Rows(torch.utils.data.Dataset):
         def __len__(self):
@@ -155,14 +155,14 @@ def test_workers_that_outlive_an_epoch_see_the_next_one_begin():
 
 
 def test_labels_become_the_models_ids():
-    for transform in (TrainPictures([], VIT(), [2, 0, 1], 0), EvalPictures(VIT(), [2, 0, 1])):
+    for transform in (TrainTransform([], VIT(), [2, 0, 1], 0), EvalTransform(VIT(), [2, 0, 1])):
         assert transform(rows(0, 1, 2))["labels"] == [2, 0, 1]
 
 
 def test_evaluation_is_the_processor_and_nothing_else():
     processor = BIT()
     image = picture("blue", 1, (70, 30))
-    seen = EvalPictures(processor, [0])({"image": [image], "label": [0]})["pixel_values"][0]
+    seen = EvalTransform(processor, [0])({"image": [image], "label": [0]})["pixel_values"][0]
     assert torch.equal(seen, processor(image, return_tensors="pt")["pixel_values"][0])
 
 
@@ -185,10 +185,10 @@ def jpeg(image: Image.Image) -> dict:
 )
 def test_files_are_augmented_as_the_pictures_in_them(specs):
     """Whether the first transform is part of reading or not, all draws after it are the same ones."""
-    training = TrainPictures(specs, VIT(), range(3), seed=1)
+    training = TrainTransform(specs, VIT(), range(3), seed=1)
     files = rows(*range(8), size=(40, 33))  # too small to be reduced
     files["image"] = [jpeg(image) for image in files["image"]]
-    pictures = {**files, "image": [read_picture(file) for file in files["image"]]}
+    pictures = {**files, "image": [read_image(file) for file in files["image"]]}
     read, given = training(files)["pixel_values"], training(pictures)["pixel_values"]
     assert all(torch.equal(one, other) for one, other in zip(read, given, strict=True))
     for made, image, row in zip(read, pictures["image"], files["row"], strict=True):

@@ -3,7 +3,7 @@
 from typing import Any
 
 from hf_imgcls.card.results import main_split, most_confused, trained_pictures, weakest_classes
-from hf_imgcls.card.words import Text, plain, share, some
+from hf_imgcls.card.words import Text, percent, plain, some
 
 _WEAK, _PAIRS = 3, 3  # classes that are named, pairs of classes
 _ROUGH = 30  # pictures of a class below which its figures are rough
@@ -54,7 +54,7 @@ def _imbalance(trained: dict[str, int], weighted: bool) -> Text:
 def _weak(classes: dict[str, dict], split: str) -> Text:
     order = weakest_classes(classes)
     weak = [(name, classes[name]) for name in order if classes[name]["recall"] < 1][:_WEAK]
-    named = [f"{plain(n)} ({v['right']:,} of {v['pictures']:,} right, {share(v['recall'])})" for n, v in weak]
+    named = [f"{plain(n)} ({v['right']:,} of {v['pictures']:,} right, {percent(v['recall'])})" for n, v in weak]
     text = [("Limits: weakest", f"- Recognised least: {', '.join(named)}.")] if named else []
     few = [name for name in order if classes[name]["pictures"] < _ROUGH]
     if few:
@@ -81,7 +81,7 @@ def _weak(classes: dict[str, dict], split: str) -> Text:
 
 def _confused(classes: dict[str, dict], split: str) -> Text:
     named = [
-        f"{plain(name)} taken for {plain(other)} ({count:,} of {classes[name]['pictures']:,}, {share(part)})"
+        f"{plain(name)} taken for {plain(other)} ({count:,} of {classes[name]['pictures']:,}, {percent(part)})"
         for name, other, count, part in most_confused(classes)[:_PAIRS]
     ]
     said = f"Confused most often: {', '.join(named)}." if named else f"No {split} picture was taken for another class."
@@ -94,6 +94,6 @@ def _confidence(mean: float | None, accuracy: float, split: str) -> Text:
     kind = "surer than it should be" if mean > accuracy else "less sure than it could be"
     verdict = f": it is {kind}, so a score is no probability of being right" if abs(mean - accuracy) > _CLOSE else ""
     said = (
-        f"- The mean score of its {split} answers is {share(mean)}, while {share(accuracy)} of them are right{verdict}."
+        f"- The mean score of its {split} answers is {percent(mean)}, while {percent(accuracy)} of them are right{verdict}."
     )
     return [("Limits: confidence", said)]

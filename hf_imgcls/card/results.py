@@ -4,8 +4,8 @@ from pathlib import Path
 from typing import Any
 
 from hf_imgcls.card.metadata import METRICS, interval_of
-from hf_imgcls.card.words import Text, figure, plain, share, table, without_paths
-from hf_imgcls.parity import describe
+from hf_imgcls.card.words import Text, figure, percent, plain, table, without_paths
+from hf_imgcls.parity import describe_parity
 
 _FEW = 20  # classes up to which every one stands in an open table
 _TABLED = 250  # classes up to which every one stands in a table at all
@@ -26,8 +26,8 @@ def headline(results: dict[str, Any]) -> str:
     values = results["scores"][split]
     low, high = values["accuracy_interval_95"]
     return (
-        f"It gets **{share(values['accuracy'])}** of {values['pictures']:,} {split} pictures right "
-        f"(95 % interval {share(low)} to {share(high)})."
+        f"It gets **{percent(values['accuracy'])}** of {values['pictures']:,} {split} pictures right "
+        f"(95 % interval {percent(low)} to {percent(high)})."
     )
 
 
@@ -54,7 +54,7 @@ def _confusions(folder: Path, classes: dict[str, dict], split: str) -> Text:
         text.append(("Confusions: matrix", f"![Confusion matrix of the {split} split]({picture})"))
     if pairs:
         rows = [
-            [plain(name), plain(other), f"{count:,} of {classes[name]['pictures']:,}", share(part)]
+            [plain(name), plain(other), f"{count:,} of {classes[name]['pictures']:,}", percent(part)]
             for name, other, count, part in pairs
         ]
         text.append(("Confusions: pairs", table(["class", "taken for", f"{split} pictures", "share"], rows, _WORDS)))
@@ -106,7 +106,7 @@ def _served(verdict: dict[str, Any] | None) -> str:
         return "There was no split to compare the served model with."
     if not verdict["passed"]:
         wrong = {**verdict["mismatch"], "picture": without_paths(verdict["mismatch"]["picture"])}
-        return f"**{plain_sentence(describe({**verdict, 'mismatch': wrong}))}**"
+        return f"**{plain_sentence(describe_parity({**verdict, 'mismatch': wrong}))}**"
     return (
         f"**Served as scored.** The saved folder, opened by `pipeline`, gave the answers that were scored on "
         f"{verdict['pictures']:,} of {verdict['of']:,} {verdict['split']} pictures; the largest difference of a score "

@@ -27,7 +27,7 @@ def table(heading: Sequence[str], rows: Iterable[Sequence[Any]], words: Sequence
     return "\n".join(f"| {' | '.join(map(str, row))} |" for row in (heading, marks, *rows))
 
 
-def share(value: float | None) -> str:
+def percent(value: float | None) -> str:
     """0.827957 as `82.8 %`."""
     return "-" if value is None else f"{100 * value:.1f} %"
 

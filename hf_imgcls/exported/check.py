@@ -17,8 +17,8 @@ from hf_imgcls.classifier import Classifier
 from hf_imgcls.data import load_data, load_split
 from hf_imgcls.metrics import interval
 from hf_imgcls.parity import TOLERANCE, ParityError, allowed_differences, choose_rows
-from hf_imgcls.pictures import read_picture
-from hf_imgcls.processors import process
+from hf_imgcls.pictures import read_image
+from hf_imgcls.processors import process_image
 from hf_imgcls.recipe import InputError, load_recipe
 from hf_imgcls.sources import open_source
 from hf_imgcls.splits import choose_splits
@@ -200,4 +200,4 @@ def _name(row: dict) -> str:
 
 
 def _pixels(processor, image) -> torch.Tensor:
-    return process(processor, read_picture(image))
+    return process_image(processor, read_image(image))

@@ -13,9 +13,9 @@ import PIL.Image
 import torch
 from transformers import PreTrainedConfig
 
-from hf_imgcls.classifier import Classifier, score_function, sign
+from hf_imgcls.classifier import Classifier, model_digest, score_function
 from hf_imgcls.models.configure import get_processor, one_line
-from hf_imgcls.processors import process
+from hf_imgcls.processors import process_image
 from hf_imgcls.recipe import InputError
 from hf_imgcls.sections import ModelSection
 
@@ -61,10 +61,10 @@ def open_exported(name: str, device: torch.device | str = "cpu") -> Classifier:
     session = _open_session(folder / MODEL, device)
     logits = _answer(session, one_by_one=about["precision"] == "int8")
     with one_line(f"model {name!r}"):
-        pixels = process(processor, PIL.Image.new("RGB", (320, 240), "grey"))
+        pixels = process_image(processor, PIL.Image.new("RGB", (320, 240), "grey"))
         if logits(pixels[None]).shape != (1, len(labels)):
             raise InputError(f"model {name!r}: {MODEL} has not as many outputs as {CONFIG} has labels")
-    shown = f"{folder.resolve().name}@{sign(config.id2label, pixels, digests)}"
+    shown = f"{folder.resolve().name}@{model_digest(config.id2label, pixels, digests)}"
     return Classifier(shown, labels, processor, logits, score_function(config))
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from hf_imgcls.processors import channel_order, input_size, normalization, process
+from hf_imgcls.processors import channel_order, input_size, normalization, process_image
 
 _NEAR = 1.0  # levels of 255 on average: Pillow and torchvision round differently, another rule is 10 or more away
 # So many that among them, for any crop, is a margin that ends in half a pixel and is rounded up by one way alone.
@@ -35,7 +35,7 @@ def describe_pixels(processor) -> dict[str, Any]:
         "channel_order": "".join("RGB"[channel] for channel in channel_order(processor)),
     }
     pictures = [_noise(size) for size in _SIZES]
-    wanted = [process(processor, picture).numpy() for picture in pictures]
+    wanted = [process_image(processor, picture).numpy() for picture in pictures]
     best, distance = None, _NEAR
     for rule in _readings(processor, height, width):
         made = [prepare(picture, {**about, **rule}) for picture in pictures]

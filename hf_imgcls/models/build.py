@@ -9,11 +9,11 @@ import transformers
 from PIL import Image
 from transformers import AutoModelForImageClassification, PreTrainedConfig, PreTrainedModel
 
-from hf_imgcls.models.configure import get_config, get_processor, one_line, set_labels, where
+from hf_imgcls.models.configure import get_config, get_processor, one_line, resolve_checkpoint, set_labels
 from hf_imgcls.models.head import head_keys
 from hf_imgcls.models.replace_head import with_own_head
 from hf_imgcls.models.resize import resize_positions, set_image_size
-from hf_imgcls.processors import input_size, process
+from hf_imgcls.processors import input_size, process_image
 from hf_imgcls.recipe import InputError
 from hf_imgcls.sections import HeadSection, ModelSection
 
@@ -102,7 +102,7 @@ def _load_weights(section: ModelSection, config, original, new_head: bool) -> Pr
 
 def _read_weights(section: ModelSection, config: PreTrainedConfig) -> tuple[PreTrainedModel, set[str]]:
     """The checkpoint's model in float32, and the names of its tensors that did not come from the checkpoint."""
-    place = where(section)
+    place = resolve_checkpoint(section)
     _refuse_pickles(place)
     with one_line(f"model.checkpoint: {section.checkpoint!r}"), _without_report():
         model, info = AutoModelForImageClassification.from_pretrained(
@@ -128,7 +128,7 @@ def _refuse_pickles(place: str) -> None:
 def _try_out(model: PreTrainedModel, processor) -> None:
     """One grey picture through processor and model: what does not fit shows before any training."""
     with one_line("model: its image processor"):
-        pixels = process(processor, Image.new("RGB", (320, 240), "grey"))[None]
+        pixels = process_image(processor, Image.new("RGB", (320, 240), "grey"))[None]
     name = type(model).__name__
     try:
         with torch.no_grad():

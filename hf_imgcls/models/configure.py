@@ -35,7 +35,7 @@ def get_config(section: ModelSection) -> PreTrainedConfig:
     if section.architecture:
         config = _architecture_config(section)
     else:
-        place = where(section)
+        place = resolve_checkpoint(section)
         if not Path(place).is_dir():
             use_hub()
         with one_line(f"model.checkpoint: {section.checkpoint!r}"):
@@ -62,11 +62,11 @@ def check_model(section: ModelSection) -> None:
     Raises:
         InputError: no such folder or architecture, no image classifier, or an override that does not fit.
     """
-    if section.architecture or Path(where(section)).is_dir():
+    if section.architecture or Path(resolve_checkpoint(section)).is_dir():
         get_config(section)
 
 
-def where(section: ModelSection) -> str:
+def resolve_checkpoint(section: ModelSection) -> str:
     """The checkpoint as a path that exists, or as a Hub id.
 
     Raises:
@@ -113,7 +113,7 @@ def get_processor(section: ModelSection, config: PreTrainedConfig):
         size = next((part.image_size for part in with_image_size(config)), 224)
         side = section.image_size or (size if isinstance(size, int) else size[0])
         return new_processor(section.processor or ProcessorSection(), side, isinstance(config, _OWN))
-    place = where(section)
+    place = resolve_checkpoint(section)
     if Path(place).is_dir() and not any((Path(place) / name).is_file() for name in _PROCESSOR_FILES):
         raise InputError(
             f"model.checkpoint: {place} has no {_PROCESSOR_FILES[0]}; save the image processor of the model that it "

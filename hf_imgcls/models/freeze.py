@@ -8,7 +8,7 @@ from torch import nn
 from transformers import PreTrainedModel
 
 from hf_imgcls.models.blocks import blocks
-from hf_imgcls.models.head import describe, head_keys
+from hf_imgcls.models.head import head_keys, network_name
 from hf_imgcls.models.own_head import OwnHeadForImageClassification
 from hf_imgcls.models.trace import first_uses, trace, with_effect
 from hf_imgcls.recipe import InputError
@@ -47,7 +47,7 @@ def _last_blocks(model: PreTrainedModel, count: int, size: tuple[int, int]) -> s
     """The last blocks and everything that is first used after the first of them has begun."""
     found = blocks(model, size)
     if count > len(found):
-        raise InputError(f"train.last_blocks: found {count}, {describe(model)} has {len(found)} blocks")
+        raise InputError(f"train.last_blocks: found {count}, {network_name(model)} has {len(found)} blocks")
     place = first_uses(model, size)
     begin = min(place[name] for name in found[-count])
     return with_effect(model, [name for name in place if place[name] >= begin], size)

@@ -48,14 +48,14 @@ def output_module(model: PreTrainedModel, size: tuple[int, int]) -> str:
     layers = sorted({key.rpartition(".")[0] for key in head_keys(model.config)})
     if len(layers) != 1:
         raise InputError(
-            f"model: {describe(model)} has {len(layers)} output layers ({', '.join(layers)}), so there is no one "
+            f"model: {network_name(model)} has {len(layers)} output layers ({', '.join(layers)}), so there is no one "
             "feature before its head; leave out cache_features and model.head, or take another model"
         )
     layer = model.get_submodule(layers[0])
     pointwise = isinstance(layer, nn.Conv2d) and layer.kernel_size == (1, 1)
     if not (isinstance(layer, nn.Linear) or pointwise) or not _makes_logits(model, layer, size):
         raise InputError(
-            f"model: the scores of {describe(model)} are not what its layer {layers[0]} ({type(layer).__name__}) makes "
+            f"model: the scores of {network_name(model)} are not what its layer {layers[0]} ({type(layer).__name__}) makes "
             "of one feature; leave out cache_features and model.head, or take another model"
         )
     return layers[0]
@@ -66,20 +66,20 @@ def _makes_logits(model: PreTrainedModel, layer: nn.Module, size: tuple[int, int
     hook = layer.register_forward_hook(lambda _, inputs, output: calls.append(output))
     try:
         with in_evaluation(model), torch.no_grad():
-            logits = model(pixel_values=random_pictures(model, 1, size)).logits
+            logits = model(pixel_values=random_images(model, 1, size)).logits
     finally:
         hook.remove()
     return len(calls) == 1 and torch.equal(calls[0].flatten(1), logits)
 
 
-def describe(model: PreTrainedModel) -> str:
+def network_name(model: PreTrainedModel) -> str:
     """The network's name as people know it."""
     if model.config.model_type == "timm_wrapper":
         return f"timm's {model.config.architecture}"
     return type(model).__name__
 
 
-def random_pictures(model: PreTrainedModel, count: int, size: tuple[int, int]) -> torch.Tensor:
+def random_images(model: PreTrainedModel, count: int, size: tuple[int, int]) -> torch.Tensor:
     """The same noise each time, shape (count, 3, *size), as the model takes it."""
     noise = torch.randn(count, 3, *size, generator=torch.Generator().manual_seed(0))
     return noise.to(model.device, model.dtype)

@@ -4,7 +4,7 @@ import torch
 from transformers import PreTrainedModel
 
 from hf_imgcls.models.freeze import freeze
-from hf_imgcls.models.head import describe, in_evaluation, random_pictures
+from hf_imgcls.models.head import in_evaluation, network_name, random_images
 from hf_imgcls.recipe import InputError
 
 _DRAWS = 200
@@ -24,7 +24,7 @@ def head_dropout(model: PreTrainedModel, head: str, size: tuple[int, int]) -> fl
         InputError: the features change in training in another way.
     """
     frozen = freeze(model, [f"{head}.{name}" for name, _ in model.get_submodule(head).named_parameters()], size)
-    pixels = random_pictures(model, 4, size)
+    pixels = random_images(model, 4, size)
     with in_evaluation(model), _own_random_numbers(model.device):
         still = head_input(model, head, pixels)
         model.train()
@@ -40,7 +40,7 @@ def head_dropout(model: PreTrainedModel, head: str, size: tuple[int, int]) -> fl
     share = 1 - float((still / moving)[through].median()) if through.any() else 1.0
     if share >= 1 or not torch.allclose(moving, torch.where(moving == 0, 0, still / (1 - share)), rtol=1e-4, atol=1e-7):
         raise InputError(
-            f"cache_features: what {describe(model)} makes of a picture changes in training by more than dropout "
+            f"cache_features: what {network_name(model)} makes of a picture changes in training by more than dropout "
             "before its head; leave cache_features out"
         )
     return round(max(share, 0.0), 6)

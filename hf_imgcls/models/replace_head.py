@@ -10,7 +10,7 @@ from transformers import AutoConfig, AutoModelForImageClassification, PreTrained
 from transformers.activations import ACT2FN
 
 from hf_imgcls.models.configure import one_line, set_labels
-from hf_imgcls.models.head import describe, output_module, random_pictures
+from hf_imgcls.models.head import network_name, output_module, random_images
 from hf_imgcls.models.own_head import OwnHeadConfig, OwnHeadForImageClassification, make_head
 from hf_imgcls.models.trace import trace
 from hf_imgcls.recipe import InputError, nearest
@@ -72,7 +72,7 @@ def _check(model: PreTrainedModel, section: HeadSection, feature_point: str | No
     names = [name for name, _ in model.named_modules() if name]
     if feature_point and feature_point not in names:
         near = nearest(feature_point, names)
-        raise InputError(f"model.feature_point: {describe(model)} has no module {feature_point!r}{near}")
+        raise InputError(f"model.feature_point: {network_name(model)} has no module {feature_point!r}{near}")
 
 
 def _settings(model: PreTrainedModel) -> dict:
@@ -90,7 +90,7 @@ def _feature_size(own: OwnHeadForImageClassification, size: tuple[int, int]) -> 
     """Numbers in the feature of one picture."""
     point = own.config.feature_point
     with one_line(f"model.feature_point: {point!r}"), torch.no_grad():
-        two = own.eval().features(random_pictures(own, 2, size))
+        two = own.eval().features(random_images(own, 2, size))
     if len(two) != 2 or not two.is_floating_point():
         shape = tuple(two.shape)
         raise InputError(f"model.feature_point: {point!r} makes shape {shape} of two pictures, not a feature of each")

@@ -10,7 +10,7 @@ from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
 
 from hf_imgcls.plots.gallery import DPI, fit
-from hf_imgcls.plots.typefaces import letter, shorten
+from hf_imgcls.plots.typefaces import set_fonts, shorten
 
 _SHARED = 6  # classes up to which every cell shows its share beside its count
 _COUNTED = 20  # classes up to which every cell shows its count
@@ -49,7 +49,7 @@ def confusion_matrix(counts: np.ndarray, names: Sequence[str], split: str) -> Fi
     bar.outline.set_visible(False)
     if classes > _COUNTED:
         _list_pairs(figure.add_axes((side + 1.2, 0, 1, side)), counts, names, side)
-    return fit(letter(figure, names))
+    return fit(set_fonts(figure, names))
 
 
 def most_confused(counts: np.ndarray, most: int) -> list[tuple[int, int]]:

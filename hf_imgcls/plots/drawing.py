@@ -8,7 +8,7 @@ from types import ModuleType
 FOLDER = "plots"
 
 
-def quietly(room: str) -> ModuleType:
+def import_plots(room: str) -> ModuleType:
     """A room of this package that draws, imported without what matplotlib says of caches and folders at first."""
     logger = logging.getLogger("matplotlib")
     level = logger.level

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from hf_imgcls.plots.typefaces import letter, shorten
+from hf_imgcls.plots.typefaces import set_fonts, shorten
 
 DPI = 120
 _GAP = 0.05  # inches between pictures
@@ -24,7 +24,7 @@ def gallery(pictures: Sequence[np.ndarray], labels: Sequence[str]) -> Figure:
     figure, _ = _grid(rows, 1.25, between=0.23)
     for ax, label in zip(figure.axes, labels, strict=True):
         ax.set_title(shorten(label, 16), fontsize=9, pad=3)
-    return fit(letter(figure, labels))
+    return fit(set_fonts(figure, labels))
 
 
 def augmented(originals: Sequence[np.ndarray], draws: Sequence[Sequence[np.ndarray]], labels: Sequence[str]) -> Figure:
@@ -41,7 +41,7 @@ def augmented(originals: Sequence[np.ndarray], draws: Sequence[Sequence[np.ndarr
     headers = ["original", *([f"draw {n}" for n in range(1, made + 1)] if made > 1 else ["in training"])]
     for header, ax in zip(headers, axes[0], strict=True):
         ax.set_title(header, fontsize=9, pad=4, color="0.35")
-    return fit(letter(figure, labels))
+    return fit(set_fonts(figure, labels))
 
 
 def mixed(
@@ -59,7 +59,7 @@ def mixed(
             best = [i for i in np.argsort(-shares, kind="stable")[:2] if shares[i] >= 0.005]
             text = "\n".join(f"{shares[i]:.0%} {shorten(names[i], 14)}" for i in best)
             _write(ax, (0.5, -0.03), text, ha="center", va="top", fontsize=8, linespacing=1.1)
-    return fit(letter(figure, names))
+    return fit(set_fonts(figure, names))
 
 
 def fit(figure: Figure) -> Figure:

@@ -15,7 +15,7 @@ _PACKAGES = ("manimgx_fonts", "noto_cjk_sans_jp_regular")
 _PLAIN = "DejaVu Sans"
 
 
-def letter(figure: Figure, names: Iterable[str]) -> Figure:
+def set_fonts(figure: Figure, names: Iterable[str]) -> Figure:
     """Give every text of a figure the fonts that the names need, and take its characters as they are.
 
     What is written right to left, joined or stacked is set so by matplotlib (3.11 and later).
