@@ -73,7 +73,7 @@ def recipe(folder: Path, compiled: bool) -> dict:
 
 
 def ours(folder: Path, steps: int, compiled: bool) -> dict[str, float]:
-    from hf_imgcls.benchmark import measure_recipe
+    from hf_imgcls.api.benchmark import measure_recipe
 
     found = measure_recipe(recipe(folder, compiled), steps=steps)
     print(found["machine"], file=sys.stderr)
@@ -157,7 +157,8 @@ def predict(folder: Path, model: Path, batch: int | None) -> dict[str, float]:
     paths = sorted(map(str, folder.rglob("*.jpg")))
     from transformers import pipeline
 
-    from hf_imgcls.predict import PredictOptions, predict_images
+    from hf_imgcls.api.predict import predict_images
+    from hf_imgcls.serving.open import PredictOptions
 
     begun = time.perf_counter()
     if batch == 0:

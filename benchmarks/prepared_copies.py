@@ -20,8 +20,8 @@ from torch import set_num_threads
 from torch.utils.data import DataLoader
 from transformers import DefaultDataCollator
 
-from hf_imgcls import prepared
-from hf_imgcls.decode import _decode_plain
+from hf_imgcls.data import prepared
+from hf_imgcls.images.decode import _decode_plain
 
 
 def our_copies(folder: Path, cache_size: int):

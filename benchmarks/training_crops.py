@@ -31,8 +31,8 @@ from torchvision.datasets import ImageFolder
 from torchvision.transforms import v2
 from transformers import DefaultDataCollator, ViTImageProcessor
 
-from hf_imgcls.index import entry, load_entries
-from hf_imgcls.transforms import TrainTransform
+from hf_imgcls.data.index import entry, load_entries
+from hf_imgcls.images.transforms import TrainTransform
 
 SIDE, BATCH = 224, 8
 MEAN = STD = [0.5, 0.5, 0.5]

@@ -9,13 +9,13 @@ The names are imported when they are used: `import hf_imgcls` is quick and has n
 import importlib
 
 _HOMES = {
-    "InputError": "recipe",
+    "InputError": "errors",
     "load_recipe": "recipe",
     "load_data": "data",
     "build_model": "models",
-    "train_classifier": "train",
-    "evaluate_classifier": "score",
-    "predict_images": "predict",
+    "train_classifier": "api",
+    "evaluate_classifier": "api",
+    "predict_images": "api",
 }
 __all__ = sorted(_HOMES)
 

@@ -4,12 +4,11 @@ import json
 
 import numpy as np
 
-from hf_imgcls.breakdown import break_down
-from hf_imgcls.card.write import write_card
-from hf_imgcls.metrics import compute_metrics
-from hf_imgcls.recipe import load_recipe
-from hf_imgcls.report import split_metrics
-from hf_imgcls.scored import Scored, from_logits
+from hf_imgcls.recipe.load import load_recipe
+from hf_imgcls.reports.card.write import write_card
+from hf_imgcls.scoring.breakdown import break_down
+from hf_imgcls.scoring.metrics import compute_metrics, split_metrics
+from hf_imgcls.scoring.scored import Scored, from_logits
 
 STAGES = [
     {

@@ -4,7 +4,7 @@ import sys
 
 import torch
 
-from hf_imgcls.mixing import Mixing
+from hf_imgcls.images.mixing import Mixing
 
 
 class Pairs(Mixing):
@@ -21,8 +21,8 @@ class Pairs(Mixing):
 
 
 if __name__ == "__main__":
-    from hf_imgcls import stages
     from hf_imgcls.cli import main
+    from hf_imgcls.training import stages
 
     stages.Mixing = Pairs
     sys.exit(main(sys.argv[1:]))

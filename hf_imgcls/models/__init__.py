@@ -1,18 +1,37 @@
-"""Models and their image processors, from a checkpoint or from an architecture alone."""
-
-from transformers import AutoConfig, AutoModelForImageClassification
+"""Networks and their image processors: building, loading, restoring, freezing."""
 
 from hf_imgcls.models.build import build_model, load_saved
-from hf_imgcls.models.convnet import ConvNetConfig, ConvNetForImageClassification
-from hf_imgcls.models.mini_xception import MiniXceptionConfig, MiniXceptionForImageClassification
-from hf_imgcls.models.restore import RestoreError, check_restored, restore
+from hf_imgcls.models.configure import check_model, get_config, get_processor, one_line, resolve_checkpoint
+from hf_imgcls.models.describe import describe_parameters
+from hf_imgcls.models.fold import fold_batch_norms
+from hf_imgcls.models.freeze import choose_parameters, freeze_parameters
+from hf_imgcls.models.head import head_module, in_evaluation
+from hf_imgcls.models.head_input import head_dropout, input_of_head
+from hf_imgcls.models.layout import channels_last
+from hf_imgcls.models.load import load_network
+from hf_imgcls.models.own_head import OwnHeadForImageClassification
+from hf_imgcls.models.restore import as_bytes, check_restored, restore_weights
 
-_OWN = {ConvNetConfig: ConvNetForImageClassification, MiniXceptionConfig: MiniXceptionForImageClassification}
-for _config, _network in _OWN.items():
-    AutoConfig.register(_config.model_type, _config)
-    AutoModelForImageClassification.register(_config, _network)
-    # Their code is saved beside their weights, for machines where this package is not installed.
-    _config.register_for_auto_class()
-    _network.register_for_auto_class("AutoModelForImageClassification")
-
-__all__ = ["RestoreError", "build_model", "check_restored", "load_saved", "restore"]
+__all__ = [
+    "OwnHeadForImageClassification",
+    "as_bytes",
+    "build_model",
+    "channels_last",
+    "check_model",
+    "check_restored",
+    "choose_parameters",
+    "describe_parameters",
+    "fold_batch_norms",
+    "freeze_parameters",
+    "get_config",
+    "get_processor",
+    "head_dropout",
+    "head_module",
+    "in_evaluation",
+    "input_of_head",
+    "load_network",
+    "load_saved",
+    "one_line",
+    "resolve_checkpoint",
+    "restore_weights",
+]

@@ -14,14 +14,13 @@ from transformers import (
     PreTrainedConfig,
 )
 
-from hf_imgcls.hub import use_hub
-from hf_imgcls.models.convnet import ConvNetConfig
-from hf_imgcls.models.mini_xception import MiniXceptionConfig
+from hf_imgcls.errors import InputError, nearest
+from hf_imgcls.machine import use_hub
 from hf_imgcls.models.preprocessing import new_processor, timm_settings
-from hf_imgcls.recipe import InputError, nearest
-from hf_imgcls.sections import ModelSection, ProcessorSection
+from hf_imgcls.models.registry import BUILT_IN
+from hf_imgcls.recipe import ModelSection, ProcessorSection
 
-_OWN = (ConvNetConfig, MiniXceptionConfig)
+_OWN = tuple(BUILT_IN)
 _TIMM = "timm/"
 _FROM_DATA = ("num_labels", "id2label", "label2id", "problem_type", "num_classes", "label_names")
 

@@ -7,12 +7,12 @@ from collections.abc import Iterable
 from torch import nn
 from transformers import PreTrainedModel
 
+from hf_imgcls.errors import InputError
 from hf_imgcls.models.blocks import blocks
 from hf_imgcls.models.head import head_keys, network_name
 from hf_imgcls.models.own_head import OwnHeadForImageClassification
 from hf_imgcls.models.trace import first_uses, trace, with_effect
-from hf_imgcls.recipe import InputError
-from hf_imgcls.sections import LastBlocks, Trained
+from hf_imgcls.recipe import LastBlocks, Trained
 
 
 def choose_parameters(model: PreTrainedModel, train: Trained, size: tuple[int, int]) -> list[str]:
@@ -71,7 +71,7 @@ def _near(names: list[str], pattern: str) -> str:
     return ", ".join(difflib.get_close_matches(spelled, known, n=3, cutoff=0.0))
 
 
-def freeze(model: PreTrainedModel, names: list[str], size: tuple[int, int]) -> list[nn.Module]:
+def freeze_parameters(model: PreTrainedModel, names: list[str], size: tuple[int, int]) -> list[nn.Module]:
     """Let exactly the named parameters train.
 
     Args:

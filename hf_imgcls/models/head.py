@@ -7,9 +7,9 @@ import torch
 from torch import nn
 from transformers import AutoModelForImageClassification, PreTrainedConfig, PreTrainedModel
 
+from hf_imgcls.errors import InputError
 from hf_imgcls.models.configure import set_labels
 from hf_imgcls.models.own_head import OwnHeadForImageClassification
-from hf_imgcls.recipe import InputError
 
 
 def head_keys(config: PreTrainedConfig) -> set[str]:

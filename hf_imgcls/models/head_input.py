@@ -3,9 +3,9 @@
 import torch
 from transformers import PreTrainedModel
 
-from hf_imgcls.models.freeze import freeze
+from hf_imgcls.errors import InputError
+from hf_imgcls.models.freeze import freeze_parameters
 from hf_imgcls.models.head import in_evaluation, network_name, random_images
-from hf_imgcls.recipe import InputError
 
 _DRAWS = 200
 
@@ -23,15 +23,17 @@ def head_dropout(model: PreTrainedModel, head: str, size: tuple[int, int]) -> fl
     Raises:
         InputError: the features change in training in another way.
     """
-    frozen = freeze(model, [f"{head}.{name}" for name, _ in model.get_submodule(head).named_parameters()], size)
+    frozen = freeze_parameters(
+        model, [f"{head}.{name}" for name, _ in model.get_submodule(head).named_parameters()], size
+    )
     pixels = random_images(model, 4, size)
     with in_evaluation(model), _own_random_numbers(model.device):
-        still = head_input(model, head, pixels)
+        still = input_of_head(model, head, pixels)
         model.train()
         for module in frozen:
             module.eval()
         for _ in range(_DRAWS):  # until a part of it gets through, which with MobileNetV1's 0.999 takes a few
-            moving = head_input(model, head, pixels)
+            moving = input_of_head(model, head, pixels)
             through = (moving != 0) & (still != 0)
             if through.any() or torch.equal(moving, still):
                 break
@@ -52,7 +54,7 @@ def _own_random_numbers(device: torch.device):
 
 
 @torch.no_grad()
-def head_input(model: PreTrainedModel, head: str, pixels: torch.Tensor) -> torch.Tensor:
+def input_of_head(model: PreTrainedModel, head: str, pixels: torch.Tensor) -> torch.Tensor:
     """What goes into the head for pictures, as the model is now: shape (pictures, width)."""
     caught: list[torch.Tensor] = []
     hook = model.get_submodule(head).register_forward_pre_hook(lambda _, inputs: caught.append(inputs[0]))

@@ -3,8 +3,8 @@
 import torch
 from torch import nn
 
+from hf_imgcls.errors import InputError
 from hf_imgcls.models.trace import execution_order
-from hf_imgcls.recipe import InputError
 
 
 def channels_last(model: nn.Module, size: tuple[int, int], wanted: bool | None = None) -> bool:

@@ -2,7 +2,7 @@
 
 from transformers import ViTImageProcessor
 
-from hf_imgcls.sections import ProcessorSection
+from hf_imgcls.recipe import ProcessorSection
 
 
 def new_processor(section: ProcessorSection, side: int, own: bool) -> ViTImageProcessor:

@@ -9,12 +9,12 @@ from torch import nn
 from transformers import AutoConfig, AutoModelForImageClassification, PreTrainedModel
 from transformers.activations import ACT2FN
 
+from hf_imgcls.errors import InputError, nearest
 from hf_imgcls.models.configure import one_line, set_labels
 from hf_imgcls.models.head import network_name, output_module, random_images
 from hf_imgcls.models.own_head import OwnHeadConfig, OwnHeadForImageClassification, make_head
 from hf_imgcls.models.trace import trace
-from hf_imgcls.recipe import InputError, nearest
-from hf_imgcls.sections import HeadSection
+from hf_imgcls.recipe import HeadSection
 
 AutoConfig.register(OwnHeadConfig.model_type, OwnHeadConfig)
 AutoModelForImageClassification.register(OwnHeadConfig, OwnHeadForImageClassification)

@@ -6,9 +6,9 @@ import torch
 import transformers
 from torch.nn.functional import interpolate
 
+from hf_imgcls.errors import InputError
+from hf_imgcls.images import input_size
 from hf_imgcls.models.configure import with_image_size
-from hf_imgcls.processors import input_size
-from hf_imgcls.recipe import InputError
 
 
 def set_image_size(config, processor, side: int):

@@ -16,12 +16,10 @@ from torch import nn
 from transformers import PreTrainedModel
 from transformers.utils import SAFE_WEIGHTS_NAME
 
-
-class RestoreError(RuntimeError):
-    """The weights in memory are not those of the file: going on would train or score another model."""
+from hf_imgcls.errors import RestoreError
 
 
-def restore(model: nn.Module, folder: str | Path) -> None:
+def restore_weights(model: nn.Module, folder: str | Path) -> None:
     """Load a checkpoint's weights into a model in place, strictly, and compare every tensor with the file.
 
     Args:

@@ -1,0 +1,20 @@
+"""The Python API: each function is the whole story of one command, from left to right through the wings."""
+
+from hf_imgcls.api.benchmark import describe_measurement, measure_recipe
+from hf_imgcls.api.check import check_recipe
+from hf_imgcls.api.evaluate import evaluate_classifier
+from hf_imgcls.api.export import ExportOptions, export_model
+from hf_imgcls.api.predict import describe_counts, predict_images
+from hf_imgcls.api.train import train_classifier
+
+__all__ = [
+    "ExportOptions",
+    "check_recipe",
+    "describe_counts",
+    "describe_measurement",
+    "evaluate_classifier",
+    "export_model",
+    "measure_recipe",
+    "predict_images",
+    "train_classifier",
+]

@@ -1,0 +1,215 @@
+"""How fast a recipe's pictures come, how fast its model trains, and how fast both go together; nothing is kept."""
+
+import copy
+import math
+import resource
+import sys
+import tempfile
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate.utils import gather_object
+from torch.utils.data import Dataset
+from transformers import DefaultDataCollator, PrinterCallback, TrainerCallback
+
+from hf_imgcls.data import attach_transform, load_data
+from hf_imgcls.errors import InputError
+from hf_imgcls.images import EvalTransform
+from hf_imgcls.machine import (
+    check_launch,
+    chosen_settings,
+    describe_machine,
+    detect_machine,
+    prepare_launch,
+    silence_other_processes,
+    training_arguments,
+)
+from hf_imgcls.models import build_model, channels_last, freeze_parameters
+from hf_imgcls.recipe import load_recipe
+from hf_imgcls.training import ImageTrainer, Plan, plan_stages, train_rows
+
+PARTS = {"data": "the data path alone", "model": "the model alone (the limit)", "both": "both together"}
+_WARM_UP = 3  # steps before the clock starts: memory is taken and kernels are chosen by then
+
+
+def measure_recipe(source: str | Path | dict, overrides: Iterable[str] = (), steps: int = 30) -> dict[str, Any]:
+    """Measure the training of a recipe's last stage, part by part, without writing anything to its folder.
+
+    Args:
+        steps: optimizer steps that each part is measured over.
+
+    Returns:
+        Pictures a second of all processes together: `data` (read, augmented, on the device), `model` (forward,
+        backward and step on one batch over and over), `both`, and `ratio`, both / model. `processes`: the same of
+        each, with its peak memory in MB. `machine`, `stage`, `batch`, `steps`, `notes`.
+
+    Raises:
+        InputError: as a run of the recipe would; or every stage trains on features, which takes no time to speak of.
+    """
+    if steps < 1:
+        raise InputError(f"--steps: found {steps}, expected 1 or more")
+    recipe = load_recipe(source, overrides)
+    prepare_launch()
+    arguments = training_arguments(recipe.training)
+    note = check_launch()
+    silence_other_processes()
+    with arguments.main_process_first(local=True):
+        data = load_data(recipe.data)
+    model, processor = build_model(recipe.model, data.labels, arguments.seed)
+    scoring = EvalTransform(processor, [model.config.label2id[name] for name in data.labels])
+    plans = [plan for plan in plan_stages(recipe, data, model, scoring) if not plan.stage.cache_features]
+    if not plans:
+        raise InputError("stages: all of them train on cached features; there is no training on pictures to measure")
+    laid_out = channels_last(model, plans[-1].pictures.size, recipe.model.channels_last)
+    rows = attach_transform(train_rows(plans[-1], data), plans[-1].pictures, recipe.data.bad_images)
+    with tempfile.TemporaryDirectory() as folder:
+        found = _Measurement(plans[-1], model, Path(folder), steps).of(rows)
+    processes = gather_object([{**found, **_memory(plans[-1].arguments.dataloader_num_workers)}])
+    sums = {part: round(sum(process[part] for process in processes), 1) for part in PARTS}
+    return {
+        **sums,
+        "ratio": round(sums["both"] / sums["model"], 4),
+        "processes": processes,
+        "stage": plans[-1].stage.number,
+        "batch": arguments.world_size * plans[-1].arguments.train_batch_size,
+        "steps": steps,
+        "machine": chosen_settings(detect_machine(arguments.device.type == "cpu"), plans[-1].arguments, laid_out),
+        "notes": [note] if note else [],
+    }
+
+
+class OneBatch(Dataset):
+    """Rows without content, as many as are asked for, and the collator that makes one batch of any of them."""
+
+    def __init__(self, batch: dict[str, torch.Tensor], rows: int):
+        self.batch, self.rows = batch, rows
+
+    def __len__(self) -> int:
+        return self.rows
+
+    def __getitem__(self, row: int) -> None:
+        return None
+
+    def collate(self, rows: list[None]) -> dict[str, torch.Tensor]:
+        return self.batch
+
+
+class _Measurement:
+    """A stage's training, measured by this process."""
+
+    def __init__(self, plan: Plan, model: torch.nn.Module, folder: Path, steps: int):
+        self.plan, self.model, self.folder, self.steps = plan, model, folder, steps
+        said = plan.arguments
+        ready = said.dataloader_num_workers * (said.dataloader_prefetch_factor or 2)
+        # What the workers had ready before the clock started is not what they deliver.
+        self.skipped = max(_WARM_UP, math.ceil(ready / said.gradient_accumulation_steps))
+
+    def of(self, rows) -> dict[str, float]:
+        """Pictures a second of the data path, of the model, and of both."""
+        reader = self._trainer(rows)
+        data, batch = self._data(reader.get_train_dataloader())
+        reader.stop_workers()
+        arguments = self.plan.arguments
+        count = arguments.train_batch_size * arguments.gradient_accumulation_steps * arguments.world_size
+        synthetic = OneBatch(batch, count * (self.steps + self.skipped))
+        # The batch lies on the device already: no worker makes it, and only CPU memory can be pinned.
+        ready = {
+            "dataloader_num_workers": 0,
+            "dataloader_prefetch_factor": None,
+            "dataloader_persistent_workers": False,
+        }
+        ready["dataloader_pin_memory"] = False
+        model = self._training(self._trainer(synthetic, synthetic.collate, **ready))
+        return {"data": data, "model": model, "both": self._training(self._trainer(rows))}
+
+    def _trainer(self, rows, collator=None, **own) -> ImageTrainer:
+        """As a stage has it, with a copy of the model; evaluates, saves and logs nothing."""
+        quiet = {"eval_strategy": "no", "save_strategy": "no", "logging_strategy": "no", "report_to": "none"}
+        quiet |= {"load_best_model_at_end": False, "push_to_hub": False, "eval_on_start": False, "disable_tqdm": True}
+        arguments = training_arguments(
+            self.plan.stage.training, output_dir=str(self.folder), max_steps=self.steps + self.skipped, **quiet, **own
+        )
+        model = copy.deepcopy(self.model)
+        return ImageTrainer(
+            model,
+            arguments,
+            data_collator=collator or DefaultDataCollator(),
+            train_dataset=rows,
+            pictures=self.plan.pictures,
+            mixing=self.plan.mixing,
+            weights=self.plan.weights,
+            frozen=freeze_parameters(model, self.plan.parameters, self.plan.pictures.size),
+        )
+
+    def _training(self, trainer: ImageTrainer) -> float:
+        watch = _Watch(trainer, self.skipped)
+        trainer.remove_callback(PrinterCallback)
+        trainer.add_callback(watch)
+        trainer.train()
+        return watch.rate
+
+    def _data(self, loader) -> tuple[float, dict[str, torch.Tensor]]:
+        """Pictures a second, epoch after epoch, and a batch."""
+        batches = self.steps * self.plan.arguments.gradient_accumulation_steps
+        number, pictures, begun, first = 0, 0, 0.0, None
+        while number < batches + self.skipped:
+            for batch in loader:
+                first = first or batch
+                number += 1
+                if number <= self.skipped:
+                    begun = _now()
+                else:
+                    pictures += len(batch["labels"])
+                if number == batches + self.skipped:
+                    break
+        return round(pictures / (_now() - begun), 1), first
+
+
+class _Watch(TrainerCallback):
+    """Pictures a second between the end of a step and that of the last."""
+
+    def __init__(self, trainer: ImageTrainer, skipped: int):
+        self.clock, self.skipped, self.begun, self.rate = trainer.clock, skipped, (0.0, 0), 0.0
+
+    def on_step_end(self, args, state, control, **kwargs):
+        if state.global_step == self.skipped:
+            self.begun = _now(), self.clock.pictures
+        elif state.global_step == state.max_steps:
+            self.rate = round((self.clock.pictures - self.begun[1]) / (_now() - self.begun[0]), 1)
+
+
+def _now() -> float:
+    if torch.accelerator.is_available():
+        torch.accelerator.synchronize()
+    return time.perf_counter()
+
+
+def _memory(workers: int) -> dict[str, int]:
+    """Peak memory of this process, of its largest worker, and on its GPU, in MB; 0 where there is none."""
+    unit = 2**20 if sys.platform == "darwin" else 2**10
+    own, children = (
+        resource.getrusage(who).ru_maxrss // unit for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+    )
+    gpu = torch.cuda.max_memory_allocated() // 2**20 if torch.cuda.is_available() else 0
+    return {"memory": own, "worker_memory": children if workers else 0, "gpu_memory": gpu}
+
+
+def describe_measurement(found: dict[str, Any]) -> list[str]:
+    """What was measured, as a table, and with what."""
+    processes = found["processes"]
+    heads = ["all"] + [f"process {i}" for i in range(len(processes))] if len(processes) > 1 else [""]
+    lines = [describe_machine(found["machine"]), *found["notes"]]
+    lines.append(f"{'pictures a second':28}" + "".join(f"{head:>12}" for head in heads).rstrip())
+    for part, name in PARTS.items():
+        values = [found[part], *(process[part] for process in processes if len(processes) > 1)]
+        lines.append(f"{name:28}" + "".join(f"{value:12,.1f}" for value in values))
+    lines.append(f"{'of the limit':28}{found['ratio']:12.1%}")
+    for name, key in (("MB, peak", "memory"), ("MB, largest worker", "worker_memory"), ("MB on the GPU", "gpu_memory")):
+        each = [process[key] for process in processes]
+        if any(each):
+            values = [sum(each), *each] if len(each) > 1 else each
+            lines.append(f"{name:28}" + "".join(f"{value:12,}" for value in values))
+    return lines

@@ -1,0 +1,27 @@
+"""Check a recipe without loading data or weights."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from hf_imgcls.data import check_path
+from hf_imgcls.images import Mixing, build_transforms
+from hf_imgcls.models import check_model
+from hf_imgcls.recipe import load_recipe, stages_of
+from hf_imgcls.training import check_features, naming_stage
+
+
+def check_recipe(source: str | Path | dict, overrides: Iterable[str] = ()) -> None:
+    """Check everything that a recipe alone can tell.
+
+    Raises:
+        InputError: the first thing that is wrong, in one line.
+    """
+    recipe = load_recipe(source, overrides)
+    check_path(recipe.data)
+    check_model(recipe.model)
+    side = recipe.model.image_size or 224
+    for stage in stages_of(recipe):
+        with naming_stage(stage):
+            build_transforms(stage.augmentation.train, (side, side))
+            Mixing(stage.augmentation.mix, 2)
+            check_features(stage, (side, side))

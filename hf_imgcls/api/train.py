@@ -1,0 +1,118 @@
+"""The story of a run, top to bottom.
+
+accelerate launch hf_imgcls/train.py recipes/digits_resnet.json training.learning_rate=1e-3
+"""
+
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from hf_imgcls.data import load_data, write_bad_images
+from hf_imgcls.errors import ParityError
+from hf_imgcls.images import EvalTransform, input_size
+from hf_imgcls.machine import (
+    check_launch,
+    chosen_settings,
+    describe_machine,
+    detect_machine,
+    on_main,
+    prepare_launch,
+    say,
+    silence_other_processes,
+    training_arguments,
+)
+from hf_imgcls.models import build_model, channels_last
+from hf_imgcls.publishing import check_push, push_trained
+from hf_imgcls.recipe import as_run, load_recipe
+from hf_imgcls.reports import (
+    advise_run,
+    collect_results,
+    describe_data,
+    describe_scores,
+    describe_time,
+    draw_results,
+    draw_training_pictures,
+    summarize_time,
+    write_card,
+)
+from hf_imgcls.scoring import break_down
+from hf_imgcls.serving import check_serving, describe_parity
+from hf_imgcls.store import BAD_IMAGES, HISTORY, RESULTS, check_run_folder, describe_splits, open_run, write_json
+from hf_imgcls.training import plan_stages, score_splits, train_stages
+
+
+def train_classifier(
+    source: str | Path | dict, overrides: Iterable[str] = (), start_over: bool = False
+) -> dict[str, Any]:
+    """Train, save, score and check the classifier that a recipe describes.
+
+    Args:
+        source: a recipe file, or its content.
+        overrides: `section.key=value`.
+        start_over: move a finished or changed run in the same folder aside and begin anew.
+
+    Returns:
+        The content of results.json.
+
+    Raises:
+        InputError: the recipe, the data, the model or the machine is not as it must be.
+        ParityError: the saved model does not answer as it was scored.
+        PushError: the run is complete, but not on the Hub; says what puts it there.
+    """
+    begun = time.perf_counter()
+    recipe = load_recipe(source, overrides)
+    prepare_launch()
+    arguments = training_arguments(recipe.training)
+    folder = Path(arguments.output_dir)
+    check_run_folder(folder, start_over)
+    launch_note = check_launch()
+    silence_other_processes()
+    check_push(arguments)
+
+    with arguments.main_process_first(local=True):
+        data = load_data(recipe.data)
+    for line in describe_data(data, launch_note):
+        say(line)
+    model, processor = build_model(recipe.model, data.labels, arguments.seed)
+    scoring = EvalTransform(processor, [model.config.label2id[name] for name in data.labels])
+    plans = plan_stages(recipe, data, model, scoring)
+    laid_out = channels_last(model, input_size(processor), recipe.model.channels_last)
+    machine = detect_machine(arguments.device.type == "cpu")
+    works_with = chosen_settings(machine, plans[0].arguments, laid_out)
+    say(describe_machine(works_with))
+
+    on_main(lambda: open_run(folder, as_run(recipe), describe_splits(data), start_over))
+    on_main(lambda: write_bad_images(data.bad, folder / BAD_IMAGES))
+    on_main(lambda: draw_training_pictures(folder, data, plans))
+    trainer, stages = train_stages(plans, data, model, scoring, recipe.data.bad_images)
+    trainer.save_run(folder)
+    held_out = {split: rows for split, rows in data.splits.items() if split != "train"}
+    scores, outputs = score_splits(trainer, held_out, scoring)
+    labels = [model.config.id2label[i] for i in range(len(data.labels))]
+    verdict = on_main(lambda: check_serving(folder, data, outputs, arguments.device, labels, trainer.args.seed))
+
+    results = collect_results(data, trainer, stages, scores, verdict, arguments.seed)
+    results["breakdown"] = break_down(outputs, scores, results["labels"])
+    results["machine"] = works_with
+    results["time"] = summarize_time(stages, time.perf_counter() - begun, trainer.clock.scoring)
+    results["time"]["advice"] = advise_run(plans, stages, data, machine, laid_out)
+    on_main(lambda: draw_results(folder, stages, outputs, results["labels"]))
+    on_main(lambda: finish(folder, recipe, results, stages))
+    for line in [*describe_scores(scores), *describe_time(results["time"])]:
+        say(line)
+    if verdict:
+        say(describe_parity(verdict))
+        if not verdict["passed"]:
+            raise ParityError(describe_parity(verdict))
+    say(f"saved in {folder}")
+    push_trained(folder, arguments, data)
+    return results
+
+
+def finish(folder: Path, recipe, results: dict[str, Any], stages: list[dict]) -> None:
+    """Write what a finished run leaves behind; results.json last, since it marks the run as finished."""
+    history = [entry for stage in stages for entry in stage["history"]]
+    write_json(folder / HISTORY, history)
+    write_card(folder, recipe, results)
+    write_json(folder / RESULTS, results)

@@ -1,0 +1,16 @@
+"""The commands: each module owns its options and runs one function of the API, imported when it runs."""
+
+from hf_imgcls.commands import benchmark, check, demo, evaluate, export, predict, push, train
+
+COMMANDS = {
+    "train": train,
+    "check": check,
+    "benchmark": benchmark,
+    "evaluate": evaluate,
+    "push": push,
+    "predict": predict,
+    "demo": demo,
+    "export": export,
+}
+
+__all__ = ["COMMANDS"]

@@ -1,0 +1,25 @@
+"""hf-imgcls benchmark"""
+
+import argparse
+from pathlib import Path
+
+HELP = "measure a recipe's data path, its model, and both"
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("recipe", type=Path)
+    parser.add_argument("overrides", nargs="*", metavar="section.key=value")
+    parser.add_argument("--steps", type=int, default=30, help="steps that each is measured over (default: 30)")
+    parser.add_argument("--output", type=Path, help="write the measurements to this JSON file")
+
+
+def run(options: argparse.Namespace) -> None:
+    from hf_imgcls.api import describe_measurement, measure_recipe
+    from hf_imgcls.machine import on_main, say
+    from hf_imgcls.store import write_json
+
+    found = measure_recipe(options.recipe, options.overrides, options.steps)
+    for line in describe_measurement(found):
+        say(line)
+    if options.output:
+        on_main(lambda: write_json(options.output, found))

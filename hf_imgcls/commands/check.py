@@ -1,0 +1,18 @@
+"""hf-imgcls check"""
+
+import argparse
+from pathlib import Path
+
+HELP = "say whether a recipe is valid, without loading data or weights"
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("recipe", type=Path)
+    parser.add_argument("overrides", nargs="*", metavar="section.key=value")
+
+
+def run(options: argparse.Namespace) -> None:
+    from hf_imgcls.api import check_recipe
+
+    check_recipe(options.recipe, options.overrides)
+    print(f"{options.recipe}: OK")

@@ -1,0 +1,37 @@
+"""hf-imgcls predict"""
+
+import argparse
+import sys
+from pathlib import Path
+
+HELP = "predict images with any image classifier"
+ANY_WORD = True  # what stands behind an option is an image, not an override
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("model", help="a folder or a Hub id, of this package, of transformers or of timm")
+    # Named as what else may stand behind an option.
+    parser.add_argument(
+        "overrides",
+        nargs="+",
+        metavar="IMAGE",
+        help="files, folders, 'patterns*', http(s) addresses; - is a list of them on standard input",
+    )
+    parser.add_argument(
+        "--output", type=Path, help="a .csv, .jsonl or .parquet file; what it has already is not predicted again"
+    )
+    parser.add_argument("--top-k", type=int, default=5, help="labels per image (default: 5)")
+    parser.add_argument("--batch-size", type=int, help="default: 4 on a CPU, else 64")
+    parser.add_argument("--half", action="store_true", help="in half precision, on a GPU")
+    parser.add_argument("--device", help="cpu, cuda:1, mps, ... (default: an accelerator, where there is one)")
+    parser.add_argument("--trust-remote-code", action="store_true", help="run the code that a model brings")
+
+
+def run(options: argparse.Namespace) -> None:
+    from hf_imgcls.api import describe_counts, predict_images
+    from hf_imgcls.machine import on_main
+    from hf_imgcls.serving import PredictOptions
+
+    how = PredictOptions(options.top_k, options.batch_size, options.device, options.trust_remote_code, options.half)
+    counts = predict_images(options.model, options.overrides, options.output, how)
+    on_main(lambda: print(describe_counts(counts, options.output), file=sys.stderr))

@@ -1,0 +1,202 @@
+"""Which column is the picture, which the label, and what the labels are called."""
+
+from collections.abc import Callable
+
+import datasets
+
+from hf_imgcls.errors import InputError, nearest
+from hf_imgcls.recipe import DataSection
+
+_LABEL_COLUMNS = ("label", "labels", "target", "class", "class_name", "category", "cls", "y")
+_IMAGE_COLUMNS = ("image", "img", "pixel_values", "picture", "photo", "file_name", "filename", "file", "path")
+
+
+def find_columns(
+    features: datasets.Features, data: DataSection, where: str, is_path: Callable[[str], bool]
+) -> tuple[str, str]:
+    """The names of the image and the label column.
+
+    Args:
+        features: the source's columns and types.
+        data: the recipe's section; what it names is taken as said.
+        where: the source, for the errors.
+        is_path: whether a string column's values are paths of files that exist.
+
+    Raises:
+        InputError: a named column is missing or of a wrong type, or several fit equally; lists the columns with
+            their types.
+    """
+    image = _named(features, data.image_column, "image_column", where) or _find_image(features, where, is_path)
+    label = _named(features, data.label_column, "label_column", where) or _find_label(features, where, image)
+    if not (_is_picture(features[image]) or _is_text(features[image])):
+        raise InputError(f"data.image_column: {image!r} of {where} holds no pictures; {_listing(features)}")
+    if not (_is_label(features[label]) or _is_float(features[label])):
+        raise InputError(f"data.label_column: {label!r} of {where} holds no single label a row; {_listing(features)}")
+    return image, label
+
+
+def describe_columns(features: datasets.Features) -> str:
+    """`img: Image, fine_label: ClassLabel(100), id: int64`."""
+    return ", ".join(f"{name}: {_type_name(feature)}" for name, feature in features.items())
+
+
+def label_namer(feature, given: list[str] | None = None) -> Callable[[object], str | None]:
+    """How a label's value becomes its class name; a missing or negative label becomes None.
+
+    Args:
+        feature: the label column's type.
+        given: `data.label_names`, for integers by position. A ClassLabel that shares names with them is mapped by
+            name; one with none in common is renamed by position.
+    """
+    names = given
+    if isinstance(feature, datasets.ClassLabel) and not (given and set(given).isdisjoint(feature.names)):
+        names = feature.names
+
+    def name(value) -> str | None:
+        if value is None or value != value:  # nan, which a table of numbers has where a label is missing
+            return None
+        if isinstance(value, str | bool):
+            return str(value)
+        if isinstance(value, float):
+            if not value.is_integer():
+                raise InputError(f"data.label_column: found the label {value}, expected names or whole numbers")
+            value = int(value)
+        if value < 0:
+            return None
+        if names and value >= len(names):
+            raise InputError(f"data.label_names: has {len(names)} names, but there is a label {value}")
+        return names[value] if names else str(value)
+
+    return name
+
+
+def label_values(dataset: datasets.Dataset, column: str, given: list[str] | None = None) -> list[str | None]:
+    """A label column as class names; a missing or negative label is None."""
+    return list(map(label_namer(dataset.features[column], given), dataset[column][:]))
+
+
+def name_labels(dataset: datasets.Dataset, column: str, given: list[str] | None) -> list[str]:
+    """The class names in the order of their ids.
+
+    Names that the recipe gives come first of all. A ClassLabel brings its own, complete even where this part of the
+    data lacks a class; strings are sorted; integers are counted.
+
+    Args:
+        dataset: the training split.
+        given: the recipe's `data.label_names`.
+
+    Raises:
+        InputError: a name is given twice.
+    """
+    feature = dataset.features[column]
+    if given:
+        return check_names(given)
+    if isinstance(feature, datasets.ClassLabel):
+        return list(feature.names)
+    found = {value for value in label_values(dataset, column) if value is not None}
+    return sorted(found) if _is_text(feature) or feature.dtype == "bool" else sorted(found, key=int)
+
+
+def check_names(given: list[str]) -> list[str]:
+    """The recipe's label names, each once."""
+    twice = next((name for name in given if given.count(name) > 1), None)
+    if twice is not None:
+        raise InputError(f"data.label_names: {twice!r} stands there {given.count(twice)} times; every class has one")
+    return given
+
+
+def encode_labels(values: list[str | None], names: list[str], split: str, owner: str) -> list[int]:
+    """Class names as ids; a missing one is -1.
+
+    Args:
+        owner: whose names they are, for the error.
+
+    Raises:
+        InputError: a label that is not among the names; the line names it.
+    """
+    ids = {name: i for i, name in enumerate(names)}
+    unknown = sorted({value for value in values if value is not None and value not in ids})
+    if unknown:
+        rows = sum(value == unknown[0] for value in values)
+        others = f" and {len(unknown) - 1} more labels" if len(unknown) > 1 else ""
+        raise InputError(
+            f"data: {split} has the label {unknown[0]!r} ({rows} pictures){others}, not among the "
+            f"{len(names)} of {owner}: {_few(names)}{nearest(unknown[0], names)}"
+        )
+    return [-1 if value is None else ids[value] for value in values]
+
+
+def _few(names: list[str], most: int = 5) -> str:
+    return ", ".join(names[:most]) + (", ..." if len(names) > most else "")
+
+
+def _named(features: datasets.Features, name: str | None, key: str, where: str) -> str | None:
+    if name is not None and name not in features:
+        raise InputError(f"data.{key}: {where} has no column {name!r}, {_listing(features)}{nearest(name, features)}")
+    return name
+
+
+def _find_image(features: datasets.Features, where: str, is_path: Callable[[str], bool]) -> str:
+    tests = (
+        lambda name, feature: isinstance(feature, datasets.Image),
+        lambda name, feature: _is_picture(feature),
+        lambda name, feature: _is_text(feature) and is_path(name),
+    )
+    for test in tests:
+        found = [name for name, feature in features.items() if test(name, feature)]
+        if found:
+            return _choose(found, _IMAGE_COLUMNS, features, "image_column", where)
+    raise InputError(
+        f"data.image_column: no column of {where} holds pictures, or paths, relative to it, of files that exist; "
+        f"{_listing(features)}"
+    )
+
+
+def _find_label(features: datasets.Features, where: str, image: str) -> str:
+    others = {name: feature for name, feature in features.items() if name != image and not name.startswith("__")}
+    tests = (
+        lambda name, feature: isinstance(feature, datasets.ClassLabel),
+        lambda name, feature: _is_label(feature),
+        # A table of integers becomes one of floats where a label is missing.
+        lambda name, feature: _is_float(feature) and name.lower() in _LABEL_COLUMNS,
+    )
+    for test in tests:
+        found = [name for name, feature in others.items() if test(name, feature)]
+        if found:
+            return _choose(found, _LABEL_COLUMNS, features, "label_column", where)
+    raise InputError(f"data.label_column: {where} has no column of labels; {_listing(features)}")
+
+
+def _choose(found: list[str], usual: tuple[str, ...], features, key: str, where: str) -> str:
+    named = [name for name in found if name.lower() in usual]
+    if len(found) == 1 or len(named) == 1:
+        return found[0] if len(found) == 1 else named[0]
+    raise InputError(f"data.{key}: {where} leaves it open which of {', '.join(found)} it is; {_listing(features)}")
+
+
+def _listing(features: datasets.Features) -> str:
+    return f"it has {describe_columns(features)}"
+
+
+def _is_picture(feature) -> bool:
+    encoded = isinstance(feature, dict) and {"bytes", "path"} <= feature.keys()
+    return encoded or isinstance(feature, datasets.Image) or _type_name(feature) in ("binary", "large_binary")
+
+
+def _is_text(feature) -> bool:
+    return _type_name(feature) in ("string", "large_string")
+
+
+def _is_label(feature) -> bool:
+    whole = _type_name(feature).startswith(("int", "uint"))
+    return isinstance(feature, datasets.ClassLabel) or _is_text(feature) or whole or _type_name(feature) == "bool"
+
+
+def _is_float(feature) -> bool:
+    return _type_name(feature).startswith("float")
+
+
+def _type_name(feature) -> str:
+    if isinstance(feature, datasets.ClassLabel):
+        return f"ClassLabel({feature.num_classes})"
+    return feature.dtype if isinstance(feature, datasets.Value) else type(feature).__name__

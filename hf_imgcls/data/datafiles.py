@@ -1,0 +1,101 @@
+"""Data files on disk: which of a folder's files they are, for which split, and how each kind is loaded."""
+
+import itertools
+import re
+from pathlib import Path
+from typing import NamedTuple
+
+import datasets
+
+from hf_imgcls.data.folders import SPLIT_NAMES, split_of
+from hf_imgcls.errors import InputError
+
+KINDS = {
+    ".csv": "csv", ".tsv": "csv", ".jsonl": "json", ".ndjson": "json", ".json": "json", ".parquet": "parquet",
+    ".tar": "webdataset",
+}  # fmt: skip
+_LEFT_BY_THE_HUB = {"dataset_info.json", "dataset_infos.json"}
+
+Rows = datasets.Dataset | datasets.IterableDataset
+
+
+class SourcePart(NamedTuple):
+    """Rows as they were found: the folder that paths in them start from (None on the Hub), and what to call them."""
+
+    rows: Rows
+    base: Path | None
+    where: str
+
+
+def find_files(root: Path) -> tuple[dict[str, list[Path]], list[str]]:
+    """Data files of a folder per split, by the names of the files and of the split folders they lie in.
+
+    Returns:
+        Files per split, all of them train where no name tells a split (empty where there are none); and notes.
+
+    Raises:
+        InputError: files of several kinds.
+    """
+    places = [root, *(p for p in sorted(root.iterdir()) if p.is_dir() and (p.name == "data" or split_of(p.name)))]
+    files = [file for place in places for file in _tables_in(place)]
+    kinds = sorted({KINDS[file.suffix.lower()] for file in files})
+    if len(kinds) > 1:
+        raise InputError(f"data.path: {root} holds data files of several kinds ({', '.join(kinds)}); name one of them")
+    named: dict[str | None, list[Path]] = {}
+    for file in files:
+        named.setdefault(_split_of_file(file, root), []).append(file)
+    unnamed = named.pop(None, [])
+    if not named:
+        return ({"train": unnamed} if unnamed else {}), []
+    if not unnamed:
+        return named, []
+    return named, [f"passed over, data files without a split in their name ({len(unnamed)}): {_names(unnamed)}"]
+
+
+def load_files(files: list[Path], streaming: bool) -> list[SourcePart]:
+    """Load data files; those of one kind in one folder become one part.
+
+    Raises:
+        InputError: a file cannot be read as what its name says.
+    """
+    parts = []
+    for (base, suffix), group in itertools.groupby(files, key=lambda p: (p.parent, p.suffix.lower())):
+        group = list(group)
+        where = str(group[0]) if len(group) == 1 else f"{base} ({_names(group)})"
+        options = {"sep": "\t"} if suffix == ".tsv" else {}
+        paths = [str(path.absolute()) for path in group]
+        try:
+            rows = datasets.load_dataset(KINDS[suffix], data_files=paths, split="train", streaming=streaming, **options)
+            parts.append(SourcePart(rows if rows.features else rows._resolve_features(), base, where))
+        except Exception as error:  # pandas, pyarrow and the tar reader each raise their own kinds
+            raise InputError(f"data.path: {where} cannot be read as {KINDS[suffix]}: {reason(error)}") from None
+    return parts
+
+
+def reason(error: Exception) -> str:
+    """The innermost cause, which is the one that says something, in a line."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:300]}".removesuffix(": ")
+
+
+def _tables_in(place: Path) -> list[Path]:
+    files = [
+        path
+        for path in sorted(place.iterdir())
+        if path.suffix.lower() in KINDS
+        and path.is_file()
+        and not path.name.startswith(".")
+        and path.name not in _LEFT_BY_THE_HUB
+    ]
+    return [path for path in files if path.stem == "metadata"] or files
+
+
+def _split_of_file(file: Path, root: Path) -> str | None:
+    words = re.split(r"[\W\d_]+", file.stem.lower())
+    split = next((SPLIT_NAMES[word] for word in words if word in SPLIT_NAMES), None)
+    return split or (split_of(file.parent.name) if file.parent != root else None)
+
+
+def _names(files: list[Path], most: int = 5) -> str:
+    return ", ".join(file.name for file in files[:most]) + (", ..." if len(files) > most else "")

@@ -1,0 +1,108 @@
+"""A list of picture files as a data set that loads in a second and notices every change.
+
+The list is written to an Arrow file in the `datasets` cache. The file's name is the hash of its content, size and
+time of change of each picture included: nothing downstream is computed again unless a picture was added, removed
+or changed, and a changed or deleted picture never meets a stale result.
+"""
+
+import hashlib
+import os
+import unicodedata
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import datasets
+import pyarrow as pa
+
+from hf_imgcls.errors import InputError
+
+
+class Entry(NamedTuple):
+    """One picture file: where it is, its name relative to the data's root, its label as the source has it."""
+
+    path: str | None
+    name: str
+    label: Any
+    size: int
+    changed: int  # ns
+
+
+def entry(path: str, name: str, label: Any) -> Entry:
+    """An entry with the file's present size and time of change; a missing file has size -1.
+
+    The name is brought to Unicode NFC, so that a copy made on a Mac has the same fingerprints. Of the two times the
+    later one counts: a file that another one was moved or unpacked onto may keep an old time of modification.
+    """
+    name = unicodedata.normalize("NFC", name)
+    try:
+        status = os.stat(path)
+    except OSError:
+        return Entry(path, name, label, -1, 0)
+    return Entry(path, name, label, status.st_size, max(status.st_mtime_ns, status.st_ctime_ns))
+
+
+def load_entries(entries: Iterable[Entry], label: Any = None) -> datasets.Dataset:
+    """Entries as a data set with the columns image (bytes none, absolute path), label, name, size, changed.
+
+    Args:
+        entries: the picture files, in the order the rows shall have.
+        label: the label column's feature; a string if not given.
+
+    Raises:
+        InputError: a file name that is not Unicode text.
+    """
+    paths, names, labels, sizes, changed = (list(column) for column in zip(*entries, strict=True))
+    _check_text(paths)
+    features = datasets.Features(
+        image=datasets.Image(decode=False),
+        label=label or datasets.Value("string"),
+        name=datasets.Value("string"),
+        size=datasets.Value("int64"),
+        changed=datasets.Value("int64"),
+    )
+    schema = features.arrow_schema
+    images = pa.StructArray.from_arrays(
+        [pa.nulls(len(paths), pa.binary()), pa.array(paths, pa.string())], ["bytes", "path"]
+    )
+    others = [pa.array(column, schema.types[i]) for i, column in enumerate((labels, names, sizes, changed), start=1)]
+    # Not through `load_dataset`, which takes longer than listing the files.
+    return datasets.Dataset.from_file(str(_write_once(pa.table([images, *others], schema=schema))))
+
+
+def _check_text(paths: list[str | None]) -> None:
+    paths = [path or "" for path in paths]
+    try:
+        "".join(paths).encode()
+    except UnicodeEncodeError as error:
+        # Names in an older encoding (a Korean or Japanese zip file, unpacked elsewhere) reach Python as surrogates.
+        count = 0
+        broken = next(path for path in paths if (count := count + len(path)) > error.start)
+        raise InputError(
+            f"data.path: the name {broken!a} is not UTF-8; rename it (convmv does whole folders)"
+        ) from None
+
+
+def _write_once(table: pa.Table) -> Path:
+    """A table as an Arrow file, which `datasets` maps into memory; its schema holds the features, names included."""
+    written = pa.BufferOutputStream()
+    with pa.ipc.new_stream(written, table.schema) as stream:
+        stream.write_table(table)
+    content = written.getvalue()
+    folder = Path(datasets.config.HF_DATASETS_CACHE) / "hf_imgcls_index"
+    file = folder / f"{hashlib.sha256(content).hexdigest()[:32]}.arrow"
+    if not file.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        draft = folder / f"{file.name}.{os.getpid()}"
+        draft.write_bytes(content)
+        # A hard link fails where the file exists by now: rewriting it would change its time, hence the fingerprint,
+        # under the feet of a process that has already read it. Some file systems have no hard links.
+        try:
+            os.link(draft, file)
+        except FileExistsError:
+            pass
+        except OSError:
+            draft.replace(file)
+        finally:
+            draft.unlink(missing_ok=True)
+    return file

@@ -1,0 +1,203 @@
+"""Any source as train, validation and test: one image column, one label column, and the label names.
+
+    open the source -> choose the splits -> name the labels -> draw the rows -> check the pictures -> fingerprint
+
+Every step is a function of the recipe and the pictures alone, so all processes of a run arrive at the same rows.
+"""
+
+from collections import Counter
+
+import datasets
+import numpy as np
+
+from hf_imgcls.data.check import check_split, refuse_bad_images
+from hf_imgcls.data.columns import encode_labels, label_values, name_labels
+from hf_imgcls.data.rows import Data
+from hf_imgcls.data.sources import open_source
+from hf_imgcls.data.splits import (
+    check_overlap,
+    choose_splits,
+    fingerprint,
+    per_class,
+    read_spans,
+    scored_split,
+    stratified,
+    take_rows,
+)
+from hf_imgcls.errors import InputError
+from hf_imgcls.recipe import DataSection
+
+
+def load_data(section: DataSection) -> Data:
+    """Load what the recipe's `data` section names.
+
+    Raises:
+        InputError: the source, a split, a column or a label is not as the recipe says; pictures are unreadable and
+            `bad_images` is "raise"; a class or the whole of train is empty.
+    """
+    if section.streaming:
+        if section.cache_size:
+            raise InputError(
+                "data.cache_size: a stream is read once and keeps no copies; leave it or data.streaming out"
+            )
+        from hf_imgcls.data.streaming import load_stream
+
+        return load_stream(section)
+    data = find_rows(section)
+    _check(data, section)
+    _check_classes(data)
+    return data
+
+
+def find_rows(section: DataSection) -> Data:
+    """The rows of each split before any picture is read: bad ones are among them, and there are no fingerprints.
+
+    Raises:
+        InputError: as `load_data`, but for unreadable pictures.
+    """
+    source = open_source(section)
+    chosen = {role: spec for role, spec in choose_splits(source.splits, section).items() if spec}
+    lengths = {name: len(split) for name, split in source.splits.items()}
+    spans = {role: read_spans(spec, lengths, f"data.{role}_split") for role, spec in chosen.items()}
+    check_overlap(spans, chosen)
+    numbered = {name: _number(split) for name, split in source.splits.items()}
+    splits = {role: take_rows(numbered, spans[role], f"data.{role}_split") for role in chosen}
+    data = Data({}, name_labels(splits["train"], "label", section.label_names), notes=list(source.notes))
+    data.cache_size = section.cache_size
+    for role, split in splits.items():
+        encoded = _encode(split, data, role, section, "data.label_names" if section.label_names else "train")
+        if encoded is not None:
+            data.splits[role] = encoded
+    _hold_out_missing(data, section)
+    for role, split in data.splits.items():
+        data.splits[role] = _limit(split, data.labels, role, section)
+    data.splits = {role: data.splits[role] for role in ("train", "validation", "test") if role in data.splits}
+    return data
+
+
+def load_split(section: DataSection, split: str | None, labels: list[str]) -> Data:
+    """One split alone, for scoring a model that knows its labels.
+
+    Args:
+        split: a split or slice of the source; if not given, its test split, else validation, else the only one.
+        labels: the model's class names.
+
+    Returns:
+        Data whose `splits` has this one, under its name.
+    """
+    source = open_source(section)
+    split = scored_split(source.splits, section, split)
+    spans = read_spans(split, {name: len(rows) for name, rows in source.splits.items()}, "split")
+    rows = take_rows({name: _number(rows) for name, rows in source.splits.items()}, spans, "split")
+    data = Data({}, labels, notes=list(source.notes))
+    encoded = _encode(rows, data, split, section, owner="the model")
+    if encoded is None:
+        raise InputError(f"data: the split {split!r} of {section.path} has no labels to score against")
+    data.splits[split] = _limit(encoded, labels, split, section)
+    _check(data, section)
+    return data
+
+
+def _number(split: datasets.Dataset) -> datasets.Dataset:
+    return split.add_column("row", np.arange(len(split)))
+
+
+def _encode(split: datasets.Dataset, data: Data, role: str, section: DataSection, owner: str):
+    """The label column as ids; a held-out split without any labels is left out (None), with a note."""
+    values = label_values(split, "label", section.label_names)
+    missing = sum(value is None for value in values)
+    if missing == len(values) and role != "train":
+        data.notes.append(f"{role}: none of its {missing} pictures has a label; it is not scored")
+        return None
+    if missing:
+        row = values.index(None)
+        raise InputError(
+            f"data: {missing} of {len(values)} rows of {role} of {section.path} have no label (first: row {row}); "
+            "give them one, or take them out"
+        )
+    ids = encode_labels(values, data.labels, role, owner)
+    kept = [name for name in ("image", "row", "name") if name in split.column_names]
+    feature = datasets.ClassLabel(names=data.labels)
+    return split.select_columns(kept).add_column("label", np.array(ids), feature=feature)
+
+
+def _hold_out_missing(data: Data, section: DataSection) -> None:
+    """Part of train for validation where the source has none, and for test where the recipe asks for one."""
+    asked = section.test_fraction or section.max_samples.test or section.samples_per_class.test
+    if "test" not in data.splits and asked:
+        _hold_out(data, "test", section.test_fraction or section.validation_fraction, section)
+    if "validation" not in data.splits:
+        _hold_out(data, "validation", section.validation_fraction, section)
+
+
+def _hold_out(data: Data, role: str, fraction: float, section: DataSection) -> None:
+    """Exactly so many of each class, or else the fraction of train, but no more than `max_samples`."""
+    train, each, most = data.splits["train"], *_limits(section, role)
+    ids = np.array(train["label"][:])
+    if each is not None:
+        rows = per_class(ids, each, data.labels, section.seed, role)
+    else:
+        share = max(1, round(len(ids) * fraction))
+        rows = stratified(ids, min(share, most or share), section.seed, keep_one=True)
+    left = np.setdiff1d(np.arange(len(ids)), rows)
+    used_up = sorted(set(ids.tolist()) - set(ids[left].tolist()))
+    if used_up:
+        name = data.labels[used_up[0]]
+        raise InputError(f"data.samples_per_class.{role}: {each} asked for, which leaves no {name!r} to train on")
+    if len(rows) == 0:
+        raise InputError(
+            f"data.{role}_split: none is there, and {len(ids)} pictures of {len(set(ids.tolist()))} classes in train "
+            "are too few to hold any out"
+        )
+    data.splits[role], data.splits["train"] = train.select(rows), train.select(left)
+    data.notes.append(f"{role}: {len(rows)} pictures held out of train, stratified, seed {section.seed}")
+
+
+def _limit(split: datasets.Dataset, labels: list[str], role: str, section: DataSection) -> datasets.Dataset:
+    """The rows of a split that the recipe's limits leave."""
+    each, most = _limits(section, role)
+    ids = np.array(split["label"][:])
+    rows = None
+    if each is not None:
+        rows = per_class(ids, each, labels, section.seed, role)
+    elif most is not None:
+        rows = stratified(ids, most, section.seed)
+    return split if rows is None or len(rows) == len(split) else split.select(rows)
+
+
+def _limits(section: DataSection, role: str) -> tuple[int | None, int | None]:
+    return getattr(section.samples_per_class, role, None), getattr(section.max_samples, role, None)
+
+
+def _check(data: Data, section: DataSection) -> None:
+    """Read every picture, drop or refuse the bad ones, and take the fingerprints."""
+    seen: dict[str, str] = {}
+    for role, split in data.splits.items():
+        checked = check_split(split, role, data.labels)
+        names = [data.labels[i] for i in checked.rows["label"][:]]
+        data.splits[role] = checked.rows
+        data.fingerprints[role] = fingerprint(checked.files, checked.digests, names)
+        data.bad += checked.bad
+        data.notes += checked.notes
+        _note_repeats(set(checked.digests), role, seen, data)
+    if section.bad_images == "raise":
+        refuse_bad_images(data.bad)
+
+
+def _note_repeats(found: set[str], role: str, digests: dict[str, str], data: Data) -> None:
+    """The same bytes in two splits: a score on a picture that was trained on."""
+    repeated = Counter(digests[d] for d in found if d in digests)
+    for other, count in repeated.items():
+        data.notes.append(f"{role}: {count} pictures are also in {other}, byte for byte")
+    digests.update((d, role) for d in found if d not in digests)
+
+
+def _check_classes(data: Data) -> None:
+    present = set(data.splits["train"]["label"][:])
+    missing = [name for i, name in enumerate(data.labels) if i not in present]
+    if missing:
+        shown = ", ".join(missing[:5]) + (", ..." if len(missing) > 5 else "")
+        data.notes.append(f"train: no pictures of {len(missing)} of {len(data.labels)} classes: {shown}")
+    if len(present) < 2:
+        only = data.labels[min(present)]
+        raise InputError(f"data: train has pictures of one class only, {only!r}; a classifier needs two")

@@ -1,0 +1,141 @@
+"""Prepared copies (`data.cache_size`): every training picture once small, so that each epoch reads it in no time.
+
+A copy is upright and RGB, its shorter side has `cache_size` pixels. A picture that is no larger is kept as it is, byte
+for byte. Training alone reads copies: what is scored is read and resized as it is when the model serves.
+"""
+
+import hashlib
+import io
+import json
+import os
+from pathlib import Path
+
+import datasets
+import numpy as np
+import PIL
+from PIL import Image
+from PIL.JpegImagePlugin import JpegImageFile
+
+from hf_imgcls.errors import InputError
+from hf_imgcls.images import decode_reduced, open_image, read_image
+from hf_imgcls.machine import say
+
+# Part of the name of what is kept: another number makes the copies of older versions be made anew.
+FORMAT = 1
+# Next to nothing is lost: colours at full resolution, and two to four bits a pixel more than a camera spends.
+_AS_JPEG = {"format": "JPEG", "quality": 95, "subsampling": 0}
+_COPY = datasets.Features({"image": datasets.Image(decode=False)})
+_ROWS_A_PROCESS = 50  # below this, starting another process costs more than it saves
+
+
+def check_cache_size(cache_size: int, size: tuple[int, int]) -> None:
+    """Copies that are smaller than the model's input would have to be enlarged.
+
+    Args:
+        size: height and width of the model's input.
+
+    Raises:
+        InputError: they are.
+    """
+    if cache_size < max(size):
+        raise InputError(
+            f"data.cache_size: {cache_size} is less than the model's input, {size[0]}x{size[1]} pixels; "
+            f"{_fitting(size)} leaves some room for crops"
+        )
+
+
+def prepared_copies(rows: datasets.Dataset, fingerprint: str, cache_size: int) -> datasets.Dataset:
+    """A training split with copies in place of its pictures, made by several processes or read from the cache.
+
+    Says how many there are and what disk they take.
+
+    Args:
+        rows: columns image (undecoded) and others, which stay as they are.
+        fingerprint: of the split, over the contents of its pictures: the same pictures are not copied twice,
+            wherever they lie.
+        cache_size: shorter side of a copy.
+    """
+    folder = Path(datasets.config.HF_DATASETS_CACHE) / "hf_imgcls_prepared"
+    folder.mkdir(parents=True, exist_ok=True)
+    settings = [FORMAT, fingerprint, cache_size, _AS_JPEG, PIL.__version__]
+    key = hashlib.sha256(json.dumps(settings).encode()).hexdigest()[:32]
+    known = set(folder.glob(f"{key}*.arrow"))
+    processes = min(os.cpu_count() or 1, len(rows) // _ROWS_A_PROCESS)
+    copies = rows.select_columns(["image"]).map(
+        prepare,
+        fn_kwargs={"cache_size": cache_size},
+        features=_COPY,
+        num_proc=processes if processes > 1 else None,
+        cache_file_name=str(folder / f"{key}.arrow"),
+        new_fingerprint=key,
+        desc=f"copies of {cache_size} pixels",
+    )
+    files = set(folder.glob(f"{key}*.arrow"))
+    megabytes = sum(file.stat().st_size for file in files) / 1e6
+    how = "made and kept" if files - known else "read from the cache"
+    say(f"prepared copies: {len(copies)} of {cache_size} pixels {how}, {megabytes:,.0f} MB in {folder}")
+    for name in rows.column_names:
+        if name != "image":
+            copies = copies.add_column(name, rows[name][:], feature=rows.features[name])
+    return copies
+
+
+def prepare(row: dict, cache_size: int) -> dict:
+    """A row's `image`, `{"bytes": ..., "path": ...}`, as a copy."""
+    image = row["image"]
+    data = image["bytes"] if image["bytes"] is not None else Path(image["path"]).read_bytes()
+    picture = open_image({"bytes": data, "path": None})
+    if min(picture.size) > cache_size:
+        data = _small(picture, cache_size)
+    return {"image": {"bytes": data, "path": None}}
+
+
+def _small(picture: Image.Image, cache_size: int) -> bytes:
+    if isinstance(picture, JpegImageFile):
+        decode_reduced(picture, min(picture.size) // (2 * cache_size))  # twice the size is left for the good filter
+    picture = read_image(picture)
+    shorter = min(picture.size)
+    size = tuple(round(side * cache_size / shorter) for side in picture.size)
+    stream = io.BytesIO()
+    picture.resize(size, Image.Resampling.LANCZOS).save(stream, **_AS_JPEG)
+    return stream.getvalue()
+
+
+def average_pixels(rows: datasets.Dataset, count: int = 64) -> float:
+    """Pixels of a split's pictures, from the headers of so many, evenly spread."""
+    chosen = np.linspace(0, len(rows) - 1, min(count, len(rows))).astype(int)
+    sizes = [open_image(image).size for image in rows.select(chosen)["image"]]
+    return float(np.mean([width * height for width, height in sizes]))
+
+
+def seconds_saved(pixels: float, pictures: int, epochs: float, workers: int) -> float:
+    """What copies would take off the time that reading takes in a run; below zero where making them takes longer.
+
+    From benchmarks/prepared_copies.py and training_crops.py: reading takes 1 ms a picture and 2 ms a megapixel,
+    making a copy 3 ms and 3 ms a megapixel. A run becomes shorter by it as far as it waits for its pictures.
+
+    Args:
+        pixels: of a picture, on average.
+        workers: that read; none is the process that trains.
+    """
+    megapixels = pixels / 1e6
+    reading, from_copy, making = 1e-3 + 2e-3 * megapixels, 1.2e-3, 3e-3 + 3e-3 * megapixels
+    return pictures * (epochs * (reading - from_copy) - making) / max(1, workers)
+
+
+def advised_size(pixels: float, epochs: float, size: tuple[int, int]) -> int | None:
+    """The `data.cache_size` for a run whose pictures are much larger than its model's input; None if it would not pay.
+
+    It pays where reading becomes half as long at least, making the copies included.
+
+    Args:
+        pixels: of a picture, on average.
+        size: height and width of the model's input.
+    """
+    whole = epochs * (1e-3 + 2e-3 * pixels / 1e6)
+    return _fitting(size) if seconds_saved(pixels, 1, epochs, 1) > whole / 2 else None
+
+
+def _fitting(size: tuple[int, int]) -> int:
+    """An eighth more than the input, in steps of 32: 256 for 224."""
+    return -(-max(size) * 8 // 7 // 32) * 32

@@ -1,0 +1,219 @@
+"""Open whatever `data.path` names: one data set a split, each with an image and a label column."""
+
+import contextlib
+import gc
+import os
+import re
+from pathlib import Path
+from typing import NamedTuple
+
+import datasets
+
+from hf_imgcls.data.columns import find_columns
+from hf_imgcls.data.datafiles import KINDS, Rows, SourcePart, find_files, load_files, reason
+from hf_imgcls.data.folders import scan_folder, split_of
+from hf_imgcls.data.index import Entry, entry, load_entries
+from hf_imgcls.errors import InputError
+from hf_imgcls.machine import use_hub
+from hf_imgcls.recipe import DataSection
+
+_HUB_ID = re.compile(r"\w[\w.-]*(/\w[\w.-]*)?")
+
+
+class Source(NamedTuple):
+    """Splits by name, each with the columns `image` and `label` (and `name` where the pictures are files)."""
+
+    splits: dict[str, Rows]
+    notes: list[str]
+
+
+def open_source(data: DataSection) -> Source:
+    """Open `data.path`: a file, a folder, or else a data set on the Hub.
+
+    Raises:
+        InputError: nothing there, not readable, the network missing, or columns in doubt.
+    """
+    path = Path(data.path).expanduser()
+    if path.is_file():
+        if path.suffix.lower() not in KINDS:
+            raise InputError(f"data.path: {path} is no data file; expected one of {', '.join(KINDS)}, or a folder")
+        return _join({"train": load_files([path], data.streaming)}, path.parent, data, [])
+    if path.is_dir():
+        return _open_folder(path, data)
+    check_path(data)
+    return _open_hub(data)
+
+
+def check_path(data: DataSection) -> None:
+    """What can be said of `data.path` without loading: it exists, or could be a Hub id."""
+    path = Path(data.path).expanduser()
+    if not path.exists() and (not _HUB_ID.fullmatch(data.path) or path.suffix.lower() in KINDS):
+        raise InputError(f"data.path: {data.path!r} does not exist (looked in {Path.cwd()}) and is no Hub id")
+
+
+def _open_folder(path: Path, data: DataSection) -> Source:
+    if (path / "dataset_dict.json").is_file() or (path / "state.json").is_file():
+        return _open_saved(path, data)
+    try:
+        files, notes = find_files(path)
+        if not files:
+            return _open_classes(path, data)
+        return _join({split: load_files(files[split], data.streaming) for split in files}, path, data, notes)
+    except InputError as error:
+        beside = None if data.image_column or data.label_column else _classes_beside(path, data)
+        if beside is None:
+            raise
+        return Source(beside.splits, [*beside.notes, f"the class folders are read, not the data files ({error})"])
+
+
+def _open_classes(path: Path, data: DataSection) -> Source:
+    with _uncollected():
+        found, notes = scan_folder(path)
+        splits = {split: load_entries(entries) for split, entries in found.items()}
+    return Source({split: _maybe_stream(rows, data) for split, rows in splits.items()}, notes)
+
+
+@contextlib.contextmanager
+def _uncollected():
+    """No garbage collection: it goes through all that was ever imported, a third of the time for 25,000 files."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
+def _open_saved(path: Path, data: DataSection) -> Source:
+    try:
+        saved = datasets.load_from_disk(str(path))
+    except Exception as error:  # whatever pyarrow makes of a damaged file
+        raise InputError(f"data.path: {path} cannot be read as a saved Dataset: {reason(error)}") from None
+    splits = saved if isinstance(saved, datasets.DatasetDict) else {"train": saved}
+    return _join({name: [SourcePart(rows, path, str(path))] for name, rows in splits.items()}, path, data, [])
+
+
+def _open_hub(data: DataSection) -> Source:
+    missing = "" if use_hub() else "; the network is missing, only what is cached can be used"
+    try:
+        loaded = datasets.load_dataset(data.path, data.name, revision=data.revision, streaming=data.streaming)
+        parts = {
+            n: [SourcePart(ds if ds.features else ds._resolve_features(), None, data.path)] for n, ds in loaded.items()
+        }
+    except Exception as error:  # the hub client, fsspec and the builders raise some twenty kinds
+        raise InputError(
+            f"data.path: {data.path!r} is nothing in {Path.cwd()} and could not be loaded from the Hub: "
+            f"{reason(error)}{missing}"
+        ) from None
+    return _join(parts, None, data, [])
+
+
+def _classes_beside(path: Path, data: DataSection) -> Source | None:
+    """Class folders, where data files that cannot be used lie beside them: a list of class names, an archive.
+
+    Tables with about as many lines as there are pictures are meant to be used, and what is wrong with them is said.
+    """
+    try:
+        folder = _open_classes(path, data)
+        pictures = sum(len(entries) for entries in scan_folder(path)[0].values())
+    except InputError:
+        return None
+    tables = [p for place in (path, *path.iterdir()) if place.is_dir() for p in place.iterdir()]
+    lines = [p.read_bytes().count(b"\n") for p in tables if KINDS.get(p.suffix.lower()) in ("csv", "json")]
+    return folder if sum(lines) < pictures / 2 else None
+
+
+def _join(parts: dict[str, list[SourcePart]], root: Path | None, data: DataSection, notes: list[str]) -> Source:
+    """The parts of each split as one data set, with the columns of train under the names `image` and `label`."""
+    first, *others = sorted(parts, key=lambda name: name != "train")
+    columns = _columns(parts[first][0], data)
+    found: dict[str, list[Rows]] = {}
+    for split in (first, *others):
+        for part in parts[split]:
+            missing = [name for name in columns if name not in part.rows.features]
+            if missing and split == first:
+                raise InputError(f"data.path: {part.where} has no column {missing[0]!r}, but other files of {split} do")
+            if missing:  # Kaggle's test.csv
+                notes = [*notes, f"{split}: {part.where} has no column {missing[0]!r}; it is not scored"]
+                continue
+            for name, rows in _two_columns(part, *columns, root, alone=not others).items():
+                found.setdefault(name or split, []).append(rows)
+    return Source({split: _maybe_stream(_concatenate(rows, split), data) for split, rows in found.items()}, notes)
+
+
+def _columns(part: SourcePart, data: DataSection) -> tuple[str, str]:
+    def is_file(value: str) -> bool:
+        return os.path.isfile(os.path.join(part.base or "", value))
+
+    def is_path(column: str) -> bool:
+        values = _head(part.rows, column)
+        return sum(map(is_file, values)) > len(values) / 2
+
+    image, label = find_columns(part.rows.features, data, part.where, is_path)
+    if part.base is not None and is_file(image):
+        raise InputError(
+            f"data.path: {part.where} begins with a picture, {image}; its first line must name the columns"
+        )
+    return image, label
+
+
+def _two_columns(part: SourcePart, image: str, label: str, root: Path | None, alone: bool) -> dict[str | None, Rows]:
+    """Image and label, per split folder if nothing else tells the split; pictures named by path become an index."""
+    rows = part.rows.select_columns([image, label])
+    if isinstance(rows.features[image], datasets.Image):
+        rows = rows.cast_column(image, datasets.Image(decode=False))
+    if part.base is not None and _holds_paths(rows, image):
+        entries = _entries(rows, image, label, part.base, root)
+        groups = _by_split_folder(entries) if alone else {None: entries}
+        return {split: load_entries(group, rows.features[label]) for split, group in groups.items()}
+    # A stream refuses to rename a column to the name that it has.
+    rows = rows.rename_columns({old: new for old, new in ((image, "image"), (label, "label")) if old != new})
+    return {None: rows.cast_column("image", datasets.Image(decode=False))}
+
+
+def _holds_paths(rows: Rows, image: str) -> bool:
+    """Whether the pictures are files beside the table: strings, or image values without bytes."""
+    values = [value for value in _head(rows, image) if not isinstance(value, bytes)]
+    return any(isinstance(value, str) or value["bytes"] is None for value in values)
+
+
+def _head(rows: Rows, column: str, count: int = 50) -> list:
+    values = [row[column] for row in rows.select_columns([column]).take(count)]
+    return [value for value in values if value is not None]
+
+
+def _entries(rows: Rows, image: str, label: str, base: Path, root: Path) -> list[Entry]:
+    start, above, entries = os.path.abspath(base), os.path.relpath(base, root), []
+    for number, row in enumerate(rows):
+        given = row[image] if isinstance(row[image], str) else (row[image] or {}).get("path")
+        if not given:  # found bad with the others
+            entries.append(Entry(None, f"row {number}", row[label], -1, 0))
+            continue
+        name = os.path.relpath(given, root) if os.path.isabs(given) else os.path.normpath(os.path.join(above, given))
+        path = os.path.normpath(os.path.join(start, given))
+        entries.append(entry(path, name.replace(os.sep, "/"), row[label]))
+    if not entries:
+        raise InputError(f"data.path: no rows in {base}")
+    return entries
+
+
+def _by_split_folder(entries: list[Entry]) -> dict[str | None, list[Entry]]:
+    groups: dict[str | None, list[Entry]] = {}
+    for each in entries:
+        groups.setdefault(split_of(each.name.split("/")[0]), []).append(each)
+    return groups if len(groups) > 1 and None not in groups else {None: entries}
+
+
+def _concatenate(parts: list[Rows], split: str) -> Rows:
+    try:
+        return datasets.concatenate_datasets(parts) if len(parts) > 1 else parts[0]
+    except ValueError as error:
+        raise InputError(f"data.path: the files of {split} differ in their columns: {reason(error)}") from None
+
+
+def _maybe_stream(rows: Rows, data: DataSection) -> Rows:
+    if data.streaming and isinstance(rows, datasets.Dataset):
+        rows = rows.select_columns(["image", "label"])
+        return rows.to_iterable_dataset(num_shards=max(1, min(16, len(rows))))
+    return rows

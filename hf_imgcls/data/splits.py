@@ -1,0 +1,176 @@
+"""Which rows belong to which split: named splits, slices, seeded stratified parts, and their fingerprints."""
+
+import hashlib
+from collections.abc import Collection
+from typing import NamedTuple
+
+import datasets
+import numpy as np
+
+from hf_imgcls.errors import InputError, nearest
+from hf_imgcls.recipe import DataSection
+
+_USUAL = {
+    "train": ("train", "training"),
+    "validation": ("validation", "valid", "val", "dev"),
+    "test": ("test", "testing"),
+}
+
+
+class Span(NamedTuple):
+    """Rows start to stop (exclusive) of one of the source's splits."""
+
+    split: str
+    start: int
+    stop: float  # infinite where a stream goes on to its end
+
+
+def choose_splits(available: Collection[str], data: DataSection) -> dict[str, str | None]:
+    """The source's split (or slice) for train, validation and test; None where there is none.
+
+    A split that the recipe names for one purpose is not taken for another by itself.
+
+    Raises:
+        InputError: a named split does not exist, or none is there to train on.
+    """
+    named = {role: getattr(data, f"{role}_split") for role in _USUAL}
+    for role, instruction in named.items():
+        for name in split_names(instruction or ""):
+            _check_split(name, available, f"data.{role}_split", data.path)
+    used = {name for instruction in named.values() for name in split_names(instruction or "")}
+    chosen = {}
+    for role, usual in _USUAL.items():
+        free = [name for name in usual if name in available and (role == "train" or name not in used)]
+        chosen[role] = None if named[role] is False else named[role] or next(iter(free), None)
+    if chosen["train"] is None:
+        chosen["train"] = _only_split(available, data)
+    return chosen
+
+
+def scored_split(available: Collection[str], data: DataSection, named: str | None) -> str:
+    """The split (or slice) to score a model on: the named one, else test, validation, or the only one.
+
+    Raises:
+        InputError: it does not exist, or several could be meant.
+    """
+    for name in split_names(named or ""):
+        _check_split(name, available, "split", data.path)
+    usual = [name for role in ("test", "validation") for name in _USUAL[role] if name in available]
+    chosen = named or next(iter(usual), None) or (next(iter(available)) if len(available) == 1 else None)
+    if chosen is None:
+        raise InputError(f"split: {data.path} has the splits {', '.join(available)}; say which to score")
+    return chosen
+
+
+def _only_split(available: Collection[str], data: DataSection) -> str:
+    only = next(iter(available))
+    if len(available) > 1 or only in _USUAL["validation"] + _USUAL["test"]:
+        has = f"the splits {', '.join(available)}" if len(available) > 1 else f"only the split {only}"
+        raise InputError(f"data.train_split: {data.path} has {has}; name the one to train on")
+    return only
+
+
+def _check_split(name: str, available: Collection[str], key: str, path: str) -> None:
+    if name not in available:
+        raise InputError(
+            f"{key}: {path} has no split {name!r}, it has {', '.join(available)}{nearest(name, available)}"
+        )
+
+
+def split_names(instruction: str) -> list[str]:
+    """`train[:50%]+test` names train and test."""
+    return [part.partition("[")[0].strip() for part in instruction.split("+")] if instruction else []
+
+
+def read_spans(instruction: str, lengths: dict[str, int], key: str) -> list[Span]:
+    """The rows that an instruction such as `train[:5000]` or `train[80%:]+extra` names.
+
+    Raises:
+        InputError: the slice is malformed or empty.
+    """
+    try:
+        parts = datasets.ReadInstruction.from_spec(instruction).to_absolute(lengths)
+    except (ValueError, AssertionError, AttributeError) as error:
+        raise InputError(f"{key}: {instruction!r} is no slice such as train[:5000] or train[80%:] ({error})") from None
+    spans = [Span(p.splitname, p.from_ or 0, lengths[p.splitname] if p.to is None else p.to) for p in parts]
+    spans = [Span(split, start, min(stop, lengths[split])) for split, start, stop in spans]
+    if all(span.stop <= span.start for span in spans):
+        rows = ", ".join(f"{name} has {lengths[name]} rows" for name in dict.fromkeys(split_names(instruction)))
+        raise InputError(f"{key}: {instruction!r} holds no rows; {rows}")
+    return spans
+
+
+def take_rows(splits: dict[str, datasets.Dataset], spans: list[Span], key: str) -> datasets.Dataset:
+    """The rows of spans, one after the other."""
+    taken = [splits[split].select(range(start, max(start, stop))) for split, start, stop in spans]
+    try:
+        return datasets.concatenate_datasets(taken) if len(taken) > 1 else taken[0]
+    except ValueError as error:
+        raise InputError(f"{key}: the splits differ in their columns: {str(error).splitlines()[0]}") from None
+
+
+def check_overlap(spans: dict[str, list[Span]], chosen: dict[str, str | None]) -> None:
+    """Held-out rows must not be trained on: a score on such rows is no score.
+
+    Raises:
+        InputError: slices of validation or test share rows with train.
+    """
+    for role in spans.keys() - {"train"}:
+        if any(_meet(one, other) for one in spans["train"] for other in spans[role]):
+            raise InputError(
+                f"data.{role}_split: {chosen[role]} shares rows with {chosen['train']}, which is trained on; take "
+                "slices that do not meet, such as train[:80%] and train[80%:]"
+            )
+
+
+def _meet(one: Span, other: Span) -> bool:
+    return one.split == other.split and max(one.start, other.start) < min(one.stop, other.stop)
+
+
+def stratified(labels: np.ndarray, count: int, seed: int, keep_one: bool = False) -> np.ndarray:
+    """Rows of a seeded sample in which every class has its share, by largest remainder.
+
+    Args:
+        labels: class ids, shape (rows,).
+        count: rows to take, at most len(labels).
+        keep_one: leave at least one row of every class behind (for a part that is held out of train).
+
+    Returns:
+        Sorted row numbers, shape (count,) or a little less where keep_one forbids more.
+    """
+    classes, sizes = np.unique(labels, return_counts=True)
+    room = sizes - 1 if keep_one else sizes
+    exact = sizes * min(count, len(labels)) / max(len(labels), 1)
+    shares = np.minimum(np.floor(exact).astype(int), room)
+    for c in np.argsort(-(exact - np.floor(exact)), kind="stable"):
+        if shares.sum() >= count:
+            break
+        shares[c] += shares[c] < room[c]
+    return _draw(labels, dict(zip(classes.tolist(), shares.tolist(), strict=True)), seed)
+
+
+def per_class(labels: np.ndarray, count: int, names: list[str], seed: int, role: str) -> np.ndarray:
+    """Rows of a seeded sample with exactly `count` of every class that occurs.
+
+    Raises:
+        InputError: a class has fewer; the line names it.
+    """
+    classes, sizes = np.unique(labels, return_counts=True)
+    for c, size in zip(classes, sizes, strict=True):
+        if size < count:
+            raise InputError(f"data.samples_per_class.{role}: {count} asked for, but {names[c]!r} has only {size}")
+    return _draw(labels, dict.fromkeys(classes.tolist(), count), seed)
+
+
+def _draw(labels: np.ndarray, shares: dict[int, int], seed: int) -> np.ndarray:
+    random = np.random.default_rng(seed)
+    drawn = [random.permutation(np.flatnonzero(labels == c))[:share] for c, share in sorted(shares.items())]
+    return np.sort(np.concatenate(drawn)) if drawn else np.array([], dtype=int)
+
+
+def fingerprint(names: list[str], digests: list[str], labels: list[str]) -> str:
+    """A split's identity: relative names, contents and labels in order. A moved folder keeps it."""
+    hashed = hashlib.sha256()
+    for line in zip(names, digests, labels, strict=True):
+        hashed.update("\t".join(line).encode() + b"\n")
+    return hashed.hexdigest()[:32]

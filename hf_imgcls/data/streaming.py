@@ -1,0 +1,168 @@
+"""Pictures that do not fit: read while training, in the order they come.
+
+Nothing can be counted, stratified or checked beforehand. A step budget and the label names must be known; unreadable
+pictures are passed over (or refused) when they turn up, with a line each.
+"""
+
+import itertools
+import math
+import re
+import zlib
+from collections.abc import Callable, Iterable
+
+import datasets
+
+from hf_imgcls.data.check import verdict
+from hf_imgcls.data.columns import check_names, encode_labels, label_namer
+from hf_imgcls.data.rows import Data
+from hf_imgcls.data.sources import open_source
+from hf_imgcls.data.splits import Span, check_overlap, choose_splits
+from hf_imgcls.errors import InputError
+from hf_imgcls.recipe import DataSection
+
+_SLICE = re.compile(r"(?P<name>[^\[\]+]+)(\[(?P<start>\d*):(?P<stop>\d*)\])?")
+_BATCH = 16
+
+
+def load_stream(section: DataSection) -> Data:
+    """Open the splits of a source as streams, labels encoded, train shuffled through a buffer.
+
+    Raises:
+        InputError: what only a data set of known length can do, or unknown label names.
+    """
+    _refuse_counting(section)
+    source = open_source(section)
+    chosen = {role: spec for role, spec in choose_splits(source.splits, section).items() if spec}
+    spans = {role: [_span(spec, f"data.{role}_split")] for role, spec in chosen.items()}
+    check_overlap(spans, chosen)
+    labels = _label_names(source.splits[spans["train"][0].split].features["label"], section)
+    data = Data({}, labels, notes=[*source.notes, "streaming: pictures are checked when they are read"])
+    for role, (span,) in spans.items():
+        rows = _take(source.splits[span.split], span, getattr(section.max_samples, role))
+        encode = _encoder(labels, role, span.start, rows.features["label"], section)
+        whole = rows is source.splits[span.split]
+        rows = rows.map(encode, with_indices=True)
+        rows = rows if whole and role == "train" else _one_shard(rows)
+        if role == "train":
+            rows = rows.shuffle(seed=section.seed, buffer_size=section.shuffle_buffer)
+        data.splits[role] = rows
+    if "validation" not in data.splits:
+        data.notes.append("streaming: no validation split; nothing is held out of a stream (data.validation_split)")
+    return data
+
+
+def map_stream(stream: datasets.IterableDataset, transform: Callable, bad_images: str = "drop"):
+    """Attach a transform of rows to a stream; pictures that cannot be read do not reach it.
+
+    Args:
+        transform: from columns image, label, row to pixel_values and labels.
+        bad_images: "drop" passes an unreadable picture over with a warning, "raise" ends the run.
+    """
+
+    def read_and_transform(rows: dict[str, list]) -> dict[str, list]:
+        made = transform({key: [] for key in rows})  # its columns, also where no picture of the batch can be read
+        for i, image in enumerate(rows["image"]):
+            try:
+                one = transform({"image": [image], "label": [rows["label"][i]], "row": [_identity(image)]})
+            except Exception:  # each of Pillow's plugins has its own way to say no
+                if not _pass_over(image, rows["row"][i], bad_images):
+                    raise
+                continue
+            for key, values in one.items():
+                made[key] += values
+        return made
+
+    return stream.map(read_and_transform, batched=True, batch_size=_BATCH, remove_columns=["image", "label", "row"])
+
+
+def readable_rows(stream: datasets.IterableDataset):
+    """The rows of a stream whose pictures can be read, in order."""
+    return (row for row in stream if not _pass_over(row["image"], row["row"], "drop"))
+
+
+def _pass_over(image: dict | None, row: int, bad_images: str) -> bool:
+    """Whether a picture cannot be read, and a line about it."""
+    reason = verdict({"image": image}, reader="")["reason"]
+    if not reason:
+        return False
+    name = (image or {}).get("path") or f"row {row}"
+    if bad_images == "raise":
+        raise InputError(f"data: {name} cannot be read: {reason}; data.bad_images=drop trains without it") from None
+    datasets.logging.get_logger("hf_imgcls").warning(f"data: {name} cannot be read: {reason}; passed over")
+    return True
+
+
+def _identity(image: dict) -> int:
+    """A number of the picture's own, which its augmentation is drawn from: rows are counted in every shard anew."""
+    return zlib.crc32(image["bytes"] if image["bytes"] is not None else image["path"].encode())
+
+
+def _refuse_counting(section: DataSection) -> None:
+    counting = {"samples_per_class", "test_fraction", "validation_fraction"} & section.model_fields_set
+    if counting:
+        raise InputError(
+            f"data.{min(counting)}: needs the whole data set, which data.streaming does not have; leave one of them out"
+        )
+
+
+def _label_names(feature, section: DataSection) -> list[str]:
+    if section.label_names:
+        return check_names(section.label_names)
+    if isinstance(feature, datasets.ClassLabel):
+        return list(feature.names)
+    raise InputError("data.label_names: a stream does not tell its labels beforehand; name them here")
+
+
+def _encoder(labels: list[str], role: str, start: int, feature, section: DataSection) -> Callable:
+    name_of = label_namer(feature, section.label_names)
+    owner = "data.label_names" if section.label_names else "train"
+
+    def encode(row: dict, number: int) -> dict:
+        name = name_of(row["label"])
+        if name is None:
+            raise InputError(f"data: row {start + number} of {role} has no label")
+        return {"image": row["image"], "label": encode_labels([name], labels, role, owner)[0], "row": start + number}
+
+    return encode
+
+
+def _span(instruction: str, key: str) -> Span:
+    match = _SLICE.fullmatch(instruction)
+    if match is None:
+        raise InputError(f"{key}: a stream takes slices such as train[:5000], not {instruction!r}")
+    span = Span(match["name"], int(match["start"] or 0), int(match["stop"]) if match["stop"] else math.inf)
+    if span.stop <= span.start:
+        raise InputError(f"{key}: {instruction!r} holds no rows")
+    return span
+
+
+def _take(rows: datasets.IterableDataset, span: Span, most: int | None) -> datasets.IterableDataset:
+    rows = rows.skip(span.start) if span.start else rows
+    count = min(span.stop - span.start, most or math.inf)
+    return rows if count == math.inf else rows.take(int(count))
+
+
+def _one_shard(rows: datasets.IterableDataset) -> datasets.IterableDataset:
+    """One shard, read by one worker in order.
+
+    Skip and take are divided among workers, each of which counts in shards of its own: slices would hold other rows
+    than without workers, and could meet. Scores are compared with what is served in the order of the rows.
+    """
+    return datasets.IterableDataset.from_generator(_rows_in_order, gen_kwargs={"rows": rows})
+
+
+def _rows_in_order(rows: datasets.IterableDataset):
+    for batch in rows.iter(_BATCH):  # plain iteration in a worker hands out that worker's shards alone
+        yield from (dict(zip(batch, values, strict=True)) for values in zip(*batch.values(), strict=True))
+
+
+def attach_transform(split, transform, bad_images: str = "drop"):
+    """A split whose rows come through a transform: on access, or mapped where it is a stream."""
+    if isinstance(split, datasets.IterableDataset):
+        return map_stream(split, transform, bad_images)
+    return split.with_transform(transform)
+
+
+def first_rows(stream: Iterable[dict], count: int) -> list[dict]:
+    """The first rows of a stream, which has no others to draw from."""
+    return list(itertools.islice(stream, count))

@@ -1,0 +1,42 @@
+"""Every error that a user can cause, each with the exit status of the command that meets it."""
+
+import difflib
+from collections.abc import Iterable
+
+
+class UserError(Exception):
+    """Shown as one line on standard error; `HF_IMGCLS_TRACEBACK=1` shows the traceback too.
+
+    Attributes:
+        status: the exit status of the command.
+    """
+
+    status = 1
+
+
+class InputError(UserError, ValueError):
+    """Something that a person can mend: a recipe, a path, an option, the data."""
+
+    status = 2
+
+
+class PushError(UserError, RuntimeError):
+    """What should be on the Hub is not there, or is not what was sent; nothing on this machine was changed."""
+
+    status = 3
+
+
+class ParityError(UserError, RuntimeError):
+    """`pipeline` does not reproduce the evaluated predictions: no metric of the run holds for the saved model."""
+
+
+class RestoreError(UserError, RuntimeError):
+    """The weights in memory are not those of the file: going on would train or score another model."""
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """`; did you mean "x"?` for the nearest spelling, or nothing."""
+    known = list(known)
+    close = difflib.get_close_matches(word, known, n=1, cutoff=0.6)
+    close = [name for name in known if len(word) > 2 and name.startswith(word)] or close
+    return f'; did you mean "{close[0]}"?' if close else ""

@@ -1,0 +1,174 @@
+"""The recipe's augmentation: names and arguments of `torchvision.transforms.v2`, tried out before a run begins."""
+
+import contextlib
+import inspect
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torchvision.transforms import AutoAugmentPolicy, InterpolationMode, v2
+
+from hf_imgcls.errors import InputError, nearest
+from hf_imgcls.images.erasing import is_noise
+from hf_imgcls.recipe import Transform, transform_names
+
+_ENUMS = {"interpolation": InterpolationMode, "policy": AutoAugmentPolicy}
+# What people know from other places, and why it does not belong among the transforms of a picture.
+_ELSEWHERE = {
+    "CutMix": "it mixes the pictures of a batch; here stands what happens to a single picture",
+    "MixUp": "it mixes the pictures of a batch; here stands what happens to a single picture",
+    "Normalize": "leave it out, the trainer normalises as the image processor does",
+}
+_NOISE_IS_LAST = '"random" is noise, which pictures get on the device, after everything else; make it the last of train'
+
+
+def build_transforms(specs: Sequence[Transform], size: tuple[int, int]) -> v2.Transform:
+    """The recipe's transforms, in its order; a size that is left out is the model's.
+
+    Args:
+        specs: names, or `{name: arguments}`, of `torchvision.transforms.v2`.
+        size: height and width of the model's input.
+
+    Raises:
+        InputError: an unknown transform or argument, a value it refuses, or a result that is not a uint8 picture of
+            the given size.
+    """
+    chain = [_build(spec, size, f"augmentation.train.{i}") for i, spec in enumerate(specs)]
+    for i, transform in enumerate(chain[:-1]):
+        if is_noise(transform):
+            raise InputError(f"augmentation.train.{i}.RandomErasing.value: {_NOISE_IS_LAST}")
+    composed = v2.Compose(chain) if chain else v2.Identity()
+    _try_out(composed, size, fixed=not has_size(specs))
+    return composed
+
+
+def has_size(specs: Sequence[Transform]) -> bool:
+    """Whether the recipe says itself how a picture comes to the model's size."""
+    for spec in specs:
+        name, arguments = (spec, {}) if isinstance(spec, str) else next(iter(spec.items()))
+        if "size" in inspect.signature(getattr(v2, name)).parameters or has_size(arguments.get("transforms", [])):
+            return True
+    return False
+
+
+def _parts(spec: Transform, key: str) -> tuple[str, dict]:
+    if isinstance(spec, dict) and len(spec) != 1:
+        raise InputError(f"{key}: one transform a section, found {len(spec)}; write them as a list")
+    name, arguments = next(iter(spec.items())) if isinstance(spec, dict) else (spec, {})
+    if not isinstance(name, str) or not isinstance(arguments, dict):
+        raise InputError(f"{key}: found {spec!r}, expected a transform's name or {{name: {{argument: value}}}}")
+    if name not in transform_names():
+        near = nearest(name, transform_names())
+        raise InputError(f"{key}: torchvision.transforms.v2 has no transform {name!r}{near}")
+    if name in _ELSEWHERE:
+        raise InputError(f"{key}.{name}: {_ELSEWHERE[name]}")
+    return name, arguments
+
+
+def _build(spec: Transform, size: tuple[int, int], key: str) -> v2.Transform:
+    name, arguments = _parts(spec, key)
+    known = inspect.signature(getattr(v2, name)).parameters
+    for argument in arguments:
+        if argument not in known:
+            raise InputError(f"{key}.{name}.{argument}: unknown argument{nearest(argument, known)}")
+    values = {k: _value(k, v, size, f"{key}.{name}") for k, v in arguments.items()}
+    if "size" in known and known["size"].default is inspect.Parameter.empty:
+        values.setdefault("size", list(size))
+    try:
+        return getattr(v2, name)(**values)
+    except Exception as error:  # torchvision's own checks of values raise a dozen kinds
+        raise InputError(f"{key}.{name}: {_line(error)}") from None
+
+
+def _value(argument: str, value, size: tuple[int, int], key: str):
+    if argument == "transforms":
+        if not isinstance(value, list):
+            raise InputError(f"{key}.transforms: found {value!r}, expected a list of transforms")
+        return [_build(inner, size, f"{key}.transforms.{i}") for i, inner in enumerate(value)]
+    if argument in _ENUMS:
+        names = [member.value for member in _ENUMS[argument]]
+        if value not in names:
+            near = nearest(value, names) if isinstance(value, str) else ""
+            raise InputError(f"{key}.{argument}: found {value!r}, expected one of {', '.join(names)}{near}")
+        return _ENUMS[argument](value)
+    if key.endswith(".RandomErasing") and value == "random" and ".transforms." in key:
+        raise InputError(f"{key}.value: {_NOISE_IS_LAST}")
+    return value
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def _try_out(transform: v2.Transform, size: tuple[int, int], fixed: bool) -> None:
+    """Run the transforms on grey pictures: a wrong size or type shows here, not in the middle of an epoch."""
+    shapes = [size] if fixed else [(2 * size[0] + 31, 3 * size[1] + 57), (3 * size[0] + 57, 2 * size[1] + 31)]
+    for shape in shapes:
+        for draw in range(4):  # what happens only now and then, such as one of a RandomChoice
+            with own_draws():
+                torch.default_generator.manual_seed(seed_of(draw))
+                augment(transform, torch.full((3, *shape), 128, dtype=torch.uint8), size)
+
+
+def augment(transform, picture: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
+    """A training picture, uint8 of shape (3, *size), or an error that says what came out instead."""
+    height, width = picture.shape[-2:]
+    try:
+        out = transform(picture)
+    except Exception as error:
+        raise InputError(f"augmentation.train: fails on a {width}x{height} picture: {_line(error)}") from None
+    if not isinstance(out, torch.Tensor) or out.dtype != torch.uint8 or tuple(out.shape) != (3, *size):
+        made = type(out).__name__
+        if isinstance(out, torch.Tensor):
+            made = f"{str(out.dtype).removeprefix('torch.')} of shape {tuple(out.shape)}"
+        raise InputError(
+            f"augmentation.train: makes {made} of a {width}x{height} picture, needed is uint8 of shape {(3, *size)}; "
+            "a Resize or RandomResizedCrop without a size brings it there"
+        )
+    return out
+
+
+@contextlib.contextmanager
+def own_draws():
+    """Leave the process's generator as it was.
+
+    Only the CPU generator is touched: `torch.manual_seed` would reset the one on the GPU as well, and with it every
+    dropout mask.
+    """
+    state = torch.get_rng_state()
+    try:
+        yield
+    finally:
+        torch.set_rng_state(state)
+
+
+def seed_of(*entropy: int) -> int:
+    """A seed for torch's generator from several numbers, each of which makes it another one."""
+    return int(np.random.SeedSequence(entropy).generate_state(1, np.uint64)[0] >> 1)
+
+
+def random_transform(specs: Sequence[Transform], size: tuple[int, int]) -> str | None:
+    """Name of the first transform that does not do the same to a picture each time; None where all do.
+
+    Found by trying: what draws no random numbers is not random, and what draws some may still not use them
+    (a GaussianBlur of one sigma).
+
+    Args:
+        specs: `augmentation.train`.
+        size: height and width of the model's input.
+    """
+    composed = build_transforms(specs, size)
+    # Not the whole range: stretching the contrast of such a picture would change nothing.
+    picture = torch.randint(30, 200, (3, *size), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    with torch.random.fork_rng(devices=[]):
+        for transform in composed.transforms if isinstance(composed, v2.Compose) else []:
+            before = torch.get_rng_state()
+            made = transform(picture)
+            drew = not torch.equal(before, torch.get_rng_state())
+            if drew and any(not torch.equal(transform(picture), made) for _ in range(_DRAWS)):
+                return type(transform).__name__
+            picture = made
+    return None
+
+
+_DRAWS = 500

@@ -1,0 +1,99 @@
+"""What happens to a picture between the data set and the model.
+
+Evaluation runs the saved image processor, exactly what `pipeline` runs. Training runs the recipe's
+`torchvision.transforms.v2` on uint8 tensors; the trainer normalises them on the device with the processor's own
+mean and standard deviation. What is random about a training picture is drawn from seed, epoch and row, so that a
+resumed run, and a run with other workers, sees the same pictures.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from PIL import Image
+from torchvision.transforms import v2
+
+from hf_imgcls.images.augmentation import augment, build_transforms, has_size, own_draws, seed_of
+from hf_imgcls.images.decode import as_tensor, can_lead, read_resized
+from hf_imgcls.images.erasing import draw_box, take_noise
+from hf_imgcls.images.processors import channel_order, input_size, normalization, process_image
+from hf_imgcls.images.read import read_image
+from hf_imgcls.recipe import Transform
+
+_RGB = [0, 1, 2]
+
+
+class _Flip:
+    """RandomHorizontalFlip, the same draw, without v2's looking for boxes and masks: 5 % of small JPEGs' crops."""
+
+    def __init__(self, p: float):
+        self.p = p
+
+    def __call__(self, picture: torch.Tensor) -> torch.Tensor:
+        return picture if torch.rand(1) >= self.p else picture.flip(-1)
+
+
+class EvalTransform:
+    """A batch of rows as the saved processor delivers it: what `pipeline` does to a picture."""
+
+    def __init__(self, processor, label_ids: Sequence[int]):
+        self.processor = processor
+        self.label_ids = list(label_ids)
+
+    def __call__(self, rows: dict[str, list]) -> dict[str, list]:
+        """Columns image, label -> pixel_values (float, (3, h, w) each) and labels (the model's ids)."""
+        pixels = [process_image(self.processor, read_image(image)) for image in rows["image"]]
+        return {"pixel_values": pixels, "labels": [self.label_ids[i] for i in rows["label"]]}
+
+
+class TrainTransform:
+    """A batch of rows as augmented uint8 pictures: read, transformed, in the order of the model's channels.
+
+    Attributes:
+        scale, shift: take the pictures to the model's floats, each of shape (3, 1, 1).
+        epoch: the running epoch, set by the trainer.
+    """
+
+    def __init__(self, specs: Sequence[Transform], processor, label_ids: Sequence[int], seed: int):
+        self.size = input_size(processor)
+        self.transform = build_transforms(specs, self.size)
+        self.scale, self.shift = normalization(processor)
+        self.channels = channel_order(processor)
+        self.processor = None if has_size(specs) else processor
+        self.label_ids = list(label_ids)
+        self.seed = seed
+        # Shared memory, so that workers that outlive an epoch see the next one begin.
+        self.epoch = torch.zeros((), dtype=torch.int64).share_memory_()
+        # A first transform that makes a large picture small is part of reading: three times as fast on 12 megapixels.
+        chain = list(self.transform.transforms) if specs else []
+        self.first = chain.pop(0) if chain and can_lead(chain[0]) else None
+        self.erasing = take_noise(chain)
+        self.rest = v2.Compose(chain) if chain else v2.Identity()
+        if [type(transform) for transform in chain] == [v2.RandomHorizontalFlip]:
+            self.rest = _Flip(chain[0].p)
+
+    def __call__(self, rows: dict[str, list]) -> dict[str, list]:
+        """Columns image, label, row -> pixel_values (uint8, (3, h, w) each) and labels (the model's ids).
+
+        And `erased`, the box of each picture that becomes noise on the device, where the recipe has such a thing.
+        """
+        pictures, boxes, epoch = [], [], int(self.epoch)
+        # All of them first: between two pictures, whose pixels fill the caches, each would take ten times as long.
+        seeds = [seed_of(self.seed, epoch, row) for row in rows["row"]]
+        with own_draws():
+            for image, seed in zip(rows["image"], seeds, strict=True):
+                torch.default_generator.manual_seed(seed)
+                picture = read_resized(image, self.first) if self.first else self._read(image)
+                picture = augment(self.rest, picture, self.size)
+                pictures.append(picture if self.channels == _RGB else picture[self.channels])
+                boxes += [draw_box(self.erasing, picture)] if self.erasing else []
+        made = {"pixel_values": pictures, "labels": [self.label_ids[i] for i in rows["label"]]}
+        return {**made, "erased": boxes} if self.erasing else made
+
+    def _read(self, image: dict | Image.Image) -> torch.Tensor:
+        """Red, green, blue, uint8; in the model's size where no transform says one."""
+        if self.processor is None:
+            return as_tensor(read_image(image))
+        # The picture comes to its size as in evaluation, and back to uint8.
+        floats = process_image(self.processor, read_image(image))
+        pixels = ((floats - self.shift) / self.scale).round().clamp(0, 255).to(torch.uint8)
+        return pixels if self.channels == _RGB else pixels[[self.channels.index(channel) for channel in _RGB]]

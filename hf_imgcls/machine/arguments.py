@@ -1,0 +1,79 @@
+"""The recipe's `training` section as TrainingArguments, on the machine that is there."""
+
+import os
+
+import torch
+from accelerate.utils import str_to_bool
+from transformers import IntervalStrategy, TrainingArguments
+
+from hf_imgcls.errors import InputError
+from hf_imgcls.machine.hardware import detect_machine, fill_in_defaults
+from hf_imgcls.machine.processes import requested_precision
+from hf_imgcls.recipe import value_of
+
+# What a recipe that is silent means. Evaluation and saving go together, so that the best model can be kept.
+_DEFAULTS = {
+    "eval_strategy": "epoch",
+    "save_strategy": "epoch",
+    "metric_for_best_model": "accuracy",
+    "save_total_limit": 2,
+    "logging_steps": 10,
+}
+
+
+def training_arguments(section, **own) -> TrainingArguments:
+    """TrainingArguments of a recipe's `training` section.
+
+    Args:
+        section: the recipe's, or a stage's.
+        own: what the run sets itself, over what the section says.
+
+    Raises:
+        InputError: the machine cannot do what is asked for, or TrainingArguments refuses a combination.
+    """
+    said = section.model_dump(mode="json", exclude_unset=True)
+    fitted = fill_in_defaults(detect_machine(_on_cpu(section)), said, requested_precision())
+    values = {**_DEFAULTS, **fitted, "remove_unused_columns": False, "label_names": ["labels"], **own}
+    if "load_best_model_at_end" not in said:
+        evaluate, save = values["eval_strategy"], values["save_strategy"]
+        values["load_best_model_at_end"] = evaluate != "no" and save in (evaluate, "best")
+    check_precision(section)
+    try:
+        return TrainingArguments(**values)
+    except (ValueError, TypeError, ImportError) as error:
+        raise InputError(f"training: {' '.join(str(error).split())}") from None
+
+
+def disable_evaluation(arguments: TrainingArguments, section) -> None:
+    """Where there is no validation split, nothing is evaluated while training and the last model is kept.
+
+    Raises:
+        InputError: the `training` section asks for an evaluation.
+    """
+    if value_of(section, "eval_strategy", "no") != "no" or arguments.eval_on_start:
+        raise InputError("training.eval_strategy: there is no validation split to evaluate on (data.validation_split)")
+    arguments.eval_strategy = IntervalStrategy.NO
+    arguments.do_eval = arguments.load_best_model_at_end = False
+
+
+def check_precision(section) -> None:
+    """fp16 and bf16 need a machine that can; accelerate would quietly train in float32, or fail late.
+
+    Raises:
+        InputError: names the override that turns it off.
+    """
+    said_cpu, on_cpu = value_of(section, "use_cpu", False), _on_cpu(section)
+    launched = os.environ.get("ACCELERATE_MIXED_PRECISION", "no")
+    for precision in ("fp16", "bf16"):
+        asked = value_of(section, precision, False)
+        if on_cpu and (asked or launched == precision) and not (precision == "bf16" and said_cpu):
+            way = f"add training.{precision}=false" if asked else "accelerate launch --mixed_precision no"
+            raise InputError(f"training.{precision}: there is no GPU here that could; {way}")
+    if value_of(section, "bf16", False) and torch.cuda.is_available() and not torch.cuda.is_bf16_supported():
+        raise InputError("training.bf16: this GPU has no bfloat16; add training.bf16=false training.fp16=true")
+
+
+def _on_cpu(section) -> bool:
+    """Whether training runs on the CPU: as the recipe or the launcher asks, or because nothing else is there."""
+    launched = str_to_bool(os.environ.get("ACCELERATE_USE_CPU") or "false")
+    return bool(value_of(section, "use_cpu", False) or launched) or not torch.accelerator.is_available()

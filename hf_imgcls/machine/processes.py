@@ -1,0 +1,135 @@
+"""Several processes: who speaks, who writes, and whether there are as many as were asked for."""
+
+import contextlib
+import functools
+import os
+from collections.abc import Callable
+from typing import TypeVar
+
+import datasets
+import psutil
+import torch
+import transformers
+from accelerate import PartialState
+from accelerate.utils import DistributedType, broadcast_object_list
+
+from hf_imgcls.errors import InputError
+from hf_imgcls.machine.hardware import cores_per_process
+
+T = TypeVar("T")
+_CONFIGURATION = "accelerate launch --config_file recipes/launch/two_cpu_processes.yaml"
+
+
+def say(line: str) -> None:
+    """Print a line once, whatever the number of processes."""
+    if PartialState().is_main_process:
+        print(line, flush=True)
+
+
+def on_main(function: Callable[[], T]) -> T:
+    """Run a function on the main process alone; every process gets its result, or its InputError."""
+    state, outcome = PartialState(), [None, None]
+    if state.is_main_process:
+        try:
+            outcome[0] = function()
+        except InputError as error:
+            outcome[1] = str(error)
+    if state.num_processes > 1:
+        broadcast_object_list(outcome)
+    if outcome[1] is not None:
+        raise InputError(outcome[1])
+    return outcome[0]
+
+
+def prepare_launch() -> None:
+    """Before TrainingArguments: processes that were launched on a machine without an accelerator use its CPU together.
+
+    Without this, accelerate lets each of them believe that it is alone, and launchers give each of them one thread,
+    whatever the machine has.
+    """
+    if torch.accelerator.is_available():
+        return
+    if "LOCAL_RANK" in os.environ:
+        os.environ.setdefault("ACCELERATE_USE_CPU", "true")
+    if not user_set_threads():
+        torch.set_num_threads(cores_per_process(physical=True))
+
+
+def user_set_threads() -> bool:
+    """Whether somebody has said how many threads a process may have; a launcher that sets one by itself has not."""
+    environment = os.environ
+    if {"ACCELERATE_MIXED_PRECISION", "TORCHELASTIC_RUN_ID"} & os.environ.keys():
+        with contextlib.suppress(psutil.Error):
+            environment = psutil.Process(os.getppid()).environ()  # as the launcher found it
+    said = {"OMP_NUM_THREADS", "MKL_NUM_THREADS"} & environment.keys()
+    return bool(said) or _asked_for("num_cpu_threads_per_process") is not None
+
+
+def silence_other_processes() -> None:
+    """One progress bar a machine."""
+    if not PartialState().is_local_main_process:
+        datasets.disable_progress_bars()
+        transformers.logging.disable_progress_bar()
+
+
+def check_launch() -> str | None:
+    """Whether as many processes run as were asked for.
+
+    Returns:
+        A line to say where a launcher was asked for several processes and quietly started one.
+
+    Raises:
+        InputError: several processes were started that know nothing of each other: they would all train the whole
+            model into one folder.
+    """
+    state, started = PartialState(), int(os.environ.get("WORLD_SIZE", "1"))
+    if started > 1 and (state.num_processes == 1 or state.distributed_type == DistributedType.NO):
+        raise InputError(
+            f"launch: {started} processes were started, but they do not train together; on a CPU set "
+            f"ACCELERATE_USE_CPU=true, or use {_CONFIGURATION}"
+        )
+    asked = requested_processes()
+    if asked and asked > 1 and state.num_processes == 1:
+        return f"launch: {asked} processes were asked for, but this is a single one; on a CPU use {_CONFIGURATION}"
+    return None
+
+
+def requested_processes() -> int | None:
+    """How many processes the `accelerate launch` above this one was asked for; None where that cannot be told.
+
+    For a single process its simple launcher passes the number on in no variable (and on a CPU it starts a single one
+    whatever was asked).
+    """
+    return _asked_for("num_processes")
+
+
+def requested_precision() -> str | None:
+    """The precision that the `accelerate launch` above this one was asked for: "no", "fp16", ...; None if it was not.
+
+    What it passes on does not tell: "no" also stands for silence.
+    """
+    passed_on = os.environ.get("ACCELERATE_MIXED_PRECISION", "no")
+    return _asked_for("mixed_precision") if passed_on == "no" else passed_on
+
+
+@functools.cache
+def _asked_for(option: str):
+    """An option of the launcher, read again from its command line, or the file it names, with its own parser."""
+    if "ACCELERATE_MIXED_PRECISION" not in os.environ:  # every accelerate launch sets it
+        return None
+    with contextlib.suppress(Exception, SystemExit):
+        from accelerate.commands.config.config_args import default_config_file, load_config_from_file
+        from accelerate.commands.launch import launch_command_parser
+
+        for parent in psutil.Process().parents()[:3]:
+            words = parent.cmdline()
+            names = [os.path.basename(word).removesuffix(".exe") for word in words[:4]]
+            start = next((i for i, n in enumerate(names) if n in ("launch", "accelerate.commands.launch")), None)
+            if start is None:
+                continue
+            asked, _ = launch_command_parser().parse_known_args(words[start + 1 :])
+            file = os.path.join(parent.cwd(), asked.config_file or default_config_file)
+            if getattr(asked, option) is not None or not os.path.isfile(file):
+                return getattr(asked, option)
+            return getattr(load_config_from_file(file), option)
+    return None

@@ -1,0 +1,193 @@
+"""A finished run on the Hub: pushed when it is complete on disk, and read back as its users will read it."""
+
+import json
+import os
+import shlex
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import datasets
+import numpy as np
+from accelerate import PartialState
+from huggingface_hub import constants
+from PIL import Image
+from transformers import TrainingArguments
+from transformers.trainer_utils import HubStrategy
+
+from hf_imgcls.data import first_rows, readable_rows
+from hf_imgcls.errors import InputError, PushError
+from hf_imgcls.images import read_image
+from hf_imgcls.machine import on_main, say
+from hf_imgcls.publishing.hub import as_push_error
+from hf_imgcls.publishing.repositories import Files, Target, compare, download, make_repository, upload
+from hf_imgcls.publishing.shareable import shareable_files
+from hf_imgcls.publishing.space import push_demo
+from hf_imgcls.reports import CARD, prepare_card
+from hf_imgcls.serving import TOLERANCE
+from hf_imgcls.store import RECIPE, RESULTS, own_code, read_json
+
+_ASKED = 8  # pictures that the repository is asked about
+
+
+def check_push(arguments: TrainingArguments) -> None:
+    """Before anything is loaded: whether this machine may write the repository, which is created where there is none.
+
+    Raises:
+        InputError: on every process, what is wrong, with the override that trains without pushing.
+    """
+    if not arguments.push_to_hub:
+        return
+    if arguments.hub_strategy in (HubStrategy.CHECKPOINT, HubStrategy.ALL_CHECKPOINTS):
+        raise InputError(
+            f"training.hub_strategy: {arguments.hub_strategy.value} would push optimizer states; a run is pushed once, "
+            "when it is complete: leave it out"
+        )
+
+    def check() -> None:
+        try:
+            make_repository(_asked_for(arguments))
+        except PushError as error:
+            raise InputError(f"training.push_to_hub: {error}; or add training.push_to_hub=false") from None
+
+    on_main(check)
+
+
+def push_trained(folder: Path, arguments: TrainingArguments, data) -> None:
+    """At the end of a run, if its recipe says so. The main process pushes; the others are done and wait for nothing.
+
+    Raises:
+        PushError: on the main process, what happened, and the command that finishes the job.
+    """
+    if arguments.push_to_hub and PartialState().is_main_process:
+        held_out = data.splits.get("validation", data.splits.get("test"))
+        push_run(folder, _asked_for(arguments), _pictures(held_out))
+
+
+def _asked_for(arguments: TrainingArguments) -> Target:
+    name = arguments.hub_model_id or Path(arguments.output_dir).resolve().name
+    return Target(name, arguments.hub_private_repo, arguments.hub_revision)
+
+
+def push_saved(folder: Path, name: str | None = None, private: bool | None = None, with_demo: bool = False) -> str:
+    """Push the folder of a finished run; where its recipe names a repository, there, unless told otherwise.
+
+    Args:
+        with_demo: put its page up too.
+
+    Returns, raises: as `push_run`.
+    """
+    if not (folder / RECIPE).is_file():
+        raise InputError(f"push: {folder} is not the folder of a run: it has no {RECIPE}")
+    said = read_json(folder / RECIPE).get("training", {})
+    name = name or said.get("hub_model_id") or folder.resolve().name
+    private = private if private is not None else said.get("hub_private_repo")
+    return push_run(folder, Target(name, private, said.get("hub_revision")), with_demo=with_demo)
+
+
+def push_run(folder: Path, target: Target, pictures: Iterable[Image.Image] = (), with_demo: bool = False) -> str:
+    """Push a finished run in one commit and read it back. It may be done again: what is there already is not sent.
+
+    Args:
+        pictures: what the repository and the folder are asked about afterwards; some made up if there are none.
+        with_demo: put the model's page up too, as a Space, once the model is there.
+
+    Returns:
+        `owner/name`.
+
+    Raises:
+        InputError: the run is not finished, or is not served as it was scored.
+        PushError: what happened, and the command that finishes the job; of the folder only the card has changed: it
+            has the repository's name, and what people have written into it there.
+    """
+    _check_run(folder)
+    try:
+        name = make_repository(target)
+        with tempfile.TemporaryDirectory() as place:
+            prepare_card(folder, name, download(name, CARD, target, Path(place)))
+        files = shareable_files(folder)
+        commit = upload(name, files, target, "Model, card and results")
+        wrong = compare(name, files, commit)
+        if wrong:
+            raise PushError(f"{wrong[0]} came back from {name} as something else, or not at all")
+        _say(name, files, open_pushed(folder, name, commit, as_push_error(lambda: list(pictures)) or _clouds()))
+        if with_demo:
+            push_demo(folder, name, target.revision)
+    except (PushError, KeyboardInterrupt) as error:
+        what = error if isinstance(error, PushError) else "stopped"
+        command = _command(folder, target, with_demo)
+        raise PushError(f"push: {what}; the run is complete in {folder}, this finishes the job: {command}") from None
+    return name
+
+
+def _say(name: str, files: Files, verdict: dict) -> None:
+    changed = [path for path, content in files.items() if isinstance(content, bytes)]
+    without = f" ({', '.join(changed)} without paths of this machine)" if changed else ""
+    say(
+        f"pushed: {constants.ENDPOINT}/{name}, {len(files)} files read back{without}; opened by its name it answers as "
+        f"the folder on {verdict['pictures']} pictures (largest difference of a score "
+        f"{verdict['largest_difference']:.1e})"
+    )
+
+
+def _check_run(folder: Path) -> None:
+    if not (folder / RESULTS).is_file():
+        raise InputError(f"push: the run in {folder} is not finished; the command that began it goes on with it")
+    if (read_json(folder / RESULTS)["served_as_scored"] or {"passed": True})["passed"] is False:
+        raise InputError(f"push: the model in {folder} does not answer as it was scored (see its {RESULTS})")
+
+
+def _command(folder: Path, target: Target, with_demo: bool) -> str:
+    flags = [flag for flag, wanted in (("--private", target.private), ("--with-demo", with_demo)) if wanted]
+    return shlex.join(["hf-imgcls", "push", str(folder), "--repo-id", target.name, *flags])
+
+
+def open_pushed(folder: Path, name: str, commit: str, pictures: list[Image.Image]) -> dict:
+    """Open the repository by its name in a fresh process with an empty cache, and compare its answers.
+
+    Returns:
+        `pictures`, `largest_difference` of a score.
+
+    Raises:
+        PushError: it cannot be opened, or answers otherwise than the folder.
+    """
+    with tempfile.TemporaryDirectory() as place:
+        cache, asked = Path(place, "cache"), Path(place, "pictures")
+        asked.mkdir()
+        for number, picture in enumerate(pictures):
+            picture.save(asked / f"{number}.png")
+        alone = {key: value for key, value in os.environ.items() if not key.startswith(("ACCELERATE_", "FSDP_"))}
+        alone |= {key: str(cache / key) for key in ("HF_HUB_CACHE", "HF_MODULES_CACHE", "HF_XET_CACHE")}
+        for key in ("RANK", "LOCAL_RANK", "WORLD_SIZE"):  # it is nobody's fellow
+            alone.pop(key, None)
+        words = [str(folder.resolve()), name, commit, str(asked)]
+        words += ["--trust-remote-code"] if own_code(folder) else []
+        # -P, and from another folder: neither this package's modules nor a folder of the repository's name are found.
+        script = Path(__file__).with_name("readback.py").resolve()
+        done = subprocess.run(
+            [sys.executable, "-P", str(script), *words], cwd=place, env=alone, capture_output=True, text=True
+        )
+    if done.returncode:
+        why = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
+        raise PushError(f"{name} is on the Hub, but could not be opened from there ({why[:300]})")
+    verdict = json.loads(done.stdout.splitlines()[-1])
+    if not verdict["largest_difference"] <= TOLERANCE:
+        raise PushError(
+            f"{name} is on the Hub, but answers otherwise than the folder (a score differs by "
+            f"{verdict['largest_difference']:.1e})"
+        )
+    return verdict
+
+
+def _pictures(split) -> Iterator[Image.Image]:
+    """The first pictures of a held-out split, as they are read."""
+    rows = readable_rows(split) if isinstance(split, datasets.IterableDataset) else split or ()
+    yield from (read_image(row["image"]) for row in first_rows(rows, _ASKED))
+
+
+def _clouds() -> list[Image.Image]:
+    """Soft blots of colour, so that answers differ: noise is the same grey to every network."""
+    blots = np.random.default_rng(0).integers(0, 256, (_ASKED, 3, 4, 3), np.uint8)
+    return [Image.fromarray(each).resize((300, 200), Image.Resampling.BICUBIC) for each in blots]

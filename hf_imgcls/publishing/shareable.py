@@ -1,0 +1,63 @@
+"""What of a run's folder is for others: the files that a user of the model needs, without paths of this machine."""
+
+import json
+import shlex
+from pathlib import Path
+from typing import Any
+
+from hf_imgcls.store import HISTORY, RECIPE, RESULTS, SPLITS, read_json
+from hf_imgcls.words import clean_word, without_paths
+
+# The list of what goes up, not of what stays: checkpoints, optimizer states, logs, pictures of the training split and
+# whatever else lies in the folder are nobody else's business.
+_FILES = (
+    "config.json", "preprocessor_config.json", "processor_config.json", "model*.safetensors",
+    "model.safetensors.index.json", "*.py", RECIPE, RESULTS, SPLITS, HISTORY,
+)  # fmt: skip
+_CARD = "README.md"
+
+
+def shareable_files(folder: Path) -> dict[str, Path | bytes]:
+    """What goes up, by its path in the repository: the file as it is, or its content without paths of this machine.
+
+    Of the plots those that the card shows: the others show pictures of the training split.
+
+    Args:
+        folder: of a finished run.
+    """
+    labels = set(read_json(folder / RESULTS)["labels"])
+    card = (folder / _CARD).read_text(encoding="utf-8") if (folder / _CARD).is_file() else ""
+    plots = [path for path in sorted(folder.glob("plots/*.png")) if path.relative_to(folder).as_posix() in card]
+    chosen = [path for pattern in _FILES for path in sorted(folder.glob(pattern))]
+    chosen += [*plots, *([folder / _CARD] if card else [])]
+    return {path.relative_to(folder).as_posix(): _clean(path, labels) for path in chosen}
+
+
+def _clean(file: Path, labels: set[str]) -> Path | bytes:
+    if file.suffix != ".json":
+        return file  # the card has been written without them
+    content = read_json(file)
+    clean = clean_json(content, labels)
+    return file if clean == content else (json.dumps(clean, indent=2, ensure_ascii=False) + "\n").encode()
+
+
+def clean_json(content: Any, labels: set[str]) -> Any:
+    """JSON with absolute paths cut to their last part; class names, which may look like paths, are left alone."""
+    if isinstance(content, dict):
+        return {
+            key: _clean_command(value) if key == "command" else clean_json(value, labels)
+            for key, value in content.items()
+        }
+    if isinstance(content, list):
+        return [clean_json(value, labels) for value in content]
+    return content if content in labels else without_paths(content)
+
+
+def _clean_command(command: str) -> str:
+    """Word by word, or else all of it would be one path."""
+    try:
+        words = shlex.split(command)
+    except ValueError:
+        words = command.split()
+    clean = [clean_word(word) for word in words]
+    return command if clean == words else shlex.join(clean)

@@ -1,0 +1,130 @@
+"""A pushed model's page as a Space: the page of `hf-imgcls demo`, before transformers' pipeline."""
+
+import json
+import sys
+import tempfile
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from huggingface_hub import HfApi, ModelCard, SpaceCard, SpaceCardData, constants
+
+from hf_imgcls.errors import PushError
+from hf_imgcls.machine import say
+from hf_imgcls.publishing.hub import with_retries
+from hf_imgcls.publishing.repositories import Files, Target, compare, download, make_repository, upload
+from hf_imgcls.serving import PAGE, TOP_K, describe_demo
+from hf_imgcls.store import RESULTS, own_code, read_json
+
+_GRADIO = "6.31.0"  # what page.py is written for and tested with; a Space takes exactly one
+_CARD = "README.md"
+_APP = '''\
+"""The page of {name}, made by `hf-imgcls push --with-demo`."""
+
+from page import LOOK, make_page
+from transformers import pipeline
+
+ask = pipeline("image-classification", {arguments})
+page = make_page(lambda picture: ask(picture, top_k={top_k}), {title}, {about})
+
+if __name__ == "__main__":
+    page.launch(**LOOK)
+'''
+
+
+def push_demo(folder: Path, name: str, revision: str | None = None) -> str:
+    """Put the page of a model up as the Space `owner/name-demo`, as private as the model, and read it back.
+
+    No example pictures go up: they are the user's own.
+
+    Args:
+        folder: of the run.
+        name: of its repository, which has the model.
+        revision: the branch that has it.
+
+    Returns:
+        The Space's name.
+
+    Raises:
+        PushError: says what happened.
+    """
+    try:
+        private = bool(with_retries(lambda: HfApi().repo_info(name)).private)
+        target = Target(f"{name}-demo", private)
+        space = make_repository(target, "space", space_sdk="gradio")
+        with tempfile.TemporaryDirectory() as place:
+            before = download(space, _CARD, target, Path(place), "space")
+            files = space_files(folder, name, revision, before)
+        commit = upload(space, files, target, f"The page of {name}", "space")
+        wrong = compare(space, files, commit, "space")
+        if wrong:
+            raise PushError(f"{wrong[0]} came back from the Space {space} as something else, or not at all")
+    except PushError as error:
+        raise PushError(f"{name} is on the Hub, its demo is not: {error}") from error
+    address = f"{constants.ENDPOINT}/spaces/{space}"
+    say(f"demo: {address}, {len(files)} files read back")
+    if private:
+        say(
+            f"demo: the model is private, so the Space is too; it starts once it has a secret HF_TOKEN, a token that "
+            f"may read {name}: {address}/settings"
+        )
+    return space
+
+
+def space_files(folder: Path, name: str, revision: str | None, before: Path | None = None) -> Files:
+    """What makes the Space, by its path there: card, app, page, what to install.
+
+    Args:
+        before: the card that the Space has, which people may have written into.
+    """
+    return {
+        _CARD: _card(folder, name, before).encode(),
+        "app.py": _app(folder, name, revision).encode(),
+        "page.py": PAGE.read_bytes(),
+        "requirements.txt": "".join(f"{line}\n" for line in _requirements(folder)).encode(),
+    }
+
+
+def _app(folder: Path, name: str, revision: str | None) -> str:
+    arguments = {"model": name} | ({"revision": revision} if revision else {})
+    words = [f"{key}={json.dumps(value)}" for key, value in arguments.items()]
+    words += ["trust_remote_code=True"] if own_code(folder) else []
+    labels = read_json(folder / RESULTS)["labels"]
+    title, about = describe_demo(name.rpartition("/")[2], labels, folder)
+    about += f" [The model]({constants.ENDPOINT}/{name})."
+    return _APP.format(
+        name=name, arguments=", ".join(words), top_k=min(TOP_K, len(labels)), title=repr(title), about=repr(about)
+    )
+
+
+def _requirements(folder: Path) -> list[str]:
+    """The versions that the model was pushed with; gradio comes with the Space."""
+    needed = ["torch", "torchvision", "transformers"]
+    if any("timm" in file.read_text(encoding="utf-8") for file in (folder / "config.json", *folder.glob("*.py"))):
+        needed.append("timm")
+    return [f"{package}=={version(package).partition('+')[0]}" for package in needed]
+
+
+def _card(folder: Path, name: str, before: Path | None) -> str:
+    """Metadata that the Space needs; whatever else its card has stays."""
+    there = SpaceCard.load(before, ignore_metadata_errors=True) if before else None
+    text = there.text.strip() if there else ""
+    if not text or "spaces-config-reference" in text:  # what the Hub writes into a new one
+        text = f"The page of [{name}]({constants.ENDPOINT}/{name}): drop a picture, see its labels."
+    data: dict[str, Any] = {"title": f"{name.rpartition('/')[2]} demo"} | _license(folder)
+    data |= there.data.to_dict() if there else {}
+    data |= {
+        "sdk": "gradio",
+        "sdk_version": _GRADIO,
+        "python_version": f"{sys.version_info.major}.{sys.version_info.minor}",
+        "app_file": "app.py",
+        "models": [name],
+    }
+    return f"---\n{SpaceCardData(**data).to_yaml()}\n---\n\n{text}\n"
+
+
+def _license(folder: Path) -> dict[str, Any]:
+    """That of the model, as far as it is known."""
+    card = folder / _CARD
+    data = ModelCard.load(card, ignore_metadata_errors=True).data.to_dict() if card.is_file() else {}
+    return {key: data[key] for key in ("license", "license_name", "license_link") if key in data}

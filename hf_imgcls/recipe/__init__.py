@@ -1,0 +1,33 @@
+"""What a recipe may say, and loading one."""
+
+from hf_imgcls.recipe.load import as_run, load_recipe
+from hf_imgcls.recipe.schema import MIXES, Stage, stages_of, transform_names
+from hf_imgcls.recipe.sections import (
+    DataSection,
+    HeadSection,
+    LastBlocks,
+    LossSection,
+    ModelSection,
+    ProcessorSection,
+    Trained,
+    Transform,
+)
+from hf_imgcls.recipe.training_fields import value_of
+
+__all__ = [
+    "MIXES",
+    "DataSection",
+    "HeadSection",
+    "LastBlocks",
+    "LossSection",
+    "ModelSection",
+    "ProcessorSection",
+    "Stage",
+    "Trained",
+    "Transform",
+    "as_run",
+    "load_recipe",
+    "stages_of",
+    "transform_names",
+    "value_of",
+]

@@ -1,0 +1,194 @@
+"""Loading a recipe: a JSON file, overrides, and what is wrong with it in one line."""
+
+import json
+import re
+import typing
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from hf_imgcls.errors import InputError, nearest
+from hf_imgcls.recipe.schema import recipe_model
+from hf_imgcls.recipe.training_fields import NOT_IN_A_RECIPE
+
+
+def load_recipe(source: str | Path | dict, overrides: typing.Iterable[str] = ()):
+    """Read a recipe and apply `section.key=value` overrides.
+
+    Args:
+        source: a JSON file, or the recipe itself as a dictionary.
+        overrides: `section.key=value`; the value is JSON, or else a string. A number in the path is a position
+            in a list: `augmentation.train.0.RandomResizedCrop.size=160`.
+
+    Returns:
+        A frozen object with `data`, `model`, `augmentation` and `training`.
+
+    Raises:
+        InputError: names the file, the key, what was found and the nearest right spelling.
+    """
+    content, where = (source, "recipe") if isinstance(source, dict) else (_read(Path(source)), str(source))
+    content = json.loads(json.dumps(content))
+    texts = dict(_apply(content, override) for override in overrides)
+    try:
+        return recipe_model().model_validate_json(json.dumps(content))
+    except ValidationError as error:
+        wanted_text = [tuple(map(str, e["loc"])) for e in error.errors() if e["type"] == "string_type"]
+    for path in set(wanted_text) & texts.keys():  # data.path=2024 is a folder, not a number
+        _set(content, path, texts[path])
+    try:
+        return recipe_model().model_validate_json(json.dumps(content))
+    except ValidationError as error:
+        raise InputError(f"{where}: {_one_line(error, content)}") from None
+
+
+def as_run(recipe) -> dict:
+    """The recipe with its overrides applied: exactly the keys that were said."""
+    return json.loads(recipe.model_dump_json(exclude_unset=True, by_alias=True))
+
+
+def _read(path: Path) -> dict:
+    if path.is_dir():
+        raise InputError(f"{path}: a folder, not a recipe; name a JSON file in it")
+    if not path.is_file():
+        near = nearest(path.name, [p.name for p in path.parent.glob("*.json")] if path.parent.is_dir() else [])
+        raise InputError(f"{path}: no such recipe{near}")
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=_no_duplicates)
+    except UnicodeDecodeError:
+        raise InputError(f"{path}: not a JSON file (it is not UTF-8 text)") from None
+    except json.JSONDecodeError as error:
+        raise InputError(f"{path}: not JSON: {error.msg} at line {error.lineno}, column {error.colno}") from None
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
+    if not isinstance(content, dict):
+        raise InputError(f"{path}: a recipe is a JSON object of sections, found {_kind(content)}")
+    return content
+
+
+def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict:
+    seen = dict(pairs)
+    if len(seen) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(n for n in names if names.count(n) > 1)
+        raise InputError(f'the key "{twice}" stands twice in one section')
+    return seen
+
+
+_PYTHON_WORDS = {"True": True, "False": False, "None": None}
+
+
+def _apply(content: dict, override: str) -> tuple[tuple[str, ...], str]:
+    """Set one override in place; returns its path and the text of its value."""
+    path, equals, text = override.partition("=")
+    if not equals or not path:
+        raise InputError(f"override {override!r}: expected section.key=value, such as training.learning_rate=1e-4")
+    try:
+        value = json.loads(text)
+    except json.JSONDecodeError:
+        value = _PYTHON_WORDS.get(text, text)
+    keys = tuple(path.split("."))
+    _set(content, keys, value)
+    return keys, text
+
+
+def _set(content: dict, keys: tuple[str, ...], value: Any) -> None:
+    place, dotted = content, ".".join(keys)
+    for depth, key in enumerate(keys):
+        last = depth == len(keys) - 1
+        if isinstance(place, list):
+            if not key.isdigit() or int(key) >= len(place):
+                raise InputError(f"override {dotted}: {key!r} is no position in a list of {len(place)}")
+            key = int(key)
+        elif not isinstance(place, dict):
+            raise InputError(f"override {dotted}: {'.'.join(keys[:depth])} holds a value, not a section")
+        if last:
+            place[key] = value
+        else:
+            place = place[key] if isinstance(place, list) else place.setdefault(key, {})
+
+
+def _kind(value: Any) -> str:
+    kinds = {dict: "a section", list: "a list", str: "a string", bool: "a boolean", type(None): "null"}
+    name = kinds.get(type(value), "a number")
+    return name if isinstance(value, dict | list | type(None)) else f"{json.dumps(value)} ({name})"
+
+
+def _one_line(error: ValidationError, content: dict) -> str:
+    problems = error.errors()
+    keys = [_real_keys(problem, content)[0] for problem in problems]
+    # Of the branches of a union that fits best whose trouble lies deepest.
+    deepest = [p for p, mine in zip(problems, keys, strict=True) if not any(mine == k[: len(mine)] != k for k in keys)]
+    deepest.sort(key=lambda problem: problem["type"] != "extra_forbidden")  # a key misspelt is not a key missing
+    lines = list(dict.fromkeys(_describe(problem, content, problems) for problem in deepest))
+    rest = f" (and {len(lines) - 1} more)" if len(lines) > 1 else ""
+    return lines[0] + rest
+
+
+def _real_keys(problem: dict, content: Any) -> tuple[list[str], Any]:
+    """The keys of a problem as the recipe has them, without the branches of unions, and what stands there."""
+    keys, place = [], content
+    for part in problem["loc"]:
+        known = range(len(place)) if isinstance(place, list) else place if isinstance(place, dict) else ()
+        if part in known:
+            place = place[part]
+        elif problem["type"] != "missing" or part != problem["loc"][-1]:
+            continue
+        keys.append(str(part))
+    return keys, place
+
+
+def _describe(problem: dict, content: Any, problems: list[dict]) -> str:
+    """One problem: the key, what was found, what is expected."""
+    keys, place = _real_keys(problem, content)
+    key = ".".join(keys)
+    if problem["type"] == "missing":
+        return f"{key}: missing"
+    if problem["type"] == "extra_forbidden":
+        return _unknown_key(keys)
+    if problem["type"] == "value_error":
+        return f"{key}: {problem['ctx']['error']}" if key else str(problem["ctx"]["error"])
+    branches = [p for p in problems if _real_keys(p, content)[0] == keys]
+    allowed = [name for branch in branches for name in re.findall(r"'([^']*)'", branch["msg"])]
+    near = nearest(place, allowed) if isinstance(place, str) else ""
+    if near and len(allowed) > 12:
+        return f"{key}: found {_kind(place)}, which is none of the {len(allowed)} values allowed{near}"
+    expected = " or ".join(dict.fromkeys(_expected(p) for p in branches if p["type"] != "extra_forbidden"))
+    return f"{key}: found {_kind(place)}, expected {expected}{near}"
+
+
+def _expected(problem: dict) -> str:
+    plain = {
+        "list_type": "a list",
+        "dict_type": "a section",
+        "model_type": "a section",
+        "string_type": "a string",
+    }
+    message = problem["msg"].removeprefix("Input should be ").replace("'", '"').replace("a valid ", "a ")
+    return plain.get(problem["type"], message.replace("an object", "a section"))
+
+
+def _unknown_key(keys: list[str]) -> str:
+    section, key = recipe_model(), keys[-1]
+    for name in keys[:-1]:
+        if not name.isdigit():  # a position in a list, of sections of the kind that is already at hand
+            section = _section_in(section.model_fields[name].annotation)
+    if key in NOT_IN_A_RECIPE:
+        return f"{'.'.join(keys)}: {NOT_IN_A_RECIPE[key]}"
+    owners = [n for n, f in recipe_model().model_fields.items() if key in _keys_of(f.annotation)]
+    hint = nearest(key, _keys_of(section))
+    if not hint and owners:
+        hint = f'; "{key}" belongs in "{owners[0]}"'
+    return f"{'.'.join(keys)}: unknown key{hint}"
+
+
+def _section_in(kind: Any) -> type[BaseModel] | None:
+    """The section among what a key may hold: itself, or in a list or a union."""
+    if isinstance(kind, type) and issubclass(kind, BaseModel):
+        return kind
+    return next(filter(None, map(_section_in, typing.get_args(kind))), None)
+
+
+def _keys_of(kind: Any) -> list[str]:
+    section = _section_in(kind)
+    return [field.alias or name for name, field in section.model_fields.items()] if section else []

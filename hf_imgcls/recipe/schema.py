@@ -1,0 +1,176 @@
+"""A whole recipe: its sections together, what must fit between them, its stages, and the JSON schema."""
+
+import functools
+import json
+from importlib import metadata
+from typing import NamedTuple
+
+from pydantic import Field, ValidationError, create_model, model_validator
+
+from hf_imgcls.recipe.sections import (
+    AugmentationSection,
+    DataSection,
+    EarlyStopping,
+    LossSection,
+    ModelSection,
+    Section,
+    Trained,
+)
+from hf_imgcls.recipe.training_fields import stage_training_section, training_section, value_of
+
+
+class Stage(NamedTuple):
+    """One stage of a run, with everything the recipe says for it.
+
+    Attributes:
+        number: from 1.
+        train: which parameters train.
+        training: the recipe's `training` section with the stage's own values.
+        listed: whether the recipe has a list of stages; without one, a run is a single stage in its own folder.
+    """
+
+    number: int
+    train: Trained
+    cache_features: bool
+    early_stopping: EarlyStopping | None
+    augmentation: AugmentationSection
+    training: Section
+    listed: bool
+
+
+def stages_of(recipe: Section) -> list[Stage]:
+    """The stages of a recipe; one that trains everything where it has none."""
+    if not recipe.stages:
+        return [Stage(1, "all", False, None, recipe.augmentation, recipe.training, False)]
+    return [
+        Stage(
+            number,
+            stage.train,
+            stage.cache_features,
+            stage.early_stopping,
+            recipe.augmentation if stage.augmentation is None else stage.augmentation,
+            _merged(recipe.training, stage.training),
+            True,
+        )
+        for number, stage in enumerate(recipe.stages, 1)
+    ]
+
+
+def _merged(training: Section, own: Section) -> Section:
+    said = [section.model_dump(mode="json", exclude_unset=True) for section in (training, own)]
+    return training_section().model_validate_json(json.dumps({**said[0], **said[1]}))
+
+
+@functools.cache
+def stage_section() -> type[Section]:
+    """The pydantic model of a stage."""
+    return create_model(
+        "StageSection",
+        __base__=Section,
+        train=(Trained, Field("all", description="all, head, {last_blocks: n}, or regular expressions of names.")),
+        cache_features=(
+            bool,
+            Field(False, description="Compute what the frozen network makes of each picture once, and keep it."),
+        ),
+        early_stopping=(EarlyStopping | None, Field(None, description=EarlyStopping.__doc__)),
+        augmentation=(
+            AugmentationSection | None,
+            Field(None, description="In place of the recipe's; {} for none in this stage."),
+        ),
+        training=(
+            stage_training_section(),
+            Field(stage_training_section()(), description="What differs from the recipe's training section."),
+        ),
+    )
+
+
+@functools.cache
+def recipe_model() -> type[Section]:
+    """The pydantic model of a whole recipe."""
+    return create_model(
+        "Recipe",
+        __base__=Section,
+        __validators__={"fits_together": model_validator(mode="after")(_fits_together)},
+        schema_=(str | None, Field(None, alias="$schema")),
+        description=(str | None, Field(None, description="What this recipe is for, in a line.")),
+        data=(DataSection, Field(description=DataSection.__doc__)),
+        model=(ModelSection, Field(description=ModelSection.__doc__)),
+        augmentation=(
+            AugmentationSection,
+            Field(AugmentationSection(), description=AugmentationSection.__doc__),
+        ),
+        loss=(LossSection, Field(LossSection(), description=LossSection.__doc__)),
+        stages=(
+            list[stage_section()],
+            Field([], description="One after the other; without any, a single one trains everything."),
+        ),
+        training=(training_section(), Field(description="transformers.TrainingArguments; output_dir is the run.")),
+    )
+
+
+def _fits_together(recipe: Section) -> Section:
+    for number, _ in enumerate(recipe.stages):
+        try:
+            _merged(recipe.training, recipe.stages[number].training)
+        except ValidationError as error:
+            raise ValueError(f"stages.{number}.training: {error.errors()[0]['ctx']['error']}") from None
+    for stage in stages_of(recipe):
+        _stage_fits(recipe, stage, f"stages.{stage.number - 1}" if stage.listed else "")
+    return recipe
+
+
+def _stage_fits(recipe: Section, stage: Stage, key: str) -> None:
+    if recipe.data.streaming and stage.training.max_steps < 1:
+        raise ValueError("training.max_steps: missing; a stream (data.streaming) does not tell when an epoch ends")
+    if stage.early_stopping and value_of(stage.training, "eval_strategy", "epoch") == "no":
+        raise ValueError(f"{key}.early_stopping: needs an evaluation, but training.eval_strategy is no")
+    if not stage.cache_features:
+        return
+    if stage.train != "head":
+        raise ValueError(f'{key}.cache_features: needs "train": "head"; the features of what trains change')
+    if recipe.data.streaming:
+        raise ValueError(f"{key}.cache_features: a stream (data.streaming) cannot be kept; leave one of them out")
+    if stage.augmentation.mix:
+        raise ValueError(
+            f"{key}.cache_features: features are not mixed (augmentation.mix); give the stage an "
+            '"augmentation" of its own: {}'
+        )
+
+
+def json_schema() -> dict:
+    """The schema an editor completes and checks recipes with; `$comment` names the versions it describes."""
+    schema = recipe_model().model_json_schema()
+    schema["$comment"] = ", ".join(f"{name} {metadata.version(name)}" for name in ("transformers", "torchvision"))
+    schema["title"] = "hf_imgcls recipe"
+    schema["$defs"]["TrainingSection"]["description"] = "transformers.TrainingArguments"
+    schema["$defs"]["StageTrainingSection"]["description"] = "what of transformers.TrainingArguments a stage may say"
+    for key, names in {"train": transform_names(), "mix": MIXES}.items():
+        schema["$defs"]["AugmentationSection"]["properties"][key]["items"] = _transform_schema(sorted(names))
+    return schema
+
+
+def _transform_schema(names: list[str]) -> dict:
+    return {
+        "anyOf": [
+            {"type": "string", "enum": names},
+            {
+                "type": "object",
+                "propertyNames": {"enum": names},
+                "additionalProperties": {"type": "object"},
+                "minProperties": 1,
+                "maxProperties": 1,
+            },
+        ]
+    }
+
+
+MIXES = ("MixUp", "CutMix", "Identity")
+
+
+@functools.cache
+def transform_names() -> frozenset[str]:
+    """Names of the transforms that torchvision has, without its abstract base."""
+    from torchvision.transforms import v2
+
+    classes = {name: value for name, value in vars(v2).items() if isinstance(value, type)}
+    return frozenset(n for n, c in classes.items() if issubclass(c, v2.Transform) and c is not v2.Transform)

@@ -1,0 +1,20 @@
+"""Numbers to what people read: results, plots, the model card."""
+
+from hf_imgcls.reports.advice import advise_run
+from hf_imgcls.reports.card.write import CARD, prepare_card, write_card
+from hf_imgcls.reports.figures import draw_results, draw_training_pictures
+from hf_imgcls.reports.results import collect_results, describe_data, describe_scores, describe_time, summarize_time
+
+__all__ = [
+    "CARD",
+    "advise_run",
+    "collect_results",
+    "describe_data",
+    "describe_scores",
+    "describe_time",
+    "draw_results",
+    "draw_training_pictures",
+    "prepare_card",
+    "summarize_time",
+    "write_card",
+]

@@ -1,0 +1,151 @@
+"""The metadata of a model card, as the Hub reads it: what it is, what it comes from, what was measured."""
+
+import json
+import math
+import re
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from huggingface_hub import EvalResult, ModelCard, ModelCardData, hf_hub_download
+from huggingface_hub.utils import HFValidationError, validate_repo_id
+
+from hf_imgcls.machine import use_hub
+
+_TASK = "image-classification"
+# Metric of a run: its type and name on the Hub, and what it was computed with.
+METRICS = {
+    "accuracy": ("accuracy", "Accuracy", {}),
+    "top5_accuracy": ("top_5_accuracy", "Top-5 accuracy", {}),
+    "macro_f1": ("f1", "Macro F1", {"average": "macro"}),
+    "loss": ("loss", "Loss", {}),
+}
+_LICENSE = ("license", "license_name", "license_link")
+
+
+class Base(NamedTuple):
+    """Where the weights came from: an id on the Hub, or None, and what is known of their license."""
+
+    name: str | None
+    license: dict[str, Any]
+
+
+def metadata(recipe, results: dict[str, Any], name: str) -> dict[str, Any]:
+    """The metadata of a run's card, as plain values in the Hub's order.
+
+    Args:
+        name: of the repository, or of the folder.
+    """
+    base = base_of(recipe.model)
+    measured = eval_results(recipe.data, results)
+    data = ModelCardData(
+        library_name="transformers",
+        pipeline_tag=_TASK,
+        tags=[_TASK, "vision", "hf-imgcls"],
+        base_model=base.name,
+        datasets=[recipe.data.path] if hub_id(recipe.data.path) else None,
+        metrics=["accuracy", "f1"],
+        model_name=name.rpartition("/")[2] if measured else None,
+        eval_results=measured or None,
+        **base.license,
+    )
+    return json.loads(json.dumps(data.to_dict()))
+
+
+def eval_results(section, results: dict[str, Any]) -> list[EvalResult]:
+    """Every metric of every split with its interval; one that is no number is left out.
+
+    Args:
+        section: the recipe's `data`.
+    """
+    own = hub_id(section.path)
+    return [
+        EvalResult(
+            task_type=_TASK,
+            task_name="Image classification",
+            # A Hub id must not be claimed for a folder that happens to have its name.
+            dataset_type=own or "custom",
+            dataset_name=own or Path(section.path).name or "custom",
+            dataset_config=section.name,
+            dataset_revision=section.revision,
+            dataset_split=split,
+            dataset_args=_of_split(results, split),
+            metric_type=METRICS[key][0],
+            metric_name=METRICS[key][1],
+            metric_value=values[key],
+            metric_args={**METRICS[key][2], **_of_interval(interval_of(results, split, key))} or None,
+        )
+        for split, values in results["scores"].items()
+        for key in METRICS
+        if key in values and values[key] is not None and math.isfinite(values[key])
+    ]
+
+
+def interval_of(results: dict[str, Any], split: str, metric: str) -> list[float] | None:
+    """The 95 % interval of a metric; None where it was not measured."""
+    ends = results.get("breakdown", {}).get(split, {}).get("intervals_95", {}).get(metric)
+    return ends or (results["scores"][split]["accuracy_interval_95"] if metric == "accuracy" else None)
+
+
+def _of_split(results: dict[str, Any], split: str) -> dict[str, Any]:
+    fingerprint = results.get("fingerprints", {}).get(split)
+    return {"pictures": results["scores"][split]["pictures"], **({"fingerprint": fingerprint} if fingerprint else {})}
+
+
+def _of_interval(ends: list[float] | None) -> dict[str, Any]:
+    return {"confidence_level": 0.95, "confidence_interval": list(ends)} if ends else {}
+
+
+def hub_id(name: str | None) -> str | None:
+    """A Hub id, or nothing: a path of the training machine is of no use to others."""
+    if not name or Path(name).expanduser().exists():
+        return None
+    try:
+        validate_repo_id(name)
+    except HFValidationError:
+        return None
+    return name
+
+
+def base_of(section) -> Base:
+    """What the recipe's model was trained from.
+
+    A folder is traced to the Hub by its place in the Hub's cache, by its own card, or by what timm wrote into its
+    configuration.
+    """
+    if section.from_scratch:
+        return Base(None, {})
+    name = hub_id(section.checkpoint)
+    if name:
+        return Base(name, _license(_card_on_hub(name, section.revision), name))
+    folder = Path(section.checkpoint).expanduser()
+    cached = re.search(r"models--(.+?)/snapshots/", f"{folder.absolute().as_posix()}/")
+    card = _read(folder / "README.md")
+    if cached or card:
+        name = cached[1].replace("--", "/") if cached else card.get("base_model")
+        return Base(name, _license(card, name))
+    config = folder / "config.json"
+    settings = json.loads(config.read_text(encoding="utf-8")) if config.is_file() else {}
+    timm = settings.get("pretrained_cfg") or {}
+    return Base(timm.get("hf_hub_id"), {"license": timm["license"]} if timm.get("license") else {})
+
+
+def _license(card: dict[str, Any], name: str | list[str] | None) -> dict[str, Any]:
+    found = {key: card[key] for key in _LICENSE if card.get(key)}
+    link = found.get("license_link", "")
+    if link and "://" not in link and isinstance(name, str):  # relative to the repository it was written for
+        found["license_link"] = f"https://huggingface.co/{name}/blob/main/{link}"
+    return found
+
+
+def _card_on_hub(name: str, revision: str | None) -> dict[str, Any]:
+    try:
+        return _read(Path(hf_hub_download(name, "README.md", revision=revision, local_files_only=not use_hub())))
+    except Exception:  # a card that cannot be had must not cost the run its own
+        return {}
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        return ModelCard.load(file).data.to_dict() if file.is_file() else {}
+    except Exception:  # whatever a stranger's metadata does to the parser
+        return {}

@@ -1,0 +1,160 @@
+"""What a model card says of the results: scores, the served-as-scored check, classes, confusions."""
+
+from pathlib import Path
+from typing import Any
+
+from hf_imgcls.reports.card.metadata import METRICS, interval_of
+from hf_imgcls.scoring import main_split
+from hf_imgcls.serving import describe_parity
+from hf_imgcls.words import Text, figure, percent, plain, table, without_paths
+
+_FEW = 20  # classes up to which every one stands in an open table
+_TABLED = 250  # classes up to which every one stands in a table at all
+_WORDS = ("", "class", "taken for", "most often taken for")  # headings of columns without figures
+_WEAKEST, _PAIRS = 10, 10  # classes in the open table where not all are; confused pairs
+
+
+def headline(results: dict[str, Any]) -> str:
+    """The result in a sentence."""
+    split = main_split(results)
+    if split is None:
+        return "It was not scored: the data had neither a validation nor a test split."
+    values = results["scores"][split]
+    low, high = values["accuracy_interval_95"]
+    return (
+        f"It gets **{percent(values['accuracy'])}** of {values['pictures']:,} {split} pictures right "
+        f"(95 % interval {percent(low)} to {percent(high)})."
+    )
+
+
+def results_section(folder: Path, results: dict[str, Any]) -> Text:
+    """Scores, the served-as-scored check, classes, and the confusion matrix."""
+    split = main_split(results)
+    if split is None:
+        return []
+    text = [("Results", "## Results"), ("Results: table", _scores(results)), ("Results: reading", _reading(results))]
+    text.append(("Results: served as scored", _served(results["served_as_scored"])))
+    classes = results.get("breakdown", {}).get(split, {}).get("classes", {})
+    if classes:
+        text += [("Classes", "### Classes"), *_classes(classes, trained_pictures(results), split)]
+    return text + _confusions(folder, classes, split)
+
+
+def _confusions(folder: Path, classes: dict[str, dict], split: str) -> Text:
+    text, picture = [], "plots/confusion_matrix.png"
+    drawn = (folder / picture).is_file()
+    pairs = most_confused(classes)[:_PAIRS]
+    if drawn or pairs:
+        text.append(("Confusions", "### Confusions"))
+    if drawn:
+        text.append(("Confusions: matrix", f"![Confusion matrix of the {split} split]({picture})"))
+    if pairs:
+        rows = [
+            [plain(name), plain(other), f"{count:,} of {classes[name]['pictures']:,}", percent(part)]
+            for name, other, count, part in pairs
+        ]
+        text.append(("Confusions: pairs", table(["class", "taken for", f"{split} pictures", "share"], rows, _WORDS)))
+    return text
+
+
+def most_confused(classes: dict[str, dict]) -> list[tuple[str, str, int, float]]:
+    """Class, what it was taken for, how many of its pictures, and their share; the most pictures first."""
+    pairs = [
+        (name, other, count, count / values["pictures"])
+        for name, values in classes.items()
+        for other, count in values["answers"].items()
+        if other != name
+    ]
+    return sorted(pairs, key=lambda pair: (-pair[2], -pair[3]))
+
+
+def trained_pictures(results: dict[str, Any]) -> dict[str, int]:
+    """Training pictures by class, where they were counted."""
+    return results.get("per_class", {}).get("train", {})
+
+
+def _scores(results: dict[str, Any]) -> str:
+    scores = results["scores"]
+    rows = [["pictures", *(f"{values['pictures']:,}" for values in scores.values())]]
+    for key, (_, name, _) in METRICS.items():
+        if any(key in values for values in scores.values()):
+            cells = (figure(values.get(key), interval_of(results, split, key)) for split, values in scores.items())
+            rows.append([name, *cells])
+    return table(["", *scores], rows, _WORDS)
+
+
+def _reading(results: dict[str, Any]) -> str:
+    best = "validation" in results["scores"] and any(stage["goes_on_with"] == "best" for stage in results["stages"])
+    chosen = (
+        "The weights were chosen on the validation split, whose figures are therefore a little kind"
+        if best
+        else "The weights are those of the last step"
+    )
+    tested = (
+        "the test split was scored once, at the end." if "test" in results["scores"] else "no test split was scored."
+    )
+    method = " Macro-F1: bootstrap over pictures." if results.get("breakdown") else ""
+    return f"In brackets: 95 % intervals.{method} {chosen}; {tested}"
+
+
+def _served(verdict: dict[str, Any] | None) -> str:
+    if verdict is None:
+        return "There was no split to compare the served model with."
+    if not verdict["passed"]:
+        wrong = {**verdict["mismatch"], "picture": without_paths(verdict["mismatch"]["picture"])}
+        return f"**{plain_sentence(describe_parity({**verdict, 'mismatch': wrong}))}**"
+    return (
+        f"**Served as scored.** The saved folder, opened by `pipeline`, gave the answers that were scored on "
+        f"{verdict['pictures']:,} of {verdict['of']:,} {verdict['split']} pictures; the largest difference of a score "
+        f"was {verdict['largest_difference']:.1e}."
+    )
+
+
+def plain_sentence(text: str) -> str:
+    """A sentence that may hold names, shown as it is."""
+    return " ".join(plain(word) for word in text.split())
+
+
+def _classes(classes: dict[str, dict], trained: dict[str, int], split: str) -> Text:
+    heading = ["class", *(["training pictures"] if trained else []), f"{split} pictures", "recall", "precision", "F1"]
+    heading.append("most often taken for")
+    digits = 3 if min(values["pictures"] for values in classes.values()) >= 1000 else 2
+    rows = {
+        name: [
+            plain(name),
+            *([f"{trained.get(name, 0):,}"] if trained else []),
+            f"{values['pictures']:,}",
+            figure(values["recall"], values["recall_interval_95"], digits),
+            figure(values["precision"], None, digits),
+            figure(values["f1"], None, digits),
+            _mistaken_for(name, values["answers"]),
+        ]
+        for name, values in classes.items()
+    }
+    meaning = (
+        "Recall: which share of a class's pictures was recognised (95 % interval). Precision: which share of the "
+        "answers with that class was right."
+    )
+    if len(classes) <= _FEW:
+        return [("Classes: table", table(heading, rows.values(), _WORDS)), ("Classes: reading", meaning)]
+    weakest = [rows[name] for name in weakest_classes(classes)[:_WEAKEST]]
+    text = [
+        ("Classes: weakest", f"The {len(weakest)} of {len(classes)} classes that are recognised least:"),
+        ("Classes: table", table(heading, weakest, _WORDS)),
+        ("Classes: reading", meaning),
+    ]
+    if len(classes) > _TABLED:
+        return [*text, ("Classes: all", "All of them are in `results.json`, under `breakdown`.")]
+    summary = f"<details><summary>All {len(classes)} classes</summary>"
+    return [*text, ("Classes: all", f"{summary}\n\n{table(heading, rows.values(), _WORDS)}\n\n</details>")]
+
+
+def _mistaken_for(name: str, answers: dict[str, int]) -> str:
+    wrong = [f"{plain(other)} ({count:,})" for other, count in answers.items() if other != name]
+    return wrong[0] if wrong else "-"
+
+
+def weakest_classes(classes: dict[str, dict]) -> list[str]:
+    """Names of classes with pictures, those that are recognised least first."""
+    known = [name for name, values in classes.items() if values["pictures"]]
+    return sorted(known, key=lambda name: (classes[name]["recall"], -classes[name]["pictures"]))

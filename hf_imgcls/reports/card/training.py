@@ -1,0 +1,145 @@
+"""What a model card says of the training: data, stages, the command, the recipe, machine and versions."""
+
+import json
+import re
+import shlex
+from pathlib import Path
+from typing import Any
+
+from hf_imgcls.recipe import as_run, stages_of, value_of
+from hf_imgcls.reports.card.metadata import hub_id
+from hf_imgcls.reports.card.results import plain_sentence
+from hf_imgcls.words import Text, clean_word, duration, plain, table, without_paths
+
+_LONG = 100  # characters from which a command takes a line for each word
+
+
+def training_section(folder: Path, recipe, results: dict[str, Any]) -> Text:
+    """How it was trained, so that it can be done again."""
+    text = [
+        ("Training", "## Training"),
+        ("Training: data", _data(recipe, results)),
+        ("Training: notes", "\n".join(f"- {plain_sentence(without_paths(note))}" for note in _notes(results))),
+        ("Training: stages", _stages(recipe, results)),
+    ]
+    if (folder / "plots/curves.png").is_file():
+        text.append(("Training: curves", "![Training curves](plots/curves.png)"))
+    content = json.dumps(without_paths(as_run(recipe)), indent=2, ensure_ascii=False)
+    content = re.sub(r"\[\s+([-\d.e,\s]+?)\s+\]", lambda found: f"[{' '.join(found[1].split())}]", content)  # in a line
+    text += [
+        ("Training: command", _command(results)),
+        (
+            "Training: recipe",
+            f"<details><summary>The recipe, as run</summary>\n\n```json\n{content}\n```\n\n</details>",
+        ),
+        ("Training: machine", _machine(recipe, results)),
+        (
+            "Training: files",
+            "`recipe.json` is this recipe, `splits.json` has the fingerprints of the splits, `results.json` all "
+            "figures, `history.json` the course of the training.",
+        ),
+    ]
+    return [(key, piece) for key, piece in text if piece]
+
+
+def _data(recipe, results: dict[str, Any]) -> str:
+    name = recipe.data.path
+    source = f"[{name}](https://huggingface.co/datasets/{name})" if hub_id(name) else f"`{Path(name).name or name}`"
+    pictures, fingerprints = results.get("pictures", {}), results.get("fingerprints", {})
+    if not pictures:
+        return f"Pictures: {source}, streamed."
+    rows = [[split, f"{count:,}", f"`{fingerprints.get(split, '-')}`"] for split, count in pictures.items()]
+    seed = f"The rows were chosen with `data.seed` {recipe.data.seed}."
+    return (
+        f"Pictures: {source}. {seed}\n\n{table(['split', 'pictures', 'fingerprint'], rows, ['split', 'fingerprint'])}"
+    )
+
+
+def _notes(results: dict[str, Any]) -> list[str]:
+    bad = results.get("bad_images", 0)
+    dropped = [f"{bad:,} unreadable pictures were left out."] if bad else []
+    return dropped + results.get("notes", [])
+
+
+def _stages(recipe, results: dict[str, Any]) -> str:
+    heading = [
+        "stage",
+        "what trains",
+        "parameters",
+        "learning rate",
+        "pictures a step",
+        "epochs",
+        "steps",
+        "kept",
+        "time",
+    ]
+    rows = [
+        _stage(record, stage.training, results.get("processes", 1))
+        for record, stage in zip(results["stages"], stages_of(recipe), strict=True)
+    ]
+    return table(heading, rows, ["stage", "what trains", "kept"])
+
+
+def _stage(record: dict[str, Any], training, processes: int) -> list[Any]:
+    what = record["train"]
+    if isinstance(what, dict):
+        last = what["last_blocks"]
+        what = f"the last {last} blocks and what follows" if last > 1 else "the last block and what follows"
+    elif isinstance(what, list):
+        what = ", ".join(map(plain, what))
+    features = ", on features computed once" if record["cache_features"] else ""
+    batch = value_of(training, "per_device_train_batch_size", 8) * value_of(training, "gradient_accumulation_steps", 1)
+    best = record.get("best_step")
+    return [
+        record["stage"],
+        f"{what}{features}",
+        f"{record['trained_parameters']:,} of {record['parameters']:,}",
+        f"{value_of(training, 'learning_rate', 5e-5):g}",
+        batch * processes,
+        f"{record['epochs']:.3g}",
+        f"{record['steps']:,}",
+        f"step {best:,}" if best and record["goes_on_with"] == "best" else record["goes_on_with"],
+        duration(record["seconds"]) if "seconds" in record else "-",
+    ]
+
+
+def _command(results: dict[str, Any]) -> str:
+    words = _words(results.get("command", ""), results.get("processes", 1))
+    if words is None:
+        code = 'from hf_imgcls import train_classifier\n\ntrain_classifier("recipe.json")'
+        return f"Trained from Python, with the recipe below:\n\n```python\n{code}\n```"
+    shown = [clean_word(word) for word in words]
+    written = list(map(shlex.quote, shown))
+    line = " ".join(written)
+    if len(line) > _LONG:
+        start = next((i for i, word in enumerate(words) if word.endswith(".json")), 1) + 1
+        line = " \\\n    ".join([" ".join(written[:start]), *written[start:]])
+    cut = "" if shown == words else ", local paths cut to their last part"
+    return f"Trained with{cut}:\n\n```bash\n{line}\n```"
+
+
+def _words(command: str, processes: int) -> list[str] | None:
+    """The words of the command that trains, however it was started; None where it was no command."""
+    try:
+        program, *words = shlex.split(command)
+    except ValueError:
+        return None
+    match Path(program).name:
+        case "train.py":  # the words of the launcher itself are not known
+            several = f"accelerate launch --num_processes {processes} hf_imgcls/train.py"
+            return [*(several.split() if processes > 1 else ["hf-imgcls", "train"]), *words]
+        case "cli.py" | "hf-imgcls" | "hf-imgcls.exe" | "__main__.py" if words[:1] == ["train"]:
+            return ["hf-imgcls", *words]
+    return None
+
+
+def _machine(recipe, results: dict[str, Any]) -> str:
+    versions = ", ".join(f"{name} {version}" for name, version in results["versions"].items())
+    return "\n".join(
+        [
+            f"- seed: {results['seed']}",
+            f"- time: {duration(results['training']['seconds'])}",
+            f"- hardware: {plain(results['hardware'])}",
+            f"- versions: {versions}",
+        ]
+    )

@@ -1,0 +1,106 @@
+"""Figures of pictures: a gallery, what augmentation makes of them, what mixing makes of a batch. Arrays in, figure out.
+
+Pictures are uint8 arrays of shape (height, width, 3). Nothing here touches matplotlib's global state.
+"""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from hf_imgcls.reports.plots.typefaces import set_fonts, shorten
+
+DPI = 120
+_GAP = 0.05  # inches between pictures
+
+
+def gallery(pictures: Sequence[np.ndarray], labels: Sequence[str]) -> Figure:
+    """Pictures of any shape, each below its label."""
+    columns = min(len(pictures), max(4, math.ceil(math.sqrt(len(pictures)))))
+    rows = [pictures[first : first + columns] for first in range(0, len(pictures), columns)]
+    figure, _ = _grid(rows, 1.25, between=0.23)
+    for ax, label in zip(figure.axes, labels, strict=True):
+        ax.set_title(shorten(label, 16), fontsize=9, pad=3)
+    return fit(set_fonts(figure, labels))
+
+
+def augmented(originals: Sequence[np.ndarray], draws: Sequence[Sequence[np.ndarray]], labels: Sequence[str]) -> Figure:
+    """A row for each picture: as it is, then as training sees it.
+
+    Args:
+        draws: for each original the pictures made of it, as many for each.
+    """
+    rows = [[original, *made] for original, made in zip(originals, draws, strict=True)]
+    figure, axes = _grid(rows, 1.1, between=0)
+    for label, line in zip(labels, axes, strict=True):
+        _write(line[0], (-0.05, 0.5), shorten(label, 18), ha="right", va="center", fontsize=9)
+    made = len(rows[0]) - 1
+    headers = ["original", *([f"draw {n}" for n in range(1, made + 1)] if made > 1 else ["in training"])]
+    for header, ax in zip(headers, axes[0], strict=True):
+        ax.set_title(header, fontsize=9, pad=4, color="0.35")
+    return fit(set_fonts(figure, labels))
+
+
+def mixed(
+    batches: Sequence[Sequence[np.ndarray]], soft_labels: np.ndarray, names: Sequence[str], titles: Sequence[str]
+) -> Figure:
+    """Batches of mixed pictures, a row each with its title; below each picture its classes and their shares.
+
+    Args:
+        soft_labels: shares of the classes, shape (batches, pictures, classes).
+    """
+    figure, axes = _grid(batches, 1.25, between=0.4)
+    for title, line, batch in zip(titles, axes, soft_labels, strict=True):
+        _write(line[0], (-0.05, 0.5), title, ha="right", va="center", fontsize=9, color="0.35")
+        for ax, shares in zip(line, batch, strict=True):
+            best = [i for i in np.argsort(-shares, kind="stable")[:2] if shares[i] >= 0.005]
+            text = "\n".join(f"{shares[i]:.0%} {shorten(names[i], 14)}" for i in best)
+            _write(ax, (0.5, -0.03), text, ha="center", va="top", fontsize=8, linespacing=1.1)
+    return fit(set_fonts(figure, names))
+
+
+def fit(figure: Figure) -> Figure:
+    """Make a figure as large as what is drawn in it; its axes keep their size."""
+    drawn, margin = figure.get_tightbbox(FigureCanvasAgg(figure).get_renderer()), 0.08
+    boxes = [
+        ax.get_position(original=True).transformed(figure.transFigure - figure.dpi_scale_trans) for ax in figure.axes
+    ]
+    width, height = drawn.width + 2 * margin, drawn.height + 2 * margin
+    figure.set_size_inches(width, height)
+    for ax, box in zip(figure.axes, boxes, strict=True):
+        left, bottom = box.x0 - drawn.x0 + margin, box.y0 - drawn.y0 + margin
+        ax.set_position((left / width, bottom / height, box.width / width, box.height / height))
+    return figure
+
+
+def _grid(rows: Sequence[Sequence[np.ndarray]], side: float, between: float) -> tuple[Figure, list[list[Axes]]]:
+    """Pictures in rows; the longer side of a picture and the room between rows in inches. The axes as a list a row."""
+    shapes = [np.array(p.shape[:2]) / max(p.shape[:2]) for row in rows for p in row]
+    height, width = cell = np.max(shapes, axis=0)  # against the longer side: no cell is higher than the highest picture
+    figure = Figure(figsize=(1, 1), dpi=DPI)
+    axes = []
+    for r, row in enumerate(rows):
+        bottom = -r * (side * height + _GAP + between)
+        boxes = [(c * (side * width + _GAP), bottom, side * width, side * height) for c in range(len(row))]
+        axes.append([figure.add_axes(box) for box in boxes])
+        for picture, ax in zip(row, axes[-1], strict=True):
+            _show(ax, picture, cell)
+    return figure, axes
+
+
+def _show(ax: Axes, picture: np.ndarray, cell: np.ndarray) -> None:
+    """A picture in its cell (height and width against its longer side): at the top, next to its label, and centred."""
+    h, w = picture.shape[:2]
+    height, width = max(h, w) * cell
+    ax.imshow(picture, aspect="auto")
+    ax.set_xlim((w - width) / 2 - 0.5, (w + width) / 2 - 0.5)
+    ax.set_ylim(height - 0.5, -0.5)
+    ax.set_axis_off()
+
+
+def _write(ax: Axes, at: tuple[float, float], text: str, **style) -> None:
+    """Text beside a picture, placed in shares of its cell."""
+    ax.text(*at, text, transform=ax.transAxes, **style)

@@ -1,0 +1,121 @@
+"""Numbers to files and to the terminal: what was scored, with what, on which machine."""
+
+import shlex
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from hf_imgcls.machine import describe_hardware, package_versions
+from hf_imgcls.training import PARTS
+
+
+def describe_scores(scores: dict[str, dict[str, Any]]) -> list[str]:
+    """A line a split."""
+    lines = []
+    for split, values in scores.items():
+        low, high = values["accuracy_interval_95"]
+        top5 = f", top-5 {values['top5_accuracy']:.4f}" if "top5_accuracy" in values else ""
+        lines.append(
+            f"{split}: accuracy {values['accuracy']:.4f} (95 % interval {low:.4f} to {high:.4f}){top5}, "
+            f"macro-F1 {values['macro_f1']:.4f}, loss {values['loss']:.4f}, {values['pictures']} pictures"
+        )
+    return lines
+
+
+def describe_data(data, launch_note: str | None) -> list[str]:
+    """What a run says before it trains: sizes, what was dropped, what to know."""
+    sizes = [f"{role} {len(data.splits[role])}" for role in data.fingerprints] or [f"{r} streamed" for r in data.splits]
+    lines = [f"data: {len(data.labels)} classes, {', '.join(sizes)} pictures"]
+    if data.bad:
+        first = data.bad[0]
+        lines.append(
+            f"data: {len(data.bad)} unreadable pictures dropped, listed in bad_images.csv "
+            f"(first: {first.file}: {first.reason})"
+        )
+    lines += [f"data: {note}" for note in data.notes]
+    return ([launch_note] if launch_note else []) + lines
+
+
+def collect_results(data, trainer, stages: list[dict], scores: dict, verdict: dict | None, seed: int) -> dict[str, Any]:
+    """The content of results.json."""
+    processes = trainer.accelerator.num_processes
+    return {
+        "scores": scores,
+        "served_as_scored": verdict,
+        "labels": [trainer.model.config.id2label[i] for i in range(len(data.labels))],
+        "pictures": {role: len(data.splits[role]) for role in data.fingerprints},
+        "fingerprints": data.fingerprints,
+        "bad_images": len(data.bad),
+        "notes": data.notes,
+        "training": {
+            "seconds": round(sum(stage["seconds"] for stage in stages), 1),
+            "steps": sum(stage["steps"] for stage in stages),
+            "epochs": sum(stage["epochs"] for stage in stages),
+            "best_step": stages[-1]["best_step"],
+            "best_metric": stages[-1]["best_metric"],
+        },
+        "stages": [{key: value for key, value in stage.items() if key != "history"} for stage in stages],
+        "seed": seed,
+        "command": shlex.join(sys.argv),
+        "processes": processes,
+        "hardware": describe_hardware(processes),
+        "versions": package_versions(),
+    }
+
+
+def summarize_time(stages: Sequence[Mapping], whole: float, scoring: float) -> dict[str, Any]:
+    """Where the seconds of a run went, ready for JSON.
+
+    Args:
+        stages: a record of each, whose `history` has what its clock counted.
+        whole: seconds of the run, or of its last part where it was interrupted.
+        scoring: of them seconds for scoring at the end.
+
+    Returns:
+        `run`, `scoring`, and of training `seconds`, by part, `pictures`, `pictures_per_second` (while pictures were
+        trained on), `shares` of the parts, and `reading`: seconds of all workers together for making pictures.
+    """
+    counted = [figures for figures in map(counts_of, stages) if figures]
+    parts = {part: round(sum(figures[part] for figures in counted), 3) for part in PARTS}
+    seconds, busy = sum(parts.values()), sum(parts[part] for part in ("data", "transfer", "model"))
+    pictures = sum(figures["pictures"] for figures in counted)
+    return {
+        "run": round(whole, 1),
+        "scoring": round(scoring, 1),
+        "training": {
+            "seconds": round(seconds, 3),
+            **parts,
+            "shares": {part: round(value / seconds, 4) if seconds else 0.0 for part, value in parts.items()},
+            "pictures": pictures,
+            "pictures_per_second": round(pictures / busy, 1) if busy else None,
+            "reading": round(sum(figures["reading"] or 0.0 for figures in counted), 3),
+        },
+    }
+
+
+def counts_of(stage: Mapping) -> dict[str, Any] | None:
+    """What the clock of a stage counted; None where it had already stopped when the run went on."""
+    return next((entry["time"] for entry in reversed(stage["history"]) if "time" in entry), None)
+
+
+def describe_time(spent: Mapping[str, Any]) -> list[str]:
+    """Where the time went and what would help, in three lines."""
+    training = spent["training"]
+    rest = max(0.0, spent["run"] - training["seconds"] - spent["scoring"])
+    lines = [
+        f"time: {_span(spent['run'])} in all: training {_span(training['seconds'])}, "
+        f"scoring {_span(spent['scoring'])}, data, model and files {_span(rest)}"
+    ]
+    if training["pictures_per_second"]:
+        shares = training["shares"]
+        named = [f"{shares[part]:.0%} {PARTS[part]}" for part in PARTS if shares[part] >= 0.005]
+        each = 1000 * training["reading"] / training["pictures"] if training["reading"] else 0.0
+        read = f"; reading and augmenting a picture took {each:.1f} ms" if each else ""
+        lines.append(f"time: {training['pictures_per_second']:,} pictures a second; {', '.join(named)}{read}")
+    if spent["advice"]:
+        lines.append(f"time: what would help most: {spent['advice']}")
+    return lines
+
+
+def _span(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.1f} min"

@@ -1,0 +1,71 @@
+"""Any model, opened for predictions."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+import PIL.Image
+import torch
+
+from hf_imgcls.errors import InputError
+from hf_imgcls.images import process_image
+from hf_imgcls.models import channels_last, fold_batch_norms, load_network, one_line
+from hf_imgcls.serving.classifier import Classifier, _as_bytes, model_digest, score_function
+from hf_imgcls.serving.onnx.session import is_exported, open_exported
+
+
+class PredictOptions(NamedTuple):
+    """How to predict.
+
+    Attributes:
+        top_k: labels a picture.
+        batch_size: pictures a step; what suits the device if None.
+        device: an accelerator if None, or the CPU.
+        trust_remote_code: whether code that comes with the model may be run.
+        half: compute in float16.
+    """
+
+    top_k: int = 5
+    batch_size: int | None = None
+    device: str | None = None
+    trust_remote_code: bool = False
+    half: bool = False
+
+
+def open_classifier(
+    name: str, device: torch.device | str = "cpu", trust_remote_code: bool = False, half: bool = False
+) -> Classifier:
+    """Open a folder or Hub model: one of ours, of transformers, of timm, an export, or one that brings its code.
+
+    Args:
+        device: where it runs.
+        trust_remote_code: whether code that comes with the model may be run.
+        half: compute in float16; the scores then differ by a thousandth, and the name says so.
+
+    Raises:
+        InputError: nothing there, no image classifier, code that is not trusted, weights that are not complete, a
+            device that is not there, or half precision of an export.
+    """
+    if is_exported(name):
+        if half:
+            raise InputError(f"--half: {name} is an export, with a precision of its own; leave it out")
+        return open_exported(name, device)
+    network, processor = load_network(name, trust_remote_code)
+    grey = PIL.Image.new("RGB", (320, 240), "grey")
+    with one_line(f"model {name!r}"):
+        pixels = process_image(processor, grey)
+        signed = model_digest(network.config.id2label, pixels, map(_as_bytes, network.state_dict().values()))
+        channels_last(network, pixels.shape[-2:])
+        fold_batch_norms(network, pixels.shape[-2:])
+    with one_line(f"--device {device}"):
+        network.to(device, torch.float16 if half else network.dtype)
+
+    def logits(pixels: torch.Tensor) -> torch.Tensor:
+        with torch.inference_mode():
+            return network(pixel_values=pixels.to(device, network.dtype)).logits.float().cpu()
+
+    config = network.config
+    with one_line(f"model {name!r}"):
+        logits(pixels[None])
+    shown = Path(name).expanduser().resolve().name if Path(name).expanduser().is_dir() else name
+    labels = [config.id2label[i] for i in range(config.num_labels)]
+    return Classifier(f"{shown}@{signed}{'-half' if half else ''}", labels, processor, logits, score_function(config))

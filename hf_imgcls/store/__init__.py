@@ -1,0 +1,32 @@
+"""What lies on disk: files written whole or not at all, the run folder, checkpoints, the cache."""
+
+from hf_imgcls.store.checkpoints import last_checkpoint
+from hf_imgcls.store.files import read_json, write_json
+from hf_imgcls.store.run_folder import (
+    BAD_IMAGES,
+    HISTORY,
+    RECIPE,
+    RESULTS,
+    SPLITS,
+    STAGES,
+    check_run_folder,
+    describe_splits,
+    open_run,
+    own_code,
+)
+
+__all__ = [
+    "BAD_IMAGES",
+    "HISTORY",
+    "RECIPE",
+    "RESULTS",
+    "SPLITS",
+    "STAGES",
+    "check_run_folder",
+    "describe_splits",
+    "last_checkpoint",
+    "open_run",
+    "own_code",
+    "read_json",
+    "write_json",
+]

@@ -1,0 +1,113 @@
+"""A run's output folder: begun, resumed, refused, or started over; nothing in it is lost."""
+
+import json
+import re
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from hf_imgcls.errors import InputError
+from hf_imgcls.store.files import read_json, write_json
+
+RECIPE, SPLITS, BAD_IMAGES, STAGES, RESULTS, HISTORY = (
+    "recipe.json", "splits.json", "bad_images.csv", "stages.json", "results.json", "history.json",
+)  # fmt: skip
+# Keys that may differ in the second half of a run: they change neither the data nor the weights. A moved folder of
+# pictures keeps its fingerprints, which are compared instead of its path.
+_MAY_CHANGE = {
+    "$schema", "description", "data.path", "training.output_dir", "training.disable_tqdm", "training.report_to",
+    "training.run_name", "training.dataloader_num_workers", "training.dataloader_pin_memory",
+    "training.dataloader_prefetch_factor", "training.dataloader_persistent_workers",
+    "training.push_to_hub", "training.hub_model_id", "training.hub_strategy",
+    "training.hub_private_repo", "training.hub_revision", "training.hub_always_push", "training.ddp_timeout",
+    "training.save_total_limit", "training.log_level", "training.project",
+}  # fmt: skip
+
+
+def check_run_folder(folder: Path, start_over: bool = False) -> None:
+    """Before anything is loaded: a run that is finished, or a folder that is no run, is refused.
+
+    Raises:
+        InputError: says which, and what to do.
+    """
+    if not folder.exists():
+        return
+    if folder.is_file():
+        raise InputError(f"training.output_dir: {folder} is a file")
+    if not (folder / RECIPE).exists() and any(folder.iterdir()):
+        raise InputError(f"training.output_dir: {folder} holds files that are not a run; name another folder")
+    if (folder / RESULTS).exists() and not start_over:
+        raise InputError(
+            f"training.output_dir: the run in {folder} is finished; name another folder, or add --start-over, which "
+            "moves it aside"
+        )
+
+
+def open_run(folder: Path, recipe: dict[str, Any], splits: dict[str, Any], start_over: bool = False) -> None:
+    """Begin a run, or go on with the unfinished one in its folder.
+
+    Args:
+        recipe: as run, overrides applied.
+        splits: `{"fingerprints": {...}, ...}`.
+        start_over: move what is there aside, to `<folder>.1`, `<folder>.2`, ...
+
+    Raises:
+        InputError: the unfinished run was begun with another recipe or other data; the line names the keys.
+    """
+    check_run_folder(folder, start_over)
+    if start_over and folder.exists():
+        aside = next(p for n in range(1, 10**6) if not (p := folder.with_name(f"{folder.name}.{n}")).exists())
+        folder.rename(aside)
+    if (folder / RECIPE).exists():
+        changed = _changed_keys(read_json(folder / RECIPE), recipe)
+        before = read_json(folder / SPLITS)["fingerprints"] if (folder / SPLITS).exists() else splits["fingerprints"]
+        now = splits["fingerprints"]
+        changed += [
+            f"data (pictures of {role})" for role in before.keys() | now.keys() if before.get(role) != now.get(role)
+        ]
+        if changed:
+            raise InputError(
+                f"training.output_dir: the unfinished run in {folder} was begun with other values of "
+                f"{', '.join(sorted(changed))}; put them back, name another folder, or add --start-over"
+            )
+    folder.mkdir(parents=True, exist_ok=True)
+    write_json(folder / RECIPE, recipe)
+    write_json(folder / SPLITS, splits)
+
+
+def _changed_keys(before: dict, now: dict) -> list[str]:
+    old, new = dict(_flat(before)), dict(_flat(now))
+    changed = [k for k in old.keys() | new.keys() if old.get(k) != new.get(k)]
+    return [k for k in changed if re.sub(r"^stages\.\d+\.", "", k) not in _MAY_CHANGE]
+
+
+def _flat(section: dict | list, prefix: str = ""):
+    for key, value in section.items() if isinstance(section, dict) else enumerate(section):
+        if isinstance(value, dict | list) and value:
+            yield from _flat(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
+
+
+def describe_splits(data) -> dict[str, Any]:
+    """What splits.json says: labels, fingerprints and, where they can be counted, pictures and classes."""
+    counted = {role: split for role, split in data.splits.items() if role in data.fingerprints}
+    return {
+        "labels": data.labels,
+        "fingerprints": data.fingerprints,
+        "pictures": {role: len(split) for role, split in counted.items()},
+        "per_class": {role: _per_class(split["label"][:], data.labels) for role, split in counted.items()},
+    }
+
+
+def _per_class(ids: list[int], labels: list[str]) -> dict[str, int]:
+    counts = Counter(ids)
+    return {name: counts[i] for i, name in enumerate(labels)}
+
+
+def own_code(folder: Path) -> str | None:
+    """The class that a saved folder brings its code of, as transformers writes it: "convnet.ConvNet..."; or None."""
+    config = folder / "config.json"
+    settings = json.loads(config.read_text(encoding="utf-8")) if config.is_file() else {}
+    code = settings.get("auto_map", {}).get("AutoModelForImageClassification", "")
+    return code if (folder / f"{code.partition('.')[0]}.py").is_file() else None

@@ -1,0 +1,156 @@
+"""Features once: what a frozen network makes of each picture is computed once, kept, and the head trains on that."""
+
+import hashlib
+import itertools
+import json
+import os
+from collections.abc import Iterator
+from importlib import metadata
+from pathlib import Path
+
+import datasets
+import torch
+from datasets import Features, List, Value
+from datasets.arrow_writer import ArrowWriter
+from torch import nn
+from torch.utils.data import DataLoader
+from tqdm.auto import tqdm
+from transformers import DefaultDataCollator, PreTrainedModel, TrainingArguments
+
+from hf_imgcls.images import EvalTransform, TrainTransform
+from hf_imgcls.machine import exact_float32, say
+from hf_imgcls.models import (
+    OwnHeadForImageClassification,
+    as_bytes,
+    head_dropout,
+    head_module,
+    in_evaluation,
+    input_of_head,
+)
+
+# Part of every fingerprint: another number makes the features of older versions be computed anew.
+FORMAT = 2
+
+
+class HeadOnFeatures(nn.Module):
+    """The head of a network alone, with the dropout before it: what trains on features.
+
+    The head is the network's own, so that training it trains the network; everything else in it is frozen.
+
+    Args:
+        size: height and width of the network's input, on which it is run.
+
+    Raises:
+        InputError: the network has no one head, or its features change in training by more than dropout.
+    """
+
+    def __init__(self, model: PreTrainedModel, size: tuple[int, int]):
+        super().__init__()
+        self.config = model.config  # the Trainer asks it about its kind of problem
+        name = head_module(model, size)
+        self.dropout = nn.Dropout(head_dropout(model, name, size))
+        self.head = model.get_submodule(name)
+
+    def forward(self, pixel_values: torch.Tensor, labels: torch.Tensor | None = None) -> dict[str, torch.Tensor]:
+        """Features, shape (n, width), to `logits`, shape (n, classes); the loss is the trainer's."""
+        features = self.dropout(pixel_values)
+        if isinstance(self.head, nn.Conv2d):
+            features = features[:, :, None, None]
+        return {"logits": self.head(features).flatten(1)}
+
+
+def cached_features(
+    model: PreTrainedModel,
+    split: datasets.Dataset,
+    transform: EvalTransform | TrainTransform,
+    fingerprint: str,
+    arguments: TrainingArguments,
+) -> datasets.Dataset:
+    """The features of a split, computed in float32 or read from the cache of `datasets`.
+
+    Args:
+        split: rows with image, label and row.
+        transform: makes pixel_values and labels of them; nothing in it may be random.
+        fingerprint: of the split.
+        arguments: where and in which batches to compute.
+
+    Returns:
+        Rows of pixel_values, the feature as float32 of shape (width,), and labels, the model's ids; as torch tensors.
+    """
+    rows = split.with_transform(transform)
+    head = head_module(model, tuple(rows[0]["pixel_values"].shape[-2:]))
+    key = _key(model, head, transform, fingerprint)
+    file = Path(datasets.config.HF_DATASETS_CACHE) / "hf_imgcls_features" / f"{key}.arrow"
+    known = file.exists()
+    if not known:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        draft = file.with_name(f"{file.name}.{os.getpid()}")
+        try:
+            _write(draft, _compute(model.to(arguments.device), head, rows, arguments))
+            draft.replace(file)  # whole or not at all: what a killed run leaves is never read
+        finally:
+            draft.unlink(missing_ok=True)
+    features = datasets.Dataset.from_file(str(file)).with_format("torch")
+    say(f"features: {len(features)} {'read from the cache' if known else 'computed and kept'}")
+    return features
+
+
+def _compute(model: PreTrainedModel, head: str, rows: datasets.Dataset, arguments: TrainingArguments) -> Iterator[dict]:
+    """Batches of pixel_values, float32 of shape (pictures, width), and labels."""
+    batches = DataLoader(
+        rows,
+        batch_size=arguments.eval_batch_size,
+        num_workers=arguments.dataloader_num_workers,
+        collate_fn=DefaultDataCollator(),
+    )
+    transform = rows.format["format_kwargs"]["transform"]
+    with in_evaluation(model), exact_float32():
+        for batch in tqdm(batches, "features, computed once", disable=arguments.disable_tqdm):
+            pixels = batch["pixel_values"].to(arguments.device)
+            if pixels.dtype == torch.uint8:
+                pixels = pixels.float() * transform.scale.to(pixels.device) + transform.shift.to(pixels.device)
+            features = input_of_head(model, head, pixels).float().cpu()
+            yield {"pixel_values": list(features.numpy()), "labels": batch["labels"].numpy()}
+
+
+def _write(file: Path, batches: Iterator[dict]) -> None:
+    first = next(batches)
+    columns = {"pixel_values": List(Value("float32"), length=len(first["pixel_values"][0])), "labels": Value("int64")}
+    with ArrowWriter(path=str(file), features=Features(columns)) as writer:
+        for batch in itertools.chain([first], batches):
+            writer.write_batch(batch)
+        writer.finalize()
+
+
+def _key(model: PreTrainedModel, head: str, transform: EvalTransform | TrainTransform, fingerprint: str) -> str:
+    """Everything that the features and their labels follow from; the head is not of it."""
+    processor = transform.processor
+    said = {
+        "format": FORMAT,
+        "versions": {name: metadata.version(name) for name in ("transformers", "torchvision", "pillow")},
+        "split": fingerprint,
+        "labels": transform.label_ids,
+        "processor": [type(processor).__name__, processor.to_dict() if processor else None],
+        "transforms": repr(transform.transform) if isinstance(transform, TrainTransform) else None,
+        "config": _settings(model),
+        "head": head,
+        "network": [(n, type(m).__qualname__, m.extra_repr()) for n, m in model.named_modules() if not _in(head, n)],
+    }
+    hashed = hashlib.sha256(json.dumps(said, sort_keys=True, default=str).encode())
+    for name, tensor in model.state_dict().items():
+        if not _in(head, name):
+            hashed.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+            hashed.update(as_bytes(tensor).numpy())
+    return hashed.hexdigest()[:32]
+
+
+def _in(head: str, name: str) -> bool:
+    return f"{name}.".startswith(f"{head}.")
+
+
+def _settings(model: PreTrainedModel) -> dict:
+    """The configuration, but for where it came from and for what is said of a head of our own."""
+    without = {"_name_or_path", "architectures", "auto_map", "dtype", "transformers_version"}
+    if isinstance(model, OwnHeadForImageClassification):
+        without |= {"hidden_size", "activation", "dropout"}
+    return {key: value for key, value in model.config.to_dict().items() if key not in without}

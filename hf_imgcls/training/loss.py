@@ -1,0 +1,59 @@
+"""What is minimised: cross-entropy on hard or soft labels, with label smoothing and weights of classes."""
+
+from collections import Counter
+from collections.abc import Sequence
+
+import datasets
+import torch
+from torch.nn.functional import cross_entropy
+
+from hf_imgcls.errors import InputError, nearest
+from hf_imgcls.recipe import LossSection
+
+
+def total_loss(
+    logits: torch.Tensor, labels: torch.Tensor, weights: torch.Tensor | None, smoothing: float
+) -> torch.Tensor:
+    """Cross-entropy summed over pictures, a scalar.
+
+    Args:
+        logits: shape (pictures, classes).
+        labels: class ids, shape (pictures,), or shares of the classes, shape (pictures, classes).
+        weights: of each class, shape (classes,).
+        smoothing: the share of every label that is spread evenly over all classes (Szegedy and others, 2016,
+            arXiv:1512.00567).
+    """
+    weights = None if weights is None else weights.to(logits.device)
+    return cross_entropy(logits.float(), labels, weight=weights, label_smoothing=smoothing, reduction="sum")
+
+
+def class_weights(section: LossSection, split, names: Sequence[str], label_ids: Sequence[int]) -> torch.Tensor | None:
+    """Weights of the classes in the order of the model's ids, shape (classes,), or None where all weigh the same.
+
+    Args:
+        split: the training split, with a column `label`.
+        names: of the classes, in the data's order.
+        label_ids: the model's id of each.
+
+    Raises:
+        InputError: a name that is no class, or "balanced" for a stream, which cannot be counted.
+    """
+    said = section.class_weights
+    if said is None:
+        return None
+    if said == "balanced":
+        said = _balanced(split, names)
+    for name in said:
+        if name not in names:
+            raise InputError(f"loss.class_weights: the data has no class {name!r}{nearest(name, names)}")
+    weights = torch.ones(len(names))
+    for name, label_id in zip(names, label_ids, strict=True):
+        weights[label_id] = said.get(name, 1.0)
+    return weights
+
+
+def _balanced(split, names: Sequence[str]) -> dict[str, float]:
+    if isinstance(split, datasets.IterableDataset):
+        raise InputError('loss.class_weights: "balanced" cannot count a stream; give the weights by name')
+    counts = Counter(split["label"][:])
+    return {names[i]: len(split) / (len(counts) * count) for i, count in counts.items()}

@@ -1,0 +1,225 @@
+"""The stages of a run, one after the other: each begins with the weights that the one before it left."""
+
+import contextlib
+import dataclasses
+from pathlib import Path
+
+import torch
+from transformers import DefaultDataCollator, PreTrainedModel, TrainerState, TrainingArguments
+from transformers.trainer import TRAINER_STATE_NAME
+
+from hf_imgcls.data import Data, attach_transform, check_cache_size, prepared_copies
+from hf_imgcls.errors import InputError
+from hf_imgcls.images import EvalTransform, Mixing, TrainTransform, input_size, random_transform
+from hf_imgcls.machine import disable_evaluation, on_main, say, training_arguments
+from hf_imgcls.models import (
+    choose_parameters,
+    describe_parameters,
+    freeze_parameters,
+    head_module,
+    load_saved,
+    restore_weights,
+)
+from hf_imgcls.recipe import LastBlocks, Stage, Trained, stages_of
+from hf_imgcls.store import STAGES, last_checkpoint, read_json, write_json
+from hf_imgcls.training.callbacks import StopEarly, bad_evaluations
+from hf_imgcls.training.features import HeadOnFeatures, cached_features
+from hf_imgcls.training.loss import class_weights
+from hf_imgcls.training.trainer import ImageTrainer
+
+
+@dataclasses.dataclass
+class Plan:
+    """A stage with everything that can be wrong with it already looked at.
+
+    Attributes:
+        folder: where its checkpoints go, and its weights where another stage follows.
+        parameters: names of those that train.
+        weights: of the classes in the loss, or None.
+    """
+
+    stage: Stage
+    arguments: TrainingArguments
+    folder: Path
+    pictures: TrainTransform
+    parameters: list[str]
+    mixing: Mixing | None
+    weights: torch.Tensor | None
+
+
+def plan_stages(recipe, data: Data, model: PreTrainedModel, scoring: EvalTransform) -> list[Plan]:
+    """Every stage of a recipe, ready to run; a mistake in the last one shows before the first begins.
+
+    Raises:
+        InputError: a pattern that matches nothing, too few blocks, an unknown transform, a class that is not there,
+            copies of pictures that are too small.
+    """
+    if data.cache_size:
+        check_cache_size(data.cache_size, input_size(scoring.processor))
+    weights = class_weights(recipe.loss, data.splits["train"], data.labels, scoring.label_ids)
+    return [_plan(stage, data, model, scoring, weights) for stage in stages_of(recipe)]
+
+
+def _plan(stage: Stage, data: Data, model, scoring: EvalTransform, weights) -> Plan:
+    folder = Path(stage.training.output_dir) / (f"stage-{stage.number}" if stage.listed else "")
+    # Another seed for each stage, so that its pictures and their order are not those of the stage before.
+    arguments = training_arguments(
+        stage.training, output_dir=str(folder), seed=stage.training.seed + stage.number - 1, push_to_hub=False
+    )
+    if stage.cache_features:
+        head_module(model, input_size(scoring.processor))  # two heads are refused here, not when the stage begins
+    with naming_stage(stage):
+        if "validation" not in data.splits:
+            disable_evaluation(arguments, stage.training)
+            if stage.early_stopping:
+                raise InputError("early_stopping: there is no validation split to evaluate on (data.validation_split)")
+        specs = stage.augmentation
+        pictures = TrainTransform(specs.train, scoring.processor, scoring.label_ids, arguments.seed)
+        check_features(stage, pictures.size)
+        parameters = choose_parameters(model, stage.train, pictures.size)
+        mixing = Mixing(specs.mix, len(data.labels)) if specs.mix else None
+    return Plan(stage, arguments, folder, pictures, parameters, mixing, weights)
+
+
+def check_features(stage: Stage, size: tuple[int, int]) -> None:
+    """Features that are kept are those of one look at a picture.
+
+    Raises:
+        InputError: the stage keeps features, and its augmentation is random.
+    """
+    random = random_transform(stage.augmentation.train, size) if stage.cache_features else None
+    if random:
+        raise InputError(
+            f"augmentation.train: {random} is random, but cache_features looks at each picture once; give the stage "
+            'an "augmentation" of its own: {}'
+        )
+
+
+@contextlib.contextmanager
+def naming_stage(stage: Stage):
+    """Name the stage in front of a recipe's key."""
+    try:
+        yield
+    except InputError as error:
+        raise InputError(f"stages.{stage.number - 1}.{error}" if stage.listed else str(error)) from None
+
+
+def train_stages(plans: list[Plan], data: Data, model: PreTrainedModel, scoring: EvalTransform, bad_images: str):
+    """Train a run's stages, or those that an interrupted run has left.
+
+    Returns:
+        (a trainer with the whole model as it is at the end, a record of each stage with its `history`).
+    """
+    file = Path(plans[0].folder.parent if plans[0].stage.listed else plans[0].folder) / STAGES
+    records = on_main(lambda: read_json(file) if file.exists() else [])
+    for plan in plans[len(records) :]:
+        if plan.stage.number > 1:
+            # From the file, also where it has just been trained: one way for a run that goes on and one that resumes.
+            model, _ = load_saved(str(plans[plan.stage.number - 2].folder))
+        trainer, record = _train_stage(plan, data, model, scoring, bad_images)
+        records.append(record)
+        if plan is not plans[-1]:
+            trainer.save_run(plan.folder)
+            on_main(lambda: write_json(file, records))
+            say(f"stage {plan.stage.number}: the next one goes on with its {record['goes_on_with']} weights")
+    return trainer, records
+
+
+def _train_stage(plan: Plan, data: Data, model: PreTrainedModel, scoring: EvalTransform, bad_images: str):
+    """Returns (a trainer with the whole model, the record of the stage)."""
+    frozen = freeze_parameters(model, plan.parameters, plan.pictures.size)
+    say(f"{_name(plan.stage)}: {describe_parameters(model)}")
+    trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
+    splits = {"train": attach_transform(train_rows(plan, data), plan.pictures, bad_images)}
+    if "validation" in data.splits:
+        splits["validation"] = attach_transform(data.splits["validation"], scoring, bad_images)
+    if plan.stage.cache_features:
+        trainer = _trainer(HeadOnFeatures(model, plan.pictures.size), plan, _features(plan, data, model, scoring))
+    else:
+        trainer = _trainer(model, plan, splits, frozen=frozen, processing_class=scoring.processor)
+    seconds = _fit(trainer, plan)
+    record = {
+        "stage": plan.stage.number,
+        "train": _plain(plan.stage.train),
+        "seed": plan.arguments.seed,
+        "cache_features": plan.stage.cache_features,
+        "parameters": sum(p.numel() for p in model.parameters()),
+        "trained_parameters": trained,
+        "seconds": seconds,
+        "steps": trainer.state.global_step,
+        "epochs": trainer.state.epoch,
+        "best_step": trainer.state.best_global_step,
+        "best_metric": trainer.state.best_metric,
+        "goes_on_with": "best" if plan.arguments.load_best_model_at_end else "last",
+        "history": [{"stage": plan.stage.number, **entry} for entry in trainer.state.log_history],
+    }
+    if plan.stage.cache_features:  # its trainer has had the head alone
+        trainer = _trainer(model, plan, splits, processing_class=scoring.processor)
+    return trainer, record
+
+
+def train_rows(plan: Plan, data: Data):
+    """The pictures that training reads: as they are, or copies that are made once on a machine."""
+    if not data.cache_size or plan.stage.cache_features:  # features look at each picture once
+        return data.splits["train"]
+    with plan.arguments.main_process_first(local=True):
+        return prepared_copies(data.splits["train"], data.fingerprints["train"], data.cache_size)
+
+
+def _trainer(model: torch.nn.Module, plan: Plan, splits: dict, **others) -> ImageTrainer:
+    stopping = plan.stage.early_stopping
+    return ImageTrainer(
+        model,
+        plan.arguments,
+        data_collator=DefaultDataCollator(),
+        train_dataset=splits["train"],
+        eval_dataset=splits.get("validation"),
+        pictures=plan.pictures,
+        mixing=plan.mixing,
+        weights=plan.weights,
+        callbacks=[StopEarly(stopping.patience, stopping.threshold)] if stopping else None,
+        **others,
+    )
+
+
+def _features(plan: Plan, data: Data, model: PreTrainedModel, scoring: EvalTransform) -> dict:
+    """The features of train and validation, computed once on a machine."""
+    arguments = plan.arguments
+    with arguments.main_process_first(local=True):
+        return {
+            role: cached_features(
+                model,
+                data.splits[role],
+                plan.pictures if role == "train" and plan.stage.augmentation.train else scoring,
+                data.fingerprints[role],
+                arguments,
+            )
+            for role in ("train", "validation")
+            if role in data.splits
+        }
+
+
+def _fit(trainer: ImageTrainer, plan: Plan) -> float:
+    """Train, or go on from the last checkpoint; returns seconds."""
+    found = on_main(lambda: last_checkpoint(plan.folder))
+    checkpoint = str(found) if found else None
+    if checkpoint:
+        say(f"resuming from {checkpoint}")
+        state = TrainerState.load_from_json(str(found / TRAINER_STATE_NAME))
+        stopping = plan.stage.early_stopping
+        if stopping and bad_evaluations(state.stateful_callbacks) >= stopping.patience:
+            # It had stopped early: going on would train past its end.
+            trainer.state = state
+            best = state.best_model_checkpoint if plan.arguments.load_best_model_at_end else None
+            restore_weights(trainer.model, best or checkpoint)
+            return 0.0
+    outcome = trainer.train(resume_from_checkpoint=checkpoint)
+    return round(outcome.metrics["train_runtime"], 1)
+
+
+def _name(stage: Stage) -> str:
+    return f"stage {stage.number}" if stage.listed else "model"
+
+
+def _plain(train: Trained) -> str | list[str] | dict[str, int]:
+    return train.model_dump() if isinstance(train, LastBlocks) else train

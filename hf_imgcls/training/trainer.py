@@ -1,0 +1,212 @@
+"""The one Trainer subclass: uint8 pictures, a loss of our own, weights restored exactly, scores in full precision."""
+
+import contextlib
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import datasets
+import torch
+from torch.utils.data import DataLoader
+from transformers import EvalPrediction, Trainer
+from transformers.trainer import TRAINING_ARGS_NAME
+
+from hf_imgcls.errors import RestoreError
+from hf_imgcls.images import Mixing, TrainTransform, fill_with_noise
+from hf_imgcls.machine import exact_float32
+from hf_imgcls.models import check_restored, restore_weights
+from hf_imgcls.scoring import Sampler, Scored, collect_scored, compute_metrics, concatenated, condense
+from hf_imgcls.training.callbacks import EpochCallback
+from hf_imgcls.training.loss import total_loss
+from hf_imgcls.training.timing import Clock, TimedRows
+
+
+class ImageTrainer(Trainer):
+    """Trainer for image classifiers.
+
+    Args:
+        pictures: the transform of the training split, whose scale and shift turn its uint8 pictures into the
+            model's floats on the device; None where none come as uint8.
+        frozen: modules that run as in evaluation while the others train: a frozen batch normalisation would still
+            change its statistics, and a frozen dropout still drop.
+        mixing: what mixes the pictures of a training batch.
+        weights: of the classes, in the training loss, shape (classes,).
+        Everything else is `transformers.Trainer`'s.
+    """
+
+    def __init__(
+        self,
+        *args,
+        pictures: TrainTransform | None = None,
+        frozen: Sequence[torch.nn.Module] = (),
+        mixing: Mixing | None = None,
+        weights: torch.Tensor | None = None,
+        **kwargs,
+    ):
+        super().__init__(*args, compute_metrics=self._metrics, preprocess_logits_for_metrics=condense, **kwargs)
+        self._persistent: list[DataLoader] = []
+        self.args.eval_do_concat_batches = False  # once at the end, not all of them again with every batch
+        self.frozen, self.mixing = frozen, mixing
+        self.weights = None if weights is None else weights.to(self.args.device)
+        # The loss below is divided by the pictures of the whole step, whatever the model's forward accepts.
+        self.model_accepts_loss_kwargs = True
+        self.pictures, self._scale_and_shift = pictures, None
+        if self.is_fsdp_enabled:
+            # Not every image model knows its input embeddings, and those that do would have them sharded twice.
+            self.model.get_input_embeddings = lambda: None
+        if pictures is not None:
+            self.add_callback(EpochCallback(pictures))
+        self.clock = Clock(self.args.device)
+        self.add_callback(self.clock)
+        if isinstance(self.train_dataset, datasets.Dataset):
+            self.train_dataset = self.clock.rows = TimedRows(self.train_dataset)
+
+    def _get_dataloader(self, *args, **kwargs):
+        """Trainer's own, whose workers draw nothing from the generator of the process.
+
+        Persistent workers draw a number when a loader is first used, and a resumed run uses one loader more: its
+        dropout would be another one from there on.
+        """
+        loader = super()._get_dataloader(*args, **kwargs)
+        loader.base_dataloader.generator = torch.Generator()
+        if loader.base_dataloader.persistent_workers:
+            self._persistent.append(loader.base_dataloader)
+        return loader
+
+    def train(self, *args, **kwargs):
+        """Trainer's own; its workers end with it."""
+        try:
+            return super().train(*args, **kwargs)
+        finally:
+            self.stop_workers()
+
+    def stop_workers(self) -> None:
+        """End the workers that outlive an epoch; those of a loader that is used again begin anew.
+
+        Left to the garbage collector, a trainer that is done with makes the next one wait for 5 s for each of them.
+        """
+        for loader in self._persistent:
+            loader._iterator = None  # torch's own place for them, and the only reference
+
+    def _prepare_inputs(self, inputs):
+        inputs = super()._prepare_inputs(inputs)
+        pixels = inputs["pixel_values"]
+        if pixels.dtype == torch.uint8:
+            if self._scale_and_shift is None:  # once: each such copy would wait for all that the GPU has to do
+                self._scale_and_shift = [t.to(pixels.device) for t in (self.pictures.scale, self.pictures.shift)]
+            scale, shift = self._scale_and_shift
+            pixels = pixels.float().mul_(scale).add_(shift)
+            if "erased" in inputs:
+                pixels = fill_with_noise(pixels, inputs["erased"])
+            inputs = {**inputs, "pixel_values": pixels}
+        return inputs
+
+    def create_scheduler(self, num_training_steps: int, optimizer=None):
+        """Trainer's own, but numbers of steps in `lr_scheduler_kwargs` may be shares, as `warmup_steps` may."""
+        steps = {
+            name: round(value * num_training_steps)
+            for name, value in (self.args.lr_scheduler_kwargs or {}).items()
+            if name in ("num_decay_steps", "num_stable_steps") and 0 < value < 1
+        }
+        self.args.lr_scheduler_kwargs = {**(self.args.lr_scheduler_kwargs or {}), **steps}
+        return super().create_scheduler(num_training_steps, optimizer)
+
+    def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
+        """Cross-entropy; mixed, smoothed and weighted in training only.
+
+        In training it is the sum over this batch divided by the pictures of the whole optimizer step: over all
+        batches that are accumulated and over all processes, so 16x1, 4x4 and two processes of 8 are the same step.
+        The pictures are counted before they are mixed, so soft labels change nothing about it.
+        """
+        pixels, labels = inputs["pixel_values"], inputs["labels"]
+        weights, smoothing = None, 0.0
+        if model.training:
+            self.clock.saw(pixels)
+            weights, smoothing = self.weights, self.args.label_smoothing_factor
+            for module in self.frozen:  # here, because the Trainer puts the whole model into training at every step
+                module.eval()
+            if self.mixing:
+                pixels, labels = self.mixing(pixels, labels)
+        outputs = model(pixel_values=pixels)
+        total = total_loss(outputs["logits"], labels, weights, smoothing)
+        if num_items_in_batch is None or not model.training:
+            loss = total / len(labels)
+        else:
+            # Gradients are averaged over processes afterwards: the factor undoes it where the count is of all of them.
+            everywhere = self.accelerator.num_processes if self.args.average_tokens_across_devices else 1
+            loss = total / num_items_in_batch.flatten()[0] * everywhere
+        return (loss, outputs) if return_outputs else loss
+
+    def prediction_step(self, model, inputs, prediction_loss_only, ignore_keys=None):
+        """Logits alone: models that also return hidden states would have them gathered and kept."""
+        loss, logits, labels = super().prediction_step(model, inputs, prediction_loss_only, ignore_keys)
+        return loss, logits[0] if isinstance(logits, tuple) else logits, labels
+
+    def _load_from_checkpoint(self, resume_from_checkpoint, model=None):
+        if self.is_fsdp_enabled or self.is_deepspeed_enabled:
+            super()._load_from_checkpoint(resume_from_checkpoint, model)
+        else:
+            restore_weights(self.model, resume_from_checkpoint)
+
+    def _load_best_model(self):
+        best = self.state.best_model_checkpoint
+        if not (self.is_fsdp_enabled or self.is_deepspeed_enabled):
+            restore_weights(self.model, best)
+            return
+        super()._load_best_model()
+        state = self.accelerator.get_state_dict(self.model_wrapped)
+        if self.accelerator.is_main_process:
+            check_restored(self.accelerator.unwrap_model(self.model), best, state)
+
+    def save_run(self, folder: Path) -> None:
+        """Save weights, config and processor; the recipe, not a pickled object, says how they were trained."""
+        self.save_model(str(folder), _internal_call=True)
+        if self.args.should_save:
+            (folder / TRAINING_ARGS_NAME).unlink(missing_ok=True)
+            if not any(folder.glob("model*.safetensors")):
+                raise RestoreError(f"{folder}: no weights were written; FSDP needs the state dict type FULL_STATE_DICT")
+
+    def score(self, dataset, split: str, sample: Iterable[int] = ()) -> tuple[Scored, dict[str, float]]:
+        """Score a split in float32 without autocast, whatever the training's precision.
+
+        Args:
+            sample: rows whose logits are wanted.
+
+        Returns:
+            (what was found, in the split's order, the same on every process; its metrics).
+        """
+        self.args.fp16_full_eval = self.args.bf16_full_eval = False
+        self.preprocess_logits_for_metrics = sampler = Sampler(sample, self.args.process_index, self.args.world_size)
+        try:
+            with exact_float32(), self._without_autocast():
+                output = self.predict(dataset, metric_key_prefix=split)
+        finally:
+            self.preprocess_logits_for_metrics = condense
+            self.stop_workers()
+        self.clock.scoring += output.metrics[f"{split}_runtime"]
+        found = collect_scored(
+            concatenated(output.predictions), concatenated(output.label_ids), sampler.classes, sampler.sample()
+        )
+        return found, output.metrics
+
+    def _metrics(self, prediction: EvalPrediction) -> dict[str, float]:
+        classes = self.model.config.num_labels
+        return compute_metrics(
+            collect_scored(concatenated(prediction.predictions), concatenated(prediction.label_ids), classes)
+        )
+
+    @contextlib.contextmanager
+    def _without_autocast(self):
+        """Take what accelerate wraps around the model's forward off for a while."""
+        sharded = self.is_fsdp_enabled or self.is_deepspeed_enabled
+        if not (sharded or self.accelerator._models):  # else evaluation would wrap it when this has looked for it
+            self.accelerator.prepare_model(self.model, evaluation_mode=True)
+        model = self.accelerator.unwrap_model(self.model)
+        wrapped, original = model.__dict__.get("forward"), model.__dict__.get("_original_forward")
+        if original is None:
+            yield
+            return
+        model.forward = original
+        try:
+            yield
+        finally:
+            model.forward = wrapped

@@ -1,0 +1,84 @@
+"""The benchmark of a recipe: what it measures, and that it leaves nothing behind."""
+
+import json
+
+import pytest
+from tiny import tiny_model, tiny_processor
+
+from hf_imgcls import InputError
+from hf_imgcls.api.benchmark import OneBatch, describe_measurement, measure_recipe
+from hf_imgcls.cli import main
+from hf_imgcls.training.trainer import ImageTrainer
+
+
+@pytest.fixture
+def recipe(make_folder, tmp_path):
+    tiny_model("vit").save_pretrained(tmp_path / "checkpoint")
+    tiny_processor().save_pretrained(tmp_path / "checkpoint")
+    return {
+        "data": {"path": str(make_folder(train=4, validation=2))},
+        "model": {"checkpoint": str(tmp_path / "checkpoint")},
+        "augmentation": {"train": ["RandomResizedCrop"], "mix": ["MixUp"]},
+        "stages": [{"train": "head", "cache_features": True, "augmentation": {}}, {"train": {"last_blocks": 1}}],
+        "training": {
+            "output_dir": str(tmp_path / "run"), "per_device_train_batch_size": 3, "gradient_accumulation_steps": 2,
+            "push_to_hub": True, "hub_model_id": "somebody/else", "eval_on_start": True, "save_strategy": "steps",
+            "save_steps": 1, "eval_strategy": "steps", "eval_steps": 1,
+        },
+    }  # fmt: skip
+
+
+def test_the_parts_are_measured_and_nothing_is_left_behind(recipe, tmp_path, monkeypatch, capsys):
+    trained = []
+    train = ImageTrainer.train
+
+    def watched(self):
+        trained.append((self.train_dataset, self.state, self))
+        return train(self)
+
+    monkeypatch.setattr(ImageTrainer, "train", watched)
+    file = tmp_path / "recipe.json"
+    file.write_text(json.dumps(recipe))
+    assert main(["benchmark", str(file), "--steps", "4", "--output", str(tmp_path / "found.json")]) == 0
+    found = json.loads((tmp_path / "found.json").read_text())
+    assert (found["stage"], found["batch"], found["steps"]) == (2, 3, 4)
+    assert all(found[part] > 0 for part in ("data", "model", "both"))
+    assert found["ratio"] == pytest.approx(found["both"] / found["model"], rel=0.01)
+    assert found["processes"][0]["memory"] > 100
+    assert not (tmp_path / "run").exists()
+    (synthetic, _, first), (real, _, second) = trained
+    assert isinstance(synthetic, OneBatch)
+    assert len(real) == 12
+    for trainer in (first, second):
+        assert trainer.state.global_step == 4 + 3
+        assert trainer.clock.pictures == 7 * 6
+        assert sum(p.requires_grad for p in trainer.model.parameters()) < len(list(trainer.model.parameters()))
+    out = capsys.readouterr().out
+    assert out.startswith("machine: CPU")
+    assert "the model alone (the limit)" in out
+
+
+def test_a_table_of_two_processes_has_their_sum():
+    each = {"data": 100.0, "model": 20.0, "both": 15.0, "memory": 500, "worker_memory": 0, "gpu_memory": 0}
+    works_with = {
+        "device": "cpu", "gpu": None, "processes": 2, "cores_a_process": 1, "threads": 1, "workers": 0,
+        "persistent_workers": False, "pinned_memory": False, "non_blocking": False, "channels_last": False,
+        "precision": "float32", "tf32": False, "optimizer": "sgd", "compile": None,
+    }  # fmt: skip
+    found = {"data": 200.0, "model": 40.0, "both": 30.0, "ratio": 0.75, "processes": [each, each]}
+    lines = describe_measurement({**found, "machine": works_with, "notes": ["launch: note"]})
+    assert lines[1] == "launch: note"
+    assert [line.split()[-3:] for line in lines[3:6]] == [
+        ["200.0", "100.0", "100.0"], ["40.0", "20.0", "20.0"], ["30.0", "15.0", "15.0"]
+    ]  # fmt: skip
+    assert lines[6].split()[-1] == "75.0%"
+    assert lines[7].split()[-3:] == ["1,000", "500", "500"]
+    assert len(lines) == 8
+
+
+def test_what_cannot_be_measured_is_said_in_a_line(recipe):
+    del recipe["stages"][1]
+    with pytest.raises(InputError, match="cached features"):
+        measure_recipe(recipe)
+    with pytest.raises(InputError, match="--steps: found 0"):
+        measure_recipe(recipe, steps=0)

@@ -1,0 +1,256 @@
+"""`hf-imgcls predict`: a row for every picture, the answers of `pipeline`, and going on where a run was stopped."""
+
+import csv
+import io
+import json
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+import torch
+from conftest import picture
+from test_processes import TWO, launch
+from tiny import tiny_model, tiny_processor
+from transformers import pipeline
+
+from hf_imgcls.api.predict import predict_images
+from hf_imgcls.cli import main
+from hf_imgcls.serving import inference as answering
+from hf_imgcls.serving.classifier import Classifier
+from hf_imgcls.serving.inference import predict_rows, read_ahead
+from hf_imgcls.serving.open import PredictOptions
+
+FORMATS = (".csv", ".jsonl", ".parquet")
+
+
+@pytest.fixture
+def model(tmp_path):
+    tiny_model("vit").save_pretrained(tmp_path / "model")
+    tiny_processor().save_pretrained(tmp_path / "model")
+    return str(tmp_path / "model")
+
+
+@pytest.fixture
+def photos(tmp_path, monkeypatch):
+    """Nine pictures of many kinds and two that are none, in the working directory."""
+    monkeypatch.chdir(tmp_path)
+    folder = Path("photos")
+    folder.mkdir()
+    for number in range(5):
+        picture("red", number, (30 + number, 20)).save(folder / f"{number}.png")
+    picture("blue", 1).convert("L").save(folder / "grey.jpg")
+    picture("blue", 2).convert("CMYK").save(folder / "cmyk.jpg")
+    picture("blue", 3).convert("P").save(folder / "palette.gif")
+    turned = picture("green", 1, (40, 20))
+    turned.save(folder / "turned.jpg", exif=b"Exif\x00\x00MM\x00*\x00\x00\x00\x08\x00\x01\x01\x12\x00\x03"
+                b"\x00\x00\x00\x01\x00\x06\x00\x00\x00\x00\x00\x00")  # fmt: skip
+    (folder / "empty.jpg").write_bytes(b"")
+    picture("red", 9, (300, 200)).save(folder / "torn.jpg")
+    (folder / "torn.jpg").write_bytes((folder / "torn.jpg").read_bytes()[:-2000])
+    return folder
+
+
+BROKEN = {
+    "photos/empty.jpg": "not a picture, or its header is broken",
+    "photos/torn.jpg": "OSError: image file is truncated ",
+}
+
+
+def rows_of(output) -> list[dict]:
+    output = Path(output)
+    if output.suffix == ".parquet":
+        return pq.read_table(output).to_pylist()
+    if output.suffix == ".jsonl":
+        return [json.loads(line) for line in output.read_text().splitlines()]
+    return [
+        {key: (float(value) if key.startswith("score") else value) if value else None for key, value in row.items()}
+        for row in csv.DictReader(io.StringIO(output.read_text()))
+    ]
+
+
+def check_as_pipeline(rows: list[dict], model: str) -> None:
+    serve = pipeline("image-classification", model=model, device="cpu")
+    for row in rows:
+        if row["picture"] in BROKEN:
+            assert row["error"].split("(")[0] == BROKEN[row["picture"]]
+            assert row["label_1"] is row["score_3"] is None
+            continue
+        served = serve(row["picture"], top_k=3)
+        assert [row[f"label_{place}"] for place in (1, 2, 3)] == [each["label"] for each in served]
+        assert all(abs(row[f"score_{place}"] - served[place - 1]["score"]) < 1e-6 for place in (1, 2, 3))
+        assert row["error"] is None
+
+
+@pytest.mark.parametrize("suffix", FORMATS)
+def test_every_picture_has_a_row_with_the_answer_of_pipeline_or_the_reason(suffix, model, photos, capsys):
+    output = f"answers{suffix}"
+    assert main(["predict", model, "photos", "--output", output, "--batch-size", "4"]) == 0
+    rows = rows_of(output)
+    assert [row["picture"] for row in rows] == sorted(str(path) for path in photos.iterdir())
+    assert list(rows[0]) == ["picture", "label_1", "score_1", "label_2", "score_2", "label_3", "score_3", "error",
+                             "model"]  # fmt: skip
+    check_as_pipeline(rows, model)
+    told = capsys.readouterr()
+    assert told.out == ""
+    assert f"11 pictures done, 2 of them without an answer (the rows say why); in {output}" in told.err
+    assert "11/11" in told.err
+
+
+@pytest.mark.parametrize("suffix", FORMATS)
+@pytest.mark.parametrize("processes_before", [1, 2])
+def test_a_stopped_run_goes_on_and_does_nothing_twice(suffix, processes_before, model, photos, monkeypatch):
+    whole, output = Path(f"whole{suffix}"), Path(f"answers{suffix}")
+    assert predict_images(model, ["photos"], whole) == (11, 2, 0)
+    read, opened = answering.read_source, []
+
+    def stop(name):
+        if name == "photos/3.png":
+            raise KeyboardInterrupt
+        return read(name)
+
+    monkeypatch.setattr(answering, "read_source", stop)
+    with pytest.raises(KeyboardInterrupt):
+        predict_images(model, ["photos"], output, PredictOptions(batch_size=2))
+    if suffix == ".parquet":
+        assert not output.exists()
+    begun = output.with_name(f"{output.name}.part-0") if suffix == ".parquet" else output
+    if processes_before == 2:  # two processes had shared the work: what the second one has left is a part too
+        begun.rename(f"{output.name}.part-1")
+        begun = Path(f"{output.name}.part-1")
+        if suffix == ".csv":
+            begun.write_text("".join(json.dumps(row) + "\n" for row in rows_of_text(begun)))
+    begun.write_bytes(begun.read_bytes()[:-7])  # killed in the middle of a line
+    monkeypatch.setattr(answering, "read_source", lambda name: opened.append(name) or read(name))
+    counts = predict_images(model, ["photos"], output)
+    assert counts.earlier == 1
+    assert counts.pictures == 10
+    assert len(opened) == 10
+    assert sorted(map(str, rows_of(output))) == sorted(map(str, rows_of(whole)))
+    assert not list(Path().glob("*.part*"))
+    opened.clear()
+    before = output.read_bytes()
+    assert predict_images(model, ["photos"], output) == (0, 0, 11)
+    assert (opened, output.read_bytes()) == ([], before)
+    picture("red", 77).save(photos / "new.png")
+    assert predict_images(model, ["photos"], output) == (1, 0, 11)
+    assert rows_of(output)[-1]["picture"] == "photos/new.png"
+
+
+def rows_of_text(part: Path) -> list[dict]:
+    part.rename("x.csv")
+    return rows_of("x.csv")
+
+
+def test_another_model_or_another_number_of_labels_is_refused_in_one_line(model, photos, tmp_path, capsys):
+    assert main(["predict", model, "photos/1.png", "--output", "a.csv", "--top-k", "2"]) == 0
+    before = Path("a.csv").read_bytes()
+
+    def refused(*words: str) -> str:
+        capsys.readouterr()
+        assert main(["predict", *words]) == 2
+        lines = [line for line in capsys.readouterr().err.splitlines() if line and "it/s" not in line]
+        assert len(lines) == 1
+        return lines[0]
+
+    assert "has 2 labels a picture, not 3; say --top-k 2" in refused(model, "photos", "--output", "a.csv")
+    tiny_model("vit", ["x", "y", "z"]).save_pretrained(model)
+    line = refused(model, "photos", "--output", "a.csv", "--top-k", "2")
+    assert line.startswith("hf-imgcls: --output: a.csv has answers of another model (model@")
+    assert Path("a.csv").read_bytes() == before
+    assert "photos/no.png: no such file" in refused(model, "photos/1.png", "photos/no.png")
+    assert "--top-k: found 0, expected 1 or more" in refused(model, "photos", "--top-k", "0")
+    assert "--half: is for a GPU" in refused(model, "photos", "--half", "--device", "cpu")
+    assert "--batch-size: found -1" in refused(model, "photos", "--batch-size=-1")
+    assert "must end in .csv" in refused(model, "photos", "--output", "a.txt")
+    assert "no folder" in refused("./no/model", "photos")
+    assert "--device" in refused(model, "photos", "--device", "warp")
+
+
+def test_words_may_stand_behind_options_and_labels_are_at_most_those_there_are(model, photos, capsys, monkeypatch):
+    Path("a=b.png").write_bytes(Path("photos/1.png").read_bytes())
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"photos/2.png\nno/such.png\n")))
+    assert main(["predict", "--top-k", "9", model, "photos/0.png", "--device", "cpu", "a=b.png", "-"]) == 0
+    rows = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
+    assert [row["picture"] for row in rows] == ["photos/0.png", "a=b.png", "photos/2.png", "no/such.png"]
+    assert rows[-1]["error"] == "no such file"
+    assert "label_3" in rows[0]
+    assert "label_4" not in rows[0]
+
+
+def test_a_table_on_a_terminal(model, photos, capsys, monkeypatch):
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", "40")
+    evil = Path("photos/\x1b[31m.png")
+    evil.write_bytes(Path("photos/1.png").read_bytes())
+    Path("photos/1.png").rename(Path("photos") / ("long" * 10 + "1.png"))
+    assert main(["predict", model, "photos"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 12
+    assert "\x1b[31m" not in "".join(lines)
+    assert next(line for line in lines if "longlong1.png" in line).startswith("…nglong")
+    good = [line for line in lines if "  0." in line]
+    assert len(good) == 10
+    assert all(len(line) <= 40 for line in good)
+    assert len({line.index("  0.", 20) for line in good}) == 1
+    assert any("not a picture, or its header is broken" in line for line in lines)
+
+
+def test_scores_that_are_not_numbers_are_an_error_of_the_row(photos):
+    nan = Classifier(
+        "x", ["a", "b"], tiny_processor(), lambda pixels: pixels.mean((2, 3))[:, :2] * torch.nan, lambda x: x
+    )
+    (rows,) = predict_rows(nan, ["photos/1.png"], ["picture", "label_1", "score_1", "error", "model"], 4)
+    assert rows == [{"picture": "photos/1.png", "label_1": None, "score_1": None,
+                     "error": "the model's scores are not numbers", "model": "x"}]  # fmt: skip
+
+
+def test_reading_goes_on_while_the_network_runs_but_not_without_end():
+    begun, lock = [], threading.Lock()
+
+    def read(item):
+        with lock:
+            begun.append(item)
+        return item
+
+    with ThreadPoolExecutor(3) as pool:
+        results = read_ahead(pool, read, iter(range(1_000)), 8)
+        assert next(results) == 0
+        deadline = time.monotonic() + 10
+        while len(begun) < 8 and time.monotonic() < deadline:  # as while the network is busy
+            time.sleep(0.01)
+        time.sleep(0.05)
+        assert sorted(begun) == list(range(8))
+        assert list(results) == list(range(1, 1_000))
+
+
+def test_the_threads_that_read_leave_the_networks_own_threads_alone(photos):
+    before, seen = torch.get_num_threads(), []
+
+    def logits(pixels):
+        seen.append(torch.get_num_threads())
+        return pixels.mean((2, 3))
+
+    torch.set_num_threads(2)
+    try:
+        list(predict_rows(Classifier("x", ["a", "b", "c"], tiny_processor(), logits, lambda x: x), ["photos/1.png"] * 9,
+                    ["picture", "label_1", "score_1", "error", "model"], 2))  # fmt: skip
+        assert set(seen) == {2}
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_two_processes_write_what_one_writes(model, photos, tmp_path):
+    assert predict_images(model, [str(tmp_path / "photos")], tmp_path / "one.csv") == (11, 2, 0)
+    words = ["hf_imgcls/predict.py", model, str(tmp_path / "photos"), "--output", str(tmp_path / "two.csv")]
+    two = launch(TWO, *words, "--batch-size", "2")
+    assert two.returncode == 0, two.stderr
+    one, both = rows_of("one.csv"), rows_of("two.csv")
+    assert [row["picture"] for row in both] == [row["picture"] for row in one]
+    assert [row["label_1"] for row in both] == [row["label_1"] for row in one]
+    assert two.stderr.count("11 pictures done, 2 of them without an answer") == 1
+    assert two.stderr.count("6/6") >= 1  # of 11 pictures the first process has six
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["model", "one.csv", "photos", "two.csv"]

@@ -1,0 +1,144 @@
+"""Real launches: two gloo processes on a CPU, against one."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from pairs import Pairs
+from safetensors.torch import load_file
+from tiny import tiny_model, tiny_processor
+
+from hf_imgcls import train_classifier
+from hf_imgcls.machine.processes import requested_processes
+from hf_imgcls.training import stages
+
+ROOT = Path(__file__).parents[2]
+ACCELERATE = str(Path(sys.executable).parent / "accelerate")
+TWO = [ACCELERATE, "launch", "--quiet", "--config_file", str(ROOT / "recipes/launch/two_cpu_processes.yaml")]
+
+
+def launch(command: list[str], *arguments: str, **environment: str) -> subprocess.CompletedProcess:
+    clean = {k: v for k, v in os.environ.items() if not k.startswith("ACCELERATE_")}
+    clean.update(OMP_NUM_THREADS="1", **environment)
+    return subprocess.run([*command, *arguments], cwd=ROOT, env=clean, capture_output=True, text=True, timeout=300)
+
+
+@pytest.fixture
+def recipe(make_folder, tmp_path):
+    """A recipe on pictures of odd numbers, from a small saved ViT."""
+    checkpoint = tmp_path / "checkpoint"
+    tiny_model("vit").save_pretrained(checkpoint)
+    tiny_processor().save_pretrained(checkpoint)
+    content = {
+        "data": {"path": str(make_folder(train=7, validation=3, test=5))},
+        "model": {"checkpoint": str(checkpoint)},
+        "training": {
+            "output_dir": str(tmp_path / "run"),
+            "num_train_epochs": 1,
+            "learning_rate": 0.0,
+            "per_device_train_batch_size": 4,
+            "per_device_eval_batch_size": 4,
+        },
+    }
+    file = tmp_path / "recipe.json"
+    file.write_text(json.dumps(content))
+    return file
+
+
+def results(folder: Path) -> dict:
+    return json.loads((folder / "results.json").read_text())
+
+
+def test_two_processes_score_exactly_what_one_scores(recipe, tmp_path):
+    two = launch(TWO, "hf_imgcls/train.py", str(recipe), f"training.output_dir={tmp_path / 'two'}")
+    assert two.returncode == 0, two.stderr
+    train_classifier(recipe, [f"training.output_dir={tmp_path / 'one'}"])
+    files = [sorted(p.name for p in (tmp_path / run).iterdir() if p.is_file()) for run in ("two", "one")]
+    assert files[0] == files[1]
+    two, one = results(tmp_path / "two"), results(tmp_path / "one")
+    assert (two["processes"], one["processes"]) == (2, 1)
+    assert two["training"]["steps"] == 3
+    assert one["training"]["steps"] == 6
+    assert two["scores"]["test"]["pictures"] == 15
+    # Nothing was learned (learning rate 0): both scored the same weights, rows 15 and 9 over batches of 4.
+    assert two["scores"] == one["scores"]
+    assert two["fingerprints"] == one["fingerprints"]
+    assert two["served_as_scored"]["passed"]
+
+
+@pytest.mark.parametrize("mixed", [False, True])
+def test_two_processes_make_the_steps_of_one_batch_and_of_accumulated_ones(mixed, recipe, tmp_path, monkeypatch):
+    monkeypatch.setattr(stages, "Mixing", Pairs)  # as the launched script does
+    common = ["training.learning_rate=5e-3", "training.optim=sgd", "model.config.hidden_dropout_prob=0.0",
+              "data.max_samples.train=16", "training.num_train_epochs=2"]  # fmt: skip
+    if mixed:
+        common += ['augmentation.mix=["MixUp"]', "training.label_smoothing_factor=0.1", 'loss.class_weights={"red": 3}']
+    folders = {name: tmp_path / name for name in ("two of 8", "one of 16", "4 of 4")}
+    words = {name: [*common, f"training.output_dir={folder}"] for name, folder in folders.items()}
+    two = launch(
+        TWO, "tests/pairs.py", "train", str(recipe), *words["two of 8"], "training.per_device_train_batch_size=8"
+    )
+    assert two.returncode == 0, two.stderr
+    train_classifier(recipe, [*words["one of 16"], "training.per_device_train_batch_size=16"])
+    train_classifier(recipe, [*words["4 of 4"], "training.gradient_accumulation_steps=4"])
+    assert [results(folder)["training"]["steps"] for folder in folders.values()] == [2, 2, 2]
+    after = {name: load_file(folder / "model.safetensors") for name, folder in folders.items()}
+    before = load_file(tmp_path / "checkpoint" / "model.safetensors")
+    one = after["one of 16"]
+    for name in ("two of 8", "4 of 4"):
+        assert max((after[name][key] - one[key]).abs().max() for key in one) < 1e-7
+    assert max((one[key] - before[key]).abs().max() for key in one) > 1e-4
+
+
+def test_two_processes_go_through_stages_and_features_as_one_does(recipe, tmp_path):
+    stages = [
+        {"train": "head", "cache_features": True, "training": {"learning_rate": 5e-2}},
+        {"train": {"last_blocks": 1}, "training": {"learning_rate": 5e-3}},
+    ]
+    common = ["training.optim=sgd", "model.config.hidden_dropout_prob=0.0", "data.max_samples.train=16",
+              f"stages={json.dumps(stages)}"]  # fmt: skip
+    folders = [f"training.output_dir={tmp_path / name}" for name in ("two", "one")]
+    two = launch(TWO, "hf_imgcls/train.py", str(recipe), *common, folders[0])
+    assert two.returncode == 0, two.stderr
+    train_classifier(recipe, [*common, "training.per_device_train_batch_size=8", folders[1]])
+    assert [stage["steps"] for stage in results(tmp_path / "two")["stages"]] == [2, 2]
+    for name in ("stage-1", ""):
+        after = [load_file(tmp_path / run / name / "model.safetensors") for run in ("two", "one")]
+        assert max((after[0][key] - after[1][key]).abs().max() for key in after[0]) < 1e-6
+    assert results(tmp_path / "two")["served_as_scored"]["passed"]
+
+
+def test_a_launch_that_starts_one_process_where_two_were_asked_for_says_so(recipe):
+    alone = launch([ACCELERATE, "launch", "--cpu", "--num_processes", "2"], "hf_imgcls/train.py", str(recipe))
+    assert alone.returncode == 0, alone.stderr
+    assert "launch: 2 processes were asked for, but this is a single one" in alone.stdout
+    assert "two_cpu_processes.yaml" in alone.stdout
+
+
+def test_two_processes_that_know_nothing_of_each_other_are_refused(recipe):
+    apart = launch(
+        [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"],
+        "hf_imgcls/train.py",
+        str(recipe),
+        ACCELERATE_USE_CPU="false",
+    )
+    assert apart.returncode != 0
+    assert apart.stderr.count("launch: 2 processes were started, but they do not train together") == 1
+
+
+def test_plain_torchrun_trains_together(recipe, tmp_path):
+    both = launch(
+        [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"],
+        "hf_imgcls/train.py",
+        str(recipe),
+    )
+    assert both.returncode == 0, both.stderr
+    assert results(tmp_path / "run")["processes"] == 2
+
+
+def test_nothing_is_asked_for_without_a_launcher(monkeypatch):
+    monkeypatch.delenv("ACCELERATE_MIXED_PRECISION", raising=False)
+    assert requested_processes() is None

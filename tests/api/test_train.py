@@ -1,0 +1,194 @@
+"""The whole story, on a small folder of pictures and tiny models."""
+
+import csv
+import json
+import subprocess
+import sys
+
+import pytest
+from tiny import tiny_model, tiny_processor
+from transformers import TrainerCallback, pipeline
+
+from hf_imgcls import InputError, evaluate_classifier, train_classifier
+from hf_imgcls.errors import ParityError
+from hf_imgcls.models.restore import differing_tensors
+from hf_imgcls.training.trainer import ImageTrainer
+
+TRAINING = {
+    "num_train_epochs": 2,
+    "learning_rate": 5e-3,
+    "per_device_train_batch_size": 4,
+    "per_device_eval_batch_size": 4,
+    "disable_tqdm": True,
+    "logging_steps": 1,
+}
+
+
+@pytest.fixture
+def recipe(make_folder, tmp_path):
+    tiny_model("vit", [f"old {n}" for n in range(7)]).save_pretrained(tmp_path / "checkpoint")
+    tiny_processor().save_pretrained(tmp_path / "checkpoint")
+    return {
+        "description": "Colours",
+        "data": {"path": str(make_folder(train=8, validation=4, test=5))},
+        "model": {"checkpoint": str(tmp_path / "checkpoint")},
+        "augmentation": {"train": ["RandomResizedCrop", "RandomHorizontalFlip"]},
+        "training": {"output_dir": str(tmp_path / "run"), **TRAINING},
+    }
+
+
+def test_a_run_leaves_everything_needed_to_score_again(recipe, tmp_path, capsys):
+    results = train_classifier(recipe)
+    folder = tmp_path / "run"
+    for name in ("model.safetensors", "config.json", "preprocessor_config.json", "recipe.json", "splits.json",
+                 "bad_images.csv", "results.json", "history.json", "README.md"):  # fmt: skip
+        assert (folder / name).is_file(), name
+    assert not list(folder.glob("*.bin")), "a pickle"
+    assert json.loads((folder / "results.json").read_text()) == json.loads(json.dumps(results))
+    assert json.loads((folder / "recipe.json").read_text()) == recipe
+    assert results["pictures"] == {"train": 24, "validation": 12, "test": 15}
+    assert results["scores"]["test"]["pictures"] == 15
+    assert results["versions"]["transformers"]
+    verdict = results["served_as_scored"]
+    assert (verdict["passed"], verdict["pictures"], verdict["split"]) == (True, 12, "validation")
+    assert "rows" not in verdict
+    history = json.loads((folder / "history.json").read_text())
+    assert [entry["step"] for entry in history if "loss" in entry] == list(range(1, 13))
+    config = json.loads((folder / "config.json").read_text())
+    assert config["id2label"] == {"0": "blue", "1": "green", "2": "red"}
+    assert config["problem_type"] == "single_label_classification"
+    assert "served as scored: pipeline gave the same answers on 12 validation pictures" in capsys.readouterr().out
+
+    again = evaluate_classifier(folder, recipe["data"]["path"])
+    assert again["split"] == "test"
+    assert again["scores"] == results["scores"]["test"]
+    assert again["fingerprint"] == results["fingerprints"]["test"]
+
+
+def test_the_saved_folder_answers_in_a_fresh_process(recipe, tmp_path):
+    train_classifier(recipe)
+    picture = f"{recipe['data']['path']}/test/red/000.png"
+    script = f"""
+from transformers import pipeline
+answer = pipeline("image-classification", model={str(tmp_path / "run")!r})({picture!r}, top_k=3)
+print(sorted(each["label"] for each in answer), round(sum(each["score"] for each in answer), 4))
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.stdout.strip() == "['blue', 'green', 'red'] 1.0", done.stderr
+
+
+def test_a_finished_run_is_refused_before_anything_is_loaded(recipe):
+    train_classifier(recipe, ["training.max_steps=1"])
+    with pytest.raises(InputError, match="finished"):
+        train_classifier(recipe, ["training.max_steps=1", "data.path=/nowhere/at/all"])
+
+
+class Killed(Exception):
+    pass
+
+
+class KillAt(TrainerCallback):
+    def __init__(self, step: int):
+        self.step = step
+
+    def on_step_end(self, args, state, control, **kwargs):
+        if state.global_step == self.step:
+            raise Killed
+
+
+def test_a_killed_run_resumes_and_ends_where_an_uninterrupted_one_does(recipe, tmp_path, monkeypatch, capsys):
+    steps = ["training.save_strategy=steps", "training.save_steps=4", "training.eval_strategy=steps",
+             "training.eval_steps=4"]  # fmt: skip
+    whole = train_classifier(recipe, [*steps, f"training.output_dir={tmp_path / 'whole'}"])
+    original = ImageTrainer.__init__
+
+    def with_a_killer(self, *args, **kwargs):
+        original(self, *args, **kwargs)
+        self.add_callback(KillAt(10))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(ImageTrainer, "__init__", with_a_killer)
+        with pytest.raises(Killed):
+            train_classifier(recipe, steps)
+    with pytest.raises(InputError, match=r"unfinished.*training\.learning_rate"):
+        train_classifier(recipe, [*steps, "training.learning_rate=1e-5"])
+    resumed = train_classifier(recipe, steps)
+    assert "resuming from" in capsys.readouterr().out
+    assert resumed["scores"] == whole["scores"]
+    assert resumed["training"]["steps"] == 12
+    model = pipeline("image-classification", str(tmp_path / "run")).model
+    assert differing_tensors(model, tmp_path / "whole") == []
+
+
+def test_unreadable_pictures_are_reported_and_left_alone(recipe, tmp_path):
+    broken = tmp_path / "photos" / "train" / "red" / "broken.jpg"
+    broken.write_bytes(b"\xff\xd8\xff nothing more")
+    results = train_classifier(recipe, ["training.max_steps=1"])
+    assert results["bad_images"] == 1
+    rows = list(csv.DictReader((tmp_path / "run" / "bad_images.csv").open()))
+    assert [(row["file"], row["label"], row["split"]) for row in rows] == [("train/red/broken.jpg", "red", "train")]
+    assert broken.exists()
+    with pytest.raises(InputError, match=r"train/red/broken\.jpg .*cannot be read"):
+        train_classifier(recipe, ["data.bad_images=raise", f"training.output_dir={tmp_path / 'other'}"])
+    assert not (tmp_path / "other").exists()
+
+
+def test_a_checkpoint_of_the_same_labels_keeps_its_order(recipe, tmp_path):
+    tiny_model("vit", ["red", "blue", "green"]).save_pretrained(tmp_path / "checkpoint")
+    # A learning rate of 0: the run scores the checkpoint itself, so its answers must follow names, not positions.
+    results = train_classifier(recipe, ["training.learning_rate=0", "training.max_steps=1"])
+    assert results["labels"] == ["red", "blue", "green"]
+    direct = evaluate_classifier(tmp_path / "checkpoint", recipe["data"]["path"])
+    assert direct["scores"] == results["scores"]["test"]
+
+
+def test_a_model_that_is_not_served_as_it_was_scored_fails_the_run(recipe, tmp_path, monkeypatch):
+    save = ImageTrainer.save_run
+
+    def save_another_processor(self, folder):
+        save(self, folder)
+        file = folder / "preprocessor_config.json"
+        file.write_text(file.read_text().replace('"image_mean": [', '"image_mean": [9, '))
+        settings = json.loads(file.read_text())
+        file.write_text(json.dumps({**settings, "image_mean": [0.1, 0.2, 0.9]}))
+
+    monkeypatch.setattr(ImageTrainer, "save_run", save_another_processor)
+    with pytest.raises(ParityError, match="NOT served as scored: validation/"):
+        train_classifier(recipe)
+    verdict = json.loads((tmp_path / "run" / "results.json").read_text())["served_as_scored"]
+    assert not verdict["passed"]
+    assert verdict["mismatch"]["picture"].startswith("validation/")
+
+
+def test_from_scratch_with_a_held_out_part_and_no_test(make_folder, tmp_path):
+    recipe = {
+        "data": {"path": str(make_folder(10))},
+        "model": {
+            "architecture": "resnet",
+            "from_scratch": True,
+            "image_size": 24,
+            "config": {"embedding_size": 8, "hidden_sizes": [8], "depths": [1], "layer_type": "basic"},
+        },
+        "training": {"output_dir": str(tmp_path / "run"), **TRAINING},
+    }
+    results = train_classifier(recipe)
+    assert results["pictures"] == {"train": 27, "validation": 3}
+    assert list(results["scores"]) == ["validation"]
+    served = pipeline("image-classification", str(tmp_path / "run"))
+    assert dict(served.image_processor.size)["height"] == 24
+
+
+def test_a_stream_of_pictures(make_folder, tmp_path):
+    recipe = {
+        "data": {"path": str(make_folder(train=8, validation=4)), "streaming": True,
+                 "label_names": ["blue", "green", "red"]},
+        "model": {"architecture": "timm/resnet10t", "from_scratch": True, "image_size": 32},
+        "training": {"output_dir": str(tmp_path / "run"), **TRAINING, "max_steps": 8},
+    }  # fmt: skip
+    results = train_classifier(recipe)
+    assert results["training"]["steps"] == 8
+    assert results["scores"]["validation"]["pictures"] == 12
+    assert results["served_as_scored"]["passed"]
+    assert results["served_as_scored"]["pictures"] == 12
+    with pytest.raises(InputError, match=r"training\.max_steps"):
+        train_classifier(recipe, ["training.max_steps=-1", f"training.output_dir={tmp_path / 'other'}"])

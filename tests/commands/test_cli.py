@@ -1,0 +1,106 @@
+import json
+from pathlib import Path
+
+import pytest
+from tiny import tiny_model, tiny_processor
+
+from hf_imgcls.cli import main
+
+RECIPES = [p for p in sorted((Path(__file__).parents[2] / "recipes").glob("*.json")) if p.stem != "recipe.schema"]
+
+
+def fails(capsys, *arguments: str) -> str:
+    assert main(list(arguments)) == 2
+    error = capsys.readouterr().err
+    assert "Traceback" not in error
+    lines = [line for line in error.splitlines() if line and "it/s" not in line]  # progress bars
+    assert len(lines) == 1
+    assert lines[0].startswith("hf-imgcls: ")
+    return lines[0]
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.name)
+def test_every_shipped_recipe_is_sound(path, capsys, monkeypatch):
+    monkeypatch.chdir(path.parent.parent)
+    assert main(["check", str(path)]) == 0
+    assert "sound" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.name)
+def test_every_shipped_recipe_trains_on_other_data_and_weights_by_overrides_alone(path, make_folder, tmp_path):
+    tiny_model("vit").save_pretrained(tmp_path / "checkpoint")
+    tiny_processor().save_pretrained(tmp_path / "checkpoint")
+    recipe = json.loads(path.read_text())
+    other = [f"model.checkpoint={tmp_path / 'checkpoint'}", "model.image_size=16", "model.config={}"]
+    if recipe["model"].get("from_scratch"):
+        other = [f"model.image_size={min(recipe['model']['image_size'], 96)}"]
+    if "feature_point" in recipe["model"]:
+        other += ["model.feature_point=vit.layers.1"]
+    for number, stage in enumerate(recipe.get("stages", [])):
+        if "last_blocks" in stage["train"]:
+            other += [f"stages.{number}.train.last_blocks=1"]
+    assert main([
+        "train", str(path), f"data.path={make_folder(train=30, test=3)}", *other, "training.max_steps=2",
+        "training.per_device_train_batch_size=4",
+        "training.fp16=false", "training.push_to_hub=false", "training.dataloader_num_workers=0",
+        f"training.output_dir={tmp_path / 'run'}",
+    ]) == 0  # fmt: skip
+    assert json.loads((tmp_path / "run" / "results.json").read_text())["served_as_scored"]["passed"]
+
+
+def test_one_of_several_processes_ends_before_its_connections_are_taken_down(monkeypatch):
+    ended = []
+    monkeypatch.setattr("torch.distributed.is_initialized", lambda: True)
+    monkeypatch.setattr("atexit._run_exitfuncs", lambda: ended.append("exit functions"))
+    monkeypatch.setattr("os._exit", ended.append)
+    monkeypatch.chdir(RECIPES[0].parent.parent)
+    assert main(["check", "recipes/digits_resnet.json"]) == 0
+    assert main(["check", "no/such.json"]) == 2
+    assert ended == ["exit functions", 0, "exit functions", 2]
+
+
+def test_check_finds_what_a_run_would_stumble_over(capsys, tmp_path):
+    recipe = str(RECIPES[0].parent / "digits_resnet.json")
+    assert "did you mean" in fails(capsys, "check", recipe, "training.learning_rat=1")
+    assert "RandomResizedCrop" in fails(capsys, "check", recipe, 'augmentation.train=["RandomResizedCro"]')
+    assert "data.path" in fails(capsys, "check", recipe, "data.path=no/such/folder/")
+    assert "model.config.depth:" in fails(capsys, "check", recipe, "model.config.depth=[1]")
+    assert "no such recipe" in fails(capsys, "check", str(tmp_path / "x.json"))
+
+
+def test_options_may_stand_before_between_and_behind_overrides(capsys, tmp_path):
+    arguments = ["train", str(tmp_path / "x.json"), "a.b=1", "--start-over", "c.d=2"]
+    assert "no such recipe" in fails(capsys, *arguments)
+    with pytest.raises(SystemExit) as caught:
+        main([*arguments, "--start-ovr"])
+    assert caught.value.code == 2
+
+
+def test_evaluate_writes_its_figures(capsys, make_folder, tmp_path):
+    tiny_model("vit").save_pretrained(tmp_path / "model")
+    tiny_processor().save_pretrained(tmp_path / "model")
+    folder = make_folder(train=3, test=4)
+    output = tmp_path / "figures.json"
+    assert (
+        main(["evaluate", str(tmp_path / "model"), str(folder), "--split", "train[:6]", "--output", str(output)]) == 0
+    )
+    assert "train[:6]: accuracy" in capsys.readouterr().out
+    figures = json.loads(output.read_text())
+    assert (figures["split"], figures["scores"]["pictures"]) == ("train[:6]", 6)
+    assert main(["evaluate", str(tmp_path / "model"), str(folder / "train"), "--output", str(output)]) == 0
+    assert json.loads(output.read_text())["scores"]["pictures"] == 9
+    assert "no split" in fails(capsys, "evaluate", str(tmp_path / "model"), str(folder), "--split", "nope")
+    tiny_model("vit", ["blue", "green", "violet"]).save_pretrained(tmp_path / "model")
+    line = fails(capsys, "evaluate", str(tmp_path / "model"), str(folder))
+    assert "'red' (4 pictures)" in line
+    assert "of the model: blue, green, violet" in line
+
+
+def test_an_error_in_a_worker_is_one_line_too(capsys, make_folder, tmp_path):
+    folder = make_folder(train=8, validation=2)
+    (folder / "train" / "red" / "000.png").write_bytes(b"broken")
+    assert "000.png cannot be read" in fails(
+        capsys, "train", str(RECIPES[0].parent / "digits_resnet.json"), f"data.path={folder}", "data.streaming=true",
+        'data.label_names=["blue","green","red"]', "data.bad_images=raise", "training.max_steps=9",
+        "training.dataloader_num_workers=1", "training.disable_tqdm=true", f"training.output_dir={tmp_path / 'run'}",
+    )  # fmt: skip

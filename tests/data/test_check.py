@@ -1,0 +1,231 @@
+"""Which pictures cannot be read: judged by a full read, reported, remembered."""
+
+import csv
+import io
+import os
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import picture
+from PIL import Image
+from test_decode import JPEGS, harmed
+from test_read import AWKWARD as STRANGE
+
+from hf_imgcls.data import check as bad_images
+from hf_imgcls.data.check import BadImage, check_images, check_split, refuse_bad_images, verdict, write_bad_images
+from hf_imgcls.data.index import entry, load_entries
+from hf_imgcls.errors import InputError
+from hf_imgcls.images.read import read_image, why_unreadable
+
+SHARED = Path(os.environ.get("HF_IMGCLS_SHARED", Path(__file__).parents[3] / "shared"))
+AWKWARD = SHARED / "datasets/awkward-images"
+
+
+def jpeg(number: int = 0) -> bytes:
+    stream = io.BytesIO()
+    picture("red", number, (64, 48)).save(stream, "JPEG")
+    return stream.getvalue()
+
+
+def judge(content: bytes | None, path: str | None = None) -> dict[str, str]:
+    return verdict({"image": {"bytes": content, "path": path}}, reader="test")
+
+
+def without_jfif() -> bytes:
+    """A good JPEG that the common trick of looking for "JFIF" throws away."""
+    content = jpeg()
+    start = content.index(b"\xff\xe0")
+    length = int.from_bytes(content[start + 2 : start + 4], "big")
+    return content[:start] + content[start + 2 + length :]
+
+
+@pytest.mark.parametrize("content", [jpeg(), without_jfif(), jpeg() + b"more"], ids=["plain", "no JFIF", "more"])
+def test_good_pictures(content):
+    found = judge(content)
+    assert found["reason"] == ""
+    assert len(found["digest"]) == 32
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (jpeg()[:-500], r"OSError: image file is truncated"),
+        (jpeg()[:100], r"OSError: Truncated File Read"),
+        (b"", r"not a picture, or its header is broken"),
+        (b"<html>404 not found</html>", r"not a picture, or its header is broken"),
+    ],
+    ids=["cut", "cut early", "empty", "a web page"],
+)
+def test_bad_pictures_say_why(content, reason):
+    found = judge(content)
+    assert re.match(reason, found["reason"])
+    assert found["digest"] == ""
+    assert "\n" not in found["reason"]
+
+
+def test_files_that_are_not_there(tmp_path):
+    (tmp_path / "itself.jpg").symlink_to("itself.jpg")
+    assert judge(None, str(tmp_path / "gone.jpg"))["reason"] == "no such file"
+    assert judge(None, str(tmp_path / "itself.jpg"))["reason"] == "OSError: Too many levels of symbolic links"
+    assert judge(None, str(tmp_path))["reason"] == "IsADirectoryError: Is a directory"
+    assert judge(None, None)["reason"] == "no picture in this row"
+    assert verdict({"image": None}, reader="test")["reason"] == "no picture in this row"
+
+
+def encoded(image: Image.Image, kind: str = "PNG", **options) -> bytes:
+    stream = io.BytesIO()
+    image.save(stream, kind, **options)
+    return stream.getvalue()
+
+
+def with_alpha(alpha: int) -> Image.Image:
+    image = picture("red", 0, (8, 6)).convert("RGBA")
+    image.putalpha(alpha)
+    return image
+
+
+@pytest.mark.parametrize(
+    ("content", "spoilt"),
+    [
+        (encoded(picture("red", 0)), ""),
+        (encoded(picture("red", 0).convert("L")), ""),
+        (encoded(picture("red", 0).convert("CMYK"), "JPEG"), ""),
+        (encoded(with_alpha(255)), ""),
+        (encoded(with_alpha(128)), "transparency"),
+        (encoded(picture("red", 0).quantize(4), transparency=bytes([0])), "transparency"),
+        (encoded(Image.fromarray(np.full((6, 8), 40000, np.uint16))), "high bit depth"),
+        (encoded(picture("red", 0).convert("F"), "TIFF"), "high bit depth"),
+    ],
+    ids=["rgb", "grey", "cmyk", "opaque", "alpha", "palette", "16 bits", "floats"],
+)
+def test_what_the_conversion_spoils(content, spoilt):
+    assert judge(content) | {"digest": "", "file": ""} == {"reason": "", "digest": "", "spoilt": spoilt, "file": ""}
+
+
+def full_read(content: bytes) -> str:
+    """What is wrong with a picture as training and serving would find it."""
+    try:
+        read_image({"bytes": content, "path": None})
+    except Exception as error:
+        return why_unreadable(error)
+    return ""
+
+
+@pytest.mark.parametrize("name", [*JPEGS, *STRANGE])
+def test_the_verdict_is_that_of_a_full_read_whatever_is_broken(name, tmp_path):
+    """A JPEG is judged at an eighth of its size."""
+    if name in JPEGS:
+        content = JPEGS[name]()["bytes"]
+    else:
+        STRANGE[name](tmp_path / name)
+        content = (tmp_path / name).read_bytes()
+    random = np.random.default_rng(list(content[:64]))
+    assert judge(content)["reason"] == full_read(content) == ""
+    broken = [harmed(content, random) for _ in range(24)] + [content[:-n] for n in (1, 2, 3, 30)]
+    reasons = [full_read(each) for each in broken]
+    assert [judge(each)["reason"] for each in broken] == reasons
+    assert any(reasons)
+
+
+def outcome_table() -> dict[str, bool]:
+    """File -> whether it is good, from the table that came with the files."""
+    lines = [line.split("|") for line in (AWKWARD / "SOURCE.md").read_text(encoding="utf-8").splitlines()]
+    return {cells[1].strip(): cells[5].strip().startswith("loads") for cells in lines[6:] if len(cells) > 6}
+
+
+@pytest.mark.skipif(
+    not AWKWARD.is_dir(), reason="the shared pictures are not here; HF_IMGCLS_SHARED names their folder"
+)
+def test_strange_and_broken_files_get_the_verdict_of_their_table():
+    table = outcome_table()
+    good = {name: not judge(None, str(AWKWARD / name))["reason"] for name in table}
+    assert len(table) == 28
+    assert good == table
+
+
+def rows(folder: Path, contents: list[bytes]):
+    folder.mkdir(exist_ok=True)
+    entries = []
+    for number, content in enumerate(contents):
+        file = folder / f"{number}.jpg"
+        if not file.exists() or file.read_bytes() != content:
+            file.write_bytes(content)
+        entries.append(entry(str(file), f"cat/{file.name}", "cat"))
+    listed = load_entries(entries)
+    return listed.remove_columns("label").add_column("label", [0] * len(listed)).add_column("row", range(len(listed)))
+
+
+def test_a_split_is_parted_into_good_and_bad(tmp_path):
+    checked = check_split(rows(tmp_path, [jpeg(0), b"", jpeg(1), jpeg(2)[:-500]]), "test", ["cat"])
+    assert checked.rows["name"][:] == checked.files == ["cat/0.jpg", "cat/2.jpg"]
+    assert [bad[:3] for bad in checked.bad] == [("cat/1.jpg", "cat", "test"), ("cat/3.jpg", "cat", "test")]
+    assert checked.bad[0].reason == "not a picture, or its header is broken"
+    assert len(set(checked.digests)) == 2
+    assert checked.notes == []
+
+
+def test_spoilt_pictures_are_counted(tmp_path):
+    contents = [encoded(with_alpha(9)), encoded(with_alpha(10)), encoded(Image.fromarray(np.eye(6, dtype=np.uint16)))]
+    checked = check_split(rows(tmp_path, contents), "train", ["cat"])
+    assert checked.notes == [
+        "train: 2 pictures lose their transparency when converted to RGB",
+        "train: 1 pictures lose their high bit depth when converted to RGB",
+    ]
+
+
+def test_a_split_without_a_single_good_picture(tmp_path):
+    with pytest.raises(
+        InputError, match=r"none of the 2 pictures of train can be read; the first, cat/0.jpg: not a pic"
+    ):
+        check_split(rows(tmp_path, [b"", b"1"]), "train", ["cat"])
+
+
+@pytest.fixture
+def reads(monkeypatch):
+    """The pictures that are read while a test runs."""
+    read, real = [], bad_images._read
+    monkeypatch.setattr(bad_images, "_read", lambda value: read.append(Path(value["path"]).name) or real(value))
+    return read
+
+
+def test_the_second_check_reads_nothing_until_a_file_changes(tmp_path, reads):
+    contents = [jpeg(0), jpeg(1)]
+    before = check_images(rows(tmp_path, contents), "train")["digest"][:]
+    assert reads == ["0.jpg", "1.jpg"]
+    assert check_images(rows(tmp_path, contents), "train")["digest"][:] == before
+    assert len(reads) == 2
+    contents[1] = b"x" * len(contents[1])  # as long as before
+    after = check_images(rows(tmp_path, contents), "train")
+    assert after["digest"][:] == [before[0], ""]
+    assert len(reads) == 4
+
+
+def test_several_processes_find_the_same(tmp_path, monkeypatch):
+    contents = [jpeg(0), b"", jpeg(1), jpeg(2)[:-500], jpeg(3)]
+    alone = check_images(rows(tmp_path / "alone", contents), "train")
+    monkeypatch.setattr(bad_images, "_ROWS_A_PROCESS", 2)
+    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+    together = check_images(rows(tmp_path / "together", contents), "train")
+    assert len(together.cache_files) == 2
+    assert together["reason"][:] == alone["reason"][:]
+    assert together["digest"][:] == alone["digest"][:]
+
+
+def test_refusing_names_the_first():
+    refuse_bad_images([])
+    bad = [BadImage("cat/1.jpg", "cat", "train", "no such file"), BadImage("2", "dog", "test", "broken")]
+    with pytest.raises(InputError) as caught:
+        refuse_bad_images(bad)
+    assert str(caught.value) == (
+        "data: cat/1.jpg (train, cat) cannot be read: no such file (and 1 more); data.bad_images=drop trains without it"
+    )
+
+
+def test_the_report_is_a_table(tmp_path):
+    bad = [BadImage('고양이/a "b",\n.jpg', "고양이", "train", "no such file")]
+    for found in (bad, []):
+        write_bad_images(found, tmp_path / "bad.csv")
+        with (tmp_path / "bad.csv").open(encoding="utf-8", newline="") as stream:
+            assert list(csv.reader(stream)) == [["file", "label", "split", "reason"], *map(list, found)]

@@ -1,0 +1,213 @@
+"""Which rows belong to which split."""
+
+from collections import Counter
+
+import numpy as np
+import pytest
+from datasets import ClassLabel, Dataset, Features
+
+from hf_imgcls.data.splits import (
+    Span,
+    check_overlap,
+    choose_splits,
+    fingerprint,
+    per_class,
+    read_spans,
+    scored_split,
+    split_names,
+    stratified,
+    take_rows,
+)
+from hf_imgcls.errors import InputError
+from hf_imgcls.recipe.sections import DataSection
+
+ROLES = ("train", "validation", "test")
+
+
+def section(**keys) -> DataSection:
+    return DataSection(path="photos", **keys)
+
+
+@pytest.mark.parametrize(
+    ("available", "keys", "chosen"),
+    [
+        (["train", "validation", "test"], {}, ("train", "validation", "test")),
+        (["testing", "training", "val"], {}, ("training", "val", "testing")),
+        (["train", "test"], {}, ("train", None, "test")),
+        (["full"], {}, ("full", None, None)),
+        (["train", "test"], {"validation_split": "test"}, ("train", "test", None)),
+        (["train", "test"], {"train_split": "train[:80%]"}, ("train[:80%]", None, "test")),
+        (["train", "test"], {"train_split": "train+test"}, ("train+test", None, None)),
+        (["test"], {"train_split": "test"}, ("test", None, None)),
+        (["train", "dev", "extra"], {"test_split": "extra[:5]"}, ("train", "dev", "extra[:5]")),
+        (["train", "test"], {"validation_split": "train[80%:]"}, ("train", "train[80%:]", "test")),
+        (["train", "validation", "test"], {"validation_split": False}, ("train", None, "test")),
+        (["train", "validation", "test"], {"test_split": False}, ("train", "validation", None)),
+    ],
+)
+def test_splits_are_chosen(available, keys, chosen):
+    assert choose_splits(available, section(**keys)) == dict(zip(ROLES, chosen, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("available", "keys", "line"),
+    [
+        (
+            ["train", "test"],
+            {"validation_split": "valid"},
+            "data.validation_split: photos has no split 'valid', it has train, test",
+        ),
+        (["train"], {"train_split": "trian[:5]"}, "has no split 'trian', it has train; did you mean \"train\"?"),
+        (["a", "b"], {}, "data.train_split: photos has the splits a, b; name the one to train on"),
+        (["test"], {}, "data.train_split: photos has only the split test; name the one to train on"),
+    ],
+)
+def test_splits_that_are_not_there(available, keys, line):
+    with pytest.raises(InputError) as caught:
+        choose_splits(available, section(**keys))
+    assert line in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("available", "named", "chosen"),
+    [
+        (["train", "validation", "test"], None, "test"),
+        (["train", "val"], None, "val"),
+        (["train"], None, "train"),
+        (["test"], None, "test"),
+        (["train", "test"], "train[:10]", "train[:10]"),
+    ],
+)
+def test_the_split_to_score(available, named, chosen):
+    assert scored_split(available, section(), named) == chosen
+
+
+def test_no_split_to_score():
+    with pytest.raises(InputError, match=r"split: photos has no split 'tset', it has train, test; did you mean"):
+        scored_split(["train", "test"], section(), "tset")
+    with pytest.raises(InputError, match="has the splits a, b; say which to score"):
+        scored_split(["a", "b"], section(), None)
+
+
+@pytest.mark.parametrize(
+    ("instruction", "spans"),
+    [
+        ("train", [("train", 0, 100)]),
+        ("train[:30]", [("train", 0, 30)]),
+        ("train[:5000]", [("train", 0, 100)]),
+        ("train[-10:]", [("train", 90, 100)]),
+        ("train[80%:]", [("train", 80, 100)]),
+        ("train[10:20]+extra", [("train", 10, 20), ("extra", 0, 7)]),
+        ("train[50:10]+extra", [("train", 50, 10), ("extra", 0, 7)]),
+    ],
+)
+def test_slices_are_read(instruction, spans):
+    assert read_spans(instruction, {"train": 100, "extra": 7}, "data.train_split") == spans
+
+
+@pytest.mark.parametrize(
+    ("instruction", "line"),
+    [
+        ("train[:abc]", "data.train_split: 'train[:abc]' is no slice such as train[:5000] or train[80%:] ("),
+        ("train[::2]", "'train[::2]' is no slice"),
+        ("train[:150%]", "'train[:150%]' is no slice"),
+        ("train[5000:]", "data.train_split: 'train[5000:]' holds no rows; train has 100 rows"),
+        ("train[20:10]", "'train[20:10]' holds no rows"),
+        ("train[:0]", "'train[:0]' holds no rows"),
+    ],
+)
+def test_slices_that_cannot_be(instruction, line):
+    with pytest.raises(InputError) as caught:
+        read_spans(instruction, {"train": 100}, "data.train_split")
+    assert line in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_split_names():
+    assert split_names("train[:50%] + test") == ["train", "test"]
+    assert split_names("") == []
+
+
+def test_rows_are_taken_span_by_span():
+    splits = {"a": Dataset.from_dict({"x": range(10)}), "b": Dataset.from_dict({"x": range(100, 103)})}
+    assert take_rows(splits, [Span("a", 8, 10), Span("b", 0, 1), Span("a", 5, 2)], "k")["x"][:] == [8, 9, 100]
+
+
+def test_rows_of_splits_that_differ_are_not_joined():
+    splits = {
+        order: Dataset.from_dict({"label": [0]}, features=Features({"label": ClassLabel(names=list(order))}))
+        for order in ("ab", "ba")
+    }
+    with pytest.raises(InputError, match=r"data.train_split: the splits differ in their columns"):
+        take_rows(splits, [Span("ab", 0, 1), Span("ba", 0, 1)], "data.train_split")
+
+
+@pytest.mark.parametrize(
+    ("train", "held"),
+    [
+        ("train", "train[80%:]"),
+        ("train[:81]", "train[80%:]"),
+        ("train[:50]+train[60:]", "train[70:75]"),
+        ("train+extra", "extra"),
+        ("train[10:20]", "train"),
+    ],
+)
+@pytest.mark.parametrize("role", ["validation", "test"])
+def test_held_out_rows_must_not_be_trained_on(train, held, role):
+    spans = {name: read_spans(spec, {"train": 100, "extra": 7}, "k") for name, spec in (("train", train), (role, held))}
+    with pytest.raises(InputError) as caught:
+        check_overlap(spans, {"train": train, role: held})
+    assert str(caught.value).startswith(f"data.{role}_split: {held} shares rows with {train}, ")
+
+
+def test_slices_that_do_not_meet_are_fine():
+    chosen = {"train": "train[:80%]+extra", "validation": "train[80%:90%]", "test": "train[90%:]"}
+    check_overlap({role: read_spans(spec, {"train": 100, "extra": 7}, "k") for role, spec in chosen.items()}, chosen)
+
+
+LABELS = np.array([0] * 50 + [1] * 30 + [2] * 15 + [3] * 5)
+
+
+def test_a_stratified_sample_has_every_class_in_its_share():
+    rows = stratified(LABELS, 20, seed=1)
+    assert Counter(LABELS[rows].tolist()) == {0: 10, 1: 6, 2: 3, 3: 1}
+    assert rows.tolist() == sorted(set(rows.tolist()))
+
+
+def test_the_largest_remainders_get_what_is_left():
+    assert Counter(LABELS[stratified(LABELS, 7, seed=1)].tolist()) == {0: 4, 1: 2, 2: 1}
+
+
+def test_a_sample_depends_on_its_seed_alone():
+    assert stratified(LABELS, 20, seed=1).tolist() == stratified(LABELS, 20, seed=1).tolist()
+    assert stratified(LABELS, 20, seed=1).tolist() != stratified(LABELS, 20, seed=2).tolist()
+
+
+@pytest.mark.parametrize("count", [1, 50, 99, 100, 500])
+def test_a_sample_is_as_large_as_it_can_be(count):
+    assert len(stratified(LABELS, count, seed=0)) == min(count, 100)
+
+
+def test_what_is_held_out_leaves_one_of_every_class():
+    rows = stratified(np.array([0, 0, 0, 1, 2]), 5, seed=0, keep_one=True)
+    assert Counter(np.delete([0, 0, 0, 1, 2], rows).tolist()) == {0: 1, 1: 1, 2: 1}
+
+
+def test_exactly_so_many_of_each_class():
+    rows = per_class(LABELS, 5, list("abcd"), seed=3, role="train")
+    assert Counter(LABELS[rows].tolist()) == {0: 5, 1: 5, 2: 5, 3: 5}
+    with pytest.raises(InputError, match=r"data.samples_per_class.train: 6 asked for, but 'd' has only 5"):
+        per_class(LABELS, 6, list("abcd"), seed=3, role="train")
+
+
+def test_a_fingerprint_sees_names_contents_labels_and_order():
+    one = fingerprint(["a.png", "b.png"], ["1", "2"], ["cat", "dog"])
+    assert one == fingerprint(["a.png", "b.png"], ["1", "2"], ["cat", "dog"])
+    others = [
+        fingerprint(["b.png", "a.png"], ["2", "1"], ["dog", "cat"]),
+        fingerprint(["a.png", "c.png"], ["1", "2"], ["cat", "dog"]),
+        fingerprint(["a.png", "b.png"], ["1", "3"], ["cat", "dog"]),
+        fingerprint(["a.png", "b.png"], ["1", "2"], ["cat", "cat"]),
+        fingerprint(["a.png"], ["1"], ["cat"]),
+    ]
+    assert len({one, *others}) == 6

@@ -1,0 +1,76 @@
+import pytest
+import torch
+
+from hf_imgcls.errors import InputError
+from hf_imgcls.images.mixing import Mixing
+
+PIXELS = torch.randn(6, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+LABELS = torch.tensor([0, 1, 2, 3, 1, 0])
+
+
+def test_mixup_is_a_weighted_mean_of_neighbours_in_pictures_and_labels():
+    torch.manual_seed(1)
+    pixels, labels = Mixing([{"MixUp": {"alpha": 0.4}}], 4)(PIXELS, LABELS)
+    share = labels[1, 1].item()  # neighbours 1 and 0: labels 1 and 0
+    assert 0 < share < 1
+    assert torch.allclose(pixels[1], share * PIXELS[1] + (1 - share) * PIXELS[0], atol=1e-6)
+    assert labels[1].tolist() == pytest.approx([1 - share, share, 0, 0])
+    assert labels.sum(dim=1).tolist() == pytest.approx([1.0] * 6)
+
+
+def test_cutmix_pastes_a_box_and_shares_the_label_by_its_area():
+    torch.manual_seed(3)
+    pixels, labels = Mixing(["CutMix"], 4)(PIXELS, LABELS)
+    pasted = (pixels[2] == PIXELS[1]).all(dim=0)
+    kept = (pixels[2] == PIXELS[2]).all(dim=0)
+    assert (pasted ^ kept).all()
+    assert 0 < pasted.sum() < 64
+    assert labels[2, 1].item() == pytest.approx(pasted.float().mean().item())
+    assert labels[2, 2].item() == pytest.approx(kept.float().mean().item())
+
+
+def test_one_of_several_is_drawn_for_each_batch():
+    torch.manual_seed(0)
+    mixing = Mixing(["MixUp", "CutMix", "Identity"], 4)
+    seen = set()
+    for _ in range(30):
+        pixels, labels = mixing(PIXELS, LABELS)
+        if labels.ndim == 1:
+            assert labels is LABELS
+            assert pixels is PIXELS
+            seen.add("Identity")
+        else:
+            own = ((pixels == PIXELS) | (pixels == PIXELS.roll(1, 0))).all()
+            seen.add("CutMix" if own else "MixUp")
+    assert seen == {"MixUp", "CutMix", "Identity"}
+
+
+def test_the_same_generator_mixes_alike():
+    torch.manual_seed(5)
+    mixing = Mixing(["MixUp", "CutMix"], 4)
+    state = torch.get_rng_state()
+    first = [mixing(PIXELS, LABELS) for _ in range(5)]
+    torch.set_rng_state(state)
+    again = [mixing(PIXELS, LABELS) for _ in range(5)]
+    assert all(torch.equal(a, b) for pair in zip(first, again, strict=True) for a, b in zip(*pair, strict=True))
+    assert not torch.equal(first[0][0], first[1][0])
+
+
+@pytest.mark.parametrize(
+    ("spec", "line"),
+    [
+        (
+            "Mixup",
+            r'augmentation.mix.0: found \'Mixup\', expected one of MixUp, CutMix, Identity; did you mean "MixUp"',
+        ),
+        ("RandomHorizontalFlip", "augmentation.mix.0: found 'RandomHorizontalFlip'"),
+        ({"MixUp": {"alpa": 0.2}}, r'augmentation.mix.0.MixUp.alpa: unknown argument; did you mean "alpha"'),
+        ({"CutMix": {"alpha": 0}}, "augmentation.mix.0.CutMix.alpha: found 0, expected a number greater than 0"),
+        ({"CutMix": {"alpha": "1"}}, "augmentation.mix.0.CutMix.alpha: found '1'"),
+        ({"Identity": {"alpha": 1}}, "augmentation.mix.0.Identity.alpha: unknown argument"),
+        ({"MixUp": {}, "CutMix": {}}, "one mix a section, found 2"),
+    ],
+)
+def test_what_is_no_mix_is_one_line(spec, line):
+    with pytest.raises(InputError, match=line):
+        Mixing([spec], 4)

@@ -1,0 +1,135 @@
+"""Defaults for machines that are not here: a recipe that is silent, and one that says everything."""
+
+import pytest
+import torch
+from transformers import TrainingArguments
+
+from hf_imgcls.machine import describe_hardware as machine
+from hf_imgcls.machine import processes
+from hf_imgcls.machine.arguments import training_arguments
+from hf_imgcls.machine.hardware import Machine, chosen_settings, cores_per_process, describe_machine, fill_in_defaults
+from hf_imgcls.machine.precision import exact_float32
+from hf_imgcls.recipe.load import load_recipe
+
+H200 = Machine("cuda", "NVIDIA H200", 16, "bf16", True)
+T4 = Machine("cuda", "Tesla T4", 4, "fp16", False)
+LAPTOP = Machine("mps", "", 8, None, False)
+SMALL, LARGE = Machine("cpu", "", 2, None, False), Machine("cpu", "", 32, None, False)
+
+
+@pytest.mark.parametrize(
+    ("here", "expected"),
+    [
+        (H200, {"dataloader_num_workers": 15, "bf16": True, "tf32": True, "dataloader_pin_memory": True}),
+        (T4, {"dataloader_num_workers": 3, "fp16": True, "dataloader_pin_memory": True}),
+        (LAPTOP, {"dataloader_num_workers": 0, "dataloader_pin_memory": True}),
+        (SMALL, {"dataloader_num_workers": 0, "dataloader_pin_memory": False}),
+        (LARGE, {"dataloader_num_workers": 1, "dataloader_pin_memory": False}),
+    ],
+)
+def test_a_silent_recipe_gets_what_fits_the_machine(here, expected, monkeypatch):
+    monkeypatch.setattr(machine.sys, "platform", "linux")
+    if expected["dataloader_num_workers"]:
+        expected |= {"dataloader_prefetch_factor": 4, "dataloader_persistent_workers": True}
+    if here.device == "cuda":
+        expected |= {"accelerator_config": {"non_blocking": True}, "logging_nan_inf_filter": False}
+    assert fill_in_defaults(here, {}, None) == expected
+
+
+def test_what_a_recipe_says_wins_also_where_it_says_a_default():
+    said = {
+        "dataloader_num_workers": 0, "bf16": False, "tf32": False,
+        "dataloader_pin_memory": False, "logging_nan_inf_filter": True, "accelerator_config": {"even_batches": True},
+    }  # fmt: skip
+    assert fill_in_defaults(H200, said, None) == said
+    said = {"dataloader_num_workers": 2, "dataloader_prefetch_factor": 1, "dataloader_persistent_workers": False,
+            "accelerator_config": {"non_blocking": False, "even_batches": True}, "fp16": True}  # fmt: skip
+    made = fill_in_defaults(H200, said, None)
+    assert {key: made[key] for key in said} == said
+    assert "bf16" not in made
+
+
+@pytest.mark.parametrize("launched", ["no", "fp16", "bf16", "fp8"])
+def test_the_launchers_precision_wins_over_the_machines(launched):
+    assert not {"fp16", "bf16"} & fill_in_defaults(H200, {}, launched).keys()
+
+
+@pytest.mark.parametrize("sharded", ["fsdp", "deepspeed", "launcher"])
+def test_sharded_training_keeps_its_own_precision(sharded, monkeypatch):
+    if sharded == "launcher":
+        monkeypatch.setenv("ACCELERATE_USE_FSDP", "true")
+    said = {} if sharded == "launcher" else {sharded: {"some": "setting"}}
+    assert "bf16" not in fill_in_defaults(H200, said, None)
+
+
+def test_cores_are_shared_by_the_processes_of_a_machine(monkeypatch):
+    monkeypatch.setattr(machine.joblib, "cpu_count", lambda only_physical_cores: 4 if only_physical_cores else 8)
+    assert (cores_per_process(), cores_per_process(physical=True)) == (8, 4)
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "3")
+    assert (cores_per_process(), cores_per_process(physical=True)) == (2, 1)
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "16")
+    assert cores_per_process() == 1
+
+
+def test_launched_processes_share_the_threads_unless_somebody_has_said_how_many(monkeypatch):
+    monkeypatch.setattr(torch.accelerator, "is_available", lambda: False)
+    monkeypatch.setattr(processes, "cores_of_a_process", lambda physical: 3)
+    taken = []
+    monkeypatch.setattr(torch, "set_num_threads", taken.append)
+    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "ACCELERATE_MIXED_PRECISION", "TORCHELASTIC_RUN_ID"):
+        monkeypatch.delenv(name, raising=False)
+    processes.prepare_launch()
+    assert taken == [3]
+    # A launcher's own single thread is nobody's wish; what was there before the launcher is.
+    said = {}
+    monkeypatch.setattr(processes.psutil.Process, "environ", lambda self: said)
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "1")
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    processes.prepare_launch()
+    assert taken == [3, 3]
+    said["OMP_NUM_THREADS"] = "1"
+    processes.prepare_launch()
+    monkeypatch.delenv("TORCHELASTIC_RUN_ID")
+    processes.prepare_launch()
+    assert taken == [3, 3]
+
+
+def test_a_line_says_what_a_run_works_with(tmp_path):
+    arguments = TrainingArguments(
+        str(tmp_path), use_cpu=True, dataloader_num_workers=2, dataloader_persistent_workers=True, bf16=True,
+        torch_compile=True, torch_compile_backend="eager", accelerator_config={"non_blocking": True},
+    )  # fmt: skip
+    arguments.dataloader_pin_memory = arguments.tf32 = True  # as on a GPU
+    chosen = chosen_settings(H200, arguments, channels_last=True)
+    assert chosen["precision"] == "bf16"
+    assert describe_machine({**chosen, "threads": 1}) == (
+        "machine: 1 GPU (NVIDIA H200), 16 cores a process, 1 thread, 2 workers a process, prefetch 2, persistent, "
+        "pinned memory, non-blocking copies, channels_last, bf16, TF32, fused AdamW, torch.compile (eager)"
+    )
+    plain = chosen_settings(SMALL, TrainingArguments(str(tmp_path), use_cpu=True, optim="sgd"), channels_last=False)
+    assert (
+        describe_machine({**plain, "threads": 2})
+        == "machine: CPU, 2 cores a process, 2 threads, no workers, float32, sgd"
+    )
+
+
+def test_a_recipes_arguments_are_completed(tmp_path, monkeypatch):
+    monkeypatch.setattr("hf_imgcls.arguments.look", lambda on_cpu: LARGE)
+    content = {"data": {"path": "photos"}, "model": {"checkpoint": "m"}, "training": {"output_dir": str(tmp_path)}}
+    made = training_arguments(load_recipe(content).training)
+    assert (made.dataloader_num_workers, made.dataloader_prefetch_factor) == (1, 4)
+    made = training_arguments(load_recipe(content, ["training.dataloader_num_workers=0"]).training)
+    assert (made.dataloader_num_workers, made.dataloader_persistent_workers) == (0, False)
+
+
+def test_scores_are_exact_on_a_gpu_that_trains_in_tf32():
+    backends = (torch.backends, torch.backends.cuda.matmul, torch.backends.cudnn.conv)
+    before = [backend.fp32_precision for backend in backends]
+    try:
+        torch.backends.fp32_precision = "tf32"  # what training.tf32 sets
+        with exact_float32():
+            assert {backend.fp32_precision for backend in backends} == {"ieee"}
+        assert {backend.fp32_precision for backend in backends} == {"tf32"}
+    finally:
+        for backend, precision in zip(backends, before, strict=True):
+            backend.fp32_precision = precision

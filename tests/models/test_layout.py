@@ -1,0 +1,60 @@
+"""Convolutional networks in the layout that is fast, with the values that they had."""
+
+import pytest
+import torch
+from tiny import stock_model, tiny_model
+from torch import nn
+
+from hf_imgcls.errors import InputError
+from hf_imgcls.models.layout import channels_last
+
+SIZE = (16, 16)
+
+
+def layouts(model: nn.Module) -> set[bool]:
+    """Whether convolutions of several inputs and pixels lie channels last."""
+    several = [p for p in model.parameters() if p.dim() == 4 and p.shape[1] > 1 and p.shape[2] > 1]
+    return {p.is_contiguous(memory_format=torch.channels_last) for p in several}
+
+
+@pytest.mark.parametrize("family", ["convnet", "mini_xception", "timm"])
+def test_convolutional_networks_compute_the_same_in_the_other_layout(family, tmp_path):
+    model, pictures = tiny_model(family).eval(), torch.rand(2, 3, *SIZE)
+    with torch.no_grad():
+        before = model(pixel_values=pictures).logits
+        assert channels_last(model, SIZE)
+        assert layouts(model) == {True}
+        assert torch.allclose(model(pixel_values=pictures).logits, before, atol=1e-5)
+    saved = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    model.save_pretrained(tmp_path)
+    again = type(model).from_pretrained(tmp_path)
+    assert layouts(again) == {False}
+    assert all(torch.equal(tensor, saved[name]) for name, tensor in again.state_dict().items())
+
+
+@pytest.mark.parametrize("family", ["vit", "swin"])
+def test_transformers_stay_as_they_are(family):
+    model = tiny_model(family)
+    assert not channels_last(model, SIZE)
+    assert layouts(model) == {False}
+
+
+def test_a_recipe_may_say_which(tmp_path):
+    assert not channels_last(tiny_model("convnet"), SIZE, wanted=False)
+    assert channels_last(tiny_model("vit"), SIZE, wanted=True)
+
+
+def test_a_network_that_relies_on_its_layout_keeps_it(monkeypatch):
+    model = stock_model("resnet", depths=[1, 1], hidden_sizes=[8, 16], num_stages=2, embedding_size=8)
+    forward = type(model.resnet.embedder).forward
+
+    def rows_in_line(self, pixel_values):
+        embedded = forward(self, pixel_values)
+        return embedded.view(len(embedded), -1).view(embedded.shape)
+
+    monkeypatch.setattr(type(model.resnet.embedder), "forward", rows_in_line)
+    assert not channels_last(model, SIZE)
+    with pytest.raises(InputError, match=r"model\.channels_last: ResNet.* channels first"):
+        channels_last(model, SIZE, wanted=True)
+    assert layouts(model) == {False}
+    assert model(pixel_values=torch.rand(1, 3, *SIZE)).logits.shape == (1, 3)

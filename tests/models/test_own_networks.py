@@ -1,0 +1,361 @@
+"""The two networks of our own: what they compute, how they begin, and that others can open them."""
+
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+from conftest import COLOURS, picture
+from PIL import Image
+from tiny import SIZE, tiny_model
+from torch import nn
+
+from hf_imgcls.errors import InputError
+from hf_imgcls.images.processors import process_image
+from hf_imgcls.models.build import build_model, load_saved
+from hf_imgcls.models.convnet import ConvNetConfig, ConvNetForImageClassification, luminance
+from hf_imgcls.models.mini_xception import MiniXceptionConfig, MiniXceptionForImageClassification
+from hf_imgcls.models.restore import differing_tensors, restore_weights
+from hf_imgcls.models.trace import execution_order
+from hf_imgcls.recipe.sections import ModelSection
+from hf_imgcls.serving.parity import compare_predictions
+
+LABELS = list(COLOURS)
+TINY = {
+    "convnet": {"filters": [4, 6, 8]},
+    "mini_xception": {"stem_filters": 4, "filters": [6, 8], "top_filters": 10},
+}
+
+
+def own(architecture: str, image_size=30, seed=0, **config):
+    section = {"architecture": architecture, "from_scratch": True, "image_size": image_size}
+    return build_model(ModelSection(**section, config={**TINY[architecture], **config}), LABELS, seed)
+
+
+def saved(folder, architecture: str, **settings):
+    model, processor = own(architecture, **settings)
+    with torch.no_grad():  # so that a network that was never trained has opinions
+        model.classifier.weight.mul_(10)
+    model.save_pretrained(folder)
+    processor.save_pretrained(folder)
+    return model, processor
+
+
+def count(module: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in module.parameters())
+
+
+def kernels(model: nn.Module) -> list[nn.Module]:
+    return [module for module in model.modules() if isinstance(module, nn.Conv2d | nn.Linear)]
+
+
+def test_the_parameters_of_the_textbooks_network_for_digits():
+    config = ConvNetConfig(filters=[32, 64, 128], image_size=28, num_channels=1, num_labels=10)
+    model = ConvNetForImageClassification(config)
+    assert [count(module) for module in kernels(model)] == [320, 18_496, 73_856, 11_530]
+    assert count(model) == 104_202
+
+
+def test_the_parameters_of_the_textbooks_network_for_cats_and_dogs():
+    settings = {"filters": [32, 64, 128, 256, 256], "image_size": 180}
+    assert count(ConvNetForImageClassification(ConvNetConfig(**settings, num_labels=1))) == 991_041
+    assert count(ConvNetForImageClassification(ConvNetConfig(**settings, num_labels=2))) == 1_003_586
+    assert count(ConvNetForImageClassification(ConvNetConfig())) == 1_003_586
+
+
+def test_the_parameters_of_the_small_xception():
+    model = MiniXceptionForImageClassification(MiniXceptionConfig(num_labels=1))
+    assert count(model) == 2_722_777
+    assert count(MiniXceptionForImageClassification(MiniXceptionConfig())) == 2_723_802
+    norms = [module for module in model.modules() if isinstance(module, nn.BatchNorm2d)]
+    assert {(norm.eps, norm.momentum) for norm in norms} == {(1e-3, 0.01)}
+    assert len(norms) == 8
+    assert model.dropout.p == 0.25
+
+
+@pytest.fixture(scope="module")
+def keras(tmp_path_factory):
+    with pytest.MonkeyPatch.context() as patch:  # Keras reads these once, and leaves a file in its home
+        patch.setenv("KERAS_BACKEND", "torch")
+        patch.setenv("KERAS_HOME", str(tmp_path_factory.mktemp("keras")))
+        return pytest.importorskip("keras")
+
+
+def keras_convnet(keras, filters, side, channels, classes):
+    layers = keras.layers
+    inputs = keras.Input((side, side, channels))
+    x = layers.Rescaling(1 / 255)(inputs)
+    for number, size in enumerate(filters):
+        x = layers.MaxPooling2D(2)(x) if number else x
+        x = layers.Conv2D(size, 3, activation="relu")(x)
+    return keras.Model(inputs, layers.Dense(classes)(layers.Dropout(0.5)(layers.Flatten()(x))))
+
+
+def keras_xception(keras, config, shape, classes):
+    layers = keras.layers
+    inputs = keras.Input(shape)
+    x = layers.Conv2D(config["stem_filters"], 3, strides=2, padding="same")(layers.Rescaling(1 / 255)(inputs))
+    x = before = layers.Activation("relu")(layers.BatchNormalization()(x))
+    for size in config["filters"]:
+        for _ in range(2):
+            x = layers.SeparableConv2D(size, 3, padding="same")(layers.Activation("relu")(x))
+            x = layers.BatchNormalization()(x)
+        x = layers.MaxPooling2D(3, strides=2, padding="same")(x)
+        x = before = layers.add([x, layers.Conv2D(size, 1, strides=2, padding="same")(before)])
+    x = layers.SeparableConv2D(config["top_filters"], 3, padding="same")(x)
+    x = layers.Activation("relu")(layers.BatchNormalization()(x))
+    x = layers.Dropout(0.25)(layers.GlobalAveragePooling2D()(x))
+    return keras.Model(inputs, layers.Dense(classes)(x))
+
+
+def disturb(original, random) -> None:
+    """Biases and statistics that are not those of a network that was just made."""
+    for layer in original.layers:
+        weights = [np.array(weight) for weight in layer.get_weights()]
+        weights = [w + random.uniform(-0.2, 0.2, w.shape) if w.ndim == 1 else w for w in weights]
+        if type(layer).__name__ == "BatchNormalization":
+            weights[3] = random.uniform(0.01, 0.1, weights[3].shape)
+        layer.set_weights(weights)
+
+
+@torch.no_grad()
+def take_weights(model: nn.Module, original) -> None:
+    """Keras's weights, layer by layer, into ours, module by module, in the order in which both declare them."""
+    ours = iter([m for m in model.modules() if isinstance(m, nn.Conv2d | nn.BatchNorm2d | nn.Linear)])
+    for layer in original.layers:
+        weights = [torch.from_numpy(np.array(weight)) for weight in layer.get_weights()]
+        kind = type(layer).__name__
+        if kind == "BatchNormalization":
+            norm = next(ours)
+            for mine, theirs in zip(
+                [norm.weight, norm.bias, norm.running_mean, norm.running_var], weights, strict=True
+            ):
+                mine.copy_(theirs)
+            continue
+        if kind == "SeparableConv2D":
+            next(ours).weight.copy_(weights.pop(0).permute(2, 3, 0, 1))
+        if weights:
+            module = next(ours)
+            module.weight.copy_(weights[0].T if kind == "Dense" else weights[0].permute(3, 2, 0, 1))
+            module.bias.copy_(weights[1])
+    assert next(ours, None) is None
+
+
+def compare(model, original, channels=3, height=None, width=None) -> None:
+    random = np.random.default_rng(0)
+    disturb(original, random)
+    take_weights(model, original)
+    coarse = random.integers(0, 256, (5, 4, 4, channels)).repeat(-(-height // 4), axis=1).repeat(-(-width // 4), axis=2)
+    noise = random.integers(0, 40, (5, height, width, channels))
+    pictures = np.minimum(coarse[:, :height, :width] + noise, 255).astype(np.float32)
+    expected = np.array(original.predict(pictures, verbose=0))
+    pixels = torch.from_numpy(pictures).permute(0, 3, 1, 2).expand(-1, 3, -1, -1) / 255
+    with torch.no_grad():
+        logits = model.eval()(pixel_values=pixels).logits.numpy()
+    # Wide networks that were never trained answer nearly the same to anything: that must not pass for agreement.
+    assert np.abs(logits - expected).max() < min(1e-4, expected.std(axis=0).min() / 1000)
+
+
+@pytest.mark.parametrize(("side", "channels"), [(30, 3), (37, 3), (28, 1)])
+def test_the_convnet_computes_what_keras_computes(side, channels, keras):
+    model, _ = own("convnet", image_size=side, num_channels=channels)
+    original = keras_convnet(keras, [4, 6, 8], side, channels, len(LABELS))
+    assert original.count_params() == count(model)
+    compare(model, original, channels, side, side)
+
+
+@pytest.mark.parametrize(("height", "width"), [(32, 32), (33, 46), (31, 37), (9, 8)])
+def test_the_small_xception_computes_what_keras_computes(height, width, keras):
+    model, _ = own("mini_xception")
+    original = keras_xception(keras, TINY["mini_xception"], (height, width, 3), len(LABELS))
+    compare(model, original, 3, height, width)
+
+
+def test_the_whole_xception_computes_what_keras_computes(keras):
+    model = MiniXceptionForImageClassification(MiniXceptionConfig())
+    settings = {"stem_filters": 128, "filters": (256, 512, 728), "top_filters": 1024}
+    original = keras_xception(keras, settings, (180, 180, 3), 2)
+    assert sum(np.prod(weight.shape) for weight in original.trainable_weights) == 2_723_802
+    compare(model, original, 3, 180, 180)
+
+
+def test_every_kernel_begins_in_the_bounds_of_keras(keras):
+    model = MiniXceptionForImageClassification(MiniXceptionConfig(num_labels=2))
+    settings = {"stem_filters": 128, "filters": (256, 512, 728), "top_filters": 1024}
+    original = keras_xception(keras, settings, (64, 64, 3), 2)
+    theirs = [np.array(w) for layer in original.layers for w in layer.get_weights() if len(w.shape) > 1]
+    for module, kernel in zip(kernels(model), theirs, strict=True):
+        mine = module.weight.detach().numpy()
+        assert mine.size == kernel.size
+        assert np.abs(mine).max() == pytest.approx(np.abs(kernel).max(), rel=0.02)
+        assert mine.std() == pytest.approx(kernel.std(), rel=0.1)
+
+
+@pytest.mark.parametrize("architecture", TINY)
+def test_a_network_begins_glorot_uniform_from_the_seed(architecture):
+    model, _ = own(architecture, seed=3)
+    for module in kernels(model):
+        limit = (6 / sum(nn.init._calculate_fan_in_and_fan_out(module.weight))) ** 0.5
+        assert 0.7 * limit < module.weight.abs().max() <= limit
+        assert module.bias is None or not module.bias.any()
+    first, same, other = (own(architecture, seed=seed)[0].classifier.weight for seed in (3, 3, 4))
+    assert torch.equal(first, same)
+    assert not torch.equal(first, other)
+
+
+@pytest.mark.parametrize("architecture", TINY)
+def test_modules_are_declared_in_the_order_in_which_they_run(architecture):
+    model, _ = own(architecture)
+    declared = [name for name, module in model.named_modules() if isinstance(module, nn.Conv2d | nn.Linear)]
+    assert [name for name in execution_order(model, (30, 30)) if name in declared] == declared
+
+
+def test_a_network_of_one_channel_sees_what_pil_calls_grey():
+    values = np.arange(256, dtype=np.uint8).reshape(16, 16)
+    grey = torch.from_numpy(values).float()[None, None] / 255
+    assert torch.equal(luminance(grey.expand(-1, 3, -1, -1)), grey)
+    photo = Image.fromarray(np.random.default_rng(0).integers(0, 256, (40, 40, 3), dtype=np.uint8))
+    pixels = torch.from_numpy(np.array(photo)).permute(2, 0, 1)[None] / 255
+    difference = luminance(pixels)[0, 0] * 255 - torch.from_numpy(np.array(photo.convert("L"))).float()
+    assert difference.abs().max() < 0.51
+
+
+@pytest.mark.parametrize("architecture", TINY)
+def test_one_channel_is_what_pipeline_can_deliver(architecture):
+    model, processor = own(architecture, num_channels=1)
+    assert kernels(model)[0].in_channels == 1
+    photo = picture("red", 1, (50, 40))
+    colour, grey = (process_image(processor, each.convert("RGB"))[None] for each in (photo, photo.convert("L")))
+    with torch.no_grad():
+        assert torch.allclose(model.eval()(colour).logits, model(grey).logits, atol=0.02)
+
+
+@pytest.mark.parametrize("architecture", TINY)
+def test_labels_bring_a_loss(architecture):
+    model = tiny_model(architecture).eval()
+    pixels, labels = torch.rand(4, 3, SIZE, SIZE), torch.tensor([0, 1, 2, 1])
+    outputs = model(pixel_values=pixels, labels=labels)
+    assert outputs.loss.item() == pytest.approx(nn.functional.cross_entropy(outputs.logits, labels).item())
+    assert model(pixel_values=pixels).loss is None
+    assert not torch.equal(model.train()(pixels).logits, model(pixels).logits), "dropout drops something"
+
+
+@pytest.mark.parametrize(
+    ("architecture", "config", "message"),
+    [
+        (
+            "convnet",
+            {"filters": [8] * 5},
+            "model.config.filters: 5 convolutions leave nothing of 28x28 pixels, room is",
+        ),
+        ("convnet", {"filters": []}, "model.config.filters: [], must be"),
+        ("convnet", {"filters": [8, 0]}, "model.config.filters: [8, 0], must be"),
+        ("convnet", {"filters": "64"}, "model.config.filters: "),
+        ("convnet", {"num_channels": 2}, "model.config.num_channels: 2, must be 1 or 3"),
+        ("convnet", {"dropout": 2.0}, "model.config: dropout probability"),
+        ("convnet", {"filter": [8]}, 'model.config.filter: convnet has no such setting; did you mean "filters"?'),
+        ("mini_xception", {"num_channels": 2}, "model.config.num_channels: 2, must be 1 or 3"),
+    ],
+)
+def test_what_our_networks_cannot_be(architecture, config, message):
+    with pytest.raises(InputError) as caught:
+        own(architecture, image_size=28, **config)
+    assert str(caught.value).startswith(message)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_dense_layer_does_not_follow_another_size(tmp_path):
+    saved(tmp_path, "convnet")
+    with pytest.raises(
+        InputError, match=r"model.image_size: classifier.weight of ConvNetForImageClassification is tied"
+    ):
+        build_model(ModelSection(checkpoint=str(tmp_path), image_size=40), LABELS, 0)
+
+
+FRESH = """
+import json, sys
+sys.modules["hf_imgcls"] = None
+from transformers import pipeline
+answers = {}
+for folder in json.loads(sys.argv[1]):
+    try:
+        pipeline("image-classification", folder)
+        answers[folder] = ["opened without trust"]
+    except ValueError as error:
+        assert "trust_remote_code=True" in str(error), error
+        classify = pipeline("image-classification", folder, trust_remote_code=True)
+        answers[folder] = {a["label"]: a["score"] for a in classify(sys.argv[2])}
+print("\\n" + json.dumps(answers))
+"""
+
+
+def test_others_open_our_networks_without_this_package(tmp_path):
+    photo = picture("red", 1, (50, 40))
+    photo.save(tmp_path / "photo.png")
+    expected = {}
+    for architecture, channels in [("convnet", 1), ("mini_xception", 3)]:
+        folder = tmp_path / "runs" / architecture
+        model, processor = saved(folder, architecture, num_channels=channels)
+        with torch.no_grad():
+            scores = model.eval()(process_image(processor, photo)[None]).logits.softmax(1)[0].tolist()
+        expected[str(folder)] = dict(zip(LABELS, scores, strict=True))
+    (tmp_path / "elsewhere").mkdir()
+    done = subprocess.run(
+        [sys.executable, "-I", "-c", FRESH, json.dumps(list(expected)), str(tmp_path / "photo.png")],
+        cwd=tmp_path / "elsewhere",
+        env={**os.environ, "HF_HOME": str(tmp_path / "home")},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    answers = json.loads(done.stdout.splitlines()[-1])
+    assert answers == {folder: pytest.approx(scores, abs=1e-6) for folder, scores in expected.items()}
+
+
+def test_the_code_in_a_folder_is_never_run_to_train_or_score(tmp_path):
+    model, _ = saved(tmp_path, "convnet")
+    code = (tmp_path / "convnet.py").read_text()
+    (tmp_path / "convnet.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')\n{code}")
+    for again in (load_saved(str(tmp_path))[0], build_model(ModelSection(checkpoint=str(tmp_path)), LABELS, 0)[0]):
+        assert type(again) is ConvNetForImageClassification
+        assert torch.equal(again.classifier.weight, model.classifier.weight)
+    assert not (tmp_path / "ran").exists()
+
+
+def test_served_as_scored_runs_the_code_that_others_will_run(tmp_path):
+    model, processor = saved(tmp_path / "run", "mini_xception")
+    photo = tmp_path / "photo.png"
+    picture("red", 1, (50, 40)).save(photo)
+    rows = [{"image": {"bytes": None, "path": str(photo)}, "name": "photo"}]
+    with torch.no_grad():
+        logits = model.eval()(process_image(processor, Image.open(photo))[None]).logits.numpy()
+    assert compare_predictions(tmp_path / "run", rows, logits, "cpu", LABELS)["passed"]
+    code = tmp_path / "run" / "mini_xception.py"
+    code.write_text(code.read_text().replace("eps=1e-3", "eps=1.0"))
+    assert not compare_predictions(tmp_path / "run", rows, logits, "cpu", LABELS)["passed"]
+
+
+@pytest.mark.parametrize("architecture", TINY)
+def test_every_tensor_comes_back(architecture, tmp_path):
+    model, _ = saved(tmp_path, architecture)
+    before = {key: tensor.clone() for key, tensor in model.state_dict().items()}
+    for tensor in model.state_dict().values():
+        tensor.add_(1)
+    assert len(differing_tensors(model, tmp_path)) == len(before)
+    restore_weights(model, tmp_path)
+    assert differing_tensors(model, tmp_path) == []
+    assert all(torch.equal(before[key], tensor) for key, tensor in model.state_dict().items())
+
+
+@pytest.mark.parametrize("architecture", TINY)
+def test_the_settings_of_a_saved_network_without_its_weights(architecture, tmp_path):
+    model, _ = saved(tmp_path, architecture, num_channels=1)
+    again, _ = build_model(ModelSection(checkpoint=str(tmp_path), from_scratch=True), LABELS, 1)
+    assert {name: weight.shape for name, weight in again.named_parameters()} == {
+        name: weight.shape for name, weight in model.named_parameters()
+    }
+    assert not any(torch.equal(a.weight, b.weight) for a, b in zip(kernels(again), kernels(model), strict=True))

@@ -1,0 +1,35 @@
+"""What of a run's folder is for others."""
+
+import json
+
+from finished import finished_run
+
+from hf_imgcls.publishing.shareable import clean_json, shareable_files
+
+
+def test_no_absolute_path_is_left_and_nothing_else_is_changed():
+    for text, left in {
+        "/home/me/my photos": "my photos",
+        "~/photos": "photos",
+        "C:\\Users\\me\\photos": "photos",
+        "(looked in /home/me/photos)": "(looked in photos)",
+        "https://host/home/me": "https://host/home/me",
+        "photos/home/me, and/or 1/2": "photos/home/me, and/or 1/2",
+        "/m/01yrx": "/m/01yrx",
+    }.items():
+        assert clean_json({"a": [text, 1, None]}, {"/m/01yrx"}) == {"a": [left, 1, None]}
+
+
+def test_a_command_is_cut_word_by_word():
+    command = "/home/me/.venv/bin/hf-imgcls train r.json data.path=/photos 'a=/home/me/my photos' --start-over"
+    clean = clean_json({"command": command}, set())["command"]
+    assert clean == "hf-imgcls train r.json data.path=photos 'a=my photos' --start-over"
+    assert clean_json({"command": "train  'x"}, set())["command"] == "train  'x"
+
+
+def test_labels_that_look_like_paths_stay(tmp_path):
+    run = finished_run(tmp_path / "colours")
+    results = {"labels": ["/tmp/cat", "dog"], "served_as_scored": None, "command": "/tmp/x"}
+    (run / "results.json").write_text(json.dumps(results))
+    sent = json.loads(shareable_files(run)["results.json"])
+    assert (sent["labels"], sent["command"]) == (["/tmp/cat", "dog"], "x")

@@ -1,0 +1,218 @@
+"""The model card: what people read in it, at two classes and at 101, and what it must not give away."""
+
+import json
+import re
+
+import pytest
+from made_run import made_results, two_classes, write
+from markdown_it import MarkdownIt
+
+from hf_imgcls.words import duration, plain, without_paths
+
+
+def rows(text: str, heading: str) -> list[list[str]]:
+    """The cells of the table whose first line begins so, intervals with plain spaces."""
+    lines = text[text.index(f"| {heading}") :].replace("\u00a0", " ").split("\n\n")[0].splitlines()
+    return [[cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]] for line in lines]
+
+
+def test_what_was_measured_is_told(tmp_path):
+    text = write(tmp_path / "run", per_class={"cat": 90, "dog": 10}, description="Cats and dogs")
+    assert "# Cats and dogs\n" in text
+    assert "of 2,225,858 parameters that tells pictures of 2 classes apart: cat, dog." in text
+    assert "It gets **90.0 %** of 30 test pictures right (95 % interval 74.4 % to 96.5 %)." in text
+    scores = rows(text, " ")
+    assert scores[0] == ["", "validation", "test"]
+    assert ["Accuracy", "0.9000 (0.5958 to 0.9821)", "0.9000 (0.7438 to 0.9654)"] in scores
+    assert [row[0] for row in scores[2:]] == ["pictures", "Accuracy", "Macro F1", "Loss"]
+    assert all(re.fullmatch(r"[\d.]+ \([\d.]+ to [\d.]+\)", cell) for row in scores[3:] for cell in row[1:])
+    dog = next(row for row in rows(text, "class |") if row[0] == "dog")
+    assert dog == ["dog", "10", "10", "0.70 (0.40 to 0.89)", "1.00", "0.82", "cat (3)"]
+    assert ["dog", "cat", "3 of 10", "30.0 %"] in rows(text, "class | taken for")
+    assert "gave the answers that were scored on 10 of 10 validation pictures" in text
+    assert "the largest difference of a score was 2.0e-07" in text
+
+
+def test_the_limits_are_those_of_the_figures(tmp_path):
+    text = write(tmp_path / "run", per_class={"cat": 90, "dog": 10}, loss={"class_weights": "balanced"})
+    assert "90 training pictures of cat, 10 of dog, 9.0 times as many; the loss weighed the classes" in text
+    assert "Recognised least: dog (7 of 10 right, 70.0 %)." in text
+    assert "There are fewer than 30 test pictures of both classes (least: dog, 10)" in text
+    assert "Confused most often: dog taken for cat (3 of 10, 30.0 %)." in text
+    assert "while 90.0 % of them are right" in text
+    even = made_results(["cat", "dog", "eel"], {"test": [(0, 0)] * 40 + [(1, 1)] * 40})
+    text = write(tmp_path / "even", even, per_class={"cat": 50, "dog": 60, "eel": 0})
+    assert "There were no training pictures of eel" in text
+    assert "There were no test pictures of eel: how well it does on them is not known." in text
+    assert "No test picture was taken for another class." in text
+    assert "Recognised least" not in text
+    text = write(tmp_path / "more", even, per_class={"cat": 50, "dog": 60, "eel": 55})
+    assert "about as many training pictures each: 50 to 60" in text
+
+
+def test_how_it_was_trained_is_told(tmp_path):
+    results = {**two_classes(), "notes": ["test: 3 pictures are also in train, byte for byte"], "bad_images": 2}
+    text = write(tmp_path / "run", results, training={"learning_rate": 1e-4, "gradient_accumulation_steps": 4})
+    first, second = rows(text, "stage")[2:]
+    assert first == ["1", "head, on features computed once", "1,538 of 2,225,858", "0.0001", "32", "20", "1,260",
+                     "step 630", "1 min 15 s"]  # fmt: skip
+    assert second[1:3] == ["the last 4 blocks and what follows", "912,000 of 2,225,858"]
+    assert second[-2:] == ["last", "2 h 0 min"]
+    assert ["test", "30", "`f3`"] in rows(text, "split")
+    assert "- seed: 7\n" in text
+    assert "torch 2.15.0" in text
+    assert "- test: 3 pictures are also in train, byte for byte\n" in text
+    assert "- 2 unreadable pictures were left out.\n" in text
+    assert "[ethz/food101](https://huggingface.co/datasets/ethz/food101)" in text
+    assert "```bash\nhf-imgcls train recipes/food.json training.learning_rate=1e-4\n```" in text
+    recipe = json.loads(re.search(r"```json\n(.*?)\n```", text, re.DOTALL)[1])
+    assert recipe["training"]["learning_rate"] == 1e-4
+
+
+@pytest.mark.parametrize(
+    ("command", "processes", "shown"),
+    [
+        ("hf_imgcls/train.py r.json a=1", 1, "hf-imgcls train r.json a=1"),
+        ("/x/train.py r.json", 2, "accelerate launch --num_processes 2 hf_imgcls/train.py r.json"),
+        ("/x/cli.py train '/my photos/r.json' data.path=/x/y", 1, "hf-imgcls train r.json data.path=y"),
+        ("""x/hf-imgcls train r.json 'stages=[{"train": "/a/b"}]'""", 1, """'stages=[{"train": "b"}]'"""),
+        ("ipykernel_launcher.py -f /x/k.json", 1, 'train_classifier("recipe.json")'),
+        ("unbalanced 'quote", 1, 'train_classifier("recipe.json")'),
+        ("", 1, 'train_classifier("recipe.json")'),
+    ],
+)
+def test_the_command_can_be_typed_again(command, processes, shown, tmp_path):
+    text = write(tmp_path / "run", {**two_classes(), "command": command, "processes": processes})
+    assert shown in text
+    assert "/x" not in text
+
+
+def test_the_pictures_that_are_there_are_shown_by_relative_paths(tmp_path):
+    (tmp_path / "run" / "plots").mkdir(parents=True)
+    assert "](plots/" not in write(tmp_path / "run")
+    for name in ("confusion_matrix.png", "curves.png", "gallery.png"):
+        (tmp_path / "run" / "plots" / name).touch()
+    shown = re.findall(r"!\[[^\]]+\]\(([^)]+)\)", write(tmp_path / "run"))
+    assert shown == ["plots/confusion_matrix.png", "plots/curves.png"]
+
+
+def test_a_hundred_and_one_classes_stay_readable(tmp_path):
+    names = [f"dish_{n:03d}" for n in range(101)]
+    wrong = [(n, (n + 1) % 101) for n in range(0, 101, 3)]
+    answers = [(n, n) for n in range(101) for _ in range(4)] + wrong + [(50, 51)] * 4
+    text = write(tmp_path / "run", made_results(names, {"test": answers}), per_class=dict.fromkeys(names, 5))
+    assert "dish_019 and 81 more." in text
+    weakest, every = (rows(part, "class |") for part in text.split("The 10 of 101 classes")[1].split("<details>")[:2])
+    assert len(weakest) == 12
+    assert (weakest[2][0], weakest[2][-1]) == ("dish_050", "dish_051 (4)")
+    assert [row[0] for row in every[2:]] == names
+    assert "dish_050 taken for dish_051 (4 of 8, 50.0 %)" in text
+    assert max(map(len, text.split("<!--")[0].splitlines())) < 700
+    html = MarkdownIt("commonmark", {"html": True}).enable("table").render(text)
+    assert html.count("<tr>") >= 101 + 10
+    assert "| ---" not in html, "a table that is not shown as one"
+
+
+def test_names_are_no_markup(tmp_path):
+    names = ["a|b", "<script>alert(1)</script>", "*star* _line_", "T_shirt", "two\nlines"]
+    text = write(tmp_path / "run", made_results(names, {"test": [(n, n) for n in range(5)]}))
+    html = MarkdownIt("commonmark", {"html": True}).enable("table").render(text)
+    for shown in ("<td>a|b</td>", "<td>&lt;script&gt;alert(1)&lt;/script&gt;</td>", "<td>*star* _line_</td>",
+                  "<td>T_shirt</td>", "<td>two lines</td>"):  # fmt: skip
+        assert shown in html
+    assert len(plain("x" * 500)) == 60
+
+
+@pytest.mark.parametrize("place", ["absolute", "relative", "home"])
+def test_paths_of_the_machine_are_not_given_away(place, tmp_path, monkeypatch):
+    for name in ("weights", "photos"):
+        (tmp_path / name).mkdir()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    root = {"absolute": f"{tmp_path}/", "relative": "./", "home": "~/"}[place]
+    answers = {"scored": {"label": "cat", "score": 0.9}, "served": {"label": "dog", "score": 0.8}}
+    results = {
+        **two_classes(),
+        "command": f"{tmp_path}/bin/hf-imgcls train {tmp_path}/r.json 'data={{\"path\": \"{root}photos\"}}'",
+        "notes": [f"test: {tmp_path}/photos/test.csv has no column 'label'; it is not scored"],
+        "served_as_scored": {
+            "passed": False, "split": "test", "pictures": 9,
+            "mismatch": {"picture": f"{tmp_path}/photos/1.jpg", **answers},
+        },
+    }  # fmt: skip
+    text = write(
+        tmp_path / "run", results, model={"checkpoint": f"{root}weights"}, data={"path": f"{root}photos"}
+    )  # fmt: skip
+    assert str(tmp_path) not in text
+    assert not re.search(r"[\s\"'(`=](/|~/)\w", text)
+    assert "the weights `weights`" in text
+    assert "Pictures: `photos`." in text
+    assert "test.csv has no column" in text
+
+
+def test_what_looks_like_a_path_is_cut_only_where_it_is_one():
+    assert without_paths({"path": "/a/b c/d", "ratio": "1/2", "n": 3, "label_names": ["/m/01"]}) == {
+        "path": "d", "ratio": "1/2", "n": 3, "label_names": ["/m/01"],
+    }  # fmt: skip
+    assert without_paths("C:\\Users\\me\\photos") == "photos"
+    assert without_paths("see https://example.org/a/b and recipes/x.json, and/or") == (
+        "see https://example.org/a/b and recipes/x.json, and/or"
+    )
+
+
+def test_a_model_that_is_not_served_as_scored_says_so_first(tmp_path):
+    answers = {"scored": {"label": "cat", "score": 0.9}, "served": {"label": "dog", "score": 0.8}}
+    verdict = {"passed": False, "pictures": 9, "of": 9, "split": "test", "mismatch": {"picture": "1.jpg", **answers}}
+    text = write(tmp_path / "run", {**two_classes(), "served_as_scored": verdict})
+    assert "NOT served as scored: 1.jpg was scored cat (0.9000), pipeline answers dog (0.8000)" in text
+    assert text.index("**Its answers are not those that were scored") < text.index("## Use")
+    assert "gave the answers" not in text
+
+
+def test_a_run_without_anything_to_score(tmp_path):
+    results = {**two_classes(), "scores": {}, "breakdown": {}, "served_as_scored": None, "pictures": {}}
+    text = write(tmp_path / "run", results)
+    assert "It was not scored" in text
+    assert "## Results" not in text
+    assert "streamed" in text
+
+
+def test_a_run_of_an_earlier_version_has_a_card_too(tmp_path):
+    results = {key: value for key, value in two_classes().items() if key != "breakdown"}
+    text = write(tmp_path / "run", results)
+    assert ["Macro F1", "0.8990", "0.8769"] in rows(text, " ")
+    assert "### Classes" not in text
+
+
+def test_a_network_from_scratch_has_no_base(tmp_path):
+    text = write(tmp_path / "run", model={"architecture": "resnet", "from_scratch": True})
+    assert "It was trained from scratch." in text
+    assert "google" not in text
+
+
+def test_the_five_lines_of_use_are_python(tmp_path):
+    text = write(tmp_path / "run")
+    code = re.search(r"```python\n(.*?)\n```", text, re.DOTALL)[1]
+    compile(code, "card", "exec")
+    assert len([line for line in code.splitlines() if line]) <= 5
+    assert 'model="run")' in code
+    assert 'model="someone/food")' in write(tmp_path / "run", training={"hub_model_id": "someone/food"})
+
+
+def test_a_network_with_code_of_its_own_is_opened_with_trust(tmp_path):
+    run = tmp_path / "run"
+    run.mkdir()
+    code = {"AutoModelForImageClassification": "convnet.ConvNetForImageClassification"}
+    (run / "config.json").write_text(json.dumps({"auto_map": code, "architectures": ["ConvNet"]}))
+    assert 'model="run")' in write(run)  # code that does not lie beside the weights is not to be trusted
+    (run / "convnet.py").write_text("")
+    text = write(run)
+    assert 'model="run", trust_remote_code=True)' in text
+    assert "its code comes with it, in `convnet.py`" in text
+    assert "A `ConvNet` of 2,225,858 parameters" in text
+
+
+def test_a_duration_is_in_units_one_thinks_in():
+    assert [duration(seconds).replace("\u00a0", " ") for seconds in (0.42, 59.6, 61, 3599.7, 86400)] == [
+        "0.42 s", "59.6 s", "1 min 1 s", "1 h 0 min", "24 h 0 min",
+    ]  # fmt: skip

@@ -1,0 +1,47 @@
+import json
+from types import SimpleNamespace
+
+import pytest
+
+from hf_imgcls.data.check import BadImage
+from hf_imgcls.machine.versions import describe_hardware, package_versions
+from hf_imgcls.reports.results import describe_data, describe_scores
+from hf_imgcls.scoring.metrics import split_metrics
+
+
+def test_a_splits_metrics_lose_their_prefix_and_gain_an_interval():
+    raw = {"test_accuracy": 0.9, "test_macro_f1": 0.8999999999, "test_loss": 0.3, "test_runtime": 3.0}
+    metrics = split_metrics(raw, "test", 100)
+    assert metrics == {
+        "pictures": 100,
+        "accuracy": 0.9,
+        "macro_f1": 0.9,
+        "loss": 0.3,
+        # Wilson's interval of 90 in 100, as any table has it
+        "accuracy_interval_95": [pytest.approx(0.8256, abs=1e-4), pytest.approx(0.9448, abs=1e-4)],
+    }
+    json.dumps(metrics)
+    (line,) = describe_scores({"test": metrics})
+    assert line.startswith("test: accuracy 0.9000 (95 % interval 0.8256 to 0.9448), macro-F1 0.9000")
+    assert "top-5 0.9900" in describe_scores({"test": {**metrics, "top5_accuracy": 0.99}})[0]
+
+
+def test_what_was_dropped_is_said_with_an_example():
+    data = SimpleNamespace(
+        labels=["cat", "dog"],
+        splits={"train": [0] * 3},
+        fingerprints={"train": "x"},
+        bad=[BadImage("train/cat/1.jpg", "cat", "train", "no such file")],
+        notes=["something"],
+    )
+    lines = describe_data(data, "launch: alone")
+    assert lines[0] == "launch: alone"
+    assert "train 3" in lines[1]
+    assert "1 unreadable" in lines[2]
+    assert "train/cat/1.jpg: no such file" in lines[2]
+    assert lines[3] == "data: something"
+
+
+def test_versions_and_hardware_are_named():
+    assert {"python", "torch", "transformers", "hf-imgcls"} <= package_versions().keys()
+    assert describe_hardware(2).startswith("2 processes, ")

@@ -1,0 +1,51 @@
+"""`pipeline` in an app: the example runs as it stands, behind a real server."""
+
+import io
+import runpy
+import threading
+import time
+from pathlib import Path
+
+import pytest
+import uvicorn
+from conftest import picture
+from huggingface_hub.utils import httpx
+from tiny import tiny_model, tiny_processor
+from transformers import pipeline
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def address(tmp_path, monkeypatch):
+    """The example, served, with a model where it looks for one."""
+    folder = tmp_path / "runs" / "photos_vit"
+    tiny_model("vit").save_pretrained(folder)
+    tiny_processor().save_pretrained(folder)
+    monkeypatch.chdir(tmp_path)
+    app = runpy.run_path(str(ROOT / "examples" / "app.py"))["app"]
+    server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="error"))
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    while not server.started and thread.is_alive():
+        time.sleep(0.02)
+    yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}/classify"
+    server.should_exit = True
+    thread.join()
+
+
+def test_the_app_answers_as_pipeline_does_and_survives_what_is_no_picture(address, tmp_path):
+    picture("red", 3).save(tmp_path / "a.png")
+    photo = (tmp_path / "a.png").read_bytes()
+    answer = httpx.post(f"{address}?top_k=2", files={"picture": ("a.png", photo)})
+    serve = pipeline("image-classification", model="runs/photos_vit")
+    assert answer.json() == serve("a.png", top_k=2)
+    for broken in (b"", b"no picture", photo[: len(photo) // 2]):
+        answer = httpx.post(address, files={"picture": ("b.png", io.BytesIO(broken))})
+        assert answer.status_code == 422
+        assert "b.png cannot be read" in answer.json()["detail"]
+    assert httpx.post(address, files={"picture": ("a.png", photo)}).status_code == 200
+
+
+def test_the_readme_shows_the_example_as_it_is():
+    assert (ROOT / "examples" / "app.py").read_text() in (ROOT / "README.md").read_text()

@@ -1,0 +1,347 @@
+"""The page: it answers as `pipeline` does, to this machine alone, and asks nobody else for anything."""
+
+import json
+import shutil
+import socket
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import psutil
+import pytest
+from conftest import COLOURS, picture
+from finished import finished_run
+from gradio_client import Client, handle_file
+from gradio_client.exceptions import AppError
+from huggingface_hub.utils import httpx
+from PIL import Image
+from tiny import tiny_model, tiny_processor
+from transformers import pipeline
+
+from hf_imgcls.cli import main
+from hf_imgcls.errors import InputError
+from hf_imgcls.serving import demo, page
+from hf_imgcls.serving.demo import describe_demo, evenly_spaced, open_demo
+from hf_imgcls.serving.image_list import find_images
+from hf_imgcls.serving.open import PredictOptions
+
+_asked: list[str] = []  # who was looked up or called, while a page is served
+_watching = False
+
+
+def _watch(event: str, arguments: tuple) -> None:
+    if _watching and event in ("socket.connect", "socket.getaddrinfo"):
+        place = arguments[1] if event == "socket.connect" else arguments[0]
+        _asked.append(str(place[0] if isinstance(place, tuple) else place))
+
+
+def free_port() -> int:
+    with socket.socket() as trial:
+        trial.bind(("127.0.0.1", 0))
+        return trial.getsockname()[1]
+
+
+def make_photos(root: Path, **splits: int) -> Path:
+    for split, count in splits.items():
+        for colour in COLOURS:
+            (root / split / colour).mkdir(parents=True)
+            for number in range(count):
+                picture(colour, number + len(split)).save(root / split / colour / f"{number}.png")
+    return root
+
+
+def make_run(root: Path) -> Path:
+    """A finished run, with its pictures where its recipe says, and an accuracy."""
+    run, photos = finished_run(root / "runs" / "colours"), make_photos(root / "photos", train=3, validation=2, test=4)
+    recipe = json.loads((run / "recipe.json").read_text())
+    recipe["data"] = {"path": str(photos)}
+    recipe["model"] = {"checkpoint": "some/model"}
+    (run / "recipe.json").write_text(json.dumps(recipe))
+    scores = {"test": {"pictures": 1200, "accuracy": 0.989, "accuracy_interval_95": [0.9834, 0.9927]}}
+    (run / "results.json").write_text(json.dumps({"labels": list(COLOURS), "scores": scores}))
+    return run
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory):
+    """The page of a run, served in this process, and what it answers with."""
+    global _watching
+    root = tmp_path_factory.mktemp("served")
+    run, port = make_run(root), free_port()
+    sys.addaudithook(_watch)
+    _watching = True
+    with open_demo(str(run), PredictOptions(top_k=2), ("127.0.0.1", port)) as url:
+        _watching = False
+        yield SimpleNamespace(
+            root=root, run=run, url=url, port=port, client=Client(url, verbose=False),
+            serve=pipeline("image-classification", model=str(run), device="cpu"),
+        )  # fmt: skip
+
+
+def ask(client: Client, path) -> list[dict]:
+    answer = client.predict(handle_file(str(path)), api_name="/predict")
+    assert answer["label"] == answer["confidences"][0]["label"]
+    return [{"label": each["label"], "score": each["confidence"]} for each in answer["confidences"]]
+
+
+def odd_pictures(folder: Path) -> dict[str, Path]:
+    """Pictures that are read differently by who reads them naively."""
+    wide = Image.new("RGB", (60, 30), "red")
+    wide.paste((20, 40, 230), (0, 0, 30, 30))
+    turned = Image.Exif()
+    turned[274] = 6
+    clear = wide.convert("RGBA")
+    clear.putalpha(Image.linear_gradient("L").resize(wide.size))
+    wide.save(folder / "plain.png")
+    wide.save(folder / "turned.jpg", exif=turned, quality=95)
+    clear.save(folder / "clear.png")
+    wide.quantize(5).save(folder / "palette.png")
+    wide.convert("CMYK").save(folder / "cmyk.jpg")
+    wide.save(folder / "moving.gif", save_all=True, append_images=[picture("green", 1, (60, 30))])
+    Image.linear_gradient("L").convert("I;16").save(folder / "deep.png")
+    return {path.stem: path for path in sorted(folder.iterdir())}
+
+
+def test_the_page_answers_as_pipeline_does_on_every_kind_of_picture(served, tmp_path):
+    found = odd_pictures(tmp_path)
+    answers = {name: ask(served.client, path) for name, path in found.items()}
+    assert len(answers) == 7
+    assert answers == {name: served.serve(str(path), top_k=2) for name, path in found.items()}
+    # That the turned one is turned can be seen in the answer.
+    assert abs(answers["turned"][0]["score"] - answers["plain"][0]["score"]) > 1e-4
+
+
+def test_what_is_no_picture_is_a_line_and_the_page_goes_on(served, tmp_path):
+    picture("red", 1, (90, 80)).save(tmp_path / "good.png")
+    good = (tmp_path / "good.png").read_bytes()
+    for name, content, part in (
+        ("text.png", b"no <b>picture</b>", "not a picture, or its header is broken"),
+        ("drawing.svg", b"<svg xmlns='http://www.w3.org/2000/svg'/>", "not a picture, or its header is broken"),
+        ("half.png", good[: len(good) // 2], "image file is truncated"),
+    ):
+        (tmp_path / name).write_bytes(content)
+        with pytest.raises(AppError) as error:
+            ask(served.client, tmp_path / name)
+        assert str(error.value).startswith(f"This picture cannot be read: {part}"), name
+        assert "\n" not in str(error.value)
+        assert str(served.root) not in str(error.value)
+    assert ask(served.client, tmp_path / "good.png") == served.serve(str(tmp_path / "good.png"), top_k=2)
+    assert served.client.predict(None, api_name="/predict") in ({}, None)
+
+
+def test_it_listens_on_this_machine_alone_and_asks_nobody(served):
+    listening = {
+        each.laddr.ip
+        for each in psutil.Process().net_connections("inet")
+        if each.status == psutil.CONN_LISTEN and each.laddr.port == served.port
+    }
+    assert listening == {"127.0.0.1"}
+    assert _asked, "the watch saw nothing at all"
+    assert set(_asked) <= {"127.0.0.1", "localhost"}
+    config = httpx.get(f"{served.url}config").json()
+    assert config["analytics_enabled"] is False
+
+
+def test_nothing_of_the_disk_is_served_but_the_examples(served, tmp_path):
+    picture("red", 1).save(tmp_path / "beside.png")
+    for path in (served.run / "config.json", served.root / "photos/test/red/0.png", "pyproject.toml", "/etc/passwd",
+                 tmp_path / "beside.png"):  # fmt: skip
+        answer = httpx.get(f"{served.url}gradio_api/file={path}")
+        assert answer.status_code in (403, 404), path
+    for unsent in (served.root / "photos/test/red/0.png", tmp_path / "beside.png"):
+        call = httpx.post(f"{served.url}gradio_api/call/predict", json={"data": [{"path": str(unsent)}]}).json()
+        answer = httpx.get(f"{served.url}gradio_api/call/predict/{call['event_id']}").text
+        assert answer.startswith("event: error"), answer
+    shown = examples_on(served.url)
+    photos = [path.read_bytes() for path in (served.root / "photos" / "test").rglob("*.png")]
+    assert len(shown) == 8
+    assert all(photo in photos for photo in shown)
+
+
+def examples_on(url: str) -> list[bytes]:
+    config = httpx.get(f"{url}config").json()
+    found = [each for each in config["components"] if each["type"] == "dataset"]
+    samples = found[0]["props"]["samples"] if found else []
+    return [httpx.get(f"{url}gradio_api/file={sample[0]['path']}").content for sample in samples]
+
+
+def test_title_and_line_say_what_it_is(served):
+    written = [each["props"]["value"] for each in httpx.get(f"{served.url}config").json()["components"]
+               if each["type"] == "markdown"]  # fmt: skip
+    assert written == [
+        "# colours\nTells 3 classes of pictures apart: blue, green, red. Right on 98.9 % of 1,200 test pictures "
+        "(95 % interval 98.3 to 99.3 %)."
+    ]
+    title, about = describe_demo("a*b", [f"kind {n}" for n in range(1000)], served.root)
+    assert title == r"a\*b"
+    assert about.startswith("Tells 1,000 classes of pictures apart: kind 0, ")
+    assert about.endswith("kind 7 and 992 more.")
+
+
+def test_the_command_serves_until_it_is_stopped_and_leaves_nothing_behind(served, tmp_path, capsys, monkeypatch):
+    port, seen = free_port(), {}
+    shutil.copytree(served.root / "photos/test", tmp_path / "own")
+    (tmp_path / "own" / "red" / "broken.png").write_bytes(b"no picture")
+
+    def stop(seconds):
+        url = f"http://127.0.0.1:{port}/"
+        seen["answer"] = ask(Client(url, verbose=False), tmp_path / "own/red/0.png")
+        seen["examples"] = examples_on(url)
+        seen["places"] = {Path(path).parent for path in demo.os.environ["GRADIO_TEMP_DIR"].splitlines()}
+        assert all(place.is_dir() for place in seen["places"])
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(demo, "time", SimpleNamespace(sleep=stop))
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")  # where nobody answers
+    words = ["demo", str(served.run), "--port", str(port), "--top-k", "1", "--examples", str(tmp_path / "own")]
+    assert main(words) == 0
+    assert f"the demo of {served.run} is at http://127.0.0.1:{port}/ (Ctrl-C ends it)" in capsys.readouterr().out
+    assert seen["answer"] == served.serve(str(tmp_path / "own/red/0.png"), top_k=1)
+    assert 6 <= len(seen["examples"]) <= 8
+    assert not any(place.exists() for place in seen["places"])
+    with pytest.raises(OSError, match="refused"):
+        socket.create_connection(("127.0.0.1", port), timeout=5)
+
+
+@pytest.mark.parametrize(
+    ("words", "part"),
+    [
+        (
+            ["--port", "{taken}"],
+            "--host 127.0.0.1 --port {taken}: Address already in use; name another --port",
+        ),
+        (["--host", "no.such.host.invalid"], "--host no.such.host.invalid --port 7860: "),
+        (["--port", "70000"], "--port: found 70000, expected 1 to 65535"),
+        (["--top-k", "0"], "--top-k: found 0, expected 1 or more"),
+        (["--examples", "no/such/folder"], "no/such/folder: no such file or folder"),
+        (["data.path=photos"], "demo: data.path=photos is no option"),
+    ],
+)
+def test_what_cannot_be_is_said_in_a_line(words, part, served, capsys):
+    words = [word.format(taken=served.port) for word in words]
+    assert main(["demo", str(served.run), *words]) == 2
+    (line,) = capsys.readouterr().err.strip().splitlines()
+    assert line.startswith(f"hf-imgcls: {part.format(taken=served.port)}")
+
+
+def test_without_gradio_the_line_says_how_to_get_it(capsys, monkeypatch, tmp_path):
+    import hf_imgcls
+
+    monkeypatch.delattr(hf_imgcls, "page")
+    monkeypatch.delitem(sys.modules, "hf_imgcls.page")
+    monkeypatch.setitem(sys.modules, "gradio", None)
+    assert main(["demo", str(tmp_path)]) == 2
+    assert capsys.readouterr().err == 'hf-imgcls: demo: gradio is not installed; pip install "hf-imgcls[demo]"\n'
+
+
+def test_examples_are_of_the_split_that_was_scored_the_classes_in_turn(served, tmp_path, capsys):
+    names = [Path(value["path"]).relative_to(served.root / "photos") for value in demo._of_run(served.run)]
+    assert [name.parts[:2] for name in names] == [("test", colour) for _ in range(4) for colour in COLOURS][:8]
+    recipe = json.loads((served.run / "recipe.json").read_text())
+    for change, part in (
+        ({"path": str(tmp_path / "gone")}, "gone"),
+        ({"path": "gone/photos"}, "gone/photos"),
+        ({**recipe["data"], "streaming": True, "label_names": list(COLOURS)}, "they are streamed"),
+    ):
+        (tmp_path / "recipe.json").write_text(
+            json.dumps({**recipe, "data": change, "training": {**recipe["training"], "max_steps": 1}})
+        )
+        assert demo._of_run(tmp_path) == []
+        line = capsys.readouterr().out
+        assert line.startswith("no examples: the run's pictures are not to be had here (")
+        assert part in line
+        assert line.endswith("); --examples names others\n")
+    assert demo._of_run(tmp_path / "no run") == []
+    assert capsys.readouterr().out == ""
+
+
+def test_of_many_pictures_some_are_taken_from_beginning_to_end(tmp_path):
+    assert evenly_spaced(range(100), 3) == [0, 50, 99]
+    assert evenly_spaced(range(2), 3) == [0, 1]
+    odd = odd_pictures(tmp_path)
+    odd["plain"].rename(tmp_path / "named.anyhow")
+    Image.open(odd["deep"]).save(tmp_path / "no_browser.tiff")
+    (tmp_path / "copies").mkdir()
+    found = [*find_images([str(tmp_path / "*.*")]), {"bytes": odd["turned"].read_bytes(), "path": None}]
+    copies = demo._copy(found, tmp_path / "copies")
+    assert len(copies) == 8  # all but the TIFF
+    assert {Path(copy).suffix for copy in copies} == {".png", ".jpg", ".gif"}
+    assert Path(copies[-1]).read_bytes() == odd["turned"].read_bytes()
+
+
+def test_of_two_classes_with_one_name_the_better_one_is_shown():
+    answers = [{"label": "crane", "score": 0.6}, {"label": "heron", "score": 0.3}, {"label": "crane", "score": 0.1}]
+    assert page._bars(answers) == {"crane": 0.6, "heron": 0.3}
+    with pytest.raises(page.gr.Error, match="not numbers"):
+        page._bars([{"label": "crane", "score": float("nan")}])
+
+
+def test_code_that_a_model_brings_is_run_only_if_trusted(tmp_path):
+    folder = tmp_path / "model"
+    tiny_model("vit").save_pretrained(folder)
+    tiny_processor().save_pretrained(folder)
+    config = json.loads((folder / "config.json").read_text())
+    config |= {"model_type": "strange", "auto_map": {"AutoModelForImageClassification": "strange.Strange"}}
+    (folder / "config.json").write_text(json.dumps(config))
+    with pytest.raises(InputError, match="add --trust-remote-code"):
+        open_demo(str(folder), address=("127.0.0.1", free_port())).__enter__()
+
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+FLAGS = ("headless", "no-sandbox", "disable-gpu", "disable-quic", "no-first-run", "disable-background-networking",
+         "disable-component-update", "disable-sync", "disable-dev-shm-usage", "window-size=1100,820")  # fmt: skip
+
+
+@pytest.fixture
+def browser(tmp_path):
+    """A real Chromium without a window, with a profile of its own and Debian's driver; nothing is downloaded."""
+    driver = shutil.which("chromedriver")
+    if not (CHROMIUM and driver):
+        pytest.skip("no Chromium with its driver here: apt-get install chromium chromium-driver")
+    from selenium import webdriver
+    from selenium.common.exceptions import WebDriverException
+
+    options = webdriver.ChromeOptions()
+    options.binary_location = CHROMIUM
+    for flag in (*FLAGS, f"user-data-dir={tmp_path / 'profile'}"):
+        options.add_argument(f"--{flag}")
+    options.set_capability("goog:loggingPrefs", {"performance": "ALL"})
+    try:
+        chromium = webdriver.Chrome(options, webdriver.ChromeService(driver))
+    except WebDriverException as error:  # of another version than its driver, or a stub
+        pytest.skip(f"Chromium does not start: {str(error).splitlines()[0]}")
+    yield chromium
+    chromium.quit()
+
+
+def test_in_a_browser_a_picture_is_dropped_and_its_label_read(served, browser, tmp_path):
+    from selenium.webdriver.common.by import By
+    from selenium.webdriver.support.ui import WebDriverWait
+
+    def wait_for(selector: str):
+        shown = WebDriverWait(browser, 60).until(lambda b: b.find_elements(By.CSS_SELECTOR, selector))
+        return shown[0]
+
+    picture("red", 5).save(tmp_path / "a.png")
+    (tmp_path / "broken.png").write_bytes(b"no <b>picture</b>")
+    browser.get(served.url)
+    wait_for("input[type=file]").send_keys(str(tmp_path / "a.png"))
+    wait_for("[data-testid$=confidence-set]")
+    assert browser.title == "colours"
+    (best, *_) = served.serve(str(tmp_path / "a.png"), top_k=2)
+    assert wait_for("[data-testid=label-output-value]").text == best["label"]
+    bars = [each.text for each in browser.find_elements(By.CSS_SELECTOR, "[data-testid$=confidence-set]")]
+    assert bars[0].split() == [best["label"], f"{100 * best['score']:.0f}%"]
+    assert len(browser.find_elements(By.CSS_SELECTOR, ".gallery-item img, .gallery button img")) == 8
+    assert browser.save_screenshot(str(tmp_path / "page.png"))
+    assert Image.open(tmp_path / "page.png").size[0] > 1000
+
+    browser.find_element(By.CSS_SELECTOR, "[aria-label='Remove Image'], [aria-label='Clear']").click()
+    wait_for("input[type=file]").send_keys(str(tmp_path / "broken.png"))
+    assert "This picture cannot be read: not a picture, or its header is broken" in wait_for(".toast-body").text
+
+    events = [json.loads(entry["message"])["message"] for entry in browser.get_log("performance")]
+    asked = [each["params"]["request"]["url"] for each in events if each["method"] == "Network.requestWillBeSent"]
+    asked = {url for url in asked if url.startswith(("http", "ws"))}  # not what the browser's own pages ask for
+    assert len(asked) > 10
+    assert [url for url in asked if not url.startswith(served.url)] == []

@@ -1,0 +1,167 @@
+"""What is to be predicted, found one after the other; and reading a picture from a file or an address."""
+
+import http.server
+import io
+import os
+import threading
+
+import pytest
+from conftest import picture
+
+from hf_imgcls.errors import InputError
+from hf_imgcls.serving import image_list as picture_list
+from hf_imgcls.serving.image_list import (
+    describe_read_error,
+    display_name,
+    find_images,
+    name_hash,
+    read_list,
+    read_source,
+    write_list,
+)
+
+
+@pytest.fixture
+def photos(tmp_path, monkeypatch):
+    """A folder `photos` with what folders hold, in the working directory."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("b.png", "a.JPG", "red/2.png", "red/1.png", ".hidden/x.png", "__MACOSX/x.png", "red/.x.png"):
+        file = tmp_path / "photos" / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        picture("red", 1).save(file, format="PNG")
+    (tmp_path / "photos" / "broken.jpg").write_bytes(b"")
+    (tmp_path / "photos" / "notes.txt").write_text("no picture")
+    picture("red", 1).save(tmp_path / "photos" / "without", format="PNG")
+    (tmp_path / "empty").mkdir()
+    return tmp_path / "photos"
+
+
+FOUND = ["photos/a.JPG", "photos/b.png", "photos/broken.jpg", "photos/without", "photos/red/1.png", "photos/red/2.png"]
+
+
+def listed(text: bytes, monkeypatch) -> list[str]:
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(text)))
+    return list(find_images(["-"]))
+
+
+def test_a_folder_gives_its_pictures_by_name_then_those_of_its_folders(photos):
+    assert list(find_images(["photos"])) == FOUND
+    assert list(find_images(["./photos//"])) == FOUND
+
+
+def test_links_are_followed_once_and_never_back_up(photos):
+    (photos / "red" / "up").symlink_to(photos.parent)
+    (photos / "red" / "round").symlink_to(photos)
+    (photos / "red" / "self").symlink_to("self")
+    (photos / "zoo").symlink_to(photos.parent / "elsewhere")
+    (photos.parent / "elsewhere").mkdir()
+    picture("red", 1).save(photos.parent / "elsewhere" / "3.png")
+    assert list(find_images(["photos"])) == [*FOUND, "photos/zoo/3.png"]
+
+
+def test_patterns_files_and_addresses(photos):
+    assert list(find_images(["photos/*.png", "photos/notes.txt"])) == ["photos/b.png", "photos/notes.txt"]
+    assert list(find_images(["photos/r*"])) == FOUND[-2:]
+    assert sorted(find_images(["photos/**"])) == sorted(FOUND)
+    assert list(find_images(["https://x.org//a.png"])) == ["https://x.org//a.png"]
+    (photos / "b[1].png").write_bytes(b"")
+    assert list(find_images(["photos/b[1].png"])) == ["photos/b[1].png"]  # not a pattern where there is such a file
+
+
+def test_a_list_on_standard_input(photos, monkeypatch):
+    text = b"photos/b.png\r\n\nphotos/red\nno/such.png\nhttp://x.org/a.png\ncaf\xe9.png"
+    assert listed(text, monkeypatch) == [
+        "photos/b.png", "photos/red/1.png", "photos/red/2.png", "no/such.png", "http://x.org/a.png",
+        os.fsdecode(b"caf\xe9.png"),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["photos/no.png"], "photos/no.png: no such file or folder"),
+        (["empty"], "empty: no pictures in this folder, nor in those below it"),
+        (["photos/*.gif"], r"photos/\*.gif: no picture matches this pattern"),
+        (["photos/*.txt"], "no picture matches"),
+        (["-"], "-: the list on standard input is empty"),
+    ],
+)
+def test_what_is_not_there_is_said(words, said, photos, monkeypatch):
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"\n")))
+    with pytest.raises(InputError, match=said):
+        list(find_images(["photos/b.png", *words]))
+
+
+def test_names_come_one_after_the_other(photos):
+    names = find_images(["photos/b.png", "nowhere"])
+    assert next(names) == "photos/b.png"
+    with pytest.raises(InputError):
+        next(names)
+
+
+def test_a_list_has_each_name_once_without_what_is_done_and_is_shared_in_turn(tmp_path):
+    file, names = tmp_path / "list", ["a", "b", "a", "c", "line\nbreak", os.fsdecode(b"\xe9"), "d"]
+    done = {name_hash("c"), name_hash("gone")}
+    with file.open("w", encoding="ascii") as stream:
+        assert write_list(iter(names), done, stream) == (5, 1, len("line\\nbreak"))
+    left = ["a", "b", "line\nbreak", os.fsdecode(b"\xe9"), "d"]
+    assert list(read_list(file, 0, 1)) == left
+    assert [list(read_list(file, i, 2)) for i in (0, 1)] == [left[0::2], left[1::2]]
+
+
+def test_a_name_is_shown_in_one_line_of_text():
+    assert display_name("photos/кот.png") == "photos/кот.png"
+    assert display_name("a\r\nb") == "a\\r\\nb"
+    assert display_name(os.fsdecode(b"caf\xe9")).encode() == b"caf\\udce9"
+
+
+class Server(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        if self.path == "/gone.png":
+            return self.send_error(404)
+        self.send_response(302 if self.path == "/moved" else 200)
+        self.send_header("Location", "/a%20%C3%A9.png")
+        self.end_headers()
+        if self.path == "/a%20%C3%A9.png":
+            picture("red", 7).save(self.wfile, format="PNG")
+        elif self.path == "/large":
+            self.wfile.write(bytes(1_000_001))
+        return None
+
+    def log_message(self, *words):
+        pass
+
+
+@pytest.fixture(scope="module")
+def address():
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Server) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+def test_a_picture_is_read_from_an_address(address):
+    for name in ("/a%20é.png", "/a é.png", "/moved"):
+        assert read_source(address + name).tobytes() == picture("red", 7).tobytes()
+
+
+def test_what_an_address_does_not_give_is_said(address, monkeypatch):
+    def reason(name: str) -> str:
+        with pytest.raises(Exception) as caught:  # noqa: PT011 - of many kinds, all of them said
+            read_source(name)
+        return describe_read_error(caught.value)
+
+    assert reason(f"{address}/gone.png") == "HTTPError: HTTP Error 404: Not Found"
+    assert reason(f"{address}/page") == "not a picture, or its header is broken"
+    assert "refused" in reason("http://127.0.0.1:1/a.png")
+    assert "URLError" in reason("http://")
+    monkeypatch.setattr(picture_list, "_LARGEST", 1_000_000)
+    assert reason(f"{address}/large") == "ValueError: larger than 1 MB"
+
+
+def test_what_is_no_file_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "pipe.png")
+    for name in ("pipe.png", "none.png", ""):
+        with pytest.raises(FileNotFoundError) as caught:
+            read_source(str(tmp_path / name))
+        assert describe_read_error(caught.value) == "no such file"

@@ -1,0 +1,188 @@
+"""Served as scored: what `pipeline` answers from a saved folder against what was scored."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from conftest import COLOURS, picture
+from safetensors.torch import load_file, save_file
+
+from hf_imgcls.images.transforms import EvalTransform
+from hf_imgcls.models.build import build_model
+from hf_imgcls.recipe.sections import ModelSection
+from hf_imgcls.scoring.chosen import choose_rows
+from hf_imgcls.serving.parity import TOLERANCE, compare_predictions, describe_parity
+
+LABELS = list(COLOURS)
+RESNET = {"embedding_size": 8, "hidden_sizes": [8, 12], "depths": [1, 1], "layer_type": "basic"}
+VIT = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 24, "patch_size": 8}
+
+
+def pictures(folder) -> list[dict]:
+    rows = []
+    for number, colour in enumerate(LABELS * 2):
+        file = folder / f"{colour}{number}.png"
+        picture(colour, number, (40, 30)).save(file)
+        value = {"bytes": None, "path": str(file)} if number % 2 else {"bytes": file.read_bytes(), "path": None}
+        rows.append({"image": value, "row": number, "label": LABELS.index(colour), "name": file.name})
+    return rows
+
+
+@pytest.fixture(params=[("resnet", RESNET), ("vit", VIT), ("timm/test_resnet", {})], ids=["resnet", "vit", "timm"])
+def scored(request, tmp_path):
+    """(saved folder, rows, logits)."""
+    return score(tmp_path, *request.param)
+
+
+@pytest.fixture
+def one_scored(tmp_path):
+    return score(tmp_path, "resnet", RESNET)
+
+
+def score(tmp_path, architecture, config):
+    section = ModelSection(architecture=architecture, from_scratch=True, image_size=32, config=config)
+    model, processor = build_model(section, LABELS, 0)
+    # So that a network that was never trained tells the colours apart: on noise alone every change would be a tie.
+    with torch.no_grad():
+        for tensor in list(model.parameters())[-2:]:
+            tensor.mul_(30)
+    folder, rows = tmp_path / "run", pictures(tmp_path)
+    model.save_pretrained(folder)
+    processor.save_pretrained(folder)
+    batch = {key: [row[key] for row in rows] for key in ("image", "label")}
+    with torch.no_grad():
+        pixels = torch.stack(EvalTransform(processor, range(3))(batch)["pixel_values"])
+        return folder, rows, model.eval()(pixel_values=pixels).logits.numpy()
+
+
+def edit(file, change):
+    content = json.loads(file.read_text())
+    change(content)
+    file.write_text(json.dumps(content))
+
+
+def test_an_honest_folder_passes(scored):
+    folder, rows, logits = scored
+    verdict = compare_predictions(folder, rows, logits, "cpu", LABELS)
+    assert verdict["passed"]
+    assert (verdict["pictures"], verdict["mismatch"]) == (6, None)
+    assert verdict["largest_difference"] < TOLERANCE / 10
+    line = describe_parity({**verdict, "split": "test"})
+    assert line.startswith("served as scored: pipeline gave the same answers on 6 test pictures")
+
+
+def change_processor(folder):
+    edit(folder / "preprocessor_config.json", lambda content: content.update(image_mean=[0.1, 0.5, 0.9]))
+
+
+def change_head(folder):
+    state = load_file(folder / "model.safetensors")
+    key = next(key for key in state if key.endswith("classifier.1.bias"))
+    save_file(
+        {**state, key: state[key] + torch.tensor([0.0, 9.0, 0.0])}, folder / "model.safetensors", {"format": "pt"}
+    )
+
+
+def exchange_labels(folder):
+    edit(folder / "config.json", lambda content: content.update(id2label={"0": "green", "1": "blue", "2": "red"}))
+
+
+def rename_label(folder):
+    edit(folder / "config.json", lambda content: content["id2label"].update({"0": "azure", "1": "lime", "2": "rose"}))
+
+
+def answer_with_sigmoids(folder):
+    edit(folder / "config.json", lambda content: content.update(problem_type="multi_label_classification"))
+
+
+@pytest.mark.parametrize("change", [change_processor, change_head, exchange_labels, rename_label, answer_with_sigmoids])
+def test_a_folder_that_was_changed_fails_and_says_where(change, one_scored):
+    folder, rows, logits = one_scored
+    change(folder)
+    verdict = compare_predictions(folder, rows, logits, "cpu", LABELS)
+    assert not verdict["passed"]
+    assert verdict["largest_difference"] > TOLERANCE
+    wrong = verdict["mismatch"]
+    worst = next(row for row in rows if row["name"] == wrong["picture"])["row"]
+    assert wrong["scored"]["label"] == LABELS[logits[worst].argmax()]
+    assert wrong["scored"]["score"] == pytest.approx(torch.tensor(logits[worst]).softmax(0).max().item(), abs=1e-6)
+    assert wrong["served"]["label"] in ("azure", "lime", "rose", *LABELS)
+    line = describe_parity({**verdict, "split": "test"})
+    assert f"NOT served as scored: {wrong['picture']} was scored {wrong['scored']['label']} (" in line
+    assert f"pipeline answers {wrong['served']['label']} (" in line
+    json.dumps(verdict, allow_nan=False)
+
+
+def test_the_picture_with_the_largest_difference_is_named(one_scored):
+    folder, rows, logits = one_scored
+    logits = logits.copy()
+    logits[1] += [0.0, 0.1, 0.0]
+    logits[4] += [0.0, 8.0, -8.0]
+    logits[5] += [0.0, 0.1, 0.0]
+    assert compare_predictions(folder, rows, logits, "cpu", LABELS)["mismatch"]["picture"] == rows[4]["name"]
+    nameless = [{key: row[key] for key in ("image", "row")} for row in rows]
+    assert compare_predictions(folder, nameless, logits, "cpu", LABELS)["mismatch"]["picture"] == "row 4"
+
+
+def always_answer(folder, *logits: float):
+    """Let a saved ResNet give the same logits for any picture."""
+    state = load_file(folder / "model.safetensors")
+    head = {"classifier.1.weight": torch.zeros(3, 12), "classifier.1.bias": torch.tensor(logits)}
+    save_file({**state, **head}, folder / "model.safetensors", {"format": "pt"})
+
+
+def test_all_classes_are_compared_not_only_the_best(one_scored):
+    folder, rows, _ = one_scored
+    always_answer(folder, 2.0, 1.0, 0.0)
+    verdict = compare_predictions(folder, rows, np.tile([2.0, 0.0, 1.0], (len(rows), 1)), "cpu", LABELS)
+    assert not verdict["passed"]
+    assert verdict["mismatch"]["scored"] == pytest.approx(verdict["mismatch"]["served"])
+
+
+def test_a_tie_within_the_tolerance_does_not_fail(one_scored):
+    folder, rows, _ = one_scored
+    always_answer(folder, 1.0, 1.0, 0.0)
+    logits = np.tile([1.0, 1.0 + TOLERANCE / 2, 0.0], (len(rows), 1))
+    verdict = compare_predictions(folder, rows, logits, "cpu", LABELS)
+    assert verdict["passed"]
+    assert 0 < verdict["largest_difference"] < TOLERANCE
+    logits[0, 1] += 10 * TOLERANCE
+    assert not compare_predictions(folder, rows, logits, "cpu", LABELS)["passed"]
+
+
+@pytest.mark.parametrize(("highest", "passed"), [(60.0, True), (6.0, False)])
+def test_rounding_is_relative_to_large_logits(highest, passed, one_scored):
+    folder, rows, _ = one_scored
+    always_answer(folder, highest, highest - 0.5, 0.0)
+    verdict = compare_predictions(
+        folder, rows, np.tile([highest + 1e-3, highest - 0.5, 0.0], (len(rows), 1)), "cpu", LABELS
+    )
+    assert verdict["passed"] is passed
+    assert verdict["largest_difference"] > TOLERANCE
+
+
+def test_a_network_that_has_diverged_does_not_pass(one_scored):
+    folder, rows, logits = one_scored
+    state = load_file(folder / "model.safetensors")
+    save_file(
+        {key: value * float("nan") for key, value in state.items()}, folder / "model.safetensors", {"format": "pt"}
+    )
+    verdict = compare_predictions(folder, rows, np.full_like(logits, np.nan), "cpu", LABELS)
+    assert (verdict["passed"], verdict["largest_difference"]) == (False, 1.0)
+
+
+def test_as_many_rows_as_logits_are_asked_for(one_scored):
+    folder, rows, logits = one_scored
+    with pytest.raises(ValueError, match="zip"):
+        compare_predictions(folder, rows[:-1], logits, "cpu", LABELS)
+
+
+def test_a_small_split_is_compared_whole_and_a_large_one_by_a_seeded_sample():
+    assert choose_rows(500, 1).tolist() == list(range(500))
+    sample = choose_rows(5000, 1)
+    assert len(set(sample.tolist())) == 500
+    assert sample.tolist() == sorted(sample.tolist())
+    assert (sample.min() >= 0, sample.max() < 5000) == (True, True)
+    assert sample.tolist() == choose_rows(5000, 1).tolist()
+    assert sample.tolist() != choose_rows(5000, 2).tolist()

@@ -1,0 +1,86 @@
+"""The house: a wing imports only wings to its left, only their faces, and nothing runs in a circle."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+import hf_imgcls
+
+PACKAGE = Path(hf_imgcls.__file__).parent
+# Wings in one place never import each other; what is right of a wing never is imported by it.
+ORDER = (
+    {"errors", "words", "scoring"}, {"recipe", "store"}, {"machine", "images"}, {"data", "models"},
+    {"training", "serving"}, {"reports"}, {"publishing"}, {"api"}, {"commands"}, {"cli"},
+    {"train", "predict", "__main__"},
+)  # fmt: skip
+PLACE = {name: place for place, names in enumerate(ORDER) for name in names}
+FILES = sorted(PACKAGE.rglob("*.py"))
+
+
+def imports(file: Path) -> list[str]:
+    """The modules of this package that a file imports, wherever in it."""
+    found = []
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{file}: a relative import"
+            inner = [f"{node.module}.{alias.name}" for alias in node.names]
+            found += [name if is_module(name) else node.module for name in inner]
+    return [name for name in found if name.split(".")[0] == "hf_imgcls"]
+
+
+def is_module(name: str) -> bool:
+    path = PACKAGE.parent.joinpath(*name.split("."))
+    return path.with_suffix(".py").is_file() or path.is_dir()
+
+
+def module_name(file: Path) -> str:
+    return ".".join(file.relative_to(PACKAGE.parent).with_suffix("").parts).removesuffix(".__init__")
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(PACKAGE)))
+def test_a_wing_imports_only_the_faces_of_wings_to_its_left(file):
+    own = file.relative_to(PACKAGE).parts[0].removesuffix(".py")
+    if own == "__init__":
+        return  # its names are imported when they are used
+    for name in imports(file):
+        wing, *inner = [*name.split(".")[1:]] or [""]
+        if wing == own:
+            continue
+        assert PLACE[wing] < PLACE[own], f"{own} is not right of {wing}"
+        assert not inner, f"{name} is not the face of {wing}"
+
+
+def test_there_are_no_import_circles():
+    edges = {module_name(file): {n for n in imports(file) if is_module(n)} for file in FILES}
+    # A face re-exports: an import of it is one of what it re-exports. A module imports its own wing's modules only.
+    done, path = set(), []
+
+    def visit(name: str) -> None:
+        if name in done:
+            return
+        assert name not in path, " -> ".join([*path[path.index(name) :], name])
+        path.append(name)
+        for other in edges.get(name, ()):
+            visit(other)
+        done.add(path.pop())
+
+    for name in edges:
+        visit(name)
+
+
+def test_the_front_hall_is_small_and_every_place_in_it_has_its_place_in_the_order():
+    places = {p.stem for p in PACKAGE.iterdir() if p.suffix == ".py" or (p / "__init__.py").is_file()}
+    assert len(places) <= 20
+    assert places - {"__init__"} == set(PLACE)
+
+
+@pytest.mark.parametrize("face", sorted(PACKAGE.glob("*/__init__.py")), ids=lambda file: file.parent.name)
+def test_a_face_re_exports_and_does_nothing_else(face):
+    allowed = (ast.ImportFrom, ast.Expr, ast.Assign)
+    for node in ast.parse(face.read_text(encoding="utf-8")).body:
+        assert isinstance(node, allowed)
+        if isinstance(node, ast.Expr):
+            assert isinstance(node.value, ast.Constant)

@@ -1,0 +1,277 @@
+"""Features once: what is kept is what the network makes of a picture, and it is computed anew when that changes."""
+
+import json
+
+import datasets
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from test_own_head import HIDDEN, timm_model
+from tiny import SIZE, tiny_model, tiny_processor
+from transformers import DefaultDataCollator, TrainingArguments, ViTImageProcessor
+
+from hf_imgcls import InputError, train_classifier
+from hf_imgcls.data.load import load_data
+from hf_imgcls.errors import RestoreError
+from hf_imgcls.images.augmentation import random_transform
+from hf_imgcls.images.transforms import EvalTransform, TrainTransform
+from hf_imgcls.models.replace_head import with_own_head
+from hf_imgcls.models.restore import restore_weights
+from hf_imgcls.recipe.sections import DataSection
+from hf_imgcls.training.features import HeadOnFeatures, cached_features
+from hf_imgcls.training.trainer import ImageTrainer
+
+INPUT = (SIZE, SIZE)
+NETWORKS = {
+    "vit": lambda: tiny_model("vit"),
+    "timm, dropout in its head": lambda: tiny_model("timm"),
+    "timm, dropout in a function": lambda: timm_model("test_efficientnet", drop_rate=0.3),
+    "timm, 1x1 convolution": lambda: timm_model("resnetv2_18d", drop_rate=0.3),
+    "own head on ViT": lambda: with_own_head(tiny_model("vit"), HIDDEN, None, INPUT),
+    "own head on maps": lambda: with_own_head(timm_model("test_resnet"), HIDDEN, "timm_model.layer2", INPUT),
+}
+
+
+@pytest.fixture
+def cache(tmp_path, monkeypatch):
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
+    return tmp_path / "cache" / "hf_imgcls_features"
+
+
+@pytest.fixture
+def data(make_folder):
+    return load_data(DataSection(path=str(make_folder(train=4, validation=2))))
+
+
+@pytest.fixture
+def arguments(tmp_path):
+    return TrainingArguments(
+        str(tmp_path / "run"),
+        per_device_train_batch_size=4,
+        per_device_eval_batch_size=5,
+        learning_rate=0.05,
+        num_train_epochs=3,
+        remove_unused_columns=False,
+        label_names=["labels"],
+        dataloader_pin_memory=False,
+        disable_tqdm=True,
+        save_strategy="epoch",
+    )
+
+
+def scoring(**settings) -> EvalTransform:
+    return EvalTransform(ViTImageProcessor(size={"height": SIZE, "width": SIZE}, **settings), [0, 1, 2])
+
+
+def compute(model, data, arguments, transform=None, fingerprint=None):
+    split = data.splits["train"]
+    return cached_features(model, split, transform or scoring(), fingerprint or data.fingerprints["train"], arguments)
+
+
+def logits_of(model, split, transform) -> torch.Tensor:
+    pictures = torch.stack(split.with_transform(transform)[:]["pixel_values"])
+    with torch.no_grad():
+        return model.eval()(pixel_values=pictures).logits
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_the_head_trained_on_features_is_that_of_the_whole_network(name, cache, data, arguments):
+    model, split = NETWORKS[name](), data.splits["train"]
+    direct = logits_of(model, split, scoring())
+    features = compute(model, data, arguments)
+    head = HeadOnFeatures(model, INPUT).eval()
+    begun = {key: tensor.clone() for key, tensor in model.state_dict().items()}
+    with torch.no_grad():
+        assert (head(features[:]["pixel_values"])["logits"] - direct).abs().max() <= 1e-5
+    assert features[:]["labels"].tolist() == split["label"][:]
+
+    trainer = ImageTrainer(head, arguments, data_collator=DefaultDataCollator(), train_dataset=features)
+    trainer.train()
+    changed = {key for key, tensor in model.state_dict().items() if not torch.equal(tensor, begun[key])}
+    assert changed
+    assert changed == {key for key in begun if begun[key].is_floating_point() and _of_the_head(key, model)}
+    with torch.no_grad():
+        on_features = head.eval()(features[:]["pixel_values"])["logits"]
+    whole = logits_of(model, split, scoring())
+    assert (whole - on_features).abs().max() <= 1e-5
+    assert (whole - direct).abs().max() > 1e-2, "nothing was learned, so nothing was compared"
+
+
+def _of_the_head(key: str, model) -> bool:
+    parameter = dict(model.named_parameters()).get(key)
+    return parameter is not None and parameter.requires_grad
+
+
+def test_the_head_drops_what_the_network_would(cache, data, arguments):
+    head = HeadOnFeatures(NETWORKS["timm, dropout in a function"](), INPUT).train()
+    layer = head.head
+    seen = []
+    layer.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    head(torch.ones(200, layer.in_features))
+    assert 0.25 < float((seen[0] == 0).float().mean()) < 0.35
+    assert seen[0].unique().tolist() == pytest.approx([0.0, 1 / 0.7])
+
+
+def test_a_second_run_reads_what_the_first_has_kept(cache, data, arguments, monkeypatch, capsys):
+    first = compute(tiny_model("vit"), data, arguments)
+    assert "features: 12 computed and kept" in capsys.readouterr().out
+    model = tiny_model("vit")
+    with torch.no_grad():
+        model.classifier.weight.add_(1)  # the head has no part in its features
+    forward, pictures = model.forward, []
+    monkeypatch.setattr(model, "forward", lambda pixel_values: pictures.append(pixel_values) or forward(pixel_values))
+    second = compute(model, data, arguments)
+    assert sum(map(len, pictures)) <= 1, "more than the noise on which the head is found"
+    assert "features: 12 read from the cache" in capsys.readouterr().out
+    assert torch.equal(first[:]["pixel_values"], second[:]["pixel_values"])
+    assert len(list(cache.iterdir())) == 1
+
+
+def disturbed(change) -> torch.nn.Module:
+    model = tiny_model("timm")
+    with torch.no_grad():
+        change(model)
+    return model
+
+
+OTHER = {
+    "weight": lambda: {"model": disturbed(lambda m: m.timm_model.conv1[0].weight[0, 0, 0, 0].add_(1e-6))},
+    "statistics": lambda: {"model": disturbed(lambda m: m.timm_model.bn1.running_mean[0].add_(1e-6))},
+    "settings of the same weights": lambda: {"model": disturbed(lambda m: setattr(m.timm_model.bn1, "eps", 1e-3))},
+    "image processor": lambda: {"transform": scoring(image_mean=[0.4] * 3)},
+    "pictures": lambda: {"fingerprint": "another"},
+    "labels": lambda: {"transform": EvalTransform(tiny_processor(), [1, 0, 2])},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", OTHER)
+def test_what_the_features_follow_from_is_all_in_the_fingerprint(name, cache, data, arguments, capsys):
+    compute(tiny_model("timm"), data, arguments)
+    compute(**{"model": tiny_model("timm"), "data": data, "arguments": arguments, **OTHER[name]()})
+    assert capsys.readouterr().out.count("computed and kept") == 2
+
+
+def test_other_transforms_are_other_features(cache, data, arguments, capsys):
+    for specs in (["Resize"], ["Resize", {"Grayscale": {"num_output_channels": 3}}]):
+        compute(tiny_model("vit"), data, arguments, TrainTransform(specs, tiny_processor(), [0, 1, 2], 0))
+    assert capsys.readouterr().out.count("computed and kept") == 2
+
+
+def test_a_killed_run_leaves_nothing_that_is_believed(cache, data, arguments, monkeypatch, capsys):
+    model = tiny_model("vit")
+    forward, calls = model.forward, []
+
+    def killed(**inputs):
+        calls.append(1)
+        if len(calls) == 4:  # the first finds the head; of three batches two are written
+            raise KeyboardInterrupt
+        return forward(**inputs)
+
+    monkeypatch.setattr(model, "forward", killed)
+    with pytest.raises(KeyboardInterrupt):
+        compute(model, data, arguments)
+    assert not list(cache.glob("*.arrow"))
+    monkeypatch.undo()
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", cache.parent)
+    assert len(compute(model, data, arguments)) == 12
+
+
+def test_pictures_of_the_training_path_are_normalised_as_the_trainer_does(cache, data, arguments):
+    model, split = tiny_model("vit"), data.splits["train"]
+    pictures = TrainTransform([{"Resize": {"size": [SIZE, SIZE]}}], tiny_processor(), [0, 1, 2], seed=0)
+    features = compute(model, data, arguments, pictures)
+    trainer = ImageTrainer(model, arguments, data_collator=DefaultDataCollator(), pictures=pictures)
+    batch = DefaultDataCollator()([split.with_transform(pictures)[i] for i in range(len(split))])
+    assert batch["pixel_values"].dtype == torch.uint8
+    with torch.no_grad():
+        direct = model.eval()(**{k: v for k, v in trainer._prepare_inputs(batch).items() if k == "pixel_values"}).logits
+        on_features = HeadOnFeatures(model, INPUT).eval()(features[:]["pixel_values"])["logits"]
+    assert (direct - on_features).abs().max() <= 1e-5
+
+
+RANDOM = {
+    "nothing": ([], None),
+    "sizes": (["Resize", {"CenterCrop": {"size": 24}}, "Resize", {"Grayscale": {"num_output_channels": 3}}], None),
+    "fixed blur, which draws a number of one value": ([{"GaussianBlur": {"kernel_size": 3, "sigma": 1.0}}], None),
+    "always flipped": ([{"RandomHorizontalFlip": {"p": 1.0}}], None),
+    "flip": (["Resize", "RandomHorizontalFlip"], "RandomHorizontalFlip"),
+    "seldom": (["Resize", {"RandomErasing": {"p": 0.05}}], "RandomErasing"),
+    "crop": (["RandomResizedCrop"], "RandomResizedCrop"),
+    "contrast": ([{"RandomAutocontrast": {"p": 0.5}}], "RandomAutocontrast"),
+    "inside another": ([{"RandomApply": {"transforms": [{"ColorJitter": {"hue": 0.1}}]}}], "RandomApply"),
+    "RandAugment": (["RandAugment"], "RandAugment"),
+}
+
+
+@pytest.mark.parametrize("name", RANDOM)
+def test_random_transforms_are_found_by_trying(name):
+    specs, expected = RANDOM[name]
+    assert random_transform(specs, (32, 32)) == expected
+
+
+def test_a_checkpoint_of_the_head_alone_is_restored_exactly_or_not_at_all(tmp_path):
+    head = HeadOnFeatures(tiny_model("vit"), INPUT)
+    saved = {key: tensor + 1 for key, tensor in head.state_dict().items()}
+    save_file(saved, tmp_path / "model.safetensors")
+    restore_weights(head, tmp_path)
+    assert all(torch.equal(head.state_dict()[key], saved[key]) for key in saved)
+    save_file({"head.weight": saved["head.weight"]}, tmp_path / "model.safetensors")
+    with pytest.raises(RestoreError, match=r"head\.bias"):
+        restore_weights(head, tmp_path)
+    save_file({**saved, "head.bias": torch.zeros(4)}, tmp_path / "model.safetensors")
+    with pytest.raises(RestoreError, match=r"size mismatch for head\.bias"):
+        restore_weights(head, tmp_path)
+
+
+@pytest.fixture
+def recipe(make_folder, tmp_path):
+    tiny_model("vit").save_pretrained(tmp_path / "checkpoint")
+    tiny_processor().save_pretrained(tmp_path / "checkpoint")
+    return {
+        "data": {"path": str(make_folder(train=6, validation=3, test=2))},
+        "model": {"checkpoint": str(tmp_path / "checkpoint")},
+        "stages": [{"train": "head", "cache_features": True}],
+        "training": {
+            "output_dir": str(tmp_path / "run"),
+            "num_train_epochs": 3,
+            "learning_rate": 0.02,
+            "per_device_train_batch_size": 4,
+            "disable_tqdm": True,
+        },
+    }
+
+
+def test_a_run_on_cached_features_ends_where_one_without_them_does(recipe, cache, tmp_path, capsys):
+    cached = train_classifier(recipe)
+    assert "features: 18 computed and kept" in capsys.readouterr().out
+    again = train_classifier(recipe, [f"training.output_dir={tmp_path / 'again'}"])
+    out = capsys.readouterr().out
+    assert "features: 18 read from the cache" in out
+    assert "computed and kept" not in out
+    recipe["stages"][0]["cache_features"] = False
+    direct = train_classifier(recipe, [f"training.output_dir={tmp_path / 'direct'}"])
+    assert again["scores"] == cached["scores"]
+    begun, one, two, three = (
+        load_file(tmp_path / place / "model.safetensors") for place in ("checkpoint", "run", "again", "direct")
+    )
+    assert all(torch.equal(one[key], two[key]) for key in one)
+    # Training pictures without features are rounded to uint8; everything else is the same, steps and order included.
+    assert max(difference(one, three, key) for key in one) < 1e-3
+    assert difference(one, begun, "classifier.weight") > 1e-2
+    assert json.loads((tmp_path / "run" / "config.json").read_text())["architectures"] == ["ViTForImageClassification"]
+    assert cached["served_as_scored"]["passed"]
+    assert np.isclose(cached["scores"]["test"]["loss"], direct["scores"]["test"]["loss"], atol=1e-3)
+
+
+def difference(one: dict, other: dict, key: str) -> float:
+    return float((one[key] - other[key]).abs().max())
+
+
+def test_random_augmentation_in_the_same_stage_is_an_error(recipe, cache):
+    recipe["augmentation"] = {"train": ["RandomHorizontalFlip"]}
+    with pytest.raises(
+        InputError, match=r"stages.0.augmentation.train: RandomHorizontalFlip is random.*\"augmentation"
+    ):
+        train_classifier(recipe)
+    assert not cache.exists()

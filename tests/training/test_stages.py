@@ -1,0 +1,227 @@
+"""Stages of a run: what each trains, what the next begins with, and going on in the middle of one."""
+
+import json
+
+import pytest
+import transformers
+from safetensors.torch import load_file
+from tiny import tiny_model, tiny_processor
+from transformers import TrainerCallback, pipeline
+
+from hf_imgcls import InputError, train_classifier
+from hf_imgcls.models.restore import differing_tensors
+from hf_imgcls.training.trainer import ImageTrainer
+
+AUGMENTATION = {"train": ["RandomResizedCrop", "RandomHorizontalFlip"]}
+
+
+@pytest.fixture
+def recipe(make_folder, tmp_path):
+    """Two stages of two epochs of three steps: the head alone, then everything."""
+    tiny_model("vit").save_pretrained(tmp_path / "checkpoint")
+    tiny_processor().save_pretrained(tmp_path / "checkpoint")
+    return {
+        "data": {"path": str(make_folder(train=4, validation=2, test=2))},
+        "model": {"checkpoint": str(tmp_path / "checkpoint")},
+        "augmentation": AUGMENTATION,
+        "stages": [{"train": "head", "training": {"learning_rate": 1e-2}}, {"train": "all"}],
+        "training": {
+            "output_dir": str(tmp_path / "run"),
+            "num_train_epochs": 2,
+            "learning_rate": 1e-3,
+            "per_device_train_batch_size": 4,
+            "per_device_eval_batch_size": 8,
+            "disable_tqdm": True,
+            "logging_steps": 1,
+        },
+    }
+
+
+def weights(folder):
+    return load_file(folder / "model.safetensors")
+
+
+def changed(before: dict, after: dict) -> set[str]:
+    return {name for name in before if not before[name].equal(after[name])}
+
+
+def test_each_stage_trains_its_part_and_the_next_goes_on_from_there(recipe, tmp_path, capsys):
+    results = train_classifier(recipe)
+    run = tmp_path / "run"
+    begun, first, last = weights(tmp_path / "checkpoint"), weights(run / "stage-1"), weights(run)
+    assert changed(begun, first) == {"classifier.weight", "classifier.bias"}
+    assert len(changed(first, last)) > 20
+    assert [(s["stage"], s["train"], s["steps"]) for s in results["stages"]] == [(1, "head", 6), (2, "all", 6)]
+    assert [stage["seed"] for stage in results["stages"]] == [42, 43], "the same pictures in the same order again"
+    assert results["stages"][0]["trained_parameters"] == 51
+    assert results["stages"][1]["trained_parameters"] == results["stages"][0]["parameters"]
+    assert results["training"]["steps"] == 12
+    assert results["served_as_scored"]["passed"]
+    history = json.loads((run / "history.json").read_text())
+    losses = [(entry["stage"], entry["step"], entry["learning_rate"]) for entry in history if "loss" in entry]
+    assert [entry[:2] for entry in losses] == [(1, s) for s in range(1, 7)] + [(2, s) for s in range(1, 7)]
+    assert (losses[0][2], losses[6][2]) == (1e-2, 1e-3)
+    out = capsys.readouterr().out
+    assert "stage 1: trains 51 of " in out
+    assert "stage 1: the next one goes on with its best weights" in out
+    assert not list((run / "stage-1").glob("*.bin")), "a pickle"
+
+
+@pytest.mark.parametrize(("best", "step"), [(True, 3), (False, 6)])
+def test_a_stage_says_whether_its_best_or_its_last_weights_go_on(recipe, best, step, tmp_path):
+    # The largest loss is called the best, so that the best step is the first evaluated and not the last.
+    keep = {"load_best_model_at_end": best, "metric_for_best_model": "loss", "greater_is_better": True}
+    recipe["stages"][0]["training"].update(keep)
+    results = train_classifier(recipe)
+    assert results["stages"][0]["best_step"] == 3
+    assert results["stages"][0]["goes_on_with"] == ("best" if best else "last")
+    stage = tmp_path / "run" / "stage-1"
+    assert changed(weights(stage), weights(stage / f"checkpoint-{step}")) == set()
+    assert changed(weights(stage), weights(stage / f"checkpoint-{9 - step}")) != set()
+
+
+@pytest.fixture
+def on_features(recipe):
+    recipe["stages"][0] = {
+        "train": "head", "cache_features": True, "augmentation": {}, "early_stopping": {"patience": 2},
+        "training": {"learning_rate": 1e-2, "label_smoothing_factor": 0.1},
+    }  # fmt: skip
+    return recipe
+
+
+def test_a_head_on_features_is_the_start_of_the_next_stage_and_later_runs_read_the_features(
+    on_features, tmp_path, capsys
+):
+    train_classifier(on_features)
+    assert "features: 12 computed and kept" in capsys.readouterr().out
+    begun, first = weights(tmp_path / "checkpoint"), weights(tmp_path / "run" / "stage-1")
+    assert changed(begun, first) == {"classifier.weight", "classifier.bias"}
+    again = train_classifier(on_features, [f"training.output_dir={tmp_path / 'again'}"])
+    out = capsys.readouterr().out
+    assert "features: 12 read from the cache" in out
+    assert "computed" not in out
+    assert changed(weights(tmp_path / "run"), weights(tmp_path / "again")) == set()
+    assert again["served_as_scored"]["passed"]
+
+
+def test_a_single_stage_on_features_is_scored_and_saved_as_the_whole_model(on_features, tmp_path):
+    del on_features["stages"][1]
+    results = train_classifier(on_features)
+    assert results["served_as_scored"]["passed"]
+    assert changed(weights(tmp_path / "checkpoint"), weights(tmp_path / "run")) == {
+        "classifier.weight", "classifier.bias"
+    }  # fmt: skip
+    # Nothing random in it: the head on features learns what it learns on the frozen network.
+    direct = {**on_features, "stages": [{**on_features["stages"][0], "cache_features": False}]}
+    same = train_classifier(direct, [f"training.output_dir={tmp_path / 'direct'}"])
+    assert same["stages"][0]["trained_parameters"] == results["stages"][0]["trained_parameters"] == 51
+    heads = [weights(tmp_path / name)["classifier.weight"] for name in ("run", "direct")]
+    assert (heads[0] - heads[1]).abs().max() < 1e-3
+
+
+def test_features_of_random_pictures_are_refused(on_features):
+    on_features["stages"][0]["augmentation"] = {"train": ["RandomResizedCrop"]}
+    with pytest.raises(InputError, match=r"stages\.0\.augmentation\.train: RandomResizedCrop is random"):
+        train_classifier(on_features)
+
+
+def test_two_heads_have_no_one_feature(on_features, tmp_path):
+    config = transformers.DeiTConfig(
+        hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=24, image_size=16, patch_size=8
+    )
+    transformers.DeiTForImageClassificationWithTeacher(config).save_pretrained(tmp_path / "checkpoint")
+    with pytest.raises(InputError, match=r"model: DeiTForImageClassificationWithTeacher has 2 output layers"):
+        train_classifier(on_features)
+    assert not (tmp_path / "run").exists()
+
+
+class Killed(Exception):
+    pass
+
+
+def kill(monkeypatch, stage: int, step: int):
+    """Stop a run in the middle of a stage."""
+    original = ImageTrainer.__init__
+
+    class Kill(TrainerCallback):
+        def on_step_end(self, args, state, control, **kwargs):
+            if state.global_step == step and args.output_dir.endswith(f"stage-{stage}"):
+                raise Killed
+
+    def with_a_killer(self, *args, **kwargs):
+        original(self, *args, **kwargs)
+        self.add_callback(Kill())
+
+    monkeypatch.setattr(ImageTrainer, "__init__", with_a_killer)
+
+
+@pytest.mark.parametrize(("stage", "step", "features"), [(1, 5, False), (1, 5, True), (2, 1, True), (2, 5, False)])
+def test_a_run_killed_in_a_stage_goes_on_in_it_and_ends_as_if_nothing_had_happened(
+    recipe, stage, step, features, tmp_path, monkeypatch, capsys
+):
+    recipe["augmentation"] = {**AUGMENTATION, "mix": ["MixUp", "CutMix"]}
+    recipe["stages"][0].update({"cache_features": True, "augmentation": {}} if features else {})
+    steps = ["training.save_strategy=steps", "training.save_steps=2", "training.eval_strategy=steps",
+             "training.eval_steps=2"]  # fmt: skip
+    whole = train_classifier(recipe, [*steps, f"training.output_dir={tmp_path / 'whole'}"])
+    with monkeypatch.context() as patched:
+        kill(patched, stage, step)
+        with pytest.raises(Killed):
+            train_classifier(recipe, steps)
+    capsys.readouterr()
+    resumed = train_classifier(recipe, steps)
+    out = capsys.readouterr().out
+    assert ("stage 1: trains" in out) == (stage == 1)
+    assert ("resuming from" in out) == (step > 1)
+    assert resumed["scores"] == whole["scores"]
+    assert [s["steps"] for s in resumed["stages"]] == [6, 6]
+    assert differing_tensors(pipeline("image-classification", str(tmp_path / "run")).model, tmp_path / "whole") == []
+    histories = [json.loads((tmp_path / name / "history.json").read_text()) for name in ("run", "whole")]
+    losses = [[entry["loss"] for entry in history if "loss" in entry] for history in histories]
+    assert losses[0] == losses[1]
+
+
+def test_early_stopping_goes_on_counting_where_it_was(recipe, tmp_path, monkeypatch):
+    # A learning rate of 0: the first evaluation is the best, and the next three bring nothing.
+    recipe["stages"][1:] = [{"early_stopping": {"patience": 3}, "training": {"learning_rate": 0.0}}]
+    recipe["training"]["num_train_epochs"] = 9
+    with monkeypatch.context() as patched:
+        kill(patched, 2, 8)
+        with pytest.raises(Killed):
+            train_classifier(recipe)
+    results = train_classifier(recipe)
+    assert [s["steps"] for s in results["stages"]] == [27, 12]
+    (tmp_path / "run" / "results.json").unlink()  # killed after the last step of training
+    again = train_classifier(recipe)
+    assert [s["steps"] for s in again["stages"]] == [27, 12]
+    assert again["scores"] == results["scores"]
+
+
+@pytest.mark.parametrize(
+    ("override", "line"),
+    [
+        ('stages.1.augmentation={"train":["RandomFlip"]}', r"stages\.1\.augmentation\.train\.0: .* no transform"),
+        ('stages.1.augmentation={"mix":["MixDown"]}', r"stages\.1\.augmentation\.mix\.0: found 'MixDown'"),
+        ('stages.1.train=["vit.encoder.layer.1"]', r"stages\.1\.train.*vit\.layers"),
+        ("stages.1.train={\"last_blocks\": 3}", r"stages\.1\.train\.last_blocks: .*2 blocks"),
+        ('loss.class_weights={"yellow": 2}', r"loss\.class_weights: the data has no class 'yellow'"),
+        ('stages.1.training={"eval_strategy":"no"} stages.1.early_stopping={}', r"stages\.1\.early_stopping: needs"),
+    ],
+)  # fmt: skip
+def test_a_mistake_in_the_last_stage_shows_before_the_first_begins(recipe, override, line, tmp_path):
+    with pytest.raises(InputError, match=line):
+        train_classifier(recipe, override.split(" ") if "early" in override else [override])
+    assert not (tmp_path / "run").exists()
+
+
+def test_class_weights_move_the_answers_towards_the_heavy_class(recipe, tmp_path):
+    recipe["stages"] = [{"train": "head", "training": {"learning_rate": 1e-2, "load_best_model_at_end": False}}]
+    plain = train_classifier(recipe, [f"training.output_dir={tmp_path / 'plain'}"])
+    heavy = train_classifier(recipe, ['loss.class_weights={"red": 50}'])
+    assert plain["stages"][0]["steps"] == heavy["stages"][0]["steps"]
+    picture = f"{recipe['data']['path']}/test/blue/000.png"
+    share = {}
+    for run in ("plain", "run"):
+        answers = pipeline("image-classification", str(tmp_path / run))(picture)
+        share[run] = next(answer["score"] for answer in answers if answer["label"] == "red")
+    assert share["run"] > share["plain"] + 0.02
