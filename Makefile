@@ -5,7 +5,7 @@ RUN := runs/quickstart
 
 .PHONY: quickstart test check format environment schema notebooks
 
-# Set up, train a small network on the digits that ship here, and ask it about a picture.
+# Set up, train a small network on the digits that ship here, and ask it about an image.
 quickstart: environment
 	$(BIN)/hf-imgcls train recipes/digits_resnet.json training.output_dir=$(RUN) --start-over
 	$(BIN)/python -c "from transformers import pipeline; \
@@ -29,7 +29,7 @@ notebooks: environment
 
 # The JSON schema that editors complete and check recipes with.
 schema: environment
-	$(BIN)/python -c "import json; from hf_imgcls.recipe_schema import json_schema; print(json.dumps(json_schema(), indent=1))" \
+	$(BIN)/python -c "import json; from hf_imgcls.recipe import json_schema; print(json.dumps(json_schema(), indent=1))" \
 		> recipes/recipe.schema.json
 
 environment: $(VENV)/installed

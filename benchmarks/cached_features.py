@@ -5,7 +5,7 @@
 Both sides run the same recipe in turn, with and without `cache_features`, each time in a process of its own and with
 an empty cache, so computing the features once is counted. The clock runs while the stage trains, evaluations and
 checkpoints of every epoch included; loading the data, scoring at the end and drawing are the same on both sides and
-not counted. Without --data and --checkpoint: noisy pictures of three colours and a small ViT from scratch.
+not counted. Without --data and --checkpoint: noisy images of three colours and a small ViT from scratch.
 """
 
 import argparse

@@ -4,7 +4,7 @@
 
 Both sides load the same folder in turn, each time in a process of its own. Cold is the first load with an empty
 cache, warm a second process with the cache that the first left. The clock starts after the imports. Neither side
-opens a picture; the folder is in the page cache of the operating system for both.
+opens an image; the folder is in the page cache of the operating system for both.
 """
 
 import argparse
@@ -31,7 +31,7 @@ SIDES = {"hf_imgcls": OURS, "imagefolder": THEIRS}
 
 
 def make_folder(root: Path, files: int, classes: int = 10) -> None:
-    """Class folders of one tiny picture over and over: what is measured is the listing."""
+    """Class folders of one tiny image over and over: what is measured is the listing."""
     stream = io.BytesIO()
     Image.new("RGB", (8, 8), "red").save(stream, "PNG")
     for number in range(files):

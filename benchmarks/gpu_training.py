@@ -2,13 +2,13 @@
 
     python benchmarks/gpu_training.py --rounds 3
 
-ViT-B/16 from its configuration at 224 pixels, 100 classes, half precision, on a few hundred pictures that are repeated
+ViT-B/16 from its configuration at 224 pixels, 100 classes, half precision, on a few hundred images that are repeated
 (hard links: read and decoded each time). Every measurement is a process of its own, all of them in turn; printed are
-medians of pictures a second, the peak of the GPU's memory, and ratios. The sides:
+medians of images a second, the peak of the GPU's memory, and ratios. The sides:
 
 - limit: our training of one batch, on the device, over and over;
 - ours, and ours compiled: a recipe that says nothing about the machine;
-- example: the way of the `transformers` example script, its transforms on PIL pictures and its collate function under
+- example: the way of the `transformers` example script, its transforms on PIL images and its collate function under
   the stock Trainer, with the defaults of TrainingArguments, and with as many workers as cores;
 - predict: ours, and `pipeline` on a list of paths, with its default and with larger batches.
 
@@ -41,7 +41,7 @@ SIDES = (
 )  # fmt: skip
 
 
-def make_pictures(folder: Path, count: int, repeat: int) -> None:
+def make_images(folder: Path, count: int, repeat: int) -> None:
     """Photographs of 512x384 pixels in class folders, each of them under several names."""
     from photos import make_photo
 
@@ -86,7 +86,7 @@ def ours(folder: Path, steps: int, compiled: bool) -> dict[str, float]:
 
 
 def watch(batch: int, first: int, last: int):
-    """A callback that knows the pictures a second between two steps of a Trainer."""
+    """A callback that knows the images a second between two steps of a Trainer."""
     from transformers import TrainerCallback
 
     class Watch(TrainerCallback):
@@ -104,7 +104,7 @@ def watch(batch: int, first: int, last: int):
 
 
 def example(folder: Path, steps: int, workers: int) -> dict[str, float]:
-    """The example script's way with pictures, under the stock Trainer."""
+    """The example script's way with images, under the stock Trainer."""
     from datasets import load_dataset
     from torchvision import transforms
     from transformers import Trainer, TrainingArguments, ViTConfig, ViTForImageClassification
@@ -153,7 +153,7 @@ def save_model(folder: Path) -> None:
 
 
 def predict(folder: Path, model: Path, batch: int | None) -> dict[str, float]:
-    """Pictures a second, the model's opening included and the imports not; `batch` for `pipeline`, 0 for ours."""
+    """Images a second, the model's opening included and the imports not; `batch` for `pipeline`, 0 for ours."""
     paths = sorted(map(str, folder.rglob("*.jpg")))
     from transformers import pipeline
 
@@ -184,8 +184,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--steps", type=int, default=60 if GPU else 4, help="that each training is measured over")
-    parser.add_argument("--pictures", type=int, default=400 if GPU else 24)
-    parser.add_argument("--repeat", type=int, default=40 if GPU else 2, help="names of each picture")
+    parser.add_argument("--images", type=int, default=400 if GPU else 24)
+    parser.add_argument("--repeat", type=int, default=40 if GPU else 2, help="names of each image")
     parser.add_argument("--sides", nargs="+", default=SIDES, choices=SIDES)
     parser.add_argument("--side", help=argparse.SUPPRESS)
     parser.add_argument("--place", type=Path, help=argparse.SUPPRESS)
@@ -196,7 +196,7 @@ def main() -> None:
     took: dict[str, list[dict[str, float]]] = {side: [] for side in options.sides}
     with tempfile.TemporaryDirectory() as place:
         Path(place, "photos").mkdir()
-        make_pictures(Path(place, "photos"), options.pictures, options.repeat)
+        make_images(Path(place, "photos"), options.images, options.repeat)
         save_model(Path(place, "model"))
         for number in range(options.rounds):
             for side in took:
@@ -219,7 +219,7 @@ def show(medians: dict[str, dict[str, float]]) -> None:
     """The table, in Markdown."""
     name = torch.cuda.get_device_name() if GPU else "no GPU: the CPU at a small size; the row of a GPU is open"
     print(f"\n{name}; torch {torch.__version__}; batches of {BATCH}, {SIDE} pixels, {CLASSES} classes\n")
-    print("| what | pictures a second | of the limit | MB on the GPU |\n|---|---|---|---|")
+    print("| what | images a second | of the limit | MB on the GPU |\n|---|---|---|---|")
     for side, found in medians.items():
         if "limit" in found:
             kind = side.removeprefix("limit and ours")

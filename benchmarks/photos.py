@@ -1,7 +1,7 @@
-"""Pictures to measure with: as hard to decode as photographs are, made without any.
+"""Images to measure with: as hard to decode as photographs are, made without any.
 
 Their detail falls with frequency as it does in photographs, so that a JPEG of them has a photograph's size in bytes:
-decoding is mostly reading those bytes, and pictures that compress better than photos would flatter reduced decoding.
+decoding is mostly reading those bytes, and images that compress better than photos would flatter reduced decoding.
 """
 
 from pathlib import Path

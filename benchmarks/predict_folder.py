@@ -1,12 +1,12 @@
 """How long the answers to a folder of photos take: `hf-imgcls predict` against `pipeline` over the list of files.
 
-    python benchmarks/predict_folder.py --data FOLDER --checkpoint FOLDER --pictures 2000 --rounds 3
+    python benchmarks/predict_folder.py --data FOLDER --checkpoint FOLDER --images 2000 --rounds 3
 
 Both sides answer the same files in turn, each time in a process of its own. The clock starts after the imports and
 ends with the last answer; opening the model is counted, and on our side writing the CSV. `pipeline` gets the list and
-its defaults (one picture at a time; --pipeline-batch-size for others). The limit is the network alone on ready
+its defaults (one image at a time; --pipeline-batch-size for others). The limit is the network alone on ready
 batches: as `pipeline` has it, laid out channels last, with batch normalisations folded as `predict` does, and then
-compiled where there is a compiler. Both sides must give every picture the same first label. Without --data and
+compiled where there is a compiler. Both sides must give every image the same first label. Without --data and
 --checkpoint: drawn noise and a MobileNetV2 with random weights.
 """
 
@@ -31,9 +31,9 @@ def done(rates, labels=None):
     print(json.dumps([rates, labels]))
 """
 OURS = """
-from hf_imgcls.predict import How, predict_pictures
+from hf_imgcls.predict import How, predict_images
 start = time.perf_counter()
-predict_pictures(options["checkpoint"], files, Path(options["output"]), How(top_k=1))
+predict_images(options["checkpoint"], files, Path(options["output"]), How(top_k=1))
 seconds = time.perf_counter() - start
 rows = csv.DictReader(Path(options["output"]).open())
 done(len(files) / seconds, [row["label_1"] for row in rows])
@@ -96,7 +96,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, help="a folder with photos, at any depth")
     parser.add_argument("--checkpoint", help="a Hub id or a folder")
-    parser.add_argument("--pictures", type=int, default=2000)
+    parser.add_argument("--images", type=int, default=2000)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--pipeline-batch-size", type=int, default=1)
     parser.add_argument("--device", default="cpu", help="of pipeline and the limit; predict takes the best there is")
@@ -106,11 +106,11 @@ def main() -> None:
         if options.data is None:
             options.data = Path(place, "photos")
             options.data.mkdir()
-            make_photos(options.data, options.pictures)
+            make_photos(options.data, options.images)
         if options.checkpoint is None:
             options.checkpoint = str(Path(place, "checkpoint"))
             make_checkpoint(Path(options.checkpoint))
-        files = sorted(str(file) for file in options.data.rglob("*.jpg"))[: options.pictures]
+        files = sorted(str(file) for file in options.data.rglob("*.jpg"))[: options.images]
         Path(place, "list.json").write_text(json.dumps(files))
         common = {
             "list": str(Path(place, "list.json")),
@@ -126,8 +126,8 @@ def main() -> None:
             for side, rate in {"predict": ours, "pipeline": theirs, **limits}.items():
                 rates.setdefault(side, []).append(rate)
             shown = ", ".join(f"{side} {values[-1]:.1f}" for side, values in rates.items())
-            print(f"round {number + 1}, pictures a second: {shown}; same first label {same:.2%}", flush=True)
-    print(f"\n{len(files)} pictures, medians of {options.rounds} rounds, pictures a second")
+            print(f"round {number + 1}, images a second: {shown}; same first label {same:.2%}", flush=True)
+    print(f"\n{len(files)} images, medians of {options.rounds} rounds, images a second")
     for side, values in rates.items():
         print(f"{side}: {statistics.median(values):.1f}")
     print(f"ratio: {statistics.median(rates['predict']) / statistics.median(rates['pipeline']):.2f}")

@@ -44,8 +44,8 @@ def our_copies(folder: Path, cache_size: int):
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", type=Path, help="a folder of class folders of JPEGs, instead of made pictures")
-    parser.add_argument("--pictures", type=int, default=16)
+    parser.add_argument("--data", type=Path, help="a folder of class folders of JPEGs, instead of made images")
+    parser.add_argument("--images", type=int, default=16)
     parser.add_argument("--cache-size", type=int, default=256)
     parser.add_argument("--rounds", type=int, default=7)
     options = parser.parse_args()
@@ -55,9 +55,7 @@ def main() -> None:
         training_crops.datasets.config.HF_DATASETS_CACHE = Path(place, "cache")
         folder = options.data or Path(place, "photos")
         paths = (
-            sorted(folder.glob("*/*"))
-            if options.data
-            else make_folder(folder, SIZES["12 megapixels"], options.pictures)
+            sorted(folder.glob("*/*")) if options.data else make_folder(folder, SIZES["12 megapixels"], options.images)
         )
         print(describe(paths), flush=True)
         ours, decode, making, times = our_copies(folder, options.cache_size)

@@ -1,8 +1,8 @@
-"""How long a run takes from its command to its first batch, on a folder of many pictures: the first time and again.
+"""How long a run takes from its command to its first batch, on a folder of many images: the first time and again.
 
     python benchmarks/startup.py --files 25000 --rounds 3
 
-Each start is a process of its own. The first finds an empty cache: it lists the folder, reads every picture and keeps
+Each start is a process of its own. The first finds an empty cache: it lists the folder, reads every image and keeps
 what it found; a second start on the same folder reads that. The clock runs from the start of Python to the first
 training batch on the device; `imports` is the part of it that importing takes.
 """

@@ -6,7 +6,7 @@
 Every side reads the same files as its users would, cuts a part out (RandomResizedCrop to 224 pixels), mirrors half of
 them and makes batches of 8 (the Trainer's default), without workers. The sides run in turn, every round; the figure is
 the CPU time of the one thread, into which other work on the machine does not count. The files are in the page cache.
-Without --data: photo-like pictures of two sizes, JPEG quality 90 (benchmarks/photos.py).
+Without --data: photo-like images of two sizes, JPEG quality 90 (benchmarks/photos.py).
 """
 
 import argparse
@@ -36,7 +36,7 @@ from hf_imgcls.images.transforms import TrainTransform
 
 SIDE, BATCH = 224, 8
 MEAN = STD = [0.5, 0.5, 0.5]
-Pass = Callable[[], object]  # reads every picture once
+Pass = Callable[[], object]  # reads every image once
 
 
 def our_batches(folder: Path) -> tuple[DataLoader, TrainTransform]:
@@ -60,7 +60,7 @@ def ours_normalized(folder: Path) -> Pass:
 
 
 def their_transforms() -> transforms.Compose:
-    """Those of the guide and of the example script of transformers, on PIL pictures."""
+    """Those of the guide and of the example script of transformers, on PIL images."""
     return transforms.Compose(
         [
             transforms.RandomResizedCrop(SIDE),
@@ -86,7 +86,7 @@ def guide(folder: Path) -> Pass:
 
 
 def example_script(folder: Path) -> Pass:
-    """run_image_classification.py of transformers: the pictures stay in the batch, and its own collate function."""
+    """run_image_classification.py of transformers: the images stay in the batch, and its own collate function."""
     steps = their_transforms()
 
     def transform(batch):
@@ -142,10 +142,10 @@ def decode_alone(folder: Path) -> Pass:
 
     def decode() -> None:
         for path in folder.glob("*/*"):
-            with Image.open(path) as picture:
-                if min(picture.size) >= 8 * SIDE:
-                    picture.draft(None, (picture.width // 8, picture.height // 8))
-                picture.load()
+            with Image.open(path) as image:
+                if min(image.size) >= 8 * SIDE:
+                    image.draft(None, (image.width // 8, image.height // 8))
+                image.load()
 
     return decode
 
@@ -162,7 +162,7 @@ SIDES = {
 
 
 def measure(folder: Path, rounds: int) -> dict[str, float]:
-    """Median pictures a second of CPU time, by side."""
+    """Median images a second of CPU time, by side."""
     count = len(list(folder.glob("*/*")))
     passes = {name: side(folder) for name, side in SIDES.items()}
     seconds: dict[str, list[float]] = {name: [] for name in SIDES}
@@ -182,9 +182,9 @@ def show(title: str, speeds: dict[str, float], other: str = "the guide") -> None
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", type=Path, help="a folder of class folders of JPEGs, instead of made pictures")
+    parser.add_argument("--data", type=Path, help="a folder of class folders of JPEGs, instead of made images")
     parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--pictures", type=int, default=64, help="of 512x384; an eighth as many of 12 megapixels")
+    parser.add_argument("--images", type=int, default=64, help="of 512x384; an eighth as many of 12 megapixels")
     options = parser.parse_args()
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as place:
@@ -192,7 +192,7 @@ def main() -> None:
         if options.data:
             show(describe(sorted(options.data.glob("*/*"))), measure(options.data, options.rounds))
             return
-        for (name, size), count in zip(SIZES.items(), (options.pictures, options.pictures // 8), strict=True):
+        for (name, size), count in zip(SIZES.items(), (options.images, options.images // 8), strict=True):
             paths = make_folder(Path(place, name), size, count)
             show(describe(paths), measure(Path(place, name), options.rounds))
 

@@ -1,11 +1,11 @@
-"""How much memory a training takes on 2,000 and on 25,000 pictures: what grows with the number of pictures.
+"""How much memory a training takes on 2,000 and on 25,000 images: what grows with the number of images.
 
     python benchmarks/training_memory.py --files 2000 25000 --rounds 3
 
 Each training is a process of its own on a generated folder, the sizes in turn: a small network, a few steps, an
 evaluation, scoring at the end. Measured is the peak of memory that is the process's own (anonymous; pages of mapped
 files, which the system may drop at any time, are shown beside it), sampled while it runs. The second start on a folder
-is measured; the first, which reads every picture in processes of its own, fills the cache before.
+is measured; the first, which reads every image in processes of its own, fills the cache before.
 """
 
 import argparse
@@ -89,7 +89,7 @@ def main() -> None:
                 if number:
                     took[files].append(found)
                     print(
-                        f"round {number}, {files} pictures: {found['own']:.0f} MB own, {found['with files']:.0f} MB",
+                        f"round {number}, {files} images: {found['own']:.0f} MB own, {found['with files']:.0f} MB",
                         flush=True,
                     )
     print(f"\nmedians of {options.rounds} rounds")

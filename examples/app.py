@@ -6,8 +6,8 @@ app, classify = FastAPI(), pipeline("image-classification", model="runs/photos_v
 
 
 @app.post("/classify")
-def answer(picture: UploadFile, top_k: int = 5):
+def answer(image: UploadFile, top_k: int = 5):
     try:
-        return classify(Image.open(picture.file), top_k=top_k)
+        return classify(Image.open(image.file), top_k=top_k)
     except (OSError, ValueError) as error:
-        raise HTTPException(422, f"{picture.filename} cannot be read: {error}") from None
+        raise HTTPException(422, f"{image.filename} cannot be read: {error}") from None

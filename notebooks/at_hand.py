@@ -1,4 +1,4 @@
-"""What the walkthroughs run on: photos and weights of yours where they are at hand, drawn pictures where not.
+"""What the walkthroughs run on: photos and weights of yours where they are at hand, drawn images where not.
 
 Photos are looked for in `photos/NAME` and weights in `weights/NAME`, beside the folder `notebooks`.
 """
@@ -14,23 +14,23 @@ os.environ.setdefault("TQDM_DISABLE", "1")  # progress bars are noise in a saved
 warnings.filterwarnings("ignore", message="IProgress")
 
 # ruff: noqa: E402 - the lines above must come before what they silence
+import PIL.Image
 from drawn import Painter, draw_folder
 from IPython.display import Image, display
 from matplotlib.figure import Figure
-from PIL import Image as Picture
 
 for talker in ("trainer_utils", "image_processing_base", "models"):  # remarks that are not about the run
     logging.getLogger(f"transformers.{talker}").setLevel(logging.ERROR)
 
 
 def photos(name: str, painters: Iterable[Painter], each: int = 60) -> tuple[Path, bool]:
-    """Returns (a folder of photos or of drawn pictures, whether they are photos), and says which."""
+    """Returns (a folder of photos or of drawn images, whether they are photos), and says which."""
     folder = Path("..", "photos", name)
     if folder.is_dir():
         print(f"on the photos in {folder}")
         return folder, True
     drawn = draw_folder(Path("runs", "drawn", name), painters, each)
-    print(f"on drawn pictures, {each} a class: {folder} is not there")
+    print(f"on drawn images, {each} a class: {folder} is not there")
     return drawn, False
 
 
@@ -49,6 +49,6 @@ def show(*figures: str | Path | Figure) -> None:
         if isinstance(figure, Figure):
             figure.savefig(packed, format="jpeg")
         else:
-            with Picture.open(figure) as file:
+            with PIL.Image.open(figure) as file:
                 file.convert("RGB").save(packed, "JPEG", quality=85)
         display(Image(packed.getvalue()))

@@ -1,6 +1,6 @@
-"""Drawn pictures, for when the photos of a walkthrough are not at hand: four dishes, and cats and dogs.
+"""Drawn images, for when the photos of a walkthrough are not at hand: four dishes, and cats and dogs.
 
-Each picture is drawn with a size, place, rotation, colours and background of its own, from a seed: small networks learn
+Each image is drawn with a size, place, rotation, colours and background of its own, from a seed: small networks learn
 them in a minute on a processor, and none of them is trivial to the pixel.
 """
 
@@ -16,17 +16,17 @@ Painter = Callable[[ImageDraw.ImageDraw, np.random.Generator], None]
 
 
 def draw_folder(folder: Path, painters: Iterable[Painter], each: int, seed: int = 0) -> Path:
-    """Pictures in class folders that are named like their painters; returns the folder."""
+    """Images in class folders that are named like their painters; returns the folder."""
     for place, painter in enumerate(painters):
         (folder / painter.__name__).mkdir(parents=True, exist_ok=True)
         for number in range(each):
-            picture = draw_picture(painter, 100_000 * seed + 10_000 * place + number)
-            picture.save(folder / painter.__name__ / f"{number:03d}.jpg", quality=90)
+            image = draw_image(painter, 100_000 * seed + 10_000 * place + number)
+            image.save(folder / painter.__name__ / f"{number:03d}.jpg", quality=90)
     return folder
 
 
-def draw_picture(painter: Painter, seed: int) -> Image.Image:
-    """One picture of 128 x 128 pixels of 0 to 255, alike for the same seed."""
+def draw_image(painter: Painter, seed: int) -> Image.Image:
+    """One image of 128 x 128 pixels of 0 to 255, alike for the same seed."""
     random = np.random.default_rng(seed)
     ground = Image.new("RGB", (SIDE, SIDE), _colour(random, (170, 170, 170), 50))
     thing = Image.new("RGBA", (200, 200))

@@ -22,8 +22,8 @@ from PIL import Image  # noqa: E402
 COLOURS = {"blue": (20, 30, 200), "green": (30, 180, 40), "red": (200, 30, 20)}
 
 
-def picture(colour: str, number: int, size: tuple[int, int] = (24, 20)) -> Image.Image:
-    """A noisy picture of one colour, different for every number, the same in every run."""
+def make_image(colour: str, number: int, size: tuple[int, int] = (24, 20)) -> Image.Image:
+    """A noisy image of one colour, different for every number, the same in every run."""
     random = np.random.default_rng([list(COLOURS).index(colour), number])
     noise = random.integers(-40, 40, (size[1], size[0], 3))
     return Image.fromarray(np.clip(np.array(COLOURS[colour]) + noise, 0, 255).astype(np.uint8))
@@ -41,7 +41,7 @@ def make_folder(tmp_path):
                 folder = root / split / colour
                 folder.mkdir(parents=True)
                 for number in range(count):
-                    picture(colour, offset + number).save(folder / f"{number:03d}.png")
+                    make_image(colour, offset + number).save(folder / f"{number:03d}.png")
         return root
 
     return make

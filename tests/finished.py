@@ -19,7 +19,7 @@ def finished_run(folder, family: str = "vit"):
         "model": {"checkpoint": "/scratch/weights/deit"},
         "training": {"output_dir": str(folder)},
     }
-    command = f"{sys.prefix}/bin/hf-imgcls train {folder.parent}/recipe.json data.path=/scratch/pictures"
+    command = f"{sys.prefix}/bin/hf-imgcls train {folder.parent}/recipe.json data.path=/scratch/images"
     results = {"labels": list(COLOURS), "served_as_scored": {"passed": True}, "command": command, "scores": {}}
     card = '---\ntags: [a]\n---\nmodel="colours"\n![](plots/curves.png)\n'
     for name, content in {

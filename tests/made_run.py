@@ -39,14 +39,14 @@ def made_results(names: list[str], answers: dict[str, list[tuple[int, int]]]) ->
         scores[split] = split_metrics({f"{split}_{k}": v for k, v in metrics.items()}, split, len(output))
     return {
         "labels": names,
-        "pictures": {"train": 20, **{split: len(pairs) for split, pairs in answers.items()}},
+        "images": {"train": 20, **{split: len(pairs) for split, pairs in answers.items()}},
         "fingerprints": {"train": "f1", **{split: f"f{n}" for n, split in enumerate(answers, 2)}},
         "bad_images": 0,
         "notes": [],
         "scores": scores,
         "breakdown": break_down(given, scores, names),
         "served_as_scored": {
-            "passed": True, "pictures": 10, "of": 10, "split": "validation", "largest_difference": 2e-7,
+            "passed": True, "images": 10, "of": 10, "split": "validation", "largest_difference": 2e-7,
             "mismatch": None,
         },
         "training": {"seconds": 7275.4},

@@ -1,4 +1,4 @@
-"""A mix that does the same to a picture in whatever batch it comes: `python tests/pairs.py train RECIPE` uses it."""
+"""A mix that does the same to an image in whatever batch it comes: `python tests/pairs.py train RECIPE` uses it."""
 
 import sys
 
@@ -8,7 +8,7 @@ from hf_imgcls.images.mixing import Mixing
 
 
 class Pairs(Mixing):
-    """Every picture with its partner (1 and 2, 3 and 4, ...): 0.7 of its own, 0.3 of the other."""
+    """Every image with its partner (1 and 2, 3 and 4, ...): 0.7 of its own, 0.3 of the other."""
 
     def __init__(self, specs=("MixUp",), classes: int = 3):
         super().__init__(specs, classes)

@@ -11,9 +11,9 @@ UNUSED = {
 
 
 def test_a_run_and_a_prediction_import_nothing_that_they_do_not_use():
-    script = "import sys, hf_imgcls.train, hf_imgcls.benchmark, hf_imgcls.predict; print(*sys.modules)"
+    script = "import sys, hf_imgcls.api; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     found = set(done.stdout.split())
-    assert "hf_imgcls.trainer" in found
+    assert "hf_imgcls.training.trainer" in found
     assert found & UNUSED == set()

@@ -1,4 +1,4 @@
-"""The walkthroughs: what is committed was executed, and they run again from nothing, on drawn pictures."""
+"""The walkthroughs: what is committed was executed, and they run again from nothing, on drawn images."""
 
 import re
 import shutil
@@ -37,6 +37,6 @@ def test_it_runs_from_nothing(file, tmp_path, monkeypatch):
     notebook = nbformat.read(file, 4)
     NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(tmp_path / "notebooks")}}).execute()
     said = "".join(output.get("text", "") for cell in notebook.cells for output in cell.get("outputs", []))
-    assert "drawn pictures" in said
+    assert "drawn images" in said
     assert "no pretrained weights" in said or file.stem == "3_from_files"
     assert "served as scored" in said

@@ -1,4 +1,4 @@
-"""Tiny models of several families, with dropout, for 16-pixel pictures; image processors of many, for 24 pixels."""
+"""Tiny models of several families, with dropout, for 16-pixel images; image processors of many, for 24 pixels."""
 
 import transformers
 from transformers import AutoModelForImageClassification, ViTImageProcessor

@@ -1,4 +1,4 @@
-"""How fast a recipe's pictures come, how fast its model trains, and how fast both go together; nothing is kept."""
+"""How fast a recipe's images come, how fast its model trains, and how fast both go together; nothing is kept."""
 
 import copy
 import math
@@ -42,7 +42,7 @@ def measure_recipe(source: str | Path | dict, overrides: Iterable[str] = (), ste
         steps: optimizer steps that each part is measured over.
 
     Returns:
-        Pictures a second of all processes together: `data` (read, augmented, on the device), `model` (forward,
+        Images a second of all processes together: `data` (read, augmented, on the device), `model` (forward,
         backward and step on one batch over and over), `both`, and `ratio`, both / model. `processes`: the same of
         each, with its peak memory in MB. `machine`, `stage`, `batch`, `steps`, `notes`.
 
@@ -62,9 +62,9 @@ def measure_recipe(source: str | Path | dict, overrides: Iterable[str] = (), ste
     scoring = EvalTransform(processor, [model.config.label2id[name] for name in data.labels])
     plans = [plan for plan in plan_stages(recipe, data, model, scoring) if not plan.stage.cache_features]
     if not plans:
-        raise InputError("stages: all of them train on cached features; there is no training on pictures to measure")
-    laid_out = channels_last(model, plans[-1].pictures.size, recipe.model.channels_last)
-    rows = attach_transform(train_rows(plans[-1], data), plans[-1].pictures, recipe.data.bad_images)
+        raise InputError("stages: all of them train on cached features; there is no training on images to measure")
+    laid_out = channels_last(model, plans[-1].images.size, recipe.model.channels_last)
+    rows = attach_transform(train_rows(plans[-1], data), plans[-1].images, recipe.data.bad_images)
     with tempfile.TemporaryDirectory() as folder:
         found = _Measurement(plans[-1], model, Path(folder), steps).of(rows)
     processes = gather_object([{**found, **_memory(plans[-1].arguments.dataloader_num_workers)}])
@@ -108,7 +108,7 @@ class _Measurement:
         self.skipped = max(_WARM_UP, math.ceil(ready / said.gradient_accumulation_steps))
 
     def of(self, rows) -> dict[str, float]:
-        """Pictures a second of the data path, of the model, and of both."""
+        """Images a second of the data path, of the model, and of both."""
         reader = self._trainer(rows)
         data, batch = self._data(reader.get_train_dataloader())
         reader.stop_workers()
@@ -138,10 +138,10 @@ class _Measurement:
             arguments,
             data_collator=collator or DefaultDataCollator(),
             train_dataset=rows,
-            pictures=self.plan.pictures,
+            images=self.plan.images,
             mixing=self.plan.mixing,
             weights=self.plan.weights,
-            frozen=freeze_parameters(model, self.plan.parameters, self.plan.pictures.size),
+            frozen=freeze_parameters(model, self.plan.parameters, self.plan.images.size),
         )
 
     def _training(self, trainer: ImageTrainer) -> float:
@@ -152,9 +152,9 @@ class _Measurement:
         return watch.rate
 
     def _data(self, loader) -> tuple[float, dict[str, torch.Tensor]]:
-        """Pictures a second, epoch after epoch, and a batch."""
+        """Images a second, epoch after epoch, and a batch."""
         batches = self.steps * self.plan.arguments.gradient_accumulation_steps
-        number, pictures, begun, first = 0, 0, 0.0, None
+        number, images, begun, first = 0, 0, 0.0, None
         while number < batches + self.skipped:
             for batch in loader:
                 first = first or batch
@@ -162,23 +162,23 @@ class _Measurement:
                 if number <= self.skipped:
                     begun = _now()
                 else:
-                    pictures += len(batch["labels"])
+                    images += len(batch["labels"])
                 if number == batches + self.skipped:
                     break
-        return round(pictures / (_now() - begun), 1), first
+        return round(images / (_now() - begun), 1), first
 
 
 class _Watch(TrainerCallback):
-    """Pictures a second between the end of a step and that of the last."""
+    """Images a second between the end of a step and that of the last."""
 
     def __init__(self, trainer: ImageTrainer, skipped: int):
         self.clock, self.skipped, self.begun, self.rate = trainer.clock, skipped, (0.0, 0), 0.0
 
     def on_step_end(self, args, state, control, **kwargs):
         if state.global_step == self.skipped:
-            self.begun = _now(), self.clock.pictures
+            self.begun = _now(), self.clock.images
         elif state.global_step == state.max_steps:
-            self.rate = round((self.clock.pictures - self.begun[1]) / (_now() - self.begun[0]), 1)
+            self.rate = round((self.clock.images - self.begun[1]) / (_now() - self.begun[0]), 1)
 
 
 def _now() -> float:
@@ -202,7 +202,7 @@ def describe_measurement(found: dict[str, Any]) -> list[str]:
     processes = found["processes"]
     heads = ["all"] + [f"process {i}" for i in range(len(processes))] if len(processes) > 1 else [""]
     lines = [describe_machine(found["machine"]), *found["notes"]]
-    lines.append(f"{'pictures a second':28}" + "".join(f"{head:>12}" for head in heads).rstrip())
+    lines.append(f"{'images a second':28}" + "".join(f"{head:>12}" for head in heads).rstrip())
     for part, name in PARTS.items():
         values = [found[part], *(process[part] for process in processes if len(processes) > 1)]
         lines.append(f"{name:28}" + "".join(f"{value:12,.1f}" for value in values))

@@ -1,6 +1,6 @@
 """Exporting: any image classifier as a folder that onnxruntime answers from, checked against the model.
 
-load the network -> find real pictures -> write ONNX and what belongs to it -> ask both -> put it in its place
+load the network -> find real images -> write ONNX and what belongs to it -> ask both -> put it in its place
 """
 
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ from hf_imgcls.serving import (
     MODEL,
     OPSET,
     Classifier,
-    Pictures,
+    Images,
     check_export,
     check_target,
     cost_of_int8,
@@ -35,7 +35,7 @@ from hf_imgcls.serving import (
 
 
 class ExportOptions(NamedTuple):
-    """What to export besides the model, whether its code is trusted, and the pictures to check it on.
+    """What to export besides the model, whether its code is trusted, and the images to check it on.
 
     Attributes:
         quantize: write it in eight bits as well.
@@ -55,7 +55,7 @@ _USUAL = ExportOptions()
 
 
 def export_model(model: str, output: Path | None = None, what: ExportOptions = _USUAL) -> Path:
-    """Export a model as ONNX with all that is needed to ask it, and check it on real pictures.
+    """Export a model as ONNX with all that is needed to ask it, and check it on real images.
 
     Weights of half precision are exported, and compared, in float32.
 
@@ -68,7 +68,7 @@ def export_model(model: str, output: Path | None = None, what: ExportOptions = _
         The folder.
 
     Raises:
-        InputError: the model cannot be opened or exported, the folder is taken, or pictures are missing that
+        InputError: the model cannot be opened or exported, the folder is taken, or images are missing that
             `quantize` needs. What was there is untouched.
         ParityError: the export does not answer as the model does. What was there is untouched.
     """
@@ -82,22 +82,22 @@ def export_model(model: str, output: Path | None = None, what: ExportOptions = _
     with quiet():
         network, processor = load_network(model, what.trust_remote_code)
     labels = [network.config.id2label[i] for i in range(network.config.num_labels)]
-    pictures = evaluation_images(model, labels, (what.data, what.split, what.overrides))
-    if what.quantize and pictures.labels is None:
-        raise InputError(f"export: --quantize needs pictures with labels ({pictures.why}); name some with --data")
+    images = evaluation_images(model, labels, (what.data, what.split, what.overrides))
+    if what.quantize and images.labels is None:
+        raise InputError(f"export: --quantize needs images with labels ({images.why}); name some with --data")
     weights, cost = str(network.dtype).removeprefix("torch."), None
     with draft_of(target) as draft:
         write_export(draft, network.float(), processor, {"model": name, "weights": weights})
         del network  # the model itself is asked, opened anew
         exported = open_exported(str(draft))
-        checked = check_export(_open_exact(model, what.trust_remote_code), exported, pictures)
+        checked = check_export(_open_exact(model, what.trust_remote_code), exported, images)
         if what.quantize:
             write_int8(draft)
-            cost = cost_of_int8(exported, open_exported(str(draft / INT8)), pictures)
+            cost = cost_of_int8(exported, open_exported(str(draft / INT8)), images)
         finish(draft, checked, cost)
     said = "" if weights == "float32" else f"; its weights are {weights}, and were taken as float32"
     say(f"exported: {target}, opset {OPSET}, {_megabytes(target)}{said}")
-    say(describe_check(checked, pictures))
+    say(describe_check(checked, images))
     if cost:
         say(_describe_cost(cost, target))
     return target
@@ -117,13 +117,11 @@ def _open_exact(model: str, trust_remote_code: bool) -> Classifier:
     return Classifier(model, labels, processor, logits, score_function(network.config))
 
 
-def describe_check(checked: dict[str, Any], pictures: Pictures) -> str:
+def describe_check(checked: dict[str, Any], images: Images) -> str:
     """What was checked, in a line."""
-    count = f"{checked['pictures']} of {checked['of']}" if checked["pictures"] < checked["of"] else checked["of"]
+    count = f"{checked['images']} of {checked['of']}" if checked["images"] < checked["of"] else checked["of"]
     kind = (
-        f"{checked['split']} pictures"
-        if checked["split"]
-        else f"made-up pictures, --data names real ones ({pictures.why})"
+        f"{checked['split']} images" if checked["split"] else f"made-up images, --data names real ones ({images.why})"
     )
     sizes = checked["batch_sizes"]
     return (
@@ -144,7 +142,7 @@ def _describe_cost(cost: dict[str, Any], target: Path) -> str:
     kept = "; its convolutions stay float32, in which they are faster" if large else ""
     return (
         f"int8: {target / INT8}, {_megabytes(target / INT8)}{kept}; accuracy {shares['int8']}, in float32 "
-        f"{shares['float32']}, on {cost['pictures']} {cost['split']} pictures, of which it answers "
+        f"{shares['float32']}, on {cost['images']} {cost['split']} images, of which it answers "
         f"{cost['answered_differently']} differently"
     )
 

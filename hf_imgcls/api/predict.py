@@ -1,6 +1,6 @@
-"""Predicting: any model on any pictures, which are read while it runs; a row a picture, written as it comes.
+"""Predicting: any model on any images, which are read while it runs; a row an image, written as it comes.
 
-accelerate launch hf_imgcls/predict.py MODEL PICTURES... --output answers.csv
+accelerate launch hf_imgcls/predict.py MODEL IMAGES... --output answers.csv
 """
 
 import os
@@ -36,16 +36,16 @@ from hf_imgcls.serving import (
     write_list,
 )
 
-# Pictures a step. On a CPU what one step makes has to stay in its caches: MobileNetV2 answers to 4 at a time twice
+# Images a step. On a CPU what one step makes has to stay in its caches: MobileNetV2 answers to 4 at a time twice
 # as fast as to 16, DeiT a tenth faster.
 _ON_CPU, _ON_GPU = 4, 64
-_PATIENCE = timedelta(days=7)  # processes wait for the slowest; the usual ten minutes are none in a million pictures
+_PATIENCE = timedelta(days=7)  # processes wait for the slowest; the usual ten minutes are none in a million images
 
 
 class Counts(NamedTuple):
-    """Pictures that were done now, those of them that cannot be read, those that an earlier run had done."""
+    """Images that were done now, those of them that cannot be read, those that an earlier run had done."""
 
-    pictures: int
+    images: int
     unreadable: int
     earlier: int
 
@@ -54,15 +54,15 @@ _USUAL = PredictOptions()
 
 
 def predict_images(
-    model: str, pictures: Sequence[str], output: Path | None = None, how: PredictOptions = _USUAL
+    model: str, images: Sequence[str], output: Path | None = None, how: PredictOptions = _USUAL
 ) -> Counts:
-    """Predict pictures and write a row for each, in the order of `find_pictures`, behind those of an earlier run.
+    """Predict images and write a row for each, in the order of `find_images`, behind those of an earlier run.
 
-    A picture that the output has is not done again, and one that is named twice is done once.
+    An image that the output has is not done again, and one that is named twice is done once.
 
     Args:
         model: a folder or a Hub id, of any origin.
-        pictures: files, folders, patterns, addresses; `-` is a list on standard input.
+        images: files, folders, patterns, addresses; `-` is a list on standard input.
         output: a .csv, .jsonl or .parquet file; if not given, standard output has a table, or CSV where it is no
             terminal.
 
@@ -76,7 +76,7 @@ def predict_images(
     silence_other_processes()
     if output is None and state.num_processes > 1:
         raise InputError(f"--output: {state.num_processes} processes need one to bring their rows together in")
-    file, listed, earlier = on_main(lambda: _make_list(pictures, output))
+    file, listed, earlier = on_main(lambda: _make_list(images, output))
     try:
         if launch_note:
             _note(launch_note)
@@ -84,7 +84,7 @@ def predict_images(
         names = columns(min(how.top_k, len(classifier.labels)))
         check_same(earlier, classifier.name, names, output)
         if listed.done:
-            _note(f"{output} has {listed.done} of the pictures, {listed.to_do} are left")
+            _note(f"{output} has {listed.done} of the images, {listed.to_do} are left")
         batch_size = how.batch_size or (_ON_CPU if _on_cpu(how, state) else _ON_GPU)
         unreadable = _write_share(classifier, names, (file, listed), output, batch_size)
         unreadable = sum(gather_object([unreadable]))  # every process has written its rows when this is known
@@ -100,7 +100,7 @@ def describe_counts(counts: Counts, output: Path | None) -> str:
     """The counts in a line."""
     without = f", {counts.unreadable} of them without an answer (the rows say why)" if counts.unreadable else ""
     earlier = f", {counts.earlier} were there" if counts.earlier else ""
-    return f"{counts.pictures} pictures done{without}{earlier}" + (f"; in {output}" if output else "")
+    return f"{counts.images} images done{without}{earlier}" + (f"; in {output}" if output else "")
 
 
 def _check(how: PredictOptions) -> None:
@@ -110,7 +110,7 @@ def _check(how: PredictOptions) -> None:
             raise InputError(f"--{key.replace('_', '-')}: found {value}, expected 1 or more")
 
 
-def _make_list(pictures: Sequence[str], output: Path | None) -> tuple[Path, Listed, Earlier]:
+def _make_list(images: Sequence[str], output: Path | None) -> tuple[Path, Listed, Earlier]:
     """What is to be done, in a file that every process can read, and what the output has (without its marks)."""
     earlier = read_earlier(output) if output else Earlier(set(), set(), None)
     several = PartialState().num_processes > 1
@@ -118,7 +118,7 @@ def _make_list(pictures: Sequence[str], output: Path | None) -> tuple[Path, List
         "w", encoding="ascii", prefix=".hf-imgcls-", dir=output.parent if several else None, delete=False
     ) as file:
         try:
-            listed = write_list(find_images(pictures), earlier.done, file)
+            listed = write_list(find_images(images), earlier.done, file)
         except BaseException:
             os.unlink(file.name)
             raise
@@ -155,7 +155,7 @@ def _write_share(classifier: Classifier, names: list[str], todo: tuple[Path, Lis
         sink = RowWriter(output, names)
     share = read_list(file, state.process_index, state.num_processes)
     total = len(range(state.process_index, listed.to_do, state.num_processes))
-    bar = tqdm(total=total, desc="predicting", unit="picture", disable=not state.is_local_main_process)
+    bar = tqdm(total=total, desc="predicting", unit="image", disable=not state.is_local_main_process)
     with sink, bar, exact_float32(), warnings.catch_warnings():
         # Here, since the threads would put each other's filters back.
         warnings.simplefilter("ignore")

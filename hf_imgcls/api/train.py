@@ -32,7 +32,7 @@ from hf_imgcls.reports import (
     describe_scores,
     describe_time,
     draw_results,
-    draw_training_pictures,
+    draw_training_images,
     summarize_time,
     write_card,
 )
@@ -84,7 +84,7 @@ def train_classifier(
 
     on_main(lambda: open_run(folder, as_run(recipe), describe_splits(data), start_over))
     on_main(lambda: write_bad_images(data.bad, folder / BAD_IMAGES))
-    on_main(lambda: draw_training_pictures(folder, data, plans))
+    on_main(lambda: draw_training_images(folder, data, plans))
     trainer, stages = train_stages(plans, data, model, scoring, recipe.data.bad_images)
     trainer.save_run(folder)
     held_out = {split: rows for split, rows in data.splits.items() if split != "train"}

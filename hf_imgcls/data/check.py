@@ -1,7 +1,7 @@
-"""Which pictures cannot be read, and what is done about it.
+"""Which images cannot be read, and what is done about it.
 
-Every picture is read to its end with the library that will read it in training: a header says nothing about what
-follows it, and rules of thumb (a JPEG must contain "JFIF") throw good pictures away. Nothing on disk is touched.
+Every image is read to its end with the library that will read it in training: a header says nothing about what
+follows it, and rules of thumb (a JPEG must contain "JFIF") throw good images away. Nothing on disk is touched.
 """
 
 import contextlib
@@ -28,7 +28,7 @@ _ROWS_A_PROCESS = 250  # below this, starting another process costs more than it
 
 
 class BadImage(NamedTuple):
-    """A picture that cannot be read: which, of what class, where it was found, and why."""
+    """An image that cannot be read: which, of what class, where it was found, and why."""
 
     file: str
     label: str
@@ -47,10 +47,10 @@ class Checked(NamedTuple):
 
 
 def check_split(rows: datasets.Dataset, split: str, labels: list[str]) -> Checked:
-    """Read every picture of a split and part the good ones from the bad.
+    """Read every image of a split and part the good ones from the bad.
 
     Args:
-        rows: columns image (undecoded), label, row, and name where the pictures are files.
+        rows: columns image (undecoded), label, row, and name where the images are files.
         split: its name, for the report and the progress bar.
         labels: class names.
 
@@ -69,7 +69,7 @@ def check_split(rows: datasets.Dataset, split: str, labels: list[str]) -> Checke
     good = [i for i, reason in enumerate(reasons) if not reason]
     if not good:
         raise InputError(
-            f"data: none of the {len(bad)} pictures of {split} can be read; the first, {bad[0].file}: {bad[0].reason}"
+            f"data: none of the {len(bad)} images of {split} can be read; the first, {bad[0].file}: {bad[0].reason}"
         )
     spoilt = Counter(verdicts["spoilt"][:])
     return Checked(
@@ -77,30 +77,30 @@ def check_split(rows: datasets.Dataset, split: str, labels: list[str]) -> Checke
         [files[i] for i in good],
         [digests[i] for i in good],
         bad,
-        [f"{split}: {spoilt[what]} pictures lose their {what} when converted to RGB" for what in _LOST if spoilt[what]],
+        [f"{split}: {spoilt[what]} images lose their {what} when converted to RGB" for what in _LOST if spoilt[what]],
     )
 
 
 def check_images(dataset: datasets.Dataset, split: str) -> datasets.Dataset:
-    """Read every picture of a split, several processes at a time.
+    """Read every image of a split, several processes at a time.
 
     Args:
         dataset: has the column image, undecoded.
         split: for the progress bar.
 
     Returns:
-        A row a picture: `reason` (empty if it is good), `digest` of its bytes, `spoilt` (what the conversion to RGB
+        A row an image: `reason` (empty if it is good), `digest` of its bytes, `spoilt` (what the conversion to RGB
         loses: "transparency", "high bit depth", or nothing) and `file`, its name where the source has one. Kept in
-        the cache of `datasets`: a second run reads no pictures.
+        the cache of `datasets`: a second run reads no images.
     """
     processes = min(os.cpu_count() or 1, len(dataset) // _ROWS_A_PROCESS)
-    pictures = dataset.select_columns(["image"])
+    images = dataset.select_columns(["image"])
     reader = f"2 pillow {PIL.__version__} transformers {transformers.__version__}"
     # By itself `map` keeps its result beside the rows: of a saved data set in the user's own folder.
     folder = Path(datasets.config.HF_DATASETS_CACHE) / "hf_imgcls_verdicts"
     folder.mkdir(parents=True, exist_ok=True)
-    key = hashlib.sha256(f"{reader} {pictures._fingerprint}".encode()).hexdigest()[:32]
-    return pictures.map(
+    key = hashlib.sha256(f"{reader} {images._fingerprint}".encode()).hexdigest()[:32]
+    return images.map(
         verdicts,
         batched=True,
         batch_size=100,  # one by one, a tenth of the time goes into handing rows over
@@ -109,7 +109,7 @@ def check_images(dataset: datasets.Dataset, split: str) -> datasets.Dataset:
         features=_VERDICT,
         num_proc=processes if processes > 1 else None,
         cache_file_name=str(folder / f"{key}.arrow"),
-        desc=f"checking the pictures of {split}",
+        desc=f"checking the images of {split}",
     )
 
 
@@ -120,7 +120,7 @@ def verdicts(rows: dict[str, list], reader: str) -> dict[str, list[str]]:
 
 
 def verdict(row: dict, reader: str) -> dict[str, str]:
-    """The verdict on one picture.
+    """The verdict on one image.
 
     Args:
         row: has `image`, `{"bytes": ..., "path": ...}`.
@@ -128,7 +128,7 @@ def verdict(row: dict, reader: str) -> dict[str, str]:
     """
     image = row["image"]
     if image is None or (image["bytes"] is None and image["path"] is None):
-        return _verdict("no picture in this row")
+        return _verdict("no image in this row")
     # An absolute path says where this machine keeps its cache, and would make the fingerprints differ.
     file = image["path"] or ""
     file = os.path.basename(file) if os.path.isabs(file) else file
@@ -150,27 +150,27 @@ def _verdict(reason: str, file: str = "", digest: str = "", spoilt: str = "") ->
 
 
 def _read(value: dict) -> str:
-    """Read a picture to its end; returns what its conversion to RGB loses.
+    """Read an image to its end; returns what its conversion to RGB loses.
 
     A JPEG is broken in its headers or in the compressed data, and those are read to the last byte at any scale: at an
     eighth the verdict is the same and takes half the time. Only a JPEG that passes is passed; what is wrong with
     another is said by the full read.
     """
-    picture = open_image(value)
-    if isinstance(picture, JpegImageFile):
+    image = open_image(value)
+    if isinstance(image, JpegImageFile):
         with contextlib.suppress(Exception):
-            decode_reduced(picture, 8)
-            read_image(picture)
+            decode_reduced(image, 8)
+            read_image(image)
             return ""  # it has neither transparency nor more than 8 bits
     read_image(value)
     return _spoilt(open_image(value))
 
 
-def _spoilt(picture: PIL.Image.Image) -> str:
-    if picture.mode.startswith("I") or picture.mode == "F":
+def _spoilt(image: PIL.Image.Image) -> str:
+    if image.mode.startswith("I") or image.mode == "F":
         return "high bit depth"
-    if picture.has_transparency_data:
-        alpha = picture.convert("RGBA").getchannel("A").getextrema()
+    if image.has_transparency_data:
+        alpha = image.convert("RGBA").getchannel("A").getextrema()
         return "transparency" if alpha[0] < 255 else ""
     return ""
 
@@ -190,7 +190,7 @@ def refuse_bad_images(bad: list[BadImage]) -> None:
 
 
 def write_bad_images(bad: list[BadImage], file: Path) -> None:
-    """Write the bad pictures as CSV, a header alone where there are none."""
+    """Write the bad images as CSV, a header alone where there are none."""
     with file.open("w", newline="", encoding="utf-8") as stream:
         writer = csv.writer(stream)
         writer.writerow(BadImage._fields)

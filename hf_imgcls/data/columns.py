@@ -1,4 +1,4 @@
-"""Which column is the picture, which the label, and what the labels are called."""
+"""Which column is the image, which the label, and what the labels are called."""
 
 from collections.abc import Callable
 
@@ -28,8 +28,8 @@ def find_columns(
     """
     image = _named(features, data.image_column, "image_column", where) or _find_image(features, where, is_path)
     label = _named(features, data.label_column, "label_column", where) or _find_label(features, where, image)
-    if not (_is_picture(features[image]) or _is_text(features[image])):
-        raise InputError(f"data.image_column: {image!r} of {where} holds no pictures; {_listing(features)}")
+    if not (_is_image(features[image]) or _is_text(features[image])):
+        raise InputError(f"data.image_column: {image!r} of {where} holds no images; {_listing(features)}")
     if not (_is_label(features[label]) or _is_float(features[label])):
         raise InputError(f"data.label_column: {label!r} of {where} holds no single label a row; {_listing(features)}")
     return image, label
@@ -120,7 +120,7 @@ def encode_labels(values: list[str | None], names: list[str], split: str, owner:
         rows = sum(value == unknown[0] for value in values)
         others = f" and {len(unknown) - 1} more labels" if len(unknown) > 1 else ""
         raise InputError(
-            f"data: {split} has the label {unknown[0]!r} ({rows} pictures){others}, not among the "
+            f"data: {split} has the label {unknown[0]!r} ({rows} images){others}, not among the "
             f"{len(names)} of {owner}: {_few(names)}{nearest(unknown[0], names)}"
         )
     return [-1 if value is None else ids[value] for value in values]
@@ -139,7 +139,7 @@ def _named(features: datasets.Features, name: str | None, key: str, where: str) 
 def _find_image(features: datasets.Features, where: str, is_path: Callable[[str], bool]) -> str:
     tests = (
         lambda name, feature: isinstance(feature, datasets.Image),
-        lambda name, feature: _is_picture(feature),
+        lambda name, feature: _is_image(feature),
         lambda name, feature: _is_text(feature) and is_path(name),
     )
     for test in tests:
@@ -147,7 +147,7 @@ def _find_image(features: datasets.Features, where: str, is_path: Callable[[str]
         if found:
             return _choose(found, _IMAGE_COLUMNS, features, "image_column", where)
     raise InputError(
-        f"data.image_column: no column of {where} holds pictures, or paths, relative to it, of files that exist; "
+        f"data.image_column: no column of {where} holds images, or paths, relative to it, of files that exist; "
         f"{_listing(features)}"
     )
 
@@ -178,7 +178,7 @@ def _listing(features: datasets.Features) -> str:
     return f"it has {describe_columns(features)}"
 
 
-def _is_picture(feature) -> bool:
+def _is_image(feature) -> bool:
     encoded = isinstance(feature, dict) and {"bytes", "path"} <= feature.keys()
     return encoded or isinstance(feature, datasets.Image) or _type_name(feature) in ("binary", "large_binary")
 

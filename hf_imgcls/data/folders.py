@@ -1,4 +1,4 @@
-"""Class folders on disk, with or without split folders, as lists of picture files."""
+"""Class folders on disk, with or without split folders, as lists of image files."""
 
 import os
 import re
@@ -10,7 +10,7 @@ import PIL.Image
 
 from hf_imgcls.data.index import Entry, entry
 from hf_imgcls.errors import InputError
-from hf_imgcls.images import PICTURE_SUFFIXES
+from hf_imgcls.images import IMAGE_SUFFIXES
 
 SPLIT_NAMES = {
     "train": "train", "training": "train",
@@ -30,9 +30,9 @@ class Passed:
     def notes(self) -> list[str]:
         told = [
             (self.hidden, "hidden"),
-            (self.stray, "not pictures"),
+            (self.stray, "not images"),
             (self.loose, "outside class folders"),
-            (self.empty, "without pictures in class folders"),
+            (self.empty, "without images in class folders"),
         ]
         return [f"passed over, {what} ({len(names)}): {_some(names)}" for names, what in told if names]
 
@@ -44,11 +44,11 @@ def split_of(folder: str) -> str | None:
 
 
 def scan_folder(root: Path) -> tuple[dict[str, list[Entry]], list[str]]:
-    """Find the pictures of a folder of class folders.
+    """Find the images of a folder of class folders.
 
     Args:
         root: holds class folders, or split folders (train, validation, test and their usual spellings) of them.
-            Pictures in sub-folders belong to the class folder they are under.
+            Images in sub-folders belong to the class folder they are under.
 
     Returns:
         Entries per split, sorted by class and name, labelled with the class folder's name (Unicode NFC), and what
@@ -79,14 +79,14 @@ def scan_folder(root: Path) -> tuple[dict[str, list[Entry]], list[str]]:
     return found, passed.notes()
 
 
-_NO_CLASSES = "no class folders with pictures in it; expected one folder a class"
+_NO_CLASSES = "no class folders with images in it; expected one folder a class"
 
 
 def _check_splits(place: str, splits: dict[str, str], folders: list[str]) -> None:
     for name in folders:
-        if name not in splits and _pictures(os.path.join(place, name), f"{name}/", name, Passed()):
+        if name not in splits and _images(os.path.join(place, name), f"{name}/", name, Passed()):
             raise InputError(
-                f"{place}: the folder {name!r} with pictures lies beside the split folder {min(splits)!r}; "
+                f"{place}: the folder {name!r} with images lies beside the split folder {min(splits)!r}; "
                 "put it into a split folder, or take it out of here"
             )
     doubled = sorted(name for name in splits if list(splits.values()).count(splits[name]) > 1)
@@ -95,13 +95,13 @@ def _check_splits(place: str, splits: dict[str, str], folders: list[str]) -> Non
 
 
 def _check_depth(place: str, entries: list[Entry]) -> None:
-    """No pictures, or `PetImages/Cat` and `PetImages/Dog`: classes of a folder that was not named."""
+    """No images, or `PetImages/Cat` and `PetImages/Dog`: classes of a folder that was not named."""
     if not entries:
         raise InputError(f"{place}: {_NO_CLASSES}")
     only = entries[0].name.split("/")[0]
     if all(e.name.startswith(f"{only}/") and e.name.count("/") > 1 for e in entries):
         raise InputError(
-            f"{place}: only one class folder, {only!r}, with all pictures further down; "
+            f"{place}: only one class folder, {only!r}, with all images further down; "
             f"is data.path={os.path.join(place, only)} meant?"
         )
 
@@ -115,21 +115,21 @@ def _scan_classes(place: str, shown: str, listing: tuple[list[str], list[_File]]
                 f"is data.path={place} meant, or another name for the class?"
             )
         label = unicodedata.normalize("NFC", name)
-        pictures = _pictures(os.path.join(place, name), f"{shown}{name}/", label, passed)
-        if not pictures:
+        images = _images(os.path.join(place, name), f"{shown}{name}/", label, passed)
+        if not images:
             passed.empty.append(f"{shown}{name}/")
-        entries += pictures
+        entries += images
     _pass_files(shown, files, passed)
     return sorted(entries, key=lambda e: (e.label, e.name))
 
 
 def _pass_files(shown: str, files: list[_File], passed: Passed) -> None:
     for name, path in files:
-        (passed.loose if _is_picture(path) else passed.stray).append(shown + name)
+        (passed.loose if _is_image(path) else passed.stray).append(shown + name)
 
 
-def _pictures(folder: str, shown: str, label: str, passed: Passed) -> list[Entry]:
-    """All pictures under a class folder; links are followed, each folder once, and none that leads back up."""
+def _images(folder: str, shown: str, label: str, passed: Passed) -> list[Entry]:
+    """All images under a class folder; links are followed, each folder once, and none that leads back up."""
     home = os.path.realpath(folder)
     entries, waiting, seen = [], [(folder, shown)], set()
     while waiting:
@@ -141,7 +141,7 @@ def _pictures(folder: str, shown: str, label: str, passed: Passed) -> list[Entry
         folders, files = _list(place, shown, passed)
         waiting += [(os.path.join(place, name), f"{shown}{name}/") for name in reversed(folders)]
         for name, path in files:
-            if name[name.rfind(".") :].lower() in PICTURE_SUFFIXES or _is_picture(path):
+            if name[name.rfind(".") :].lower() in IMAGE_SUFFIXES or _is_image(path):
                 entries.append(entry(path, shown + name, label))
             else:
                 passed.stray.append(shown + name)
@@ -172,7 +172,7 @@ def _is_folder(item: os.DirEntry) -> bool:
         return False
 
 
-def _is_picture(path: str) -> bool:
+def _is_image(path: str) -> bool:
     if not os.path.isfile(path):
         return False
     try:

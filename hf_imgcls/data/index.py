@@ -1,8 +1,8 @@
-"""A list of picture files as a data set that loads in a second and notices every change.
+"""A list of image files as a data set that loads in a second and notices every change.
 
 The list is written to an Arrow file in the `datasets` cache. The file's name is the hash of its content, size and
-time of change of each picture included: nothing downstream is computed again unless a picture was added, removed
-or changed, and a changed or deleted picture never meets a stale result.
+time of change of each image included: nothing downstream is computed again unless an image was added, removed
+or changed, and a changed or deleted image never meets a stale result.
 """
 
 import hashlib
@@ -19,7 +19,7 @@ from hf_imgcls.errors import InputError
 
 
 class Entry(NamedTuple):
-    """One picture file: where it is, its name relative to the data's root, its label as the source has it."""
+    """One image file: where it is, its name relative to the data's root, its label as the source has it."""
 
     path: str | None
     name: str
@@ -46,7 +46,7 @@ def load_entries(entries: Iterable[Entry], label: Any = None) -> datasets.Datase
     """Entries as a data set with the columns image (bytes none, absolute path), label, name, size, changed.
 
     Args:
-        entries: the picture files, in the order the rows shall have.
+        entries: the image files, in the order the rows shall have.
         label: the label column's feature; a string if not given.
 
     Raises:

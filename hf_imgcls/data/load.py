@@ -1,8 +1,8 @@
 """Any source as train, validation and test: one image column, one label column, and the label names.
 
-    open the source -> choose the splits -> name the labels -> draw the rows -> check the pictures -> fingerprint
+    open the source -> choose the splits -> name the labels -> draw the rows -> check the images -> fingerprint
 
-Every step is a function of the recipe and the pictures alone, so all processes of a run arrive at the same rows.
+Every step is a function of the recipe and the images alone, so all processes of a run arrive at the same rows.
 """
 
 from collections import Counter
@@ -32,7 +32,7 @@ def load_data(section: DataSection) -> Data:
     """Load what the recipe's `data` section names.
 
     Raises:
-        InputError: the source, a split, a column or a label is not as the recipe says; pictures are unreadable and
+        InputError: the source, a split, a column or a label is not as the recipe says; images are unreadable and
             `bad_images` is "raise"; a class or the whole of train is empty.
     """
     if section.streaming:
@@ -50,10 +50,10 @@ def load_data(section: DataSection) -> Data:
 
 
 def find_rows(section: DataSection) -> Data:
-    """The rows of each split before any picture is read: bad ones are among them, and there are no fingerprints.
+    """The rows of each split before any image is read: bad ones are among them, and there are no fingerprints.
 
     Raises:
-        InputError: as `load_data`, but for unreadable pictures.
+        InputError: as `load_data`, but for unreadable images.
     """
     source = open_source(section)
     chosen = {role: spec for role, spec in choose_splits(source.splits, section).items() if spec}
@@ -107,7 +107,7 @@ def _encode(split: datasets.Dataset, data: Data, role: str, section: DataSection
     values = label_values(split, "label", section.label_names)
     missing = sum(value is None for value in values)
     if missing == len(values) and role != "train":
-        data.notes.append(f"{role}: none of its {missing} pictures has a label; it is not scored")
+        data.notes.append(f"{role}: none of its {missing} images has a label; it is not scored")
         return None
     if missing:
         row = values.index(None)
@@ -146,11 +146,11 @@ def _hold_out(data: Data, role: str, fraction: float, section: DataSection) -> N
         raise InputError(f"data.samples_per_class.{role}: {each} asked for, which leaves no {name!r} to train on")
     if len(rows) == 0:
         raise InputError(
-            f"data.{role}_split: none is there, and {len(ids)} pictures of {len(set(ids.tolist()))} classes in train "
+            f"data.{role}_split: none is there, and {len(ids)} images of {len(set(ids.tolist()))} classes in train "
             "are too few to hold any out"
         )
     data.splits[role], data.splits["train"] = train.select(rows), train.select(left)
-    data.notes.append(f"{role}: {len(rows)} pictures held out of train, stratified, seed {section.seed}")
+    data.notes.append(f"{role}: {len(rows)} images held out of train, stratified, seed {section.seed}")
 
 
 def _limit(split: datasets.Dataset, labels: list[str], role: str, section: DataSection) -> datasets.Dataset:
@@ -170,7 +170,7 @@ def _limits(section: DataSection, role: str) -> tuple[int | None, int | None]:
 
 
 def _check(data: Data, section: DataSection) -> None:
-    """Read every picture, drop or refuse the bad ones, and take the fingerprints."""
+    """Read every image, drop or refuse the bad ones, and take the fingerprints."""
     seen: dict[str, str] = {}
     for role, split in data.splits.items():
         checked = check_split(split, role, data.labels)
@@ -185,10 +185,10 @@ def _check(data: Data, section: DataSection) -> None:
 
 
 def _note_repeats(found: set[str], role: str, digests: dict[str, str], data: Data) -> None:
-    """The same bytes in two splits: a score on a picture that was trained on."""
+    """The same bytes in two splits: a score on an image that was trained on."""
     repeated = Counter(digests[d] for d in found if d in digests)
     for other, count in repeated.items():
-        data.notes.append(f"{role}: {count} pictures are also in {other}, byte for byte")
+        data.notes.append(f"{role}: {count} images are also in {other}, byte for byte")
     digests.update((d, role) for d in found if d not in digests)
 
 
@@ -197,7 +197,7 @@ def _check_classes(data: Data) -> None:
     missing = [name for i, name in enumerate(data.labels) if i not in present]
     if missing:
         shown = ", ".join(missing[:5]) + (", ..." if len(missing) > 5 else "")
-        data.notes.append(f"train: no pictures of {len(missing)} of {len(data.labels)} classes: {shown}")
+        data.notes.append(f"train: no images of {len(missing)} of {len(data.labels)} classes: {shown}")
     if len(present) < 2:
         only = data.labels[min(present)]
-        raise InputError(f"data: train has pictures of one class only, {only!r}; a classifier needs two")
+        raise InputError(f"data: train has images of one class only, {only!r}; a classifier needs two")

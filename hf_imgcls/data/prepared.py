@@ -1,6 +1,6 @@
-"""Prepared copies (`data.cache_size`): every training picture once small, so that each epoch reads it in no time.
+"""Prepared copies (`data.cache_size`): every training image once small, so that each epoch reads it in no time.
 
-A copy is upright and RGB, its shorter side has `cache_size` pixels. A picture that is no larger is kept as it is, byte
+A copy is upright and RGB, its shorter side has `cache_size` pixels. An image that is no larger is kept as it is, byte
 for byte. Training alone reads copies: what is scored is read and resized as it is when the model serves.
 """
 
@@ -45,13 +45,13 @@ def check_cache_size(cache_size: int, size: tuple[int, int]) -> None:
 
 
 def prepared_copies(rows: datasets.Dataset, fingerprint: str, cache_size: int) -> datasets.Dataset:
-    """A training split with copies in place of its pictures, made by several processes or read from the cache.
+    """A training split with copies in place of its images, made by several processes or read from the cache.
 
     Says how many there are and what disk they take.
 
     Args:
         rows: columns image (undecoded) and others, which stay as they are.
-        fingerprint: of the split, over the contents of its pictures: the same pictures are not copied twice,
+        fingerprint: of the split, over the contents of its images: the same images are not copied twice,
             wherever they lie.
         cache_size: shorter side of a copy.
     """
@@ -84,52 +84,52 @@ def prepare(row: dict, cache_size: int) -> dict:
     """A row's `image`, `{"bytes": ..., "path": ...}`, as a copy."""
     image = row["image"]
     data = image["bytes"] if image["bytes"] is not None else Path(image["path"]).read_bytes()
-    picture = open_image({"bytes": data, "path": None})
-    if min(picture.size) > cache_size:
-        data = _small(picture, cache_size)
+    opened = open_image({"bytes": data, "path": None})
+    if min(opened.size) > cache_size:
+        data = _small(opened, cache_size)
     return {"image": {"bytes": data, "path": None}}
 
 
-def _small(picture: Image.Image, cache_size: int) -> bytes:
-    if isinstance(picture, JpegImageFile):
-        decode_reduced(picture, min(picture.size) // (2 * cache_size))  # twice the size is left for the good filter
-    picture = read_image(picture)
-    shorter = min(picture.size)
-    size = tuple(round(side * cache_size / shorter) for side in picture.size)
+def _small(image: Image.Image, cache_size: int) -> bytes:
+    if isinstance(image, JpegImageFile):
+        decode_reduced(image, min(image.size) // (2 * cache_size))  # twice the size is left for the good filter
+    image = read_image(image)
+    shorter = min(image.size)
+    size = tuple(round(side * cache_size / shorter) for side in image.size)
     stream = io.BytesIO()
-    picture.resize(size, Image.Resampling.LANCZOS).save(stream, **_AS_JPEG)
+    image.resize(size, Image.Resampling.LANCZOS).save(stream, **_AS_JPEG)
     return stream.getvalue()
 
 
 def average_pixels(rows: datasets.Dataset, count: int = 64) -> float:
-    """Pixels of a split's pictures, from the headers of so many, evenly spread."""
+    """Pixels of a split's images, from the headers of so many, evenly spread."""
     chosen = np.linspace(0, len(rows) - 1, min(count, len(rows))).astype(int)
     sizes = [open_image(image).size for image in rows.select(chosen)["image"]]
     return float(np.mean([width * height for width, height in sizes]))
 
 
-def seconds_saved(pixels: float, pictures: int, epochs: float, workers: int) -> float:
+def seconds_saved(pixels: float, images: int, epochs: float, workers: int) -> float:
     """What copies would take off the time that reading takes in a run; below zero where making them takes longer.
 
-    From benchmarks/prepared_copies.py and training_crops.py: reading takes 1 ms a picture and 2 ms a megapixel,
-    making a copy 3 ms and 3 ms a megapixel. A run becomes shorter by it as far as it waits for its pictures.
+    From benchmarks/prepared_copies.py and training_crops.py: reading takes 1 ms an image and 2 ms a megapixel,
+    making a copy 3 ms and 3 ms a megapixel. A run becomes shorter by it as far as it waits for its images.
 
     Args:
-        pixels: of a picture, on average.
+        pixels: of an image, on average.
         workers: that read; none is the process that trains.
     """
     megapixels = pixels / 1e6
     reading, from_copy, making = 1e-3 + 2e-3 * megapixels, 1.2e-3, 3e-3 + 3e-3 * megapixels
-    return pictures * (epochs * (reading - from_copy) - making) / max(1, workers)
+    return images * (epochs * (reading - from_copy) - making) / max(1, workers)
 
 
 def advised_size(pixels: float, epochs: float, size: tuple[int, int]) -> int | None:
-    """The `data.cache_size` for a run whose pictures are much larger than its model's input; None if it would not pay.
+    """The `data.cache_size` for a run whose images are much larger than its model's input; None if it would not pay.
 
     It pays where reading becomes half as long at least, making the copies included.
 
     Args:
-        pixels: of a picture, on average.
+        pixels: of an image, on average.
         size: height and width of the model's input.
     """
     whole = epochs * (1e-3 + 2e-3 * pixels / 1e6)

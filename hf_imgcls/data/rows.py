@@ -13,12 +13,12 @@ class Data:
 
     Attributes:
         splits: train, and validation and test where they exist. Columns: image (undecoded), label (ClassLabel),
-            row (its number in the source's split), name (relative path; only where the pictures are files).
+            row (its number in the source's split), name (relative path; only where the images are files).
         labels: class names in the order of their ids.
         fingerprints: of each split, over relative names, contents and labels.
-        bad: the pictures that cannot be read.
+        bad: the images that cannot be read.
         notes: what else a person should know, a line each.
-        cache_size: shorter side of the copies that training reads instead of the pictures.
+        cache_size: shorter side of the copies that training reads instead of the images.
     """
 
     splits: dict[str, datasets.Dataset | datasets.IterableDataset]

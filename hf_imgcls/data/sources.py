@@ -21,7 +21,7 @@ _HUB_ID = re.compile(r"\w[\w.-]*(/\w[\w.-]*)?")
 
 
 class Source(NamedTuple):
-    """Splits by name, each with the columns `image` and `label` (and `name` where the pictures are files)."""
+    """Splits by name, each with the columns `image` and `label` (and `name` where the images are files)."""
 
     splits: dict[str, Rows]
     notes: list[str]
@@ -112,16 +112,16 @@ def _open_hub(data: DataSection) -> Source:
 def _classes_beside(path: Path, data: DataSection) -> Source | None:
     """Class folders, where data files that cannot be used lie beside them: a list of class names, an archive.
 
-    Tables with about as many lines as there are pictures are meant to be used, and what is wrong with them is said.
+    Tables with about as many lines as there are images are meant to be used, and what is wrong with them is said.
     """
     try:
         folder = _open_classes(path, data)
-        pictures = sum(len(entries) for entries in scan_folder(path)[0].values())
+        images = sum(len(entries) for entries in scan_folder(path)[0].values())
     except InputError:
         return None
     tables = [p for place in (path, *path.iterdir()) if place.is_dir() for p in place.iterdir()]
     lines = [p.read_bytes().count(b"\n") for p in tables if KINDS.get(p.suffix.lower()) in ("csv", "json")]
-    return folder if sum(lines) < pictures / 2 else None
+    return folder if sum(lines) < images / 2 else None
 
 
 def _join(parts: dict[str, list[SourcePart]], root: Path | None, data: DataSection, notes: list[str]) -> Source:
@@ -152,14 +152,12 @@ def _columns(part: SourcePart, data: DataSection) -> tuple[str, str]:
 
     image, label = find_columns(part.rows.features, data, part.where, is_path)
     if part.base is not None and is_file(image):
-        raise InputError(
-            f"data.path: {part.where} begins with a picture, {image}; its first line must name the columns"
-        )
+        raise InputError(f"data.path: {part.where} begins with an image, {image}; its first line must name the columns")
     return image, label
 
 
 def _two_columns(part: SourcePart, image: str, label: str, root: Path | None, alone: bool) -> dict[str | None, Rows]:
-    """Image and label, per split folder if nothing else tells the split; pictures named by path become an index."""
+    """Image and label, per split folder if nothing else tells the split; images named by path become an index."""
     rows = part.rows.select_columns([image, label])
     if isinstance(rows.features[image], datasets.Image):
         rows = rows.cast_column(image, datasets.Image(decode=False))
@@ -173,7 +171,7 @@ def _two_columns(part: SourcePart, image: str, label: str, root: Path | None, al
 
 
 def _holds_paths(rows: Rows, image: str) -> bool:
-    """Whether the pictures are files beside the table: strings, or image values without bytes."""
+    """Whether the images are files beside the table: strings, or image values without bytes."""
     values = [value for value in _head(rows, image) if not isinstance(value, bytes)]
     return any(isinstance(value, str) or value["bytes"] is None for value in values)
 

@@ -1,7 +1,7 @@
-"""Pictures that do not fit: read while training, in the order they come.
+"""Images that do not fit: read while training, in the order they come.
 
 Nothing can be counted, stratified or checked beforehand. A step budget and the label names must be known; unreadable
-pictures are passed over (or refused) when they turn up, with a line each.
+images are passed over (or refused) when they turn up, with a line each.
 """
 
 import itertools
@@ -36,7 +36,7 @@ def load_stream(section: DataSection) -> Data:
     spans = {role: [_span(spec, f"data.{role}_split")] for role, spec in chosen.items()}
     check_overlap(spans, chosen)
     labels = _label_names(source.splits[spans["train"][0].split].features["label"], section)
-    data = Data({}, labels, notes=[*source.notes, "streaming: pictures are checked when they are read"])
+    data = Data({}, labels, notes=[*source.notes, "streaming: images are checked when they are read"])
     for role, (span,) in spans.items():
         rows = _take(source.splits[span.split], span, getattr(section.max_samples, role))
         encode = _encoder(labels, role, span.start, rows.features["label"], section)
@@ -52,15 +52,15 @@ def load_stream(section: DataSection) -> Data:
 
 
 def map_stream(stream: datasets.IterableDataset, transform: Callable, bad_images: str = "drop"):
-    """Attach a transform of rows to a stream; pictures that cannot be read do not reach it.
+    """Attach a transform of rows to a stream; images that cannot be read do not reach it.
 
     Args:
         transform: from columns image, label, row to pixel_values and labels.
-        bad_images: "drop" passes an unreadable picture over with a warning, "raise" ends the run.
+        bad_images: "drop" passes an unreadable image over with a warning, "raise" ends the run.
     """
 
     def read_and_transform(rows: dict[str, list]) -> dict[str, list]:
-        made = transform({key: [] for key in rows})  # its columns, also where no picture of the batch can be read
+        made = transform({key: [] for key in rows})  # its columns, also where no image of the batch can be read
         for i, image in enumerate(rows["image"]):
             try:
                 one = transform({"image": [image], "label": [rows["label"][i]], "row": [_identity(image)]})
@@ -76,12 +76,12 @@ def map_stream(stream: datasets.IterableDataset, transform: Callable, bad_images
 
 
 def readable_rows(stream: datasets.IterableDataset):
-    """The rows of a stream whose pictures can be read, in order."""
+    """The rows of a stream whose images can be read, in order."""
     return (row for row in stream if not _pass_over(row["image"], row["row"], "drop"))
 
 
 def _pass_over(image: dict | None, row: int, bad_images: str) -> bool:
-    """Whether a picture cannot be read, and a line about it."""
+    """Whether an image cannot be read, and a line about it."""
     reason = verdict({"image": image}, reader="")["reason"]
     if not reason:
         return False
@@ -93,7 +93,7 @@ def _pass_over(image: dict | None, row: int, bad_images: str) -> bool:
 
 
 def _identity(image: dict) -> int:
-    """A number of the picture's own, which its augmentation is drawn from: rows are counted in every shard anew."""
+    """A number of the image's own, which its augmentation is drawn from: rows are counted in every shard anew."""
     return zlib.crc32(image["bytes"] if image["bytes"] is not None else image["path"].encode())
 
 

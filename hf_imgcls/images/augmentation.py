@@ -13,13 +13,13 @@ from hf_imgcls.images.erasing import is_noise
 from hf_imgcls.recipe import Transform, transform_names
 
 _ENUMS = {"interpolation": InterpolationMode, "policy": AutoAugmentPolicy}
-# What people know from other places, and why it does not belong among the transforms of a picture.
+# What people know from other places, and why it does not belong among the transforms of an image.
 _ELSEWHERE = {
-    "CutMix": "it mixes the pictures of a batch; here stands what happens to a single picture",
-    "MixUp": "it mixes the pictures of a batch; here stands what happens to a single picture",
+    "CutMix": "it mixes the images of a batch; here stands what happens to a single image",
+    "MixUp": "it mixes the images of a batch; here stands what happens to a single image",
     "Normalize": "leave it out, the trainer normalises as the image processor does",
 }
-_NOISE_IS_LAST = '"random" is noise, which pictures get on the device, after everything else; make it the last of train'
+_NOISE_IS_LAST = '"random" is noise, which images get on the device, after everything else; make it the last of train'
 
 
 def build_transforms(specs: Sequence[Transform], size: tuple[int, int]) -> v2.Transform:
@@ -30,7 +30,7 @@ def build_transforms(specs: Sequence[Transform], size: tuple[int, int]) -> v2.Tr
         size: height and width of the model's input.
 
     Raises:
-        InputError: an unknown transform or argument, a value it refuses, or a result that is not a uint8 picture of
+        InputError: an unknown transform or argument, a value it refuses, or a result that is not a uint8 image of
             the given size.
     """
     chain = [_build(spec, size, f"augmentation.train.{i}") for i, spec in enumerate(specs)]
@@ -43,7 +43,7 @@ def build_transforms(specs: Sequence[Transform], size: tuple[int, int]) -> v2.Tr
 
 
 def has_size(specs: Sequence[Transform]) -> bool:
-    """Whether the recipe says itself how a picture comes to the model's size."""
+    """Whether the recipe says itself how an image comes to the model's size."""
     for spec in specs:
         name, arguments = (spec, {}) if isinstance(spec, str) else next(iter(spec.items()))
         if "size" in inspect.signature(getattr(v2, name)).parameters or has_size(arguments.get("transforms", [])):
@@ -101,7 +101,7 @@ def _line(error: Exception) -> str:
 
 
 def _try_out(transform: v2.Transform, size: tuple[int, int], fixed: bool) -> None:
-    """Run the transforms on grey pictures: a wrong size or type shows here, not in the middle of an epoch."""
+    """Run the transforms on grey images: a wrong size or type shows here, not in the middle of an epoch."""
     shapes = [size] if fixed else [(2 * size[0] + 31, 3 * size[1] + 57), (3 * size[0] + 57, 2 * size[1] + 31)]
     for shape in shapes:
         for draw in range(4):  # what happens only now and then, such as one of a RandomChoice
@@ -110,19 +110,19 @@ def _try_out(transform: v2.Transform, size: tuple[int, int], fixed: bool) -> Non
                 augment(transform, torch.full((3, *shape), 128, dtype=torch.uint8), size)
 
 
-def augment(transform, picture: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
-    """A training picture, uint8 of shape (3, *size), or an error that says what came out instead."""
-    height, width = picture.shape[-2:]
+def augment(transform, image: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
+    """A training image, uint8 of shape (3, *size), or an error that says what came out instead."""
+    height, width = image.shape[-2:]
     try:
-        out = transform(picture)
+        out = transform(image)
     except Exception as error:
-        raise InputError(f"augmentation.train: fails on a {width}x{height} picture: {_line(error)}") from None
+        raise InputError(f"augmentation.train: fails on a {width}x{height} image: {_line(error)}") from None
     if not isinstance(out, torch.Tensor) or out.dtype != torch.uint8 or tuple(out.shape) != (3, *size):
         made = type(out).__name__
         if isinstance(out, torch.Tensor):
             made = f"{str(out.dtype).removeprefix('torch.')} of shape {tuple(out.shape)}"
         raise InputError(
-            f"augmentation.train: makes {made} of a {width}x{height} picture, needed is uint8 of shape {(3, *size)}; "
+            f"augmentation.train: makes {made} of a {width}x{height} image, needed is uint8 of shape {(3, *size)}; "
             "a Resize or RandomResizedCrop without a size brings it there"
         )
     return out
@@ -148,7 +148,7 @@ def seed_of(*entropy: int) -> int:
 
 
 def random_transform(specs: Sequence[Transform], size: tuple[int, int]) -> str | None:
-    """Name of the first transform that does not do the same to a picture each time; None where all do.
+    """Name of the first transform that does not do the same to an image each time; None where all do.
 
     Found by trying: what draws no random numbers is not random, and what draws some may still not use them
     (a GaussianBlur of one sigma).
@@ -158,16 +158,16 @@ def random_transform(specs: Sequence[Transform], size: tuple[int, int]) -> str |
         size: height and width of the model's input.
     """
     composed = build_transforms(specs, size)
-    # Not the whole range: stretching the contrast of such a picture would change nothing.
-    picture = torch.randint(30, 200, (3, *size), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    # Not the whole range: stretching the contrast of such an image would change nothing.
+    image = torch.randint(30, 200, (3, *size), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
     with torch.random.fork_rng(devices=[]):
         for transform in composed.transforms if isinstance(composed, v2.Compose) else []:
             before = torch.get_rng_state()
-            made = transform(picture)
+            made = transform(image)
             drew = not torch.equal(before, torch.get_rng_state())
-            if drew and any(not torch.equal(transform(picture), made) for _ in range(_DRAWS)):
+            if drew and any(not torch.equal(transform(image), made) for _ in range(_DRAWS)):
                 return type(transform).__name__
-            picture = made
+            image = made
     return None
 
 

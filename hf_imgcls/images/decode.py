@@ -1,8 +1,8 @@
-"""The part of a picture that was drawn, decoded no larger than it is needed.
+"""The part of an image that was drawn, decoded no larger than it is needed.
 
 A JPEG can be decoded at a half, a quarter or an eighth of its size for less, but only by someone who knows what will
-be cut out of it. So the part is drawn first, from the size in the header, then the picture is decoded. What counts as
-broken, how colours become RGB and which way is up is the reading rule's to say (`pictures`).
+be cut out of it. So the part is drawn first, from the size in the header, then the image is decoded. What counts as
+broken, how colours become RGB and which way is up is the reading rule's to say (`images`).
 """
 
 import warnings
@@ -18,7 +18,7 @@ from torchvision.transforms.v2 import functional
 
 from hf_imgcls.images.read import open_image, read_image
 
-# Those that weigh every pixel they shrink; the others pick pixels, and of a reduced picture they would pick others.
+# Those that weigh every pixel they shrink; the others pick pixels, and of a reduced image they would pick others.
 _RESAMPLING = {
     InterpolationMode.BILINEAR: Image.Resampling.BILINEAR,
     InterpolationMode.BICUBIC: Image.Resampling.BICUBIC,
@@ -29,7 +29,7 @@ _RESAMPLING = {
 _TURNED, _FROM_LEFT, _FROM_TOP = (5, 6, 7, 8), (2, 3, 6, 7), (3, 4, 7, 8)
 _AT_ONCE = 1 << 26  # bytes
 
-CropPart = tuple[int, int, int, int]  # left, top, right, bottom, in the upright picture
+CropPart = tuple[int, int, int, int]  # left, top, right, bottom, in the upright image
 
 
 def can_lead(transform: v2.Transform) -> bool:
@@ -40,43 +40,43 @@ def can_lead(transform: v2.Transform) -> bool:
 
 
 def read_resized(value: dict | Image.Image, transform: v2.RandomResizedCrop | v2.Resize) -> torch.Tensor:
-    """What a transform makes of a picture, with the same draws, without decoding the picture in full.
+    """What a transform makes of an image, with the same draws, without decoding the image in full.
 
     At full size it is the same to the bit. Of a reduced JPEG it differs by about one of 256 levels: the decoder
     averages squares of pixels where the resize would have weighed them.
 
     Args:
-        value: a picture as `read_picture` takes it.
+        value: an image as `read_image` takes it.
         transform: one that `can_lead`.
 
     Returns:
         uint8, shape (3, *transform.size).
 
     Raises:
-        What `read_picture` raises on the same picture.
+        What `read_image` raises on the same image.
     """
     if isinstance(value, Image.Image):
         return _resize(read_image(value), None, transform)
     data = value["bytes"] if value["bytes"] is not None else read_file(value["path"])
-    picture = open_image({"bytes": data, "path": None})
-    if not isinstance(picture, JpegImageFile):
+    image = open_image({"bytes": data, "path": None})
+    if not isinstance(image, JpegImageFile):
         return _resize(read_image(value), None, transform)
-    orientation = _orientation(picture)
-    width, height = picture.size[::-1] if orientation in _TURNED else picture.size
+    orientation = _orientation(image)
+    width, height = image.size[::-1] if orientation in _TURNED else image.size
     part = _draw_part(transform, (width, height))
-    scale = _reduce(picture, part, transform)
-    plain = picture.mode == "RGB" and orientation == 1
+    scale = _reduce(image, part, transform)
+    plain = image.mode == "RGB" and orientation == 1
     if scale > 1:
-        # The reading rule, without the two copies that it makes of a picture that is upright and RGB already.
-        picture = picture if plain else read_image(picture)
+        # The reading rule, without the two copies that it makes of an image that is upright and RGB already.
+        image = image if plain else read_image(image)
         # A last column or row of less than `scale` pixels counts as one, and may have been turned to the front.
-        left = picture.width - width / scale if orientation in _FROM_LEFT else 0
-        top = picture.height - height / scale if orientation in _FROM_TOP else 0
+        left = image.width - width / scale if orientation in _FROM_LEFT else 0
+        top = image.height - height / scale if orientation in _FROM_TOP else 0
         box = [edge / scale + shift for edge, shift in zip(part, (left, top, left, top), strict=True)]
-        return _resize_between_pixels(picture, box, transform)
+        return _resize_between_pixels(image, box, transform)
     pixels = _decode_plain(data) if plain else None
     if pixels is None:
-        return _resize(read_image(picture), part, transform)
+        return _resize(read_image(image), part, transform)
     return _resize_pixels(pixels[:, part[1] : part[3], part[0] : part[2]], transform)
 
 
@@ -86,48 +86,48 @@ def read_file(path: str) -> bytes:
         return stream.read()
 
 
-def as_tensor(picture: Image.Image) -> torch.Tensor:
-    """An RGB picture as uint8, shape (3, height, width); `pil_to_tensor` copies it once more, a third of the time."""
+def as_tensor(image: Image.Image) -> torch.Tensor:
+    """An RGB image as uint8, shape (3, height, width); `pil_to_tensor` copies it once more, a third of the time."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # bytes are not to be written to: these nobody else sees
-        flat = torch.frombuffer(picture.tobytes(), dtype=torch.uint8)
-    return flat.view(picture.height, picture.width, 3).permute(2, 0, 1)
+        flat = torch.frombuffer(image.tobytes(), dtype=torch.uint8)
+    return flat.view(image.height, image.width, 3).permute(2, 0, 1)
 
 
-def decode_reduced(picture: JpegImageFile, times: int) -> int:
+def decode_reduced(image: JpegImageFile, times: int) -> int:
     """Have a JPEG that was opened decoded at a half, a quarter or an eighth, the next that is not below 1 / times.
 
     Returns:
         What its width and height are divided by, 1 where it stays as large as it is.
     """
-    picture.decodermaxblock = _AT_ONCE  # at the end of each 64 KB the decoder begins a row anew: 6 % of 12 megapixels
-    width, height = picture.size
-    drafted = picture.draft(None, (max(1, width // times), max(1, height // times))) if times > 1 else None
+    image.decodermaxblock = _AT_ONCE  # at the end of each 64 KB the decoder begins a row anew: 6 % of 12 megapixels
+    width, height = image.size
+    drafted = image.draft(None, (max(1, width // times), max(1, height // times))) if times > 1 else None
     return round(width / drafted[1][2]) if drafted else 1
 
 
-def _orientation(picture: JpegImageFile) -> int:
-    if not ("exif" in picture.info or "xmp" in picture.info):
+def _orientation(image: JpegImageFile) -> int:
+    if not ("exif" in image.info or "xmp" in image.info):
         return 1  # as Pillow would say in ten times the time
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # corrupt EXIF is none
-        return picture.getexif().get(Base.Orientation, 1)
+        return image.getexif().get(Base.Orientation, 1)
 
 
 def _draw_part(transform: v2.RandomResizedCrop | v2.Resize, size: tuple[int, int]) -> CropPart:
-    """What the transform takes of a picture of this width and height, drawn by torchvision."""
+    """What the transform takes of an image of this width and height, drawn by torchvision."""
     width, height = size
     if isinstance(transform, v2.Resize):
         return 0, 0, width, height
-    drawn = transform.make_params([torch.empty(()).expand(3, height, width)])  # a picture of that size, without pixels
+    drawn = transform.make_params([torch.empty(()).expand(3, height, width)])  # an image of that size, without pixels
     return drawn["left"], drawn["top"], drawn["left"] + drawn["width"], drawn["top"] + drawn["height"]
 
 
-def _reduce(picture: JpegImageFile, part: CropPart, transform: v2.RandomResizedCrop | v2.Resize) -> int:
+def _reduce(image: JpegImageFile, part: CropPart, transform: v2.RandomResizedCrop | v2.Resize) -> int:
     """Decode at the smallest scale that leaves the part at least as large as it will be."""
     times = min((part[2] - part[0]) // transform.size[1], (part[3] - part[1]) // transform.size[0])
     weighs = transform.antialias and InterpolationMode(transform.interpolation) in _RESAMPLING
-    return decode_reduced(picture, times if weighs else 1)
+    return decode_reduced(image, times if weighs else 1)
 
 
 def _decode_plain(data: bytes) -> torch.Tensor | None:
@@ -142,17 +142,17 @@ def _decode_plain(data: bytes) -> torch.Tensor | None:
         return None
 
 
-def _resize(picture: Image.Image, part: CropPart | None, transform: v2.RandomResizedCrop | v2.Resize) -> torch.Tensor:
-    part = part or _draw_part(transform, picture.size)
-    return _resize_pixels(as_tensor(picture.crop(part)), transform)
+def _resize(image: Image.Image, part: CropPart | None, transform: v2.RandomResizedCrop | v2.Resize) -> torch.Tensor:
+    part = part or _draw_part(transform, image.size)
+    return _resize_pixels(as_tensor(image.crop(part)), transform)
 
 
 def _resize_pixels(pixels: torch.Tensor, transform: v2.RandomResizedCrop | v2.Resize) -> torch.Tensor:
     return functional.resize_image(pixels, transform.size, transform.interpolation, antialias=transform.antialias)
 
 
-def _resize_between_pixels(picture: Image.Image, box: Sequence[float], transform) -> torch.Tensor:
-    """The edges of a part lie between the pixels of a reduced picture; rounded, they would triple the difference."""
-    box = (box[0], box[1], min(box[2], picture.width), min(box[3], picture.height))
+def _resize_between_pixels(image: Image.Image, box: Sequence[float], transform) -> torch.Tensor:
+    """The edges of a part lie between the pixels of a reduced image; rounded, they would triple the difference."""
+    box = (box[0], box[1], min(box[2], image.width), min(box[3], image.height))
     kind = _RESAMPLING[InterpolationMode(transform.interpolation)]
-    return as_tensor(picture.resize(tuple(transform.size[::-1]), kind, box))
+    return as_tensor(image.resize(tuple(transform.size[::-1]), kind, box))

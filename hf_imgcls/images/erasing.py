@@ -1,4 +1,4 @@
-"""RandomErasing with noise: where is drawn with each picture, the noise comes on the device, where there are floats.
+"""RandomErasing with noise: where is drawn with each image, the noise comes on the device, where there are floats.
 
 Zhong and others, 2020 (arXiv:1708.04896), of whose fillings noise did best.
 """
@@ -20,9 +20,9 @@ def take_noise(chain: list[v2.Transform]) -> v2.RandomErasing | None:
     return v2.RandomErasing(noise.p, noise.scale, noise.ratio)
 
 
-def draw_box(erasing: v2.RandomErasing, picture: torch.Tensor) -> torch.Tensor:
-    """Top, left, height and width of what is erased of a picture, drawn by torchvision; zeros where nothing is."""
-    drawn = erasing.make_params([picture]) if torch.rand(1) < erasing.p else {"v": None}
+def draw_box(erasing: v2.RandomErasing, image: torch.Tensor) -> torch.Tensor:
+    """Top, left, height and width of what is erased of an image, drawn by torchvision; zeros where nothing is."""
+    drawn = erasing.make_params([image]) if torch.rand(1) < erasing.p else {"v": None}
     if drawn["v"] is None:  # also where no box of ten tries fits
         return torch.zeros(4, dtype=torch.int64)
     return torch.tensor([drawn["i"], drawn["j"], drawn["h"], drawn["w"]])
@@ -34,8 +34,8 @@ def fill_with_noise(pixels: torch.Tensor, boxes: torch.Tensor) -> torch.Tensor:
     The noise is drawn from the device's own generator, as dropout is, which a checkpoint keeps.
 
     Args:
-        pixels: normalised, shape (pictures, channels, height, width).
-        boxes: top, left, height and width of each picture's, shape (pictures, 4).
+        pixels: normalised, shape (images, channels, height, width).
+        boxes: top, left, height and width of each image's, shape (images, 4).
     """
     top, left, height, width = boxes[:, :, None].unbind(1)
     rows, columns = (torch.arange(side, device=pixels.device) for side in pixels.shape[-2:])

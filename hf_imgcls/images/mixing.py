@@ -1,4 +1,4 @@
-"""MixUp and CutMix on whole batches of training pictures; evaluation never mixes."""
+"""MixUp and CutMix on whole batches of training images; evaluation never mixes."""
 
 from collections.abc import Sequence
 
@@ -25,11 +25,11 @@ class Mixing:
         """Mix a batch.
 
         Args:
-            pixels: floats, shape (pictures, channels, height, width).
-            labels: class ids, shape (pictures,).
+            pixels: floats, shape (images, channels, height, width).
+            labels: class ids, shape (images,).
 
         Returns:
-            Pictures of the same shape, and soft labels, shape (pictures, classes); the labels as they came where
+            Images of the same shape, and soft labels, shape (images, classes); the labels as they came where
             Identity was drawn.
         """
         drawn = int(torch.randint(len(self.mixes), ()))

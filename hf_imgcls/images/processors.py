@@ -1,4 +1,4 @@
-"""What an image processor does to a picture, measured: its size, its normalisation, its order of channels.
+"""What an image processor does to an image, measured: its size, its normalisation, its order of channels.
 
 Every family says these in words of its own, and the words do not always say it all. What comes out is what counts.
 """
@@ -9,40 +9,40 @@ from PIL import Image
 from hf_imgcls.errors import InputError
 
 
-def process_image(processor, picture: Image.Image) -> torch.Tensor:
-    """One RGB picture through an image processor: float, shape (3, height, width).
+def process_image(processor, image: Image.Image) -> torch.Tensor:
+    """One RGB image through an image processor: float, shape (3, height, width).
 
     Raises:
-        InputError: it makes something else of a picture: colour tokens (ImageGPT), patches (SigLIP 2 NaFlex).
+        InputError: it makes something else of an image: colour tokens (ImageGPT), patches (SigLIP 2 NaFlex).
     """
-    pixels = processor(picture, return_tensors="pt").get("pixel_values")
+    pixels = processor(image, return_tensors="pt").get("pixel_values")
     if pixels is None or pixels.ndim != 4:
-        raise InputError(f"model: its image processor, {type(processor).__name__}, does not make one picture of one")
+        raise InputError(f"model: its image processor, {type(processor).__name__}, does not make one image of one")
     return pixels[0]
 
 
 def input_size(processor) -> tuple[int, int]:
-    """Height and width that a processor delivers, measured on a wide and a tall picture.
+    """Height and width that a processor delivers, measured on a wide and a tall image.
 
     Every family says its size in other words (height/width, shortest_edge, crop_size, data_config); what comes out
     is what counts.
 
     Raises:
-        InputError: the size depends on the picture, so that no batch could be made.
+        InputError: the size depends on the image, so that no batch could be made.
     """
     wide, tall = (process_image(processor, Image.new("RGB", size)).shape[-2:] for size in ((640, 480), (480, 640)))
     if wide != tall:
         raise InputError(
-            f"model: its image processor does not bring pictures to one size (a wide one became {tuple(wide)}, "
+            f"model: its image processor does not bring images to one size (a wide one became {tuple(wide)}, "
             f"a tall one {tuple(tall)}); say model.image_size"
         )
     return tuple(wide)
 
 
 def normalization(processor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Scale and shift that take a uint8 picture to the processor's floats, each of shape (3, 1, 1).
+    """Scale and shift that take a uint8 image to the processor's floats, each of shape (3, 1, 1).
 
-    Measured on a black and a white picture, which holds for any rescale factor, mean and standard deviation. They
+    Measured on a black and a white image, which holds for any rescale factor, mean and standard deviation. They
     belong to the processor's channels: see `channel_order`.
     """
     black = _colour(processor, "black")

@@ -1,9 +1,9 @@
-"""What happens to a picture between the data set and the model.
+"""What happens to an image between the data set and the model.
 
 Evaluation runs the saved image processor, exactly what `pipeline` runs. Training runs the recipe's
 `torchvision.transforms.v2` on uint8 tensors; the trainer normalises them on the device with the processor's own
-mean and standard deviation. What is random about a training picture is drawn from seed, epoch and row, so that a
-resumed run, and a run with other workers, sees the same pictures.
+mean and standard deviation. What is random about a training image is drawn from seed, epoch and row, so that a
+resumed run, and a run with other workers, sees the same images.
 """
 
 from collections.abc import Sequence
@@ -28,12 +28,12 @@ class _Flip:
     def __init__(self, p: float):
         self.p = p
 
-    def __call__(self, picture: torch.Tensor) -> torch.Tensor:
-        return picture if torch.rand(1) >= self.p else picture.flip(-1)
+    def __call__(self, image: torch.Tensor) -> torch.Tensor:
+        return image if torch.rand(1) >= self.p else image.flip(-1)
 
 
 class EvalTransform:
-    """A batch of rows as the saved processor delivers it: what `pipeline` does to a picture."""
+    """A batch of rows as the saved processor delivers it: what `pipeline` does to an image."""
 
     def __init__(self, processor, label_ids: Sequence[int]):
         self.processor = processor
@@ -46,10 +46,10 @@ class EvalTransform:
 
 
 class TrainTransform:
-    """A batch of rows as augmented uint8 pictures: read, transformed, in the order of the model's channels.
+    """A batch of rows as augmented uint8 images: read, transformed, in the order of the model's channels.
 
     Attributes:
-        scale, shift: take the pictures to the model's floats, each of shape (3, 1, 1).
+        scale, shift: take the images to the model's floats, each of shape (3, 1, 1).
         epoch: the running epoch, set by the trainer.
     """
 
@@ -63,7 +63,7 @@ class TrainTransform:
         self.seed = seed
         # Shared memory, so that workers that outlive an epoch see the next one begin.
         self.epoch = torch.zeros((), dtype=torch.int64).share_memory_()
-        # A first transform that makes a large picture small is part of reading: three times as fast on 12 megapixels.
+        # A first transform that makes a large image small is part of reading: three times as fast on 12 megapixels.
         chain = list(self.transform.transforms) if specs else []
         self.first = chain.pop(0) if chain and can_lead(chain[0]) else None
         self.erasing = take_noise(chain)
@@ -74,26 +74,26 @@ class TrainTransform:
     def __call__(self, rows: dict[str, list]) -> dict[str, list]:
         """Columns image, label, row -> pixel_values (uint8, (3, h, w) each) and labels (the model's ids).
 
-        And `erased`, the box of each picture that becomes noise on the device, where the recipe has such a thing.
+        And `erased`, the box of each image that becomes noise on the device, where the recipe has such a thing.
         """
-        pictures, boxes, epoch = [], [], int(self.epoch)
-        # All of them first: between two pictures, whose pixels fill the caches, each would take ten times as long.
+        images, boxes, epoch = [], [], int(self.epoch)
+        # All of them first: between two images, whose pixels fill the caches, each would take ten times as long.
         seeds = [seed_of(self.seed, epoch, row) for row in rows["row"]]
         with own_draws():
             for image, seed in zip(rows["image"], seeds, strict=True):
                 torch.default_generator.manual_seed(seed)
-                picture = read_resized(image, self.first) if self.first else self._read(image)
-                picture = augment(self.rest, picture, self.size)
-                pictures.append(picture if self.channels == _RGB else picture[self.channels])
-                boxes += [draw_box(self.erasing, picture)] if self.erasing else []
-        made = {"pixel_values": pictures, "labels": [self.label_ids[i] for i in rows["label"]]}
+                image = read_resized(image, self.first) if self.first else self._read(image)
+                image = augment(self.rest, image, self.size)
+                images.append(image if self.channels == _RGB else image[self.channels])
+                boxes += [draw_box(self.erasing, image)] if self.erasing else []
+        made = {"pixel_values": images, "labels": [self.label_ids[i] for i in rows["label"]]}
         return {**made, "erased": boxes} if self.erasing else made
 
     def _read(self, image: dict | Image.Image) -> torch.Tensor:
         """Red, green, blue, uint8; in the model's size where no transform says one."""
         if self.processor is None:
             return as_tensor(read_image(image))
-        # The picture comes to its size as in evaluation, and back to uint8.
+        # The image comes to its size as in evaluation, and back to uint8.
         floats = process_image(self.processor, read_image(image))
         pixels = ((floats - self.shift) / self.scale).round().clamp(0, 255).to(torch.uint8)
         return pixels if self.channels == _RGB else pixels[[self.channels.index(channel) for channel in _RGB]]

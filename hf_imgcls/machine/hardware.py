@@ -13,7 +13,7 @@ from transformers.utils import is_torch_tf32_available
 
 # More of them read faster than networks train, and each is a process to be started.
 _MOST_WORKERS = 16
-_PREFETCH = 4  # batches that each worker has ready; they are bytes, so 64 pictures at 224 take 10 MB
+_PREFETCH = 4  # batches that each worker has ready; they are bytes, so 64 images at 224 take 10 MB
 
 
 @dataclasses.dataclass(frozen=True)

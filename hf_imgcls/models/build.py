@@ -126,7 +126,7 @@ def _refuse_pickles(place: str) -> None:
 
 
 def _try_out(model: PreTrainedModel, processor) -> None:
-    """One grey picture through processor and model: what does not fit shows before any training."""
+    """One grey image through processor and model: what does not fit shows before any training."""
     with one_line("model: its image processor"):
         pixels = process_image(processor, Image.new("RGB", (320, 240), "grey"))[None]
     name = type(model).__name__
@@ -136,7 +136,7 @@ def _try_out(model: PreTrainedModel, processor) -> None:
     except Exception as error:
         height, width = pixels.shape[-2:]
         raise InputError(
-            f"model: {name} does not take the {width}x{height} pictures of its image processor "
+            f"model: {name} does not take the {width}x{height} images of its image processor "
             f"({' '.join(str(error).split())[:200]}); model.image_size and model.config can be changed"
         ) from None
     if "logits" not in outputs or outputs.logits.shape != (1, model.config.num_labels):

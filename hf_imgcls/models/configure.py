@@ -48,7 +48,7 @@ def get_config(section: ModelSection) -> PreTrainedConfig:
     if isinstance(config, _OWN):
         _check_own(config, section.image_size)
     elif config.to_dict().get("num_channels", 3) != 3:
-        raise InputError("model.config.num_channels: must be 3, which is what the pipeline delivers for any picture")
+        raise InputError("model.config.num_channels: must be 3, which is what the pipeline delivers for any image")
     if config.model_type == "timm_wrapper" and config.model_args:
         config.model_args.pop("num_classes", None)  # timm's save_for_hf writes it, and the wrapper passes it twice
     config.architectures = config.architectures or []  # None breaks the families of two classes (DeiT, LeViT)

@@ -31,7 +31,7 @@ class ConvNetConfig(PreTrainedConfig):
     dropout: float | int = 0.0
 
     def sides(self) -> list[int]:
-        """Side in pixels of what each convolution makes; not positive where the picture is too small for it."""
+        """Side in pixels of what each convolution makes; not positive where the image is too small for it."""
         sides = [self.image_size - 2]
         for _ in self.filters[1:]:
             sides.append(sides[-1] // 2 - 2)
@@ -42,7 +42,7 @@ class ConvNetForImageClassification(PreTrainedModel):
     """3x3 convolutions without padding, each with ReLU; 2x2 max pooling between them; a dense output layer.
 
     Every kernel begins Glorot uniform and every bias zero, as in Keras. Input: red, green, blue of 0 to 1, shape
-    (pictures, 3, image_size, image_size), also where the network has one channel.
+    (images, 3, image_size, image_size), also where the network has one channel.
 
     Raises:
         ValueError: filters or num_channels that no network can have, or more convolutions than pixels.

@@ -55,8 +55,8 @@ def output_module(model: PreTrainedModel, size: tuple[int, int]) -> str:
     pointwise = isinstance(layer, nn.Conv2d) and layer.kernel_size == (1, 1)
     if not (isinstance(layer, nn.Linear) or pointwise) or not _makes_logits(model, layer, size):
         raise InputError(
-            f"model: the scores of {network_name(model)} are not what its layer {layers[0]} ({type(layer).__name__}) makes "
-            "of one feature; leave out cache_features and model.head, or take another model"
+            f"model: the logits of {network_name(model)} are not the output of its layer {layers[0]} "
+            f"({type(layer).__name__}) for one feature; leave out cache_features and model.head, or take another model"
         )
     return layers[0]
 

@@ -42,7 +42,7 @@ def head_dropout(model: PreTrainedModel, head: str, size: tuple[int, int]) -> fl
     share = 1 - float((still / moving)[through].median()) if through.any() else 1.0
     if share >= 1 or not torch.allclose(moving, torch.where(moving == 0, 0, still / (1 - share)), rtol=1e-4, atol=1e-7):
         raise InputError(
-            f"cache_features: what {network_name(model)} makes of a picture changes in training by more than dropout "
+            f"cache_features: what {network_name(model)} makes of an image changes in training by more than dropout "
             "before its head; leave cache_features out"
         )
     return round(max(share, 0.0), 6)
@@ -55,7 +55,7 @@ def _own_random_numbers(device: torch.device):
 
 @torch.no_grad()
 def input_of_head(model: PreTrainedModel, head: str, pixels: torch.Tensor) -> torch.Tensor:
-    """What goes into the head for pictures, as the model is now: shape (pictures, width)."""
+    """What goes into the head for images, as the model is now: shape (images, width)."""
     caught: list[torch.Tensor] = []
     hook = model.get_submodule(head).register_forward_pre_hook(lambda _, inputs: caught.append(inputs[0]))
     try:

@@ -47,7 +47,7 @@ def separable(before: int, after: int) -> nn.Sequential:
 
 
 def pad_same(x: torch.Tensor, value: float) -> torch.Tensor:
-    """What Keras's "same" puts around a picture for a 3x3 window of stride 2: behind it, before it if it is odd."""
+    """What Keras's "same" puts around an image for a 3x3 window of stride 2: behind it, before it if it is odd."""
     height, width = x.shape[-2:]
     return pad(x, (width % 2, 1, height % 2, 1), value=value)
 
@@ -72,7 +72,7 @@ class MiniXceptionForImageClassification(PreTrainedModel):
 
     Every kernel begins Glorot uniform (a depthwise one with a fan-in of 9 and a fan-out of 9 times its channels,
     whose sum is that of Keras), biases zero, batch normalisation 1 and 0. Input: red, green, blue of 0 to 1, shape
-    (pictures, 3, height, width), also where the network has one channel.
+    (images, 3, height, width), also where the network has one channel.
 
     Raises:
         ValueError: a num_channels that no network can have.

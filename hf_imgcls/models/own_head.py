@@ -62,7 +62,7 @@ class OwnHeadForImageClassification(PreTrainedModel):
             self.backbone.set_submodule(name, nn.Identity())
 
     def features(self, pixel_values: torch.Tensor) -> torch.Tensor:
-        """Pictures (n, 3, h, w) to features (n, ...)."""
+        """Images (n, 3, h, w) to features (n, ...)."""
         try:
             outputs = self.backbone(pixel_values=pixel_values)
         except _Reached as reached:

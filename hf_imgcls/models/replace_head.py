@@ -87,18 +87,18 @@ _OF_A_FILE = ("_name_or_path", "transformers_version")
 
 
 def _feature_size(own: OwnHeadForImageClassification, size: tuple[int, int]) -> int:
-    """Numbers in the feature of one picture."""
+    """Numbers in the feature of one image."""
     point = own.config.feature_point
     with one_line(f"model.feature_point: {point!r}"), torch.no_grad():
         two = own.eval().features(random_images(own, 2, size))
     if len(two) != 2 or not two.is_floating_point():
         shape = tuple(two.shape)
-        raise InputError(f"model.feature_point: {point!r} makes shape {shape} of two pictures, not a feature of each")
+        raise InputError(f"model.feature_point: {point!r} makes shape {shape} of two images, not a feature of each")
     return two[0].numel()
 
 
 def _unused(own: OwnHeadForImageClassification, size: tuple[int, int]) -> list[str]:
-    """Modules of the backbone that a picture does not meet before the feature, and dropout between it and the head.
+    """Modules of the backbone that an image does not meet before the feature, and dropout between it and the head.
 
     A module is met where its weights are, too: some are used without a call.
     """

@@ -96,7 +96,7 @@ def resize_positions(model, resized):
 def _fit_positions(positions: torch.Tensor, shape: torch.Size, antialias: bool) -> torch.Tensor | None:
     """Embeddings (1, tokens + side * side, width), up to two tokens before the grid.
 
-    Bicubic, as the models themselves would do it on a picture of another size: transformers without antialiasing,
+    Bicubic, as the models themselves would do it on an image of another size: transformers without antialiasing,
     timm with it.
     """
     if len(shape) != 3 or positions.ndim != 3:

@@ -9,7 +9,7 @@ from hf_imgcls.models.head import in_evaluation
 
 
 def trace(model: nn.Module, size: tuple[int, int]) -> list[nn.Module | nn.Parameter]:
-    """Everything that a picture meets on its way: modules as they are called, parameters as they are used.
+    """Everything that an image meets on its way: modules as they are called, parameters as they are used.
 
     Parameters are seen in the operations themselves, not in the modules that own them: a layer may be used without
     being called (`F.linear(x, self.qkv.weight)`), and a parameter of the whole network anywhere in it.
@@ -30,14 +30,14 @@ def trace(model: nn.Module, size: tuple[int, int]) -> list[nn.Module | nn.Parame
 
 
 def execution_order(model: nn.Module, size: tuple[int, int]) -> list[str]:
-    """Names of the modules that a picture goes through, in the order in which each is called first."""
+    """Names of the modules that an image goes through, in the order in which each is called first."""
     names = {module: name for name, module in model.named_modules()}
     called = dict.fromkeys(names[each] for each in trace(model, size) if isinstance(each, nn.Module))
     return [name for name in called if name]
 
 
 def first_uses(model: nn.Module, size: tuple[int, int]) -> dict[str, int]:
-    """For each parameter that a picture meets, its place in the order of first use; the others are left out."""
+    """For each parameter that an image meets, its place in the order of first use; the others are left out."""
     names = {parameter: name for name, parameter in model.named_parameters()}
     used = dict.fromkeys(names[each] for each in trace(model, size) if isinstance(each, nn.Parameter))
     return {name: place for place, name in enumerate(used)}
@@ -63,7 +63,7 @@ def with_effect(model: nn.Module, names: list[str], size: tuple[int, int]) -> se
 
 
 def _logits(model: nn.Module, size: tuple[int, int]) -> torch.Tensor:
-    """Of a grey picture, in evaluation, shape (1, labels)."""
+    """Of a grey image, in evaluation, shape (1, labels)."""
     like = next(model.parameters())
     grey = torch.full((1, 3, *size), 0.5, dtype=like.dtype, device=like.device)
     with in_evaluation(model):

@@ -29,7 +29,7 @@ from hf_imgcls.reports import CARD, prepare_card
 from hf_imgcls.serving import TOLERANCE
 from hf_imgcls.store import RECIPE, RESULTS, own_code, read_json
 
-_ASKED = 8  # pictures that the repository is asked about
+_ASKED = 8  # images that the repository is asked about
 
 
 def check_push(arguments: TrainingArguments) -> None:
@@ -63,7 +63,7 @@ def push_trained(folder: Path, arguments: TrainingArguments, data) -> None:
     """
     if arguments.push_to_hub and PartialState().is_main_process:
         held_out = data.splits.get("validation", data.splits.get("test"))
-        push_run(folder, _asked_for(arguments), _pictures(held_out))
+        push_run(folder, _asked_for(arguments), _images(held_out))
 
 
 def _asked_for(arguments: TrainingArguments) -> Target:
@@ -87,11 +87,11 @@ def push_saved(folder: Path, name: str | None = None, private: bool | None = Non
     return push_run(folder, Target(name, private, said.get("hub_revision")), with_demo=with_demo)
 
 
-def push_run(folder: Path, target: Target, pictures: Iterable[Image.Image] = (), with_demo: bool = False) -> str:
+def push_run(folder: Path, target: Target, images: Iterable[Image.Image] = (), with_demo: bool = False) -> str:
     """Push a finished run in one commit and read it back. It may be done again: what is there already is not sent.
 
     Args:
-        pictures: what the repository and the folder are asked about afterwards; some made up if there are none.
+        images: what the repository and the folder are asked about afterwards; some made up if there are none.
         with_demo: put the model's page up too, as a Space, once the model is there.
 
     Returns:
@@ -112,7 +112,7 @@ def push_run(folder: Path, target: Target, pictures: Iterable[Image.Image] = (),
         wrong = compare(name, files, commit)
         if wrong:
             raise PushError(f"{wrong[0]} came back from {name} as something else, or not at all")
-        _say(name, files, open_pushed(folder, name, commit, as_push_error(lambda: list(pictures)) or _clouds()))
+        _say(name, files, open_pushed(folder, name, commit, as_push_error(lambda: list(images)) or _clouds()))
         if with_demo:
             push_demo(folder, name, target.revision)
     except (PushError, KeyboardInterrupt) as error:
@@ -127,7 +127,7 @@ def _say(name: str, files: Files, verdict: dict) -> None:
     without = f" ({', '.join(changed)} without paths of this machine)" if changed else ""
     say(
         f"pushed: {constants.ENDPOINT}/{name}, {len(files)} files read back{without}; opened by its name it answers as "
-        f"the folder on {verdict['pictures']} pictures (largest difference of a score "
+        f"the folder on {verdict['images']} images (largest difference of a score "
         f"{verdict['largest_difference']:.1e})"
     )
 
@@ -144,20 +144,20 @@ def _command(folder: Path, target: Target, with_demo: bool) -> str:
     return shlex.join(["hf-imgcls", "push", str(folder), "--repo-id", target.name, *flags])
 
 
-def open_pushed(folder: Path, name: str, commit: str, pictures: list[Image.Image]) -> dict:
+def open_pushed(folder: Path, name: str, commit: str, images: list[Image.Image]) -> dict:
     """Open the repository by its name in a fresh process with an empty cache, and compare its answers.
 
     Returns:
-        `pictures`, `largest_difference` of a score.
+        `images`, `largest_difference` of a score.
 
     Raises:
         PushError: it cannot be opened, or answers otherwise than the folder.
     """
     with tempfile.TemporaryDirectory() as place:
-        cache, asked = Path(place, "cache"), Path(place, "pictures")
+        cache, asked = Path(place, "cache"), Path(place, "images")
         asked.mkdir()
-        for number, picture in enumerate(pictures):
-            picture.save(asked / f"{number}.png")
+        for number, image in enumerate(images):
+            image.save(asked / f"{number}.png")
         alone = {key: value for key, value in os.environ.items() if not key.startswith(("ACCELERATE_", "FSDP_"))}
         alone |= {key: str(cache / key) for key in ("HF_HUB_CACHE", "HF_MODULES_CACHE", "HF_XET_CACHE")}
         for key in ("RANK", "LOCAL_RANK", "WORLD_SIZE"):  # it is nobody's fellow
@@ -181,8 +181,8 @@ def open_pushed(folder: Path, name: str, commit: str, pictures: list[Image.Image
     return verdict
 
 
-def _pictures(split) -> Iterator[Image.Image]:
-    """The first pictures of a held-out split, as they are read."""
+def _images(split) -> Iterator[Image.Image]:
+    """The first images of a held-out split, as they are read."""
     rows = readable_rows(split) if isinstance(split, datasets.IterableDataset) else split or ()
     yield from (read_image(row["image"]) for row in first_rows(rows, _ASKED))
 

@@ -1,9 +1,9 @@
 """A repository opened as its users will open it: by its id, in a fresh process with an empty cache.
 
-python readback.py FOLDER REPOSITORY COMMIT PICTURES [--trust-remote-code]
+python readback.py FOLDER REPOSITORY COMMIT IMAGES [--trust-remote-code]
 
 Imports nothing of the package: what runs here must run where the package is not installed. Says as JSON, in its last
-line, how many pictures both were asked about and the largest difference of a score between folder and repository.
+line, how many images both were asked about and the largest difference of a score between folder and repository.
 """
 
 import json
@@ -14,21 +14,21 @@ from PIL import Image
 from transformers import pipeline
 
 
-def main(folder: str, repository: str, commit: str, pictures: str, *trust: str) -> None:
+def main(folder: str, repository: str, commit: str, images: str, *trust: str) -> None:
     # On the CPU, whatever the machine has: the same arithmetic for both, and a training may still hold the GPU.
     code = {"trust_remote_code": True} if trust else {}
     here = pipeline("image-classification", model=folder, device="cpu", **code)
     there = pipeline("image-classification", model=repository, revision=commit, device="cpu", **code)
-    files = sorted(Path(pictures).iterdir())
+    files = sorted(Path(images).iterdir())
     largest = max(_difference(_scores(here, file), _scores(there, file)) for file in files)
-    print(json.dumps({"pictures": len(files), "largest_difference": largest}))
+    print(json.dumps({"images": len(files), "largest_difference": largest}))
 
 
 def _scores(classifier, file: Path) -> dict[str, float]:
-    with Image.open(file) as picture:
+    with Image.open(file) as image:
         return {
             answer["label"]: answer["score"]
-            for answer in classifier(picture, top_k=len(classifier.model.config.id2label))
+            for answer in classifier(image, top_k=len(classifier.model.config.id2label))
         }
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from hf_imgcls.store import HISTORY, RECIPE, RESULTS, SPLITS, read_json
 from hf_imgcls.words import clean_word, without_paths
 
-# The list of what goes up, not of what stays: checkpoints, optimizer states, logs, pictures of the training split and
+# The list of what goes up, not of what stays: checkpoints, optimizer states, logs, images of the training split and
 # whatever else lies in the folder are nobody else's business.
 _FILES = (
     "config.json", "preprocessor_config.json", "processor_config.json", "model*.safetensors",
@@ -20,7 +20,7 @@ _CARD = "README.md"
 def shareable_files(folder: Path) -> dict[str, Path | bytes]:
     """What goes up, by its path in the repository: the file as it is, or its content without paths of this machine.
 
-    Of the plots those that the card shows: the others show pictures of the training split.
+    Of the plots those that the card shows: the others show images of the training split.
 
     Args:
         folder: of a finished run.

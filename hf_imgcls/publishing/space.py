@@ -25,7 +25,7 @@ from page import LOOK, make_page
 from transformers import pipeline
 
 ask = pipeline("image-classification", {arguments})
-page = make_page(lambda picture: ask(picture, top_k={top_k}), {title}, {about})
+page = make_page(lambda image: ask(image, top_k={top_k}), {title}, {about})
 
 if __name__ == "__main__":
     page.launch(**LOOK)
@@ -35,7 +35,7 @@ if __name__ == "__main__":
 def push_demo(folder: Path, name: str, revision: str | None = None) -> str:
     """Put the page of a model up as the Space `owner/name-demo`, as private as the model, and read it back.
 
-    No example pictures go up: they are the user's own.
+    No example images go up: they are the user's own.
 
     Args:
         folder: of the run.
@@ -110,7 +110,7 @@ def _card(folder: Path, name: str, before: Path | None) -> str:
     there = SpaceCard.load(before, ignore_metadata_errors=True) if before else None
     text = there.text.strip() if there else ""
     if not text or "spaces-config-reference" in text:  # what the Hub writes into a new one
-        text = f"The page of [{name}]({constants.ENDPOINT}/{name}): drop a picture, see its labels."
+        text = f"The page of [{name}]({constants.ENDPOINT}/{name}): drop an image, see its labels."
     data: dict[str, Any] = {"title": f"{name.rpartition('/')[2]} demo"} | _license(folder)
     data |= there.data.to_dict() if there else {}
     data |= {

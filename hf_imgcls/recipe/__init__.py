@@ -1,7 +1,7 @@
 """What a recipe may say, and loading one."""
 
 from hf_imgcls.recipe.load import as_run, load_recipe
-from hf_imgcls.recipe.schema import MIXES, Stage, stages_of, transform_names
+from hf_imgcls.recipe.schema import MIXES, Stage, json_schema, stages_of, transform_names
 from hf_imgcls.recipe.sections import (
     DataSection,
     HeadSection,
@@ -26,6 +26,7 @@ __all__ = [
     "Trained",
     "Transform",
     "as_run",
+    "json_schema",
     "load_recipe",
     "stages_of",
     "transform_names",

@@ -70,7 +70,7 @@ def stage_section() -> type[Section]:
         train=(Trained, Field("all", description="all, head, {last_blocks: n}, or regular expressions of names.")),
         cache_features=(
             bool,
-            Field(False, description="Compute what the frozen network makes of each picture once, and keep it."),
+            Field(False, description="Compute what the frozen network makes of each image once, and keep it."),
         ),
         early_stopping=(EarlyStopping | None, Field(None, description=EarlyStopping.__doc__)),
         augmentation=(

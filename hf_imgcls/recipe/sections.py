@@ -20,7 +20,7 @@ class PerSplit(Section):
 
 
 class DataSection(Section):
-    """Where the pictures come from and how they are split."""
+    """Where the images come from and how they are split."""
 
     path: str = Field(
         min_length=1,
@@ -45,17 +45,17 @@ class DataSection(Section):
     test_fraction: float | None = Field(
         None, gt=0, lt=1, description="Share of train that becomes the test split where none exists."
     )
-    max_samples: PerSplit = Field(PerSplit(), description="At most so many pictures a split, stratified.")
-    samples_per_class: PerSplit = Field(PerSplit(), description="Exactly so many pictures of each class a split.")
+    max_samples: PerSplit = Field(PerSplit(), description="At most so many images a split, stratified.")
+    samples_per_class: PerSplit = Field(PerSplit(), description="Exactly so many images of each class a split.")
     seed: int = Field(42, ge=0, description="Seed of every choice of rows; training.seed leaves the splits alone.")
-    bad_images: Literal["drop", "raise"] = Field("drop", description="What is done about unreadable pictures.")
+    bad_images: Literal["drop", "raise"] = Field("drop", description="What is done about unreadable images.")
     cache_size: PositiveInt | None = Field(
         None,
         description="Train on copies whose shorter side has so many pixels, made once and kept in the cache of "
         "datasets; evaluation reads the originals.",
     )
     streaming: bool = Field(False, description="Read while training; needs training.max_steps and label names.")
-    shuffle_buffer: PositiveInt = Field(1000, description="Pictures held for shuffling a stream.")
+    shuffle_buffer: PositiveInt = Field(1000, description="Images held for shuffling a stream.")
 
 
 class ProcessorSection(Section):
@@ -125,7 +125,7 @@ Transform = str | dict[str, dict[str, Any]]
 
 
 class AugmentationSection(Section):
-    """What happens to a training picture; evaluation always runs the saved processor."""
+    """What happens to a training image; evaluation always runs the saved processor."""
 
     train: list[Transform] = Field(
         [], description="torchvision.transforms.v2 classes by name, with their own arguments, in this order."
@@ -140,7 +140,7 @@ class LossSection(Section):
 
     class_weights: Literal["balanced"] | dict[str, PositiveFloat] | None = Field(
         None,
-        description="Weights of classes by name, 1 for those left out; balanced: pictures / (classes * pictures of "
+        description="Weights of classes by name, 1 for those left out; balanced: images / (classes * images of "
         "the class), of the training split.",
     )
 

@@ -59,7 +59,7 @@ def _field_type(name: str, hint: Any) -> Any:
 def _fits_together(section: Section) -> Section:
     """What TrainingArguments would refuse only when it is made, on the machine that trains."""
     if section.remove_unused_columns and "remove_unused_columns" in section.model_fields_set:
-        raise ValueError("remove_unused_columns must be false: pictures are read from the columns it removes")
+        raise ValueError("remove_unused_columns must be false: images are read from the columns it removes")
     if section.fp16 and section.bf16:
         raise ValueError("fp16 and bf16 exclude each other")
     if section.load_best_model_at_end:

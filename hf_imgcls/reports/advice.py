@@ -28,7 +28,7 @@ class Situation:
         evaluations, saves: how often in the stage.
         key: where a recipe says what belongs to the stage: "training" or "stages.0.training".
         channels_last: the network is convolutional, and laid out so.
-        still: nothing but the head trained, on pictures that were the same each time.
+        still: nothing but the head trained, on images that were the same each time.
         prepare: the override that would keep resized copies, where they would pay; None elsewhere.
     """
 
@@ -55,7 +55,7 @@ def situation(plan: Plan, record: Mapping[str, Any], data: Data, machine: Machin
         sum("eval_loss" in entry for entry in record["history"]),
         saves.get(strategy.value, 0),
         f"stages.{stage.number - 1}.training" if stage.listed else "training",
-        looks_once and random_transform(stage.augmentation.train, plan.pictures.size) is None,
+        looks_once and random_transform(stage.augmentation.train, plan.images.size) is None,
         _copies(plan, record, data),
     )
 
@@ -64,7 +64,7 @@ def _copies(plan: Plan, record: Mapping[str, Any], data: Data) -> str | None:
     rows = data.splits.get("train")
     if data.cache_size or plan.stage.cache_features or not isinstance(rows, datasets.Dataset):
         return None
-    side = advised_size(average_pixels(rows), record["epochs"], plan.pictures.size)
+    side = advised_size(average_pixels(rows), record["epochs"], plan.images.size)
     return f"data.cache_size={side}" if side else None
 
 
@@ -107,7 +107,7 @@ def advise(figures: Mapping[str, Any], situation: Situation) -> str:
     if change:
         return f"{change} ({spent})"
     if most == "data":
-        return f"more CPU cores, or smaller picture files; {spent}"
+        return f"more CPU cores, or smaller image files; {spent}"
     return f"nothing that leaves the result as it is; {spent}"
 
 

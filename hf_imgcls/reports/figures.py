@@ -1,4 +1,4 @@
-"""The figures of a run: which pictures and numbers are drawn, and the PNGs in its folder `plots`.
+"""The figures of a run: which images and numbers are drawn, and the PNGs in its folder `plots`.
 
 Nothing here changes the run: random numbers are drawn from generators of its own, or put back.
 """
@@ -18,9 +18,9 @@ from hf_imgcls.images import Mixing, TrainTransform, fill_with_noise, read_image
 from hf_imgcls.reports.plots.drawing import FOLDER, import_plots, save
 from hf_imgcls.scoring import Scored
 
-_GALLERY, _AUGMENTED, _DRAWS = 16, 6, 5  # pictures; of them rows, and draws of each row
-_BATCHES, _BATCH = 3, 6  # mixed batches, pictures of each
-_SIDE = 320  # pixels of the longer side of a picture that is shown as it is: a figure shows fewer
+_GALLERY, _AUGMENTED, _DRAWS = 16, 6, 5  # images; of them rows, and draws of each row
+_BATCHES, _BATCH = 3, 6  # mixed batches, images of each
+_SIDE = 320  # pixels of the longer side of an image that is shown as it is: a figure shows fewer
 _STREAMED = 64  # rows of a stream to choose from
 
 
@@ -35,29 +35,29 @@ class Sample(NamedTuple):
         return [self.names[row["label"]] for row in self.rows]
 
 
-def draw_training_pictures(folder: Path, data, plans: Sequence) -> None:
-    """gallery.png, augmented.png and mixed.png; the last two again for stages that treat pictures otherwise.
+def draw_training_images(folder: Path, data, plans: Sequence) -> None:
+    """gallery.png, augmented.png and mixed.png; the last two again for stages that treat images otherwise.
 
     A run that goes on has them already.
 
     Args:
         folder: the run's.
         data: has the split `train` and the label names.
-        plans: of the stages; each has `stage`, `pictures` (its transform) and `mixing` (or None).
+        plans: of the stages; each has `stage`, `images` (its transform) and `mixing` (or None).
     """
     if (folder / FOLDER / "gallery.png").is_file():
         return
-    sample = choose_sample(data.splits["train"], data.labels, plans[0].pictures.seed)
+    sample = choose_sample(data.splits["train"], data.labels, plans[0].images.seed)
     if not sample.rows:
-        return  # a stream whose first pictures cannot be read: training says so
+        return  # a stream whose first images cannot be read: training says so
     seen = []
     for plan in plans:
         augmentation = plan.stage.augmentation
         suffix = f"_stage_{plan.stage.number}" if plan.stage.number > 1 else ""
         if augmentation.train not in [other.train for other in seen]:
-            draw_augmented(folder, sample, plan.pictures, suffix)
+            draw_augmented(folder, sample, plan.images, suffix)
         if plan.mixing and augmentation not in seen:
-            draw_mixed(folder, sample, plan.pictures, plan.mixing, suffix)
+            draw_mixed(folder, sample, plan.images, plan.mixing, suffix)
         seen.append(augmentation)
     draw_gallery(folder, sample)  # the last: it marks them as complete
 
@@ -78,7 +78,7 @@ def draw_results(folder: Path, stages: Sequence[Mapping], outputs: Mapping[str, 
 
 
 def choose_sample(split: datasets.Dataset | datasets.IterableDataset, names: Sequence[str], seed: int) -> Sample:
-    """Pictures of as many classes as there is room for, alike for the same seed; of a stream its first rows."""
+    """Images of as many classes as there is room for, alike for the same seed; of a stream its first rows."""
     if isinstance(split, datasets.IterableDataset):
         rows = first_rows(readable_rows(split), _STREAMED)
         return Sample([rows[i] for i in _spread([row["label"] for row in rows], seed)], list(names))
@@ -96,17 +96,17 @@ def _spread(labels: Sequence[int], seed: int) -> list[int]:
 
 
 def draw_gallery(folder: Path, sample: Sample) -> None:
-    """Pictures as they are, with their labels."""
+    """Images as they are, with their labels."""
     plots = import_plots("gallery")
     save(plots.gallery([_original(row) for row in sample.rows], sample.labels), folder, "gallery.png")
 
 
-def draw_augmented(folder: Path, sample: Sample, pictures: TrainTransform, suffix: str = "") -> None:
-    """The same pictures after a stage's transforms, as its first epochs see them."""
+def draw_augmented(folder: Path, sample: Sample, images: TrainTransform, suffix: str = "") -> None:
+    """The same images after a stage's transforms, as its first epochs see them."""
     plots = import_plots("gallery")
     chosen = np.unique(np.linspace(0, len(sample.rows) - 1, _AUGMENTED).round().astype(int))
     rows = [sample.rows[i] for i in chosen]
-    epochs = [_as_trained(pictures, rows, epoch) for epoch in range(_DRAWS)]
+    epochs = [_as_trained(images, rows, epoch) for epoch in range(_DRAWS)]
     if all(np.array_equal(first, other) for epoch in epochs for first, other in zip(epochs[0], epoch, strict=True)):
         epochs = epochs[:1]  # nothing random about them
     draws = list(zip(*epochs, strict=True))
@@ -114,15 +114,15 @@ def draw_augmented(folder: Path, sample: Sample, pictures: TrainTransform, suffi
     save(figure, folder, f"augmented{suffix}.png")
 
 
-def draw_mixed(folder: Path, sample: Sample, pictures: TrainTransform, mixing: Mixing, suffix: str = "") -> None:
+def draw_mixed(folder: Path, sample: Sample, images: TrainTransform, mixing: Mixing, suffix: str = "") -> None:
     """Batches as a stage mixes them, its mixes in turn; nothing where it has Identity alone."""
     plots = import_plots("gallery")
-    generator = np.random.default_rng(pictures.seed)
+    generator = np.random.default_rng(images.seed)
     mixes = [mix for mix in mixing.mixes if not isinstance(mix, v2.Identity)]
     batches, shares, titles = [], [], []
     for epoch, mix in zip(range(_BATCHES), itertools.cycle(mixes), strict=False):
         rows = [sample.rows[i] for i in generator.permutation(len(sample.rows))[:_BATCH]]
-        pixels = torch.tensor(np.stack(_as_trained(pictures, rows, epoch))).permute(0, 3, 1, 2).float()
+        pixels = torch.tensor(np.stack(_as_trained(images, rows, epoch))).permute(0, 3, 1, 2).float()
         mixed, soft = _mix(mix, pixels, torch.tensor([row["label"] for row in rows]), 100 * epoch)
         batches.append(list(mixed.round().clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1).numpy()))
         shares.append(soft.numpy())
@@ -137,34 +137,34 @@ def draw_curves(folder: Path, history: Sequence[Mapping], best: Mapping[int, int
 
 
 def draw_confusion(folder: Path, output: Scored, names: Sequence[str], split: str) -> None:
-    """confusion_matrix.png of a scored split; a picture without an answer is counted in the title only."""
+    """confusion_matrix.png of a scored split; an image without an answer is counted in the title only."""
     confusion = import_plots("confusion")
     answered = output.answers >= 0
     counts = confusion.count_confusions(output.label_ids[answered], output.answers[answered], len(names))
-    title = split if answered.all() else f"{split}, {np.sum(~answered):,} pictures without an answer"
+    title = split if answered.all() else f"{split}, {np.sum(~answered):,} images without an answer"
     save(confusion.confusion_matrix(counts, names, title), folder, "confusion_matrix.png")
 
 
 def _original(row: dict) -> np.ndarray:
-    picture = read_image(row["image"])
-    picture.thumbnail((_SIDE, _SIDE))
-    return np.asarray(picture)
+    image = read_image(row["image"])
+    image.thumbnail((_SIDE, _SIDE))
+    return np.asarray(image)
 
 
-def _as_trained(pictures: TrainTransform, rows: Iterable[dict], epoch: int) -> list[np.ndarray]:
+def _as_trained(images: TrainTransform, rows: Iterable[dict], epoch: int) -> list[np.ndarray]:
     """Rows as training sees them in an epoch, red, green, blue, shape (height, width, 3)."""
-    before = int(pictures.epoch)
-    pictures.epoch.fill_(epoch)
+    before = int(images.epoch)
+    images.epoch.fill_(epoch)
     try:
-        made = pictures({key: [row[key] for row in rows] for key in ("image", "label", "row")})
+        made = images({key: [row[key] for row in rows] for key in ("image", "label", "row")})
     finally:
-        pictures.epoch.fill_(before)
+        images.epoch.fill_(before)
     pixels = torch.stack(made["pixel_values"])
     if "erased" in made:
         with torch.random.fork_rng(devices=[]):
-            noisy = fill_with_noise(pixels * pictures.scale + pictures.shift, torch.stack(made["erased"]))
-        pixels = ((noisy - pictures.shift) / pictures.scale).round().clamp(0, 255).to(torch.uint8)
-    rgb = [pictures.channels.index(channel) for channel in range(3)]
+            noisy = fill_with_noise(pixels * images.scale + images.shift, torch.stack(made["erased"]))
+        pixels = ((noisy - images.shift) / images.scale).round().clamp(0, 255).to(torch.uint8)
+    rgb = [images.channels.index(channel) for channel in range(3)]
     return list(pixels[:, rgb].permute(0, 2, 3, 1).numpy())
 
 

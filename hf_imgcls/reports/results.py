@@ -17,7 +17,7 @@ def describe_scores(scores: dict[str, dict[str, Any]]) -> list[str]:
         top5 = f", top-5 {values['top5_accuracy']:.4f}" if "top5_accuracy" in values else ""
         lines.append(
             f"{split}: accuracy {values['accuracy']:.4f} (95 % interval {low:.4f} to {high:.4f}){top5}, "
-            f"macro-F1 {values['macro_f1']:.4f}, loss {values['loss']:.4f}, {values['pictures']} pictures"
+            f"macro-F1 {values['macro_f1']:.4f}, loss {values['loss']:.4f}, {values['images']} images"
         )
     return lines
 
@@ -25,11 +25,11 @@ def describe_scores(scores: dict[str, dict[str, Any]]) -> list[str]:
 def describe_data(data, launch_note: str | None) -> list[str]:
     """What a run says before it trains: sizes, what was dropped, what to know."""
     sizes = [f"{role} {len(data.splits[role])}" for role in data.fingerprints] or [f"{r} streamed" for r in data.splits]
-    lines = [f"data: {len(data.labels)} classes, {', '.join(sizes)} pictures"]
+    lines = [f"data: {len(data.labels)} classes, {', '.join(sizes)} images"]
     if data.bad:
         first = data.bad[0]
         lines.append(
-            f"data: {len(data.bad)} unreadable pictures dropped, listed in bad_images.csv "
+            f"data: {len(data.bad)} unreadable images dropped, listed in bad_images.csv "
             f"(first: {first.file}: {first.reason})"
         )
     lines += [f"data: {note}" for note in data.notes]
@@ -43,7 +43,7 @@ def collect_results(data, trainer, stages: list[dict], scores: dict, verdict: di
         "scores": scores,
         "served_as_scored": verdict,
         "labels": [trainer.model.config.id2label[i] for i in range(len(data.labels))],
-        "pictures": {role: len(data.splits[role]) for role in data.fingerprints},
+        "images": {role: len(data.splits[role]) for role in data.fingerprints},
         "fingerprints": data.fingerprints,
         "bad_images": len(data.bad),
         "notes": data.notes,
@@ -72,13 +72,13 @@ def summarize_time(stages: Sequence[Mapping], whole: float, scoring: float) -> d
         scoring: of them seconds for scoring at the end.
 
     Returns:
-        `run`, `scoring`, and of training `seconds`, by part, `pictures`, `pictures_per_second` (while pictures were
-        trained on), `shares` of the parts, and `reading`: seconds of all workers together for making pictures.
+        `run`, `scoring`, and of training `seconds`, by part, `images`, `images_per_second` (while images were
+        trained on), `shares` of the parts, and `reading`: seconds of all workers together for making images.
     """
     counted = [figures for figures in map(counts_of, stages) if figures]
     parts = {part: round(sum(figures[part] for figures in counted), 3) for part in PARTS}
     seconds, busy = sum(parts.values()), sum(parts[part] for part in ("data", "transfer", "model"))
-    pictures = sum(figures["pictures"] for figures in counted)
+    images = sum(figures["images"] for figures in counted)
     return {
         "run": round(whole, 1),
         "scoring": round(scoring, 1),
@@ -86,8 +86,8 @@ def summarize_time(stages: Sequence[Mapping], whole: float, scoring: float) -> d
             "seconds": round(seconds, 3),
             **parts,
             "shares": {part: round(value / seconds, 4) if seconds else 0.0 for part, value in parts.items()},
-            "pictures": pictures,
-            "pictures_per_second": round(pictures / busy, 1) if busy else None,
+            "images": images,
+            "images_per_second": round(images / busy, 1) if busy else None,
             "reading": round(sum(figures["reading"] or 0.0 for figures in counted), 3),
         },
     }
@@ -106,12 +106,12 @@ def describe_time(spent: Mapping[str, Any]) -> list[str]:
         f"time: {_span(spent['run'])} in all: training {_span(training['seconds'])}, "
         f"scoring {_span(spent['scoring'])}, data, model and files {_span(rest)}"
     ]
-    if training["pictures_per_second"]:
+    if training["images_per_second"]:
         shares = training["shares"]
         named = [f"{shares[part]:.0%} {PARTS[part]}" for part in PARTS if shares[part] >= 0.005]
-        each = 1000 * training["reading"] / training["pictures"] if training["reading"] else 0.0
-        read = f"; reading and augmenting a picture took {each:.1f} ms" if each else ""
-        lines.append(f"time: {training['pictures_per_second']:,} pictures a second; {', '.join(named)}{read}")
+        each = 1000 * training["reading"] / training["images"] if training["reading"] else 0.0
+        read = f"; reading and augmenting an image took {each:.1f} ms" if each else ""
+        lines.append(f"time: {training['images_per_second']:,} images a second; {', '.join(named)}{read}")
     if spent["advice"]:
         lines.append(f"time: what would help most: {spent['advice']}")
     return lines

@@ -22,10 +22,10 @@ def break_down(outputs: Mapping[str, Scored], scores: Mapping[str, Mapping], nam
     Returns:
         By split, ready for JSON:
         `intervals_95`: of every metric. Shares have Wilson's; the loss that of a mean; macro-F1 that of a bootstrap
-        over the pictures, or, where no answer was wrong and a bootstrap knows nothing, that of the accuracy.
+        over the images, or, where no answer was wrong and a bootstrap knows nothing, that of the accuracy.
         `mean_top_score`: how sure the model was on average, to be read beside the accuracy.
-        `classes`: by name `pictures`, `right`, `precision` (None where nothing was taken for it), `recall` (None
-        without pictures) with `recall_interval_95`, `f1`, and `answers`: how many pictures were taken for what.
+        `classes`: by name `images`, `right`, `precision` (None where nothing was taken for it), `recall` (None
+        without images) with `recall_interval_95`, `f1`, and `answers`: how many images were taken for what.
     """
     return {split: _split(output, scores[split], names) for split, output in outputs.items()}
 
@@ -54,29 +54,29 @@ def _classes(label_ids: np.ndarray, answers: np.ndarray, names: Sequence[str]) -
     for i, name in enumerate(names):
         mine = pairs[0] == i
         taken = {names[j]: int(n) for j, n in zip(pairs[1, mine], counts[mine], strict=True) if j < len(names)}
-        pictures, right = int(counts[mine].sum()), taken.get(name, 0)
+        images, right = int(counts[mine].sum()), taken.get(name, 0)
         found[name] = {
-            "pictures": pictures,
+            "images": images,
             "right": right,
             "precision": round(right / int(given[i]), 6) if given[i] else None,
-            "recall": round(right / pictures, 6) if pictures else None,
-            "recall_interval_95": [round(end, 6) for end in interval(right / pictures, pictures)] if pictures else None,
-            "f1": round(2 * right / (pictures + int(given[i])), 6) if pictures + given[i] else None,
+            "recall": round(right / images, 6) if images else None,
+            "recall_interval_95": [round(end, 6) for end in interval(right / images, images)] if images else None,
+            "f1": round(2 * right / (images + int(given[i])), 6) if images + given[i] else None,
             "answers": dict(sorted(taken.items(), key=lambda item: -item[1])),
         }
     return found
 
 
 def _bootstrapped_f1(label_ids: np.ndarray, answers: np.ndarray, classes: int) -> tuple[float, float]:
-    """Percentile interval of macro-F1 over draws of as many pictures, with replacement (Efron, 1979)."""
+    """Percentile interval of macro-F1 over draws of as many images, with replacement (Efron, 1979)."""
     pairs, counts = np.unique(np.stack([label_ids, answers]), axis=1, return_counts=True)
     same, size = pairs[0] == pairs[1], classes + 1  # the last one stands for no answer
     generator = np.random.default_rng(0)
     values = []
     for _ in range(_DRAWS):
-        # Pictures with the same label and the same answer are alike here: drawing how many of each is enough.
+        # Images with the same label and the same answer are alike here: drawing how many of each is enough.
         drawn = generator.multinomial(counts.sum(), counts / counts.sum())
-        pictures, given = (np.bincount(pairs[side], drawn, size) for side in (0, 1))
-        values.append(macro_f1(pictures, given, np.bincount(pairs[0][same], drawn[same], size)))
+        images, given = (np.bincount(pairs[side], drawn, size) for side in (0, 1))
+        values.append(macro_f1(images, given, np.bincount(pairs[0][same], drawn[same], size)))
     low, high = np.percentile(values, [2.5, 97.5])
     return float(low), float(high)

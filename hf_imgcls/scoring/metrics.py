@@ -24,14 +24,14 @@ class _RankedMetric(evaluate.Metric):
 
 
 class Accuracy(_RankedMetric):
-    """Share of pictures whose best class is their label."""
+    """Share of images whose best class is their label."""
 
     def _compute(self, predictions, references) -> dict[str, float]:
         return {"accuracy": float(np.mean(np.array(predictions)[:, 0] == references))}
 
 
 class Top5Accuracy(_RankedMetric):
-    """Share of pictures whose label is among their five best classes."""
+    """Share of images whose label is among their five best classes."""
 
     def _compute(self, predictions, references) -> dict[str, float]:
         hits = np.array(predictions)[:, :5] == np.array(references)[:, None]
@@ -49,10 +49,10 @@ class MacroF1(_RankedMetric):
         return {"macro_f1": macro_f1(*counts)}
 
 
-def macro_f1(pictures: np.ndarray, given: np.ndarray, right: np.ndarray) -> float:
-    """Mean F1 of the classes that occur, from their pictures, answers and right answers, each of shape (classes,)."""
-    occur = pictures + given > 0
-    return float(np.mean(2 * right[occur] / (pictures + given)[occur]))
+def macro_f1(images: np.ndarray, given: np.ndarray, right: np.ndarray) -> float:
+    """Mean F1 of the classes that occur, from their images, answers and right answers, each of shape (classes,)."""
+    occur = images + given > 0
+    return float(np.mean(2 * right[occur] / (images + given)[occur]))
 
 
 def compute_metrics(split: Scored) -> dict[str, float]:
@@ -60,32 +60,32 @@ def compute_metrics(split: Scored) -> dict[str, float]:
 
     Returns:
         accuracy, macro_f1, top5_accuracy (with more than five classes), and loss: the mean cross-entropy over
-        pictures, computed here from all of them, so that it depends neither on batches nor on processes, to six
+        images, computed here from all of them, so that it depends neither on batches nor on processes, to six
         decimals. A network that has diverged to NaN is right about nothing.
     """
     metrics = [Accuracy(), MacroF1(), *([Top5Accuracy()] if split.classes > BEST else [])]
     values: dict[str, float] = {}
     for metric in metrics:
-        # Not `compute`, which writes every picture's row to a table first: 17 s for 200,000, and this 0.2.
+        # Not `compute`, which writes every image's row to a table first: 17 s for 200,000, and this 0.2.
         values.update(metric._compute(predictions=split.ranked, references=split.label_ids))
     return {**values, "loss": round(float(-split.likelihoods.mean()), 6)}
 
 
 def interval(share: float, count: int) -> tuple[float, float]:
-    """95 % confidence interval of a share of `count` pictures (Wilson, 1927)."""
+    """95 % confidence interval of a share of `count` images (Wilson, 1927)."""
     middle = share + Z_95**2 / (2 * count)
     reach = Z_95 * math.sqrt(share * (1 - share) / count + Z_95**2 / (4 * count**2))
     scale = 1 + Z_95**2 / count
     return max(0.0, (middle - reach) / scale), min(1.0, (middle + reach) / scale)
 
 
-def split_metrics(metrics: dict[str, float], split: str, pictures: int) -> dict[str, Any]:
+def split_metrics(metrics: dict[str, float], split: str, images: int) -> dict[str, Any]:
     """A split's metrics without their prefix, rounded to six decimals, with the interval of the accuracy."""
     plain = {key.removeprefix(f"{split}_"): value for key, value in metrics.items()}
     wanted = [key for key in ("accuracy", "top5_accuracy", "macro_f1", "loss") if key in plain]
-    low, high = interval(plain["accuracy"], pictures)
+    low, high = interval(plain["accuracy"], images)
     return {
-        "pictures": pictures,
+        "images": images,
         **{key: round(plain[key], 6) for key in wanted},
         "accuracy_interval_95": [round(low, 6), round(high, 6)],
     }

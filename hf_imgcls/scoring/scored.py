@@ -1,4 +1,4 @@
-"""What is kept of a scored picture: its best classes and two likelihoods, not the logits of a thousand classes."""
+"""What is kept of a scored image: its best classes and two likelihoods, not the logits of a thousand classes."""
 
 import dataclasses
 from collections.abc import Iterable, Sequence
@@ -7,19 +7,19 @@ import numpy as np
 import torch
 from accelerate.utils import gather_object
 
-BEST = 5  # classes that are kept of a picture
+BEST = 5  # classes that are kept of an image
 
 
 @dataclasses.dataclass(frozen=True)
 class Scored:
-    """A scored split, in its order; 60 bytes a picture.
+    """A scored split, in its order; 60 bytes an image.
 
     Attributes:
-        ranked: the best classes of each picture, best first, shape (pictures, at most 5); -1 where the network has
+        ranked: the best classes of each image, best first, shape (images, at most 5); -1 where the network has
             diverged and its logits are no numbers.
-        likelihoods: logarithm of the probability of the true class, float64, shape (pictures,).
+        likelihoods: logarithm of the probability of the true class, float64, shape (images,).
         surest: the same of the best class.
-        label_ids: the true classes, shape (pictures,).
+        label_ids: the true classes, shape (images,).
         classes: how many the network tells apart.
         sample: rows whose logits were kept, and these, float32 of shape (rows, classes).
     """
@@ -36,19 +36,19 @@ class Scored:
 
     @property
     def answers(self) -> np.ndarray:
-        """The best class of each picture, -1 where it has none."""
+        """The best class of each image, -1 where it has none."""
         return self.ranked[:, 0]
 
 
 def condense(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-    """The best classes of each picture and two likelihoods, in one tensor that processes gather.
+    """The best classes of each image and two likelihoods, in one tensor that processes gather.
 
     Args:
-        logits: shape (pictures, classes).
-        labels: shape (pictures,).
+        logits: shape (images, classes).
+        labels: shape (images,).
 
     Returns:
-        float64, shape (pictures, at most 5 + 2): classes, then the logarithms of the probabilities of the true class
+        float64, shape (images, at most 5 + 2): classes, then the logarithms of the probabilities of the true class
         and of the best. Of equal logits the first comes first.
     """
     if logits.device.type == "mps":  # which has no float64
@@ -74,7 +74,7 @@ def concatenated(batches: np.ndarray | list[np.ndarray]) -> np.ndarray:
 
 
 def from_logits(logits: np.ndarray, label_ids: np.ndarray) -> Scored:
-    """A split whose logits, shape (pictures, classes), are at hand, with all of them as its sample."""
+    """A split whose logits, shape (images, classes), are at hand, with all of them as its sample."""
     condensed = condense(torch.tensor(np.asarray(logits)), torch.tensor(np.asarray(label_ids))).numpy()
     rows = np.arange(len(label_ids))
     return collect_scored(condensed, np.asarray(label_ids), logits.shape[1], (rows, np.asarray(logits)))

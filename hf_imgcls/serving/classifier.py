@@ -1,4 +1,4 @@
-"""A model of any origin, opened to answer: its scores are those of `pipeline`, many pictures at a time."""
+"""A model of any origin, opened to answer: its scores are those of `pipeline`, many images at a time."""
 
 import hashlib
 import json
@@ -30,17 +30,17 @@ class Classifier(NamedTuple):
     to_scores: Callable[[np.ndarray], np.ndarray]
 
     def scores(self, pixels: list[torch.Tensor]) -> np.ndarray:
-        """Scores of pictures (3, h, w) as the processor makes them; shape (pictures, classes).
+        """Scores of images (3, h, w) as the processor makes them; shape (images, classes).
 
         Raises:
             InputError: the device's memory does not hold so many at a time.
         """
-        if len({picture.shape for picture in pixels}) > 1:  # a processor that leaves a picture its shape
-            return np.concatenate([self.scores([picture]) for picture in pixels])
+        if len({image.shape for image in pixels}) > 1:  # a processor that leaves an image its shape
+            return np.concatenate([self.scores([image]) for image in pixels])
         try:
             outputs = self.logits(torch.stack(pixels))
         except torch.OutOfMemoryError:
-            raise InputError(f"--batch-size: the device's memory does not hold {len(pixels)} pictures") from None
+            raise InputError(f"--batch-size: the device's memory does not hold {len(pixels)} images") from None
         return self.to_scores(outputs.numpy())
 
 
@@ -64,7 +64,7 @@ def _softmax(outputs: np.ndarray) -> np.ndarray:
 
 
 def model_digest(labels: dict[int, str], pixels: torch.Tensor, weights: Iterable[bytes | np.ndarray]) -> str:
-    """What a model answers depends on: its labels, its weights, the size and the scale of the pictures it sees."""
+    """What a model answers depends on: its labels, its weights, the size and the scale of the images it sees."""
     digest = hashlib.blake2b(digest_size=6)
     digest.update(json.dumps([labels, list(pixels.shape), round(float(pixels.mean()), 3)]).encode())
     for content in weights:

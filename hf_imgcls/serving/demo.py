@@ -61,7 +61,7 @@ def open_demo(
         model: a folder or a Hub id, of any origin.
         how: the labels that are shown (`top_k`), where it runs, whether code is trusted.
         address: host and port.
-        examples: a picture, a folder or a pattern; if not given, of a run those of its evaluation split.
+        examples: an image, a folder or a pattern; if not given, of a run those of its evaluation split.
 
     Yields:
         The page's address.
@@ -78,10 +78,10 @@ def open_demo(
     device = how.device or PartialState(cpu=parse_flag_from_env("ACCELERATE_USE_CPU")).device
     classifier = open_classifier(model, device, how.trust_remote_code)
     with tempfile.TemporaryDirectory(prefix="hf-imgcls-") as place, _surroundings(place, address[0]), exact_float32():
-        pictures = evenly_spaced(named) if named else _of_run(Path(model).expanduser())
-        shown = _copy(pictures, Path(place))
-        if pictures and not shown:
-            say("no examples: none of the pictures is of a kind that browsers show")
+        images = evenly_spaced(named) if named else _of_run(Path(model).expanduser())
+        shown = _copy(images, Path(place))
+        if images and not shown:
+            say("no examples: none of the images is of a kind that browsers show")
         title, about = describe_demo(classifier.name.rpartition("@")[0], classifier.labels, Path(model).expanduser())
         blocks = page.make_page(classify_function(classifier, how.top_k), title, about, shown)
         try:
@@ -103,10 +103,10 @@ def _launch(blocks, address: tuple[str, int], look: dict[str, Any]) -> None:
 
 
 def classify_function(classifier: Classifier, top_k: int) -> Callable[[Image.Image], list[dict[str, Any]]]:
-    """What `pipeline(..., top_k=top_k)` answers about a picture."""
+    """What `pipeline(..., top_k=top_k)` answers about an image."""
 
-    def classify(picture: Image.Image) -> list[dict[str, Any]]:
-        scores = classifier.scores([process_image(classifier.processor, picture)])[0]
+    def classify(image: Image.Image) -> list[dict[str, Any]]:
+        scores = classifier.scores([process_image(classifier.processor, image)])[0]
         best = np.argsort(-scores, kind="stable")[:top_k]
         return [{"label": classifier.labels[i], "score": float(scores[i])} for i in best]
 
@@ -115,14 +115,14 @@ def classify_function(classifier: Classifier, top_k: int) -> Callable[[Image.Ima
 
 def describe_demo(name: str, labels: Sequence[str], folder: Path) -> tuple[str, str]:
     """A page's title, and in a line what the model tells apart and, of a run, how well; Markdown."""
-    about = f"Tells {len(labels):,} classes of pictures apart: {some(labels, 8)}."
+    about = f"Tells {len(labels):,} classes of images apart: {some(labels, 8)}."
     if (folder / RESULTS).is_file():
         results = read_json(folder / RESULTS)
         split = main_split(results)
         if split:
             measured = results["scores"][split]
             low, high = (100 * end for end in measured["accuracy_interval_95"])
-            about += f" Right on {percent(measured['accuracy'])} of {measured['pictures']:,} {split} pictures"
+            about += f" Right on {percent(measured['accuracy'])} of {measured['images']:,} {split} images"
             about += f" (95 % interval {low:.1f} to {high:.1f} %)."
     return plain(name), about
 
@@ -173,7 +173,7 @@ def _surroundings(place: str, host: str) -> Iterator[None]:
 
 
 def _of_run(folder: Path) -> list[dict]:
-    """Pictures of the split that a run was scored on, the classes in turn; none where they are not to be found."""
+    """Images of the split that a run was scored on, the classes in turn; none where they are not to be found."""
     if not (folder / RECIPE).is_file():
         return []
     try:
@@ -183,7 +183,7 @@ def _of_run(folder: Path) -> list[dict]:
         with _offline():
             splits = find_rows(recipe.data).splits
     except InputError as error:
-        say(f"no examples: the run's pictures are not to be had here ({error}); --examples names others")
+        say(f"no examples: the run's images are not to be had here ({error}); --examples names others")
         return []
     rows = splits.get("test", splits.get("validation"))
     labels = np.array(rows["label"][:])
@@ -203,11 +203,11 @@ def _offline() -> Iterator[None]:
         constants.HF_HUB_OFFLINE, datasets.config.HF_HUB_OFFLINE = before
 
 
-def _copy(pictures: Sequence[str | dict], place: Path) -> list[str]:
+def _copy(images: Sequence[str | dict], place: Path) -> list[str]:
     """Those that can be read, and that browsers show, as files that may be served: no folder of the user's may."""
     copies = []
-    for number, picture in enumerate(pictures):
-        value = picture if isinstance(picture, dict) else {"bytes": None, "path": picture}
+    for number, image in enumerate(images):
+        value = image if isinstance(image, dict) else {"bytes": None, "path": image}
         with contextlib.suppress(Exception):  # what Pillow's plugins raise
             suffix = _SUFFIX[open_image(value).format]
             read_image(value)

@@ -16,19 +16,19 @@ from typing import NamedTuple, TextIO
 import PIL.Image
 
 from hf_imgcls.errors import InputError
-from hf_imgcls.images import PICTURE_SUFFIXES, open_image, read_image, why_unreadable
+from hf_imgcls.images import IMAGE_SUFFIXES, open_image, read_image, why_unreadable
 
 _ADDRESS = ("http://", "https://")
 _PATIENCE = 30  # seconds that a server may be silent
-_LARGEST = 200_000_000  # bytes of a picture from an address: what has no end must not fill the memory
+_LARGEST = 200_000_000  # bytes of an image from an address: what has no end must not fill the memory
 
 
 def find_images(words: Iterable[str]) -> Iterator[str]:
-    """The names of the pictures that a command line asks for, one after the other, never all at once.
+    """The names of the images that a command line asks for, one after the other, never all at once.
 
     In the order of the words; of a folder first its files, then its folders, each sorted by name; of a pattern its
     matches, sorted; of a list on standard input (`-`) its lines. Folders are searched as in training: hidden files
-    are passed over, and so is what is no picture by name or by content. What is named itself is never passed over.
+    are passed over, and so is what is no image by name or by content. What is named itself is never passed over.
 
     Raises:
         InputError: there is no such file or folder, or nothing was found under a word.
@@ -39,15 +39,15 @@ def find_images(words: Iterable[str]) -> Iterator[str]:
         elif word.startswith(_ADDRESS) or os.path.isfile(word):
             yield _tidy(word)
         elif os.path.isdir(word):
-            yield from _at_least_one(_in_folder(word), f"{word}: no pictures in this folder, nor in those below it")
+            yield from _at_least_one(_in_folder(word), f"{word}: no images in this folder, nor in those below it")
         elif glob.has_magic(word):
-            yield from _at_least_one(_matches(word), f"{word}: no picture matches this pattern (in {Path.cwd()})")
+            yield from _at_least_one(_matches(word), f"{word}: no image matches this pattern (in {Path.cwd()})")
         else:
             raise InputError(f"{word}: no such file or folder (looked in {Path.cwd()})")
 
 
 def read_source(name: str) -> PIL.Image.Image:
-    """A picture of a file or an address, read as `pipeline` reads it.
+    """An image of a file or an address, read as `pipeline` reads it.
 
     Raises:
         Whatever Pillow or the network raises: FileNotFoundError, OSError, ValueError, ...
@@ -69,12 +69,12 @@ _AGENT = "Mozilla/5.0 (compatible; hf-imgcls)"
 
 
 def describe_read_error(error: Exception) -> str:
-    """Why a picture could not be read, in a line."""
+    """Why an image could not be read, in a line."""
     return "no such file" if isinstance(error, FileNotFoundError) else why_unreadable(error)
 
 
 class Listed(NamedTuple):
-    """How many pictures there are to do, how many of those asked for are done, the longest name in characters."""
+    """How many images there are to do, how many of those asked for are done, the longest name in characters."""
 
     to_do: int
     done: int
@@ -144,14 +144,14 @@ def _listed(lines: Iterable[bytes]) -> Iterator[str]:
 def _matches(pattern: str) -> Iterator[str]:
     for name in sorted(glob.iglob(pattern, recursive=True)):
         if not os.path.isdir(name):
-            if _is_picture(name) and "__MACOSX" not in Path(name).parts:
+            if _is_image(name) and "__MACOSX" not in Path(name).parts:
                 yield _tidy(name)
         elif "**" not in pattern:  # which finds what is in folders by itself
             yield from _in_folder(name)
 
 
 def _in_folder(folder: str) -> Iterator[str]:
-    """All pictures under a folder; links are followed, each folder once, and none that leads back up."""
+    """All images under a folder; links are followed, each folder once, and none that leads back up."""
     home, seen = os.path.realpath(folder), set()
     for place, folders, files in os.walk(folder, onerror=_refuse, followlinks=True):
         real = os.path.realpath(place)
@@ -162,7 +162,7 @@ def _in_folder(folder: str) -> Iterator[str]:
         folders[:] = sorted(filter(_visible, folders))
         for name in sorted(filter(_visible, files)):
             path = os.path.join(place, name)
-            if _is_picture(path):
+            if _is_image(path):
                 yield _tidy(path)
 
 
@@ -170,8 +170,8 @@ def _visible(name: str) -> bool:
     return not name.startswith(".") and name != "__MACOSX"
 
 
-def _is_picture(path: str) -> bool:
-    if os.path.splitext(path)[1].lower() in PICTURE_SUFFIXES:
+def _is_image(path: str) -> bool:
+    if os.path.splitext(path)[1].lower() in IMAGE_SUFFIXES:
         return True
     if not os.path.isfile(path):
         return False

@@ -1,4 +1,4 @@
-"""From pictures to rows: the next batches are read by threads while the network runs."""
+"""From images to rows: the next batches are read by threads while the network runs."""
 
 import itertools
 import os
@@ -18,12 +18,12 @@ from hf_imgcls.serving.output import Row
 
 
 def predict_rows(
-    classifier: Classifier, pictures: Iterable[str], names: list[str], batch_size: int
+    classifier: Classifier, images: Iterable[str], names: list[str], batch_size: int
 ) -> Iterator[list[Row]]:
-    """Rows of pictures, a batch at a time, in their order; the next batches are read while the network runs.
+    """Rows of images, a batch at a time, in their order; the next batches are read while the network runs.
 
     Args:
-        pictures: names of files and addresses; no more than three batches of them are held.
+        images: names of files and addresses; no more than three batches of them are held.
         names: the columns of a row.
     """
     # One thread of torch's each: the network's own would wait for theirs. Never used up, so that reading goes on
@@ -33,7 +33,7 @@ def predict_rows(
     torch.get_num_threads()  # settles this thread's own number, which the threads would otherwise change
     pool = ThreadPoolExecutor(threads, "reader", initializer=torch.set_num_threads, initargs=(1,))
     try:
-        ready = read_ahead(pool, partial(_prepare, classifier.processor), pictures, 2 * batch_size)
+        ready = read_ahead(pool, partial(_prepare, classifier.processor), images, 2 * batch_size)
         while batch := list(itertools.islice(ready, batch_size)):
             yield _rows(classifier, batch, names)
     finally:

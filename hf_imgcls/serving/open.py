@@ -17,8 +17,8 @@ class PredictOptions(NamedTuple):
     """How to predict.
 
     Attributes:
-        top_k: labels a picture.
-        batch_size: pictures a step; what suits the device if None.
+        top_k: labels an image.
+        batch_size: images a step; what suits the device if None.
         device: an accelerator if None, or the CPU.
         trust_remote_code: whether code that comes with the model may be run.
         half: compute in float16.

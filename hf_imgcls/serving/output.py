@@ -1,4 +1,4 @@
-"""What predict writes: a row a picture, into a CSV, JSON Lines or Parquet file that a later run goes on with.
+"""What predict writes: a row an image, into a CSV, JSON Lines or Parquet file that a later run goes on with.
 
 In a text file a row is one line, written behind the others as it comes. A Parquet file is whole only when it is
 closed, and several processes cannot write one file: there each has lines of its own beside the output
@@ -27,9 +27,9 @@ _CHUNK = 10_000  # rows in memory while files are put together
 
 
 def columns(top_k: int) -> list[str]:
-    """The columns of a row: the picture, its best labels with their scores, why it has none, whose they are."""
+    """The columns of a row: the image, its best labels with their scores, why it has none, whose they are."""
     best = [f"{what}_{place}" for place in range(1, top_k + 1) for what in ("label", "score")]
-    return ["picture", *best, "error", "model"]
+    return ["image", *best, "error", "model"]
 
 
 def labels_in(names: Iterable[str]) -> int:
@@ -38,7 +38,7 @@ def labels_in(names: Iterable[str]) -> int:
 
 
 class Earlier(NamedTuple):
-    """What an output already holds: marks of its pictures, whose answers they are, columns (None without rows)."""
+    """What an output already holds: marks of its images, whose answers they are, columns (None without rows)."""
 
     done: set[int]
     models: set[str]
@@ -65,13 +65,13 @@ def read_earlier(output: Path) -> Earlier:
             if names not in (None, list(row)):
                 raise InputError(f"--output: {file} and {output} differ in their columns; name another file")
             names = list(row)
-            done.add(name_hash(row["picture"]))
+            done.add(name_hash(row["image"]))
             models.add(row["model"])
     return Earlier(done, models, names)
 
 
 def check_same(earlier: Earlier, model: str, names: list[str], output: Path) -> None:
-    """An output has the answers of one model, and as many of them for every picture.
+    """An output has the answers of one model, and as many of them for every image.
 
     Args:
         model: its name and, behind an @, what tells it apart from others of that name.
@@ -85,7 +85,7 @@ def check_same(earlier: Earlier, model: str, names: list[str], output: Path) -> 
     if earlier.columns not in (None, names):
         has, now = labels_in(earlier.columns), labels_in(names)
         raise InputError(
-            f"--output: {output} has {has} labels a picture, not {now}; say --top-k {has}, or name another file"
+            f"--output: {output} has {has} labels an image, not {now}; say --top-k {has}, or name another file"
         )
 
 
@@ -140,9 +140,9 @@ def merge_parts(output: Path, names: list[str]) -> None:
     parts = parts_of(output)
     if not parts:
         return
-    there = {name_hash(row["picture"]) for row in _rows(output)}
+    there = {name_hash(row["image"]) for row in _rows(output)}
     turns = itertools.chain.from_iterable(itertools.zip_longest(*map(_rows, parts)))
-    rows = (row for row in turns if row and name_hash(row["picture"]) not in there)
+    rows = (row for row in turns if row and name_hash(row["image"]) not in there)
     if output.suffix.lower() == ".parquet":
         _write_parquet(output, names, rows)
     else:
@@ -224,6 +224,6 @@ def _check_columns(names: Iterable[str]) -> None:
 
 def _check_torn(line: bytes, number: int, is_csv: bool) -> None:
     """Part of a first line can still be told from a file of somebody else."""
-    opening = b"picture,label_1" if is_csv else b'{"picture": "'
+    opening = b"image,label_1" if is_csv else b'{"image": "'
     if number == 1 and line[: len(opening)] != opening[: len(line)]:
         raise ValueError("another beginning")

@@ -1,4 +1,4 @@
-"""The page of a model: drop a picture, see its labels as bars; callable with gradio_client as `/predict`.
+"""The page of a model: drop an image, see its labels as bars; callable with gradio_client as `/predict`.
 
 Imports nothing of the package: the file goes as it is beside the app of a Space.
 """
@@ -30,40 +30,40 @@ def make_page(classify: Classify, title: str, about: str, examples: Sequence[str
     """The page, to be launched.
 
     Args:
-        classify: an RGB picture's labels, the best first, as `pipeline` says them: `{"label": ..., "score": ...}`.
+        classify: an RGB image's labels, the best first, as `pipeline` says them: `{"label": ..., "score": ...}`.
         title, about: Markdown, a line each.
-        examples: paths of pictures that a browser can show.
+        examples: paths of images that a browser can show.
     """
 
-    def predict(picture: str | None) -> dict[str, float] | None:
-        return None if picture is None else _bars(classify(_read(picture)))
+    def predict(image: str | None) -> dict[str, float] | None:
+        return None if image is None else _bars(classify(_read(image)))
 
     with gr.Blocks(title=title, analytics_enabled=False, delete_cache=(3600, 3600)) as page:
         gr.Markdown(f"# {title}\n{about}")
         with gr.Row(equal_height=True):
-            picture = gr.Image(
-                label="Picture", type="filepath", sources=["upload", "clipboard"], buttons=["fullscreen"], height=360
+            image = gr.Image(
+                label="Image", type="filepath", sources=["upload", "clipboard"], buttons=["fullscreen"], height=360
             )
             bars = gr.Label(label="Labels")
         if examples:
-            gr.Examples(list(examples), picture, label="Examples", cache_examples=False)
-        picture.preprocess = _hand_over(picture)
-        picture.change(predict, picture, bars, api_name="predict", show_progress="minimal")
+            gr.Examples(list(examples), image, label="Examples", cache_examples=False)
+        image.preprocess = _hand_over(image)
+        image.change(predict, image, bars, api_name="predict", show_progress="minimal")
     return page
 
 
-def _hand_over(picture: gr.Image) -> Callable:
+def _hand_over(image: gr.Image) -> Callable:
     """What gives `predict` the file that was sent.
 
-    By itself gradio would turn, convert and write it again, crash on what is no picture, and take any file of the
+    By itself gradio would turn, convert and write it again, crash on what is no image, and take any file of the
     machine that a caller names without the mark of an upload.
     """
-    convert, uploads = picture.preprocess, Path(picture.GRADIO_CACHE).resolve()
+    convert, uploads = image.preprocess, Path(image.GRADIO_CACHE).resolve()
 
     def hand_over(sent) -> str | None:
         path = sent.path if sent and sent.path else convert(sent)
         if path is not None and not Path(path).resolve().is_relative_to(uploads):
-            raise _said("This picture was not sent")
+            raise _said("This image was not sent")
         return path
 
     return hand_over
@@ -76,10 +76,10 @@ def _read(path: str) -> Image.Image:
             warnings.simplefilter("ignore", UserWarning)
             return load_image(Image.open(path))
     except UnidentifiedImageError:
-        why = "not a picture, or its header is broken"
+        why = "not an image, or its header is broken"
     except Exception as error:  # each of Pillow's plugins has its own way to say no
         why = " ".join(str(error).split()) or type(error).__name__
-    raise _said(f"This picture cannot be read: {why}")
+    raise _said(f"This image cannot be read: {why}")
 
 
 def _bars(answers: list[dict]) -> dict[str, float]:

@@ -23,7 +23,7 @@ _USUAL_LOGIT = 10.0
 
 
 def allowed_differences(logits: np.ndarray) -> np.ndarray:
-    """How far a picture's scores may be off, from its logits, shape (pictures, classes); shape (pictures,).
+    """How far an image's scores may be off, from its logits, shape (images, classes); shape (images,).
 
     TOLERANCE, growing with logits above 10: rounding is relative to them, and a network from scratch may begin with 60.
     """
@@ -34,17 +34,17 @@ def allowed_differences(logits: np.ndarray) -> np.ndarray:
 def compare_predictions(
     folder: Path, rows: Iterable[dict], logits: np.ndarray, device, labels: Sequence[str] | None = None
 ) -> dict[str, Any]:
-    """Ask the pipeline about pictures that the trainer has scored.
+    """Ask the pipeline about images that the trainer has scored.
 
     Args:
         folder: a saved model.
         rows: each has `image` (undecoded) and a name; as many as there are logits.
-        logits: the trainer's, in float32 without autocast, shape (pictures, classes).
+        logits: the trainer's, in float32 without autocast, shape (images, classes).
         device: where both run.
         labels: the trainer's class names; the folder's own if not given, which cannot show that they were changed.
 
     Returns:
-        `passed`, `pictures`, `largest_difference` of a score over all labels, and for a mismatch the picture with
+        `passed`, `images`, `largest_difference` of a score over all labels, and for a mismatch the image with
         both answers in `mismatch`. Another top label counts only where the scores differ by more than is allowed.
     """
     classifier = _open(Path(folder), device)
@@ -54,17 +54,17 @@ def compare_predictions(
     allowed = allowed_differences(logits)
     with exact_float32():
         for row, scored in zip(tqdm(rows, "served as scored", total=len(logits)), _softmax(logits), strict=True):
-            answers = classifier(_picture(row["image"]), top_k=len(own))
+            answers = classifier(_image(row["image"]), top_k=len(own))
             difference = _difference(dict(zip(names, scored.tolist(), strict=True)), answers)
             asked += 1
             if difference > max(largest, allowed[asked - 1]):
                 mismatch = {
-                    "picture": row.get("name") or row["image"]["path"] or f"row {row.get('row', asked - 1)}",
+                    "image": row.get("name") or row["image"]["path"] or f"row {row.get('row', asked - 1)}",
                     "scored": {"label": names[scored.argmax()], "score": float(scored.max())},
                     "served": answers[0],
                 }
             largest = max(largest, difference)
-    return {"passed": mismatch is None, "pictures": asked, "largest_difference": largest, "mismatch": mismatch}
+    return {"passed": mismatch is None, "images": asked, "largest_difference": largest, "mismatch": mismatch}
 
 
 def _open(folder: Path, device):
@@ -89,19 +89,19 @@ def describe_parity(verdict: dict[str, Any]) -> str:
     """The verdict in a line."""
     if verdict["passed"]:
         return (
-            f"served as scored: pipeline gave the same answers on {verdict['pictures']} {verdict['split']} pictures "
+            f"served as scored: pipeline gave the same answers on {verdict['images']} {verdict['split']} images "
             f"(largest difference of a score {verdict['largest_difference']:.1e})"
         )
     wrong = verdict["mismatch"]
     return (
-        f"NOT served as scored: {wrong['picture']} was scored {wrong['scored']['label']} "
+        f"NOT served as scored: {wrong['image']} was scored {wrong['scored']['label']} "
         f"({wrong['scored']['score']:.4f}), pipeline answers {wrong['served']['label']} "
         f"({wrong['served']['score']:.4f})"
     )
 
 
-def _picture(image: dict):
-    """As a user hands it over: a path where there is a file, else the opened picture."""
+def _image(image: dict):
+    """As a user hands it over: a path where there is a file, else the opened image."""
     if image["bytes"] is None:
         return image["path"]
     with warnings.catch_warnings():

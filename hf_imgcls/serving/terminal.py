@@ -36,7 +36,7 @@ class TerminalTable:
 
     def _line(self, row: Row) -> str:
         """A line of the terminal's width: the end of the name, as many labels as fit, the first of them always."""
-        name = row["picture"] if row["picture"].isprintable() else ascii(row["picture"])
+        name = row["image"] if row["image"].isprintable() else ascii(row["image"])
         name = name if len(name) <= self.name else "…" + name[len(name) - self.name + 1 :]
         line = f"{name:{self.name}}"
         if row["error"] is not None:

@@ -13,7 +13,7 @@ RECIPE, SPLITS, BAD_IMAGES, STAGES, RESULTS, HISTORY = (
     "recipe.json", "splits.json", "bad_images.csv", "stages.json", "results.json", "history.json",
 )  # fmt: skip
 # Keys that may differ in the second half of a run: they change neither the data nor the weights. A moved folder of
-# pictures keeps its fingerprints, which are compared instead of its path.
+# images keeps its fingerprints, which are compared instead of its path.
 _MAY_CHANGE = {
     "$schema", "description", "data.path", "training.output_dir", "training.disable_tqdm", "training.report_to",
     "training.run_name", "training.dataloader_num_workers", "training.dataloader_pin_memory",
@@ -63,7 +63,7 @@ def open_run(folder: Path, recipe: dict[str, Any], splits: dict[str, Any], start
         before = read_json(folder / SPLITS)["fingerprints"] if (folder / SPLITS).exists() else splits["fingerprints"]
         now = splits["fingerprints"]
         changed += [
-            f"data (pictures of {role})" for role in before.keys() | now.keys() if before.get(role) != now.get(role)
+            f"data (images of {role})" for role in before.keys() | now.keys() if before.get(role) != now.get(role)
         ]
         if changed:
             raise InputError(
@@ -90,12 +90,12 @@ def _flat(section: dict | list, prefix: str = ""):
 
 
 def describe_splits(data) -> dict[str, Any]:
-    """What splits.json says: labels, fingerprints and, where they can be counted, pictures and classes."""
+    """What splits.json says: labels, fingerprints and, where they can be counted, images and classes."""
     counted = {role: split for role, split in data.splits.items() if role in data.fingerprints}
     return {
         "labels": data.labels,
         "fingerprints": data.fingerprints,
-        "pictures": {role: len(split) for role, split in counted.items()},
+        "images": {role: len(split) for role, split in counted.items()},
         "per_class": {role: _per_class(split["label"][:], data.labels) for role, split in counted.items()},
     }
 

@@ -1,4 +1,4 @@
-"""What a trainer is told between steps: which epoch its pictures are of, and when to stop early."""
+"""What a trainer is told between steps: which epoch its images are of, and when to stop early."""
 
 from transformers import EarlyStoppingCallback, TrainerCallback
 from transformers.trainer_utils import has_length
@@ -7,19 +7,19 @@ from hf_imgcls.images import TrainTransform
 
 
 class EpochCallback(TrainerCallback):
-    """Tells the training pictures which epoch begins: their random numbers are drawn from it."""
+    """Tells the training images which epoch begins: their random numbers are drawn from it."""
 
-    def __init__(self, pictures: TrainTransform):
-        self.pictures = pictures
+    def __init__(self, images: TrainTransform):
+        self.images = images
         self.epoch = 0
 
     def on_train_begin(self, args, state, control, train_dataloader=None, **kwargs):
-        # Resumed in mid-epoch, state.epoch is 1.4: the pictures are those of epoch 1. A finished epoch is a whole
+        # Resumed in mid-epoch, state.epoch is 1.4: the images are those of epoch 1. A finished epoch is a whole
         # number but for rounding. A stream always begins anew and skips.
         self.epoch = int((state.epoch or 0) + 1e-6) if has_length(train_dataloader) else 0
 
     def on_epoch_begin(self, args, state, control, **kwargs):
-        self.pictures.epoch.fill_(self.epoch)
+        self.images.epoch.fill_(self.epoch)
         self.epoch += 1
 
 

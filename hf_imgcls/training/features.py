@@ -1,4 +1,4 @@
-"""Features once: what a frozen network makes of each picture is computed once, kept, and the head trains on that."""
+"""Features once: what a frozen network makes of each image is computed once, kept, and the head trains on that."""
 
 import hashlib
 import itertools
@@ -96,7 +96,7 @@ def cached_features(
 
 
 def _compute(model: PreTrainedModel, head: str, rows: datasets.Dataset, arguments: TrainingArguments) -> Iterator[dict]:
-    """Batches of pixel_values, float32 of shape (pictures, width), and labels."""
+    """Batches of pixel_values, float32 of shape (images, width), and labels."""
     batches = DataLoader(
         rows,
         batch_size=arguments.eval_batch_size,

@@ -14,11 +14,11 @@ from hf_imgcls.recipe import LossSection
 def total_loss(
     logits: torch.Tensor, labels: torch.Tensor, weights: torch.Tensor | None, smoothing: float
 ) -> torch.Tensor:
-    """Cross-entropy summed over pictures, a scalar.
+    """Cross-entropy summed over images, a scalar.
 
     Args:
-        logits: shape (pictures, classes).
-        labels: class ids, shape (pictures,), or shares of the classes, shape (pictures, classes).
+        logits: shape (images, classes).
+        labels: class ids, shape (images,), or shares of the classes, shape (images, classes).
         weights: of each class, shape (classes,).
         smoothing: the share of every label that is spread evenly over all classes (Szegedy and others, 2016,
             arXiv:1512.00567).

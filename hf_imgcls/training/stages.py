@@ -41,7 +41,7 @@ class Plan:
     stage: Stage
     arguments: TrainingArguments
     folder: Path
-    pictures: TrainTransform
+    images: TrainTransform
     parameters: list[str]
     mixing: Mixing | None
     weights: torch.Tensor | None
@@ -52,7 +52,7 @@ def plan_stages(recipe, data: Data, model: PreTrainedModel, scoring: EvalTransfo
 
     Raises:
         InputError: a pattern that matches nothing, too few blocks, an unknown transform, a class that is not there,
-            copies of pictures that are too small.
+            copies of images that are too small.
     """
     if data.cache_size:
         check_cache_size(data.cache_size, input_size(scoring.processor))
@@ -62,7 +62,7 @@ def plan_stages(recipe, data: Data, model: PreTrainedModel, scoring: EvalTransfo
 
 def _plan(stage: Stage, data: Data, model, scoring: EvalTransform, weights) -> Plan:
     folder = Path(stage.training.output_dir) / (f"stage-{stage.number}" if stage.listed else "")
-    # Another seed for each stage, so that its pictures and their order are not those of the stage before.
+    # Another seed for each stage, so that its images and their order are not those of the stage before.
     arguments = training_arguments(
         stage.training, output_dir=str(folder), seed=stage.training.seed + stage.number - 1, push_to_hub=False
     )
@@ -74,15 +74,15 @@ def _plan(stage: Stage, data: Data, model, scoring: EvalTransform, weights) -> P
             if stage.early_stopping:
                 raise InputError("early_stopping: there is no validation split to evaluate on (data.validation_split)")
         specs = stage.augmentation
-        pictures = TrainTransform(specs.train, scoring.processor, scoring.label_ids, arguments.seed)
-        check_features(stage, pictures.size)
-        parameters = choose_parameters(model, stage.train, pictures.size)
+        images = TrainTransform(specs.train, scoring.processor, scoring.label_ids, arguments.seed)
+        check_features(stage, images.size)
+        parameters = choose_parameters(model, stage.train, images.size)
         mixing = Mixing(specs.mix, len(data.labels)) if specs.mix else None
-    return Plan(stage, arguments, folder, pictures, parameters, mixing, weights)
+    return Plan(stage, arguments, folder, images, parameters, mixing, weights)
 
 
 def check_features(stage: Stage, size: tuple[int, int]) -> None:
-    """Features that are kept are those of one look at a picture.
+    """Features that are kept are those of one look at an image.
 
     Raises:
         InputError: the stage keeps features, and its augmentation is random.
@@ -90,7 +90,7 @@ def check_features(stage: Stage, size: tuple[int, int]) -> None:
     random = random_transform(stage.augmentation.train, size) if stage.cache_features else None
     if random:
         raise InputError(
-            f"augmentation.train: {random} is random, but cache_features looks at each picture once; give the stage "
+            f"augmentation.train: {random} is random, but cache_features looks at each image once; give the stage "
             'an "augmentation" of its own: {}'
         )
 
@@ -127,14 +127,14 @@ def train_stages(plans: list[Plan], data: Data, model: PreTrainedModel, scoring:
 
 def _train_stage(plan: Plan, data: Data, model: PreTrainedModel, scoring: EvalTransform, bad_images: str):
     """Returns (a trainer with the whole model, the record of the stage)."""
-    frozen = freeze_parameters(model, plan.parameters, plan.pictures.size)
+    frozen = freeze_parameters(model, plan.parameters, plan.images.size)
     say(f"{_name(plan.stage)}: {describe_parameters(model)}")
     trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
-    splits = {"train": attach_transform(train_rows(plan, data), plan.pictures, bad_images)}
+    splits = {"train": attach_transform(train_rows(plan, data), plan.images, bad_images)}
     if "validation" in data.splits:
         splits["validation"] = attach_transform(data.splits["validation"], scoring, bad_images)
     if plan.stage.cache_features:
-        trainer = _trainer(HeadOnFeatures(model, plan.pictures.size), plan, _features(plan, data, model, scoring))
+        trainer = _trainer(HeadOnFeatures(model, plan.images.size), plan, _features(plan, data, model, scoring))
     else:
         trainer = _trainer(model, plan, splits, frozen=frozen, processing_class=scoring.processor)
     seconds = _fit(trainer, plan)
@@ -159,8 +159,8 @@ def _train_stage(plan: Plan, data: Data, model: PreTrainedModel, scoring: EvalTr
 
 
 def train_rows(plan: Plan, data: Data):
-    """The pictures that training reads: as they are, or copies that are made once on a machine."""
-    if not data.cache_size or plan.stage.cache_features:  # features look at each picture once
+    """The images that training reads: as they are, or copies that are made once on a machine."""
+    if not data.cache_size or plan.stage.cache_features:  # features look at each image once
         return data.splits["train"]
     with plan.arguments.main_process_first(local=True):
         return prepared_copies(data.splits["train"], data.fingerprints["train"], data.cache_size)
@@ -174,7 +174,7 @@ def _trainer(model: torch.nn.Module, plan: Plan, splits: dict, **others) -> Imag
         data_collator=DefaultDataCollator(),
         train_dataset=splits["train"],
         eval_dataset=splits.get("validation"),
-        pictures=plan.pictures,
+        images=plan.images,
         mixing=plan.mixing,
         weights=plan.weights,
         callbacks=[StopEarly(stopping.patience, stopping.threshold)] if stopping else None,
@@ -190,7 +190,7 @@ def _features(plan: Plan, data: Data, model: PreTrainedModel, scoring: EvalTrans
             role: cached_features(
                 model,
                 data.splits[role],
-                plan.pictures if role == "train" and plan.stage.augmentation.train else scoring,
+                plan.images if role == "train" and plan.stage.augmentation.train else scoring,
                 data.fingerprints[role],
                 arguments,
             )

@@ -11,7 +11,7 @@ from transformers.trainer_callback import ExportableState
 
 # Of a training, and what people read about them.
 PARTS = {
-    "data": "waiting for pictures",
+    "data": "waiting for images",
     "transfer": "copying to the device",
     "model": "forward, backward and step",
     "evaluation": "evaluation",
@@ -57,7 +57,7 @@ class Clock(TrainerCallback, ExportableState):
 
     Attributes:
         seconds: by part.
-        pictures: trained on by this process, each as often as it was shown.
+        images: trained on by this process, each as often as it was shown.
         batches: of them.
         copying: seconds to copy one batch to the device, measured once; 0 where nothing is copied.
         rows: the training rows that count themselves, or None (a stream).
@@ -67,7 +67,7 @@ class Clock(TrainerCallback, ExportableState):
     def __init__(self, device: torch.device | str = "cpu"):
         self.on_gpu = torch.device(device).type == "cuda"
         self.seconds: Counter[str] = Counter()
-        self.pictures = self.batches = 0
+        self.images = self.batches = 0
         self.copying: float | None = None
         self.rows: TimedRows | None = None
         self.scoring = 0.0
@@ -76,7 +76,7 @@ class Clock(TrainerCallback, ExportableState):
 
     def saw(self, pixels: torch.Tensor) -> None:
         """A batch on its way to the model."""
-        self.pictures += len(pixels)
+        self.images += len(pixels)
         self.batches += 1
         if self.copying is None:
             self.copying = copy_seconds(pixels) if self.on_gpu else 0.0
@@ -107,14 +107,14 @@ class Clock(TrainerCallback, ExportableState):
         if self._marks:
             self.lap("saving")
             self._read(wait=True)
-        kept = {"seconds": dict(self.seconds), "pictures": self.pictures, "batches": self.batches}
+        kept = {"seconds": dict(self.seconds), "images": self.images, "batches": self.batches}
         return {"args": {}, "attributes": {**kept, "_read_before": self._reading()}}
 
     def _reading(self) -> float:
         return self._read_before + (self.rows.seconds.sum().item() if self.rows else 0.0)
 
     def figures(self, processes: int = 1) -> dict[str, Any]:
-        """Seconds by part and their sum, pictures of all processes, and `reading`: seconds spent on making rows."""
+        """Seconds by part and their sum, images of all processes, and `reading`: seconds spent on making rows."""
         self._read(wait=True)
         parts = {part: self.seconds[part] for part in PARTS}
         parts["transfer"] = min(parts["data"], self.batches * (self.copying or 0.0))
@@ -124,14 +124,14 @@ class Clock(TrainerCallback, ExportableState):
         return {
             **figures,
             "seconds": round(sum(parts.values()), 3),
-            "pictures": self.pictures * processes,
+            "images": self.images * processes,
             "reading": reading,
         }
 
     def on_train_begin(self, args, state, control, **kwargs):
         kept = state.stateful_callbacks.get(type(self).__name__, {}).get("attributes", {})
         self.seconds = Counter(kept.get("seconds", {}))
-        self.pictures, self.batches = kept.get("pictures", 0), kept.get("batches", 0)
+        self.images, self.batches = kept.get("images", 0), kept.get("batches", 0)
         self._read_before = kept.get("_read_before", 0.0)
         if self.rows:
             self.rows.seconds.zero_()

@@ -1,4 +1,4 @@
-"""The one Trainer subclass: uint8 pictures, a loss of our own, weights restored exactly, scores in full precision."""
+"""The one Trainer subclass: uint8 images, a loss of our own, weights restored exactly, scores in full precision."""
 
 import contextlib
 from collections.abc import Iterable, Sequence
@@ -24,11 +24,11 @@ class ImageTrainer(Trainer):
     """Trainer for image classifiers.
 
     Args:
-        pictures: the transform of the training split, whose scale and shift turn its uint8 pictures into the
+        images: the transform of the training split, whose scale and shift turn its uint8 images into the
             model's floats on the device; None where none come as uint8.
         frozen: modules that run as in evaluation while the others train: a frozen batch normalisation would still
             change its statistics, and a frozen dropout still drop.
-        mixing: what mixes the pictures of a training batch.
+        mixing: what mixes the images of a training batch.
         weights: of the classes, in the training loss, shape (classes,).
         Everything else is `transformers.Trainer`'s.
     """
@@ -36,7 +36,7 @@ class ImageTrainer(Trainer):
     def __init__(
         self,
         *args,
-        pictures: TrainTransform | None = None,
+        images: TrainTransform | None = None,
         frozen: Sequence[torch.nn.Module] = (),
         mixing: Mixing | None = None,
         weights: torch.Tensor | None = None,
@@ -47,14 +47,14 @@ class ImageTrainer(Trainer):
         self.args.eval_do_concat_batches = False  # once at the end, not all of them again with every batch
         self.frozen, self.mixing = frozen, mixing
         self.weights = None if weights is None else weights.to(self.args.device)
-        # The loss below is divided by the pictures of the whole step, whatever the model's forward accepts.
+        # The loss below is divided by the images of the whole step, whatever the model's forward accepts.
         self.model_accepts_loss_kwargs = True
-        self.pictures, self._scale_and_shift = pictures, None
+        self.images, self._scale_and_shift = images, None
         if self.is_fsdp_enabled:
             # Not every image model knows its input embeddings, and those that do would have them sharded twice.
             self.model.get_input_embeddings = lambda: None
-        if pictures is not None:
-            self.add_callback(EpochCallback(pictures))
+        if images is not None:
+            self.add_callback(EpochCallback(images))
         self.clock = Clock(self.args.device)
         self.add_callback(self.clock)
         if isinstance(self.train_dataset, datasets.Dataset):
@@ -92,7 +92,7 @@ class ImageTrainer(Trainer):
         pixels = inputs["pixel_values"]
         if pixels.dtype == torch.uint8:
             if self._scale_and_shift is None:  # once: each such copy would wait for all that the GPU has to do
-                self._scale_and_shift = [t.to(pixels.device) for t in (self.pictures.scale, self.pictures.shift)]
+                self._scale_and_shift = [t.to(pixels.device) for t in (self.images.scale, self.images.shift)]
             scale, shift = self._scale_and_shift
             pixels = pixels.float().mul_(scale).add_(shift)
             if "erased" in inputs:
@@ -113,9 +113,9 @@ class ImageTrainer(Trainer):
     def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
         """Cross-entropy; mixed, smoothed and weighted in training only.
 
-        In training it is the sum over this batch divided by the pictures of the whole optimizer step: over all
+        In training it is the sum over this batch divided by the images of the whole optimizer step: over all
         batches that are accumulated and over all processes, so 16x1, 4x4 and two processes of 8 are the same step.
-        The pictures are counted before they are mixed, so soft labels change nothing about it.
+        The images are counted before they are mixed, so soft labels change nothing about it.
         """
         pixels, labels = inputs["pixel_values"], inputs["labels"]
         weights, smoothing = None, 0.0

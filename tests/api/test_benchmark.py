@@ -51,7 +51,7 @@ def test_the_parts_are_measured_and_nothing_is_left_behind(recipe, tmp_path, mon
     assert len(real) == 12
     for trainer in (first, second):
         assert trainer.state.global_step == 4 + 3
-        assert trainer.clock.pictures == 7 * 6
+        assert trainer.clock.images == 7 * 6
         assert sum(p.requires_grad for p in trainer.model.parameters()) < len(list(trainer.model.parameters()))
     out = capsys.readouterr().out
     assert out.startswith("machine: CPU")

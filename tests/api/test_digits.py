@@ -18,13 +18,13 @@ def test_the_digits_load_like_any_other_data_set():
     digits = load(DIGITS)
     assert {split: len(rows) for split, rows in digits.items()} == {"train": 1437, "test": 360}
     assert digits["train"].features["label"].names == [str(digit) for digit in range(10)]
-    picture = digits["test"][0]["image"]
-    assert (picture.size, picture.mode, picture.format) == ((8, 8), "L", "PNG")
+    image = digits["test"][0]["image"]
+    assert (image.size, image.mode, image.format) == ((8, 8), "L", "PNG")
     assert set(digits["test"]["label"][:]) == set(range(10))
     assert Image.open(DIGITS / "seven.png").size == (8, 8)
 
 
-def test_the_script_writes_the_same_pictures_again(tmp_path):
+def test_the_script_writes_the_same_images_again(tmp_path):
     spec = importlib.util.spec_from_file_location("make_digits", DIGITS / "make.py")
     script = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(script)

@@ -13,7 +13,7 @@ import onnxruntime
 import pytest
 import torch
 import transformers
-from conftest import COLOURS, picture
+from conftest import COLOURS, make_image
 from PIL import Image
 from tiny import PROCESSORS, SIZE, timm_model, tiny_model, tiny_processor
 
@@ -35,7 +35,7 @@ from hf_imgcls.serving.open import open_classifier
 def save(folder: Path, family: str = "convnet", data: Path | None = None) -> Path:
     """A model that tells the colours apart; a run where it has data."""
     model, features = tiny_model(family).eval(), []
-    pixels = torch.stack([process_image(tiny_processor(), picture(colour, 50)) for colour in COLOURS])
+    pixels = torch.stack([process_image(tiny_processor(), make_image(colour, 50)) for colour in COLOURS])
     model.classifier.register_forward_hook(lambda module, inputs, outputs: features.append(inputs[0]))
     with torch.no_grad():
         model(pixel_values=pixels)
@@ -60,7 +60,7 @@ def make_photos(root: Path, **splits: int) -> Path:
                 exif = Image.Exif()
                 exif[274] = 6 if number == 1 else 1
                 shape = (40 + number, 31)
-                picture(colour, number, shape).save(root / split / colour / f"{number}.png", exif=exif)
+                make_image(colour, number, shape).save(root / split / colour / f"{number}.png", exif=exif)
     return root
 
 
@@ -95,7 +95,7 @@ def test_the_export_says_what_was_checked_and_nothing_else(made):
     run, folder, out, err = made
     lines = out.splitlines()
     assert lines[0] == f"exported: {folder}, opset {OPSET}, {(folder / 'model.onnx').stat().st_size / 1e6:.1f} MB"
-    assert lines[1].startswith("checked: onnxruntime answers as the model on 30 test pictures, in batches of 1 to 16: ")
+    assert lines[1].startswith("checked: onnxruntime answers as the model on 30 test images, in batches of 1 to 16: ")
     assert "top-1 agreement 1.0000, largest difference of a logit " in lines[1]
     assert lines[2].startswith(f"int8: {folder / 'int8'}, ")
     assert len(lines) == 3
@@ -164,7 +164,7 @@ def test_the_lines_of_its_readme_run_without_transformers(made, tmp_path, monkey
 @pytest.mark.parametrize("name", PROCESSORS)
 def test_preprocessing_in_words_is_what_the_processor_does(name, tmp_path, monkeypatch):
     processor = PROCESSORS[name]()
-    about, photo = describe_pixels(processor), picture("red", 3, (101, 66))
+    about, photo = describe_pixels(processor), make_image("red", 3, (101, 66))
     wanted = process_image(processor, photo).numpy()
     assert about["channel_order"] == ("BGR" if "blue first" in name or "border" in name else "RGB")
     assert (about["resize"] is None) == (name == "PP-LCNet, blue first")  # rounds the longer side to nearest
@@ -199,11 +199,11 @@ def test_eight_bits_have_a_folder_of_their_own_and_what_they_cost_is_said(made, 
     assert cost["bytes"]["int8"] == (small / "model.onnx").stat().st_size < cost["bytes"]["float32"]
     rows = {"float32": answers(folder, photos, tmp_path / "f.csv"), "int8": answers(small, photos, tmp_path / "i.csv")}
     for precision, given in rows.items():
-        right = np.mean([row["label_1"] == Path(row["picture"]).parent.name for row in given])
+        right = np.mean([row["label_1"] == Path(row["image"]).parent.name for row in given])
         assert cost["accuracy"][precision] == pytest.approx(right, abs=1e-6)
         assert cost["accuracy_interval_95"][precision] == pytest.approx(interval(right, 30), abs=1e-6)
         assert f"{right:.4f} (95 % interval" in out.splitlines()[2]
-    assert "on 30 test pictures" in out.splitlines()[2]
+    assert "on 30 test images" in out.splitlines()[2]
     both = zip(*rows.values(), strict=True)
     assert cost["answered_differently"] == sum(one["label_1"] != other["label_1"] for one, other in both)
     assert any(one["score_1"] != other["score_1"] for one, other in zip(*rows.values(), strict=True))
@@ -266,7 +266,7 @@ def test_what_lies_in_the_folder_is_not_lost(made, tmp_path, monkeypatch, capsys
         assert f"{target / name} is not of the export that lies there" in refused()
         (target / name).unlink() if before is None else (target / name).write_text(before)
     assert main(["export", str(place), "--output", str(target)]) == 0
-    assert "on 32 made-up pictures, --data names real ones (" in capsys.readouterr().out
+    assert "on 32 made-up images, --data names real ones (" in capsys.readouterr().out
     assert not (target / "int8").exists(), "the earlier export is replaced as a whole"
     assert json.loads((target / "export.json").read_text())["model"] == "model"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["model", "onnx"]
@@ -290,14 +290,14 @@ def test_a_network_that_torch_cannot_translate_is_one_line(tmp_path, monkeypatch
     assert [path.name for path in tmp_path.iterdir()] == ["model"]
 
 
-def test_eight_bits_without_labelled_pictures_are_refused_before_anything_is_exported(tmp_path, monkeypatch, capsys):
+def test_eight_bits_without_labelled_images_are_refused_before_anything_is_exported(tmp_path, monkeypatch, capsys):
     place = save(tmp_path / "model")
     monkeypatch.setattr(export, "write_export", fail)
     line = one_line(capsys, "export", str(place), "--quantize")
-    assert f"--quantize needs pictures with labels ({place} is no run); name some with --data" in line
+    assert f"--quantize needs images with labels ({place} is no run); name some with --data" in line
     save(place, data=tmp_path / "gone")
     line = one_line(capsys, "export", str(place), "--quantize")
-    assert "--quantize needs pictures with labels (data.path: " in line
+    assert "--quantize needs images with labels (data.path: " in line
     assert "name some with --data" in line
 
 
@@ -317,7 +317,7 @@ def test_code_that_is_trusted_is_not_needed_any_more(made, tmp_path, capsys):
     photos = str(made[0].parent / "photos")
     words = ["--data", photos, "--split", "train", "data.max_samples.train=4"]
     assert main(["export", str(place), "--trust-remote-code", *words]) == 0
-    assert "on 4 train pictures, in batches of 1 to 2" in capsys.readouterr().out
+    assert "on 4 train images, in batches of 1 to 2" in capsys.readouterr().out
     assert "auto_map" not in json.loads((tmp_path / "model-onnx" / "config.json").read_text())
     ours, theirs = open_classifier(str(place), trust_remote_code=True), open_classifier(str(tmp_path / "model-onnx"))
     pixels = torch.randn(2, 3, SIZE, SIZE)
@@ -411,7 +411,7 @@ def test_threads_are_torchs_and_an_accelerator_that_nobody_asked_for_is_no_error
         torch.set_num_threads(before)
 
 
-def test_the_pictures_are_those_that_the_run_was_scored_on(tmp_path, capsys):
+def test_the_images_are_those_that_the_run_was_scored_on(tmp_path, capsys):
     labels = ["red", "green", "blue"]  # as a checkpoint may have them
     run = save(tmp_path / "run", data=make_photos(tmp_path / "photos", train=10, test=4))
     found = evaluation_images(str(run), labels)

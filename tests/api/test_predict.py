@@ -1,4 +1,4 @@
-"""`hf-imgcls predict`: a row for every picture, the answers of `pipeline`, and going on where a run was stopped."""
+"""`hf-imgcls predict`: a row for every image, the answers of `pipeline`, and going on where a run was stopped."""
 
 import csv
 import io
@@ -11,7 +11,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 import torch
-from conftest import picture
+from conftest import make_image
 from test_processes import TWO, launch
 from tiny import tiny_model, tiny_processor
 from transformers import pipeline
@@ -35,26 +35,26 @@ def model(tmp_path):
 
 @pytest.fixture
 def photos(tmp_path, monkeypatch):
-    """Nine pictures of many kinds and two that are none, in the working directory."""
+    """Nine images of many kinds and two that are none, in the working directory."""
     monkeypatch.chdir(tmp_path)
     folder = Path("photos")
     folder.mkdir()
     for number in range(5):
-        picture("red", number, (30 + number, 20)).save(folder / f"{number}.png")
-    picture("blue", 1).convert("L").save(folder / "grey.jpg")
-    picture("blue", 2).convert("CMYK").save(folder / "cmyk.jpg")
-    picture("blue", 3).convert("P").save(folder / "palette.gif")
-    turned = picture("green", 1, (40, 20))
+        make_image("red", number, (30 + number, 20)).save(folder / f"{number}.png")
+    make_image("blue", 1).convert("L").save(folder / "grey.jpg")
+    make_image("blue", 2).convert("CMYK").save(folder / "cmyk.jpg")
+    make_image("blue", 3).convert("P").save(folder / "palette.gif")
+    turned = make_image("green", 1, (40, 20))
     turned.save(folder / "turned.jpg", exif=b"Exif\x00\x00MM\x00*\x00\x00\x00\x08\x00\x01\x01\x12\x00\x03"
                 b"\x00\x00\x00\x01\x00\x06\x00\x00\x00\x00\x00\x00")  # fmt: skip
     (folder / "empty.jpg").write_bytes(b"")
-    picture("red", 9, (300, 200)).save(folder / "torn.jpg")
+    make_image("red", 9, (300, 200)).save(folder / "torn.jpg")
     (folder / "torn.jpg").write_bytes((folder / "torn.jpg").read_bytes()[:-2000])
     return folder
 
 
 BROKEN = {
-    "photos/empty.jpg": "not a picture, or its header is broken",
+    "photos/empty.jpg": "not an image, or its header is broken",
     "photos/torn.jpg": "OSError: image file is truncated ",
 }
 
@@ -74,28 +74,28 @@ def rows_of(output) -> list[dict]:
 def check_as_pipeline(rows: list[dict], model: str) -> None:
     serve = pipeline("image-classification", model=model, device="cpu")
     for row in rows:
-        if row["picture"] in BROKEN:
-            assert row["error"].split("(")[0] == BROKEN[row["picture"]]
+        if row["image"] in BROKEN:
+            assert row["error"].split("(")[0] == BROKEN[row["image"]]
             assert row["label_1"] is row["score_3"] is None
             continue
-        served = serve(row["picture"], top_k=3)
+        served = serve(row["image"], top_k=3)
         assert [row[f"label_{place}"] for place in (1, 2, 3)] == [each["label"] for each in served]
         assert all(abs(row[f"score_{place}"] - served[place - 1]["score"]) < 1e-6 for place in (1, 2, 3))
         assert row["error"] is None
 
 
 @pytest.mark.parametrize("suffix", FORMATS)
-def test_every_picture_has_a_row_with_the_answer_of_pipeline_or_the_reason(suffix, model, photos, capsys):
+def test_every_image_has_a_row_with_the_answer_of_pipeline_or_the_reason(suffix, model, photos, capsys):
     output = f"answers{suffix}"
     assert main(["predict", model, "photos", "--output", output, "--batch-size", "4"]) == 0
     rows = rows_of(output)
-    assert [row["picture"] for row in rows] == sorted(str(path) for path in photos.iterdir())
-    assert list(rows[0]) == ["picture", "label_1", "score_1", "label_2", "score_2", "label_3", "score_3", "error",
+    assert [row["image"] for row in rows] == sorted(str(path) for path in photos.iterdir())
+    assert list(rows[0]) == ["image", "label_1", "score_1", "label_2", "score_2", "label_3", "score_3", "error",
                              "model"]  # fmt: skip
     check_as_pipeline(rows, model)
     told = capsys.readouterr()
     assert told.out == ""
-    assert f"11 pictures done, 2 of them without an answer (the rows say why); in {output}" in told.err
+    assert f"11 images done, 2 of them without an answer (the rows say why); in {output}" in told.err
     assert "11/11" in told.err
 
 
@@ -126,7 +126,7 @@ def test_a_stopped_run_goes_on_and_does_nothing_twice(suffix, processes_before, 
     monkeypatch.setattr(answering, "read_source", lambda name: opened.append(name) or read(name))
     counts = predict_images(model, ["photos"], output)
     assert counts.earlier == 1
-    assert counts.pictures == 10
+    assert counts.images == 10
     assert len(opened) == 10
     assert sorted(map(str, rows_of(output))) == sorted(map(str, rows_of(whole)))
     assert not list(Path().glob("*.part*"))
@@ -134,9 +134,9 @@ def test_a_stopped_run_goes_on_and_does_nothing_twice(suffix, processes_before, 
     before = output.read_bytes()
     assert predict_images(model, ["photos"], output) == (0, 0, 11)
     assert (opened, output.read_bytes()) == ([], before)
-    picture("red", 77).save(photos / "new.png")
+    make_image("red", 77).save(photos / "new.png")
     assert predict_images(model, ["photos"], output) == (1, 0, 11)
-    assert rows_of(output)[-1]["picture"] == "photos/new.png"
+    assert rows_of(output)[-1]["image"] == "photos/new.png"
 
 
 def rows_of_text(part: Path) -> list[dict]:
@@ -155,7 +155,7 @@ def test_another_model_or_another_number_of_labels_is_refused_in_one_line(model,
         assert len(lines) == 1
         return lines[0]
 
-    assert "has 2 labels a picture, not 3; say --top-k 2" in refused(model, "photos", "--output", "a.csv")
+    assert "has 2 labels an image, not 3; say --top-k 2" in refused(model, "photos", "--output", "a.csv")
     tiny_model("vit", ["x", "y", "z"]).save_pretrained(model)
     line = refused(model, "photos", "--output", "a.csv", "--top-k", "2")
     assert line.startswith("hf-imgcls: --output: a.csv has answers of another model (model@")
@@ -174,7 +174,7 @@ def test_words_may_stand_behind_options_and_labels_are_at_most_those_there_are(m
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"photos/2.png\nno/such.png\n")))
     assert main(["predict", "--top-k", "9", model, "photos/0.png", "--device", "cpu", "a=b.png", "-"]) == 0
     rows = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
-    assert [row["picture"] for row in rows] == ["photos/0.png", "a=b.png", "photos/2.png", "no/such.png"]
+    assert [row["image"] for row in rows] == ["photos/0.png", "a=b.png", "photos/2.png", "no/such.png"]
     assert rows[-1]["error"] == "no such file"
     assert "label_3" in rows[0]
     assert "label_4" not in rows[0]
@@ -195,15 +195,15 @@ def test_a_table_on_a_terminal(model, photos, capsys, monkeypatch):
     assert len(good) == 10
     assert all(len(line) <= 40 for line in good)
     assert len({line.index("  0.", 20) for line in good}) == 1
-    assert any("not a picture, or its header is broken" in line for line in lines)
+    assert any("not an image, or its header is broken" in line for line in lines)
 
 
 def test_scores_that_are_not_numbers_are_an_error_of_the_row(photos):
     nan = Classifier(
         "x", ["a", "b"], tiny_processor(), lambda pixels: pixels.mean((2, 3))[:, :2] * torch.nan, lambda x: x
     )
-    (rows,) = predict_rows(nan, ["photos/1.png"], ["picture", "label_1", "score_1", "error", "model"], 4)
-    assert rows == [{"picture": "photos/1.png", "label_1": None, "score_1": None,
+    (rows,) = predict_rows(nan, ["photos/1.png"], ["image", "label_1", "score_1", "error", "model"], 4)
+    assert rows == [{"image": "photos/1.png", "label_1": None, "score_1": None,
                      "error": "the model's scores are not numbers", "model": "x"}]  # fmt: skip
 
 
@@ -236,7 +236,7 @@ def test_the_threads_that_read_leave_the_networks_own_threads_alone(photos):
     torch.set_num_threads(2)
     try:
         list(predict_rows(Classifier("x", ["a", "b", "c"], tiny_processor(), logits, lambda x: x), ["photos/1.png"] * 9,
-                    ["picture", "label_1", "score_1", "error", "model"], 2))  # fmt: skip
+                    ["image", "label_1", "score_1", "error", "model"], 2))  # fmt: skip
         assert set(seen) == {2}
         assert torch.get_num_threads() == 2
     finally:
@@ -249,8 +249,8 @@ def test_two_processes_write_what_one_writes(model, photos, tmp_path):
     two = launch(TWO, *words, "--batch-size", "2")
     assert two.returncode == 0, two.stderr
     one, both = rows_of("one.csv"), rows_of("two.csv")
-    assert [row["picture"] for row in both] == [row["picture"] for row in one]
+    assert [row["image"] for row in both] == [row["image"] for row in one]
     assert [row["label_1"] for row in both] == [row["label_1"] for row in one]
-    assert two.stderr.count("11 pictures done, 2 of them without an answer") == 1
-    assert two.stderr.count("6/6") >= 1  # of 11 pictures the first process has six
+    assert two.stderr.count("11 images done, 2 of them without an answer") == 1
+    assert two.stderr.count("6/6") >= 1  # of 11 images the first process has six
     assert sorted(path.name for path in tmp_path.iterdir()) == ["model", "one.csv", "photos", "two.csv"]

@@ -28,7 +28,7 @@ def launch(command: list[str], *arguments: str, **environment: str) -> subproces
 
 @pytest.fixture
 def recipe(make_folder, tmp_path):
-    """A recipe on pictures of odd numbers, from a small saved ViT."""
+    """A recipe on images of odd numbers, from a small saved ViT."""
     checkpoint = tmp_path / "checkpoint"
     tiny_model("vit").save_pretrained(checkpoint)
     tiny_processor().save_pretrained(checkpoint)
@@ -62,7 +62,7 @@ def test_two_processes_score_exactly_what_one_scores(recipe, tmp_path):
     assert (two["processes"], one["processes"]) == (2, 1)
     assert two["training"]["steps"] == 3
     assert one["training"]["steps"] == 6
-    assert two["scores"]["test"]["pictures"] == 15
+    assert two["scores"]["test"]["images"] == 15
     # Nothing was learned (learning rate 0): both scored the same weights, rows 15 and 9 over batches of 4.
     assert two["scores"] == one["scores"]
     assert two["fingerprints"] == one["fingerprints"]

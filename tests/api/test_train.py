@@ -1,4 +1,4 @@
-"""The whole story, on a small folder of pictures and tiny models."""
+"""The whole story, on a small folder of images and tiny models."""
 
 import csv
 import json
@@ -46,18 +46,18 @@ def test_a_run_leaves_everything_needed_to_score_again(recipe, tmp_path, capsys)
     assert not list(folder.glob("*.bin")), "a pickle"
     assert json.loads((folder / "results.json").read_text()) == json.loads(json.dumps(results))
     assert json.loads((folder / "recipe.json").read_text()) == recipe
-    assert results["pictures"] == {"train": 24, "validation": 12, "test": 15}
-    assert results["scores"]["test"]["pictures"] == 15
+    assert results["images"] == {"train": 24, "validation": 12, "test": 15}
+    assert results["scores"]["test"]["images"] == 15
     assert results["versions"]["transformers"]
     verdict = results["served_as_scored"]
-    assert (verdict["passed"], verdict["pictures"], verdict["split"]) == (True, 12, "validation")
+    assert (verdict["passed"], verdict["images"], verdict["split"]) == (True, 12, "validation")
     assert "rows" not in verdict
     history = json.loads((folder / "history.json").read_text())
     assert [entry["step"] for entry in history if "loss" in entry] == list(range(1, 13))
     config = json.loads((folder / "config.json").read_text())
     assert config["id2label"] == {"0": "blue", "1": "green", "2": "red"}
     assert config["problem_type"] == "single_label_classification"
-    assert "served as scored: pipeline gave the same answers on 12 validation pictures" in capsys.readouterr().out
+    assert "served as scored: pipeline gave the same answers on 12 validation images" in capsys.readouterr().out
 
     again = evaluate_classifier(folder, recipe["data"]["path"])
     assert again["split"] == "test"
@@ -67,10 +67,10 @@ def test_a_run_leaves_everything_needed_to_score_again(recipe, tmp_path, capsys)
 
 def test_the_saved_folder_answers_in_a_fresh_process(recipe, tmp_path):
     train_classifier(recipe)
-    picture = f"{recipe['data']['path']}/test/red/000.png"
+    image = f"{recipe['data']['path']}/test/red/000.png"
     script = f"""
 from transformers import pipeline
-answer = pipeline("image-classification", model={str(tmp_path / "run")!r})({picture!r}, top_k=3)
+answer = pipeline("image-classification", model={str(tmp_path / "run")!r})({image!r}, top_k=3)
 print(sorted(each["label"] for each in answer), round(sum(each["score"] for each in answer), 4))
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
@@ -120,7 +120,7 @@ def test_a_killed_run_resumes_and_ends_where_an_uninterrupted_one_does(recipe, t
     assert differing_tensors(model, tmp_path / "whole") == []
 
 
-def test_unreadable_pictures_are_reported_and_left_alone(recipe, tmp_path):
+def test_unreadable_images_are_reported_and_left_alone(recipe, tmp_path):
     broken = tmp_path / "photos" / "train" / "red" / "broken.jpg"
     broken.write_bytes(b"\xff\xd8\xff nothing more")
     results = train_classifier(recipe, ["training.max_steps=1"])
@@ -157,7 +157,7 @@ def test_a_model_that_is_not_served_as_it_was_scored_fails_the_run(recipe, tmp_p
         train_classifier(recipe)
     verdict = json.loads((tmp_path / "run" / "results.json").read_text())["served_as_scored"]
     assert not verdict["passed"]
-    assert verdict["mismatch"]["picture"].startswith("validation/")
+    assert verdict["mismatch"]["image"].startswith("validation/")
 
 
 def test_from_scratch_with_a_held_out_part_and_no_test(make_folder, tmp_path):
@@ -172,13 +172,13 @@ def test_from_scratch_with_a_held_out_part_and_no_test(make_folder, tmp_path):
         "training": {"output_dir": str(tmp_path / "run"), **TRAINING},
     }
     results = train_classifier(recipe)
-    assert results["pictures"] == {"train": 27, "validation": 3}
+    assert results["images"] == {"train": 27, "validation": 3}
     assert list(results["scores"]) == ["validation"]
     served = pipeline("image-classification", str(tmp_path / "run"))
     assert dict(served.image_processor.size)["height"] == 24
 
 
-def test_a_stream_of_pictures(make_folder, tmp_path):
+def test_a_stream_of_images(make_folder, tmp_path):
     recipe = {
         "data": {"path": str(make_folder(train=8, validation=4)), "streaming": True,
                  "label_names": ["blue", "green", "red"]},
@@ -187,8 +187,8 @@ def test_a_stream_of_pictures(make_folder, tmp_path):
     }  # fmt: skip
     results = train_classifier(recipe)
     assert results["training"]["steps"] == 8
-    assert results["scores"]["validation"]["pictures"] == 12
+    assert results["scores"]["validation"]["images"] == 12
     assert results["served_as_scored"]["passed"]
-    assert results["served_as_scored"]["pictures"] == 12
+    assert results["served_as_scored"]["images"] == 12
     with pytest.raises(InputError, match=r"training\.max_steps"):
         train_classifier(recipe, ["training.max_steps=-1", f"training.output_dir={tmp_path / 'other'}"])

@@ -86,13 +86,13 @@ def test_evaluate_writes_its_figures(capsys, make_folder, tmp_path):
     )
     assert "train[:6]: accuracy" in capsys.readouterr().out
     figures = json.loads(output.read_text())
-    assert (figures["split"], figures["scores"]["pictures"]) == ("train[:6]", 6)
+    assert (figures["split"], figures["scores"]["images"]) == ("train[:6]", 6)
     assert main(["evaluate", str(tmp_path / "model"), str(folder / "train"), "--output", str(output)]) == 0
-    assert json.loads(output.read_text())["scores"]["pictures"] == 9
+    assert json.loads(output.read_text())["scores"]["images"] == 9
     assert "no split" in fails(capsys, "evaluate", str(tmp_path / "model"), str(folder), "--split", "nope")
     tiny_model("vit", ["blue", "green", "violet"]).save_pretrained(tmp_path / "model")
     line = fails(capsys, "evaluate", str(tmp_path / "model"), str(folder))
-    assert "'red' (4 pictures)" in line
+    assert "'red' (4 images)" in line
     assert "of the model: blue, green, violet" in line
 
 

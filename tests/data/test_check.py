@@ -1,4 +1,4 @@
-"""Which pictures cannot be read: judged by a full read, reported, remembered."""
+"""Which images cannot be read: judged by a full read, reported, remembered."""
 
 import csv
 import io
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import picture
+from conftest import make_image
 from PIL import Image
 from test_decode import JPEGS, harmed
 from test_read import AWKWARD as STRANGE
@@ -25,7 +25,7 @@ AWKWARD = SHARED / "datasets/awkward-images"
 
 def jpeg(number: int = 0) -> bytes:
     stream = io.BytesIO()
-    picture("red", number, (64, 48)).save(stream, "JPEG")
+    make_image("red", number, (64, 48)).save(stream, "JPEG")
     return stream.getvalue()
 
 
@@ -42,7 +42,7 @@ def without_jfif() -> bytes:
 
 
 @pytest.mark.parametrize("content", [jpeg(), without_jfif(), jpeg() + b"more"], ids=["plain", "no JFIF", "more"])
-def test_good_pictures(content):
+def test_good_images(content):
     found = judge(content)
     assert found["reason"] == ""
     assert len(found["digest"]) == 32
@@ -53,12 +53,12 @@ def test_good_pictures(content):
     [
         (jpeg()[:-500], r"OSError: image file is truncated"),
         (jpeg()[:100], r"OSError: Truncated File Read"),
-        (b"", r"not a picture, or its header is broken"),
-        (b"<html>404 not found</html>", r"not a picture, or its header is broken"),
+        (b"", r"not an image, or its header is broken"),
+        (b"<html>404 not found</html>", r"not an image, or its header is broken"),
     ],
     ids=["cut", "cut early", "empty", "a web page"],
 )
-def test_bad_pictures_say_why(content, reason):
+def test_bad_images_say_why(content, reason):
     found = judge(content)
     assert re.match(reason, found["reason"])
     assert found["digest"] == ""
@@ -70,8 +70,8 @@ def test_files_that_are_not_there(tmp_path):
     assert judge(None, str(tmp_path / "gone.jpg"))["reason"] == "no such file"
     assert judge(None, str(tmp_path / "itself.jpg"))["reason"] == "OSError: Too many levels of symbolic links"
     assert judge(None, str(tmp_path))["reason"] == "IsADirectoryError: Is a directory"
-    assert judge(None, None)["reason"] == "no picture in this row"
-    assert verdict({"image": None}, reader="test")["reason"] == "no picture in this row"
+    assert judge(None, None)["reason"] == "no image in this row"
+    assert verdict({"image": None}, reader="test")["reason"] == "no image in this row"
 
 
 def encoded(image: Image.Image, kind: str = "PNG", **options) -> bytes:
@@ -81,7 +81,7 @@ def encoded(image: Image.Image, kind: str = "PNG", **options) -> bytes:
 
 
 def with_alpha(alpha: int) -> Image.Image:
-    image = picture("red", 0, (8, 6)).convert("RGBA")
+    image = make_image("red", 0, (8, 6)).convert("RGBA")
     image.putalpha(alpha)
     return image
 
@@ -89,14 +89,14 @@ def with_alpha(alpha: int) -> Image.Image:
 @pytest.mark.parametrize(
     ("content", "spoilt"),
     [
-        (encoded(picture("red", 0)), ""),
-        (encoded(picture("red", 0).convert("L")), ""),
-        (encoded(picture("red", 0).convert("CMYK"), "JPEG"), ""),
+        (encoded(make_image("red", 0)), ""),
+        (encoded(make_image("red", 0).convert("L")), ""),
+        (encoded(make_image("red", 0).convert("CMYK"), "JPEG"), ""),
         (encoded(with_alpha(255)), ""),
         (encoded(with_alpha(128)), "transparency"),
-        (encoded(picture("red", 0).quantize(4), transparency=bytes([0])), "transparency"),
+        (encoded(make_image("red", 0).quantize(4), transparency=bytes([0])), "transparency"),
         (encoded(Image.fromarray(np.full((6, 8), 40000, np.uint16))), "high bit depth"),
-        (encoded(picture("red", 0).convert("F"), "TIFF"), "high bit depth"),
+        (encoded(make_image("red", 0).convert("F"), "TIFF"), "high bit depth"),
     ],
     ids=["rgb", "grey", "cmyk", "opaque", "alpha", "palette", "16 bits", "floats"],
 )
@@ -105,7 +105,7 @@ def test_what_the_conversion_spoils(content, spoilt):
 
 
 def full_read(content: bytes) -> str:
-    """What is wrong with a picture as training and serving would find it."""
+    """What is wrong with an image as training and serving would find it."""
     try:
         read_image({"bytes": content, "path": None})
     except Exception as error:
@@ -135,9 +135,7 @@ def outcome_table() -> dict[str, bool]:
     return {cells[1].strip(): cells[5].strip().startswith("loads") for cells in lines[6:] if len(cells) > 6}
 
 
-@pytest.mark.skipif(
-    not AWKWARD.is_dir(), reason="the shared pictures are not here; HF_IMGCLS_SHARED names their folder"
-)
+@pytest.mark.skipif(not AWKWARD.is_dir(), reason="the shared images are not here; HF_IMGCLS_SHARED names their folder")
 def test_strange_and_broken_files_get_the_verdict_of_their_table():
     table = outcome_table()
     good = {name: not judge(None, str(AWKWARD / name))["reason"] for name in table}
@@ -161,30 +159,28 @@ def test_a_split_is_parted_into_good_and_bad(tmp_path):
     checked = check_split(rows(tmp_path, [jpeg(0), b"", jpeg(1), jpeg(2)[:-500]]), "test", ["cat"])
     assert checked.rows["name"][:] == checked.files == ["cat/0.jpg", "cat/2.jpg"]
     assert [bad[:3] for bad in checked.bad] == [("cat/1.jpg", "cat", "test"), ("cat/3.jpg", "cat", "test")]
-    assert checked.bad[0].reason == "not a picture, or its header is broken"
+    assert checked.bad[0].reason == "not an image, or its header is broken"
     assert len(set(checked.digests)) == 2
     assert checked.notes == []
 
 
-def test_spoilt_pictures_are_counted(tmp_path):
+def test_spoilt_images_are_counted(tmp_path):
     contents = [encoded(with_alpha(9)), encoded(with_alpha(10)), encoded(Image.fromarray(np.eye(6, dtype=np.uint16)))]
     checked = check_split(rows(tmp_path, contents), "train", ["cat"])
     assert checked.notes == [
-        "train: 2 pictures lose their transparency when converted to RGB",
-        "train: 1 pictures lose their high bit depth when converted to RGB",
+        "train: 2 images lose their transparency when converted to RGB",
+        "train: 1 images lose their high bit depth when converted to RGB",
     ]
 
 
-def test_a_split_without_a_single_good_picture(tmp_path):
-    with pytest.raises(
-        InputError, match=r"none of the 2 pictures of train can be read; the first, cat/0.jpg: not a pic"
-    ):
+def test_a_split_without_a_single_good_image(tmp_path):
+    with pytest.raises(InputError, match=r"none of the 2 images of train can be read; the first, cat/0.jpg: not a pic"):
         check_split(rows(tmp_path, [b"", b"1"]), "train", ["cat"])
 
 
 @pytest.fixture
 def reads(monkeypatch):
-    """The pictures that are read while a test runs."""
+    """The images that are read while a test runs."""
     read, real = [], bad_images._read
     monkeypatch.setattr(bad_images, "_read", lambda value: read.append(Path(value["path"]).name) or real(value))
     return read

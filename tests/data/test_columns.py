@@ -65,7 +65,7 @@ def test_columns_that_the_recipe_names_are_taken():
         (
             {"name": TEXT, "label": TEXT},
             {},
-            "data.image_column: no column of photos holds pictures, or paths, relative to it, of files that exist; "
+            "data.image_column: no column of photos holds images, or paths, relative to it, of files that exist; "
             "it has name: string, label: string",
         ),
         ({"image": Image(), "price": NUMBER}, {}, "data.label_column: photos has no column of labels; "),
@@ -74,7 +74,7 @@ def test_columns_that_the_recipe_names_are_taken():
         (
             {"id": WHOLE, "label": NAMES},
             {"image_column": "id"},
-            "data.image_column: 'id' of photos holds no pictures; ",
+            "data.image_column: 'id' of photos holds no images; ",
         ),
     ],
 )
@@ -153,6 +153,6 @@ def test_an_unknown_label_is_named_with_the_nearest():
     with pytest.raises(InputError) as caught:
         encode_labels(["cat", "catt", "catt", "zebra"], ["cat", "dog"], "validation", "train")
     assert str(caught.value) == (
-        "data: validation has the label 'catt' (2 pictures) and 1 more labels, not among the 2 of train: cat, dog; "
+        "data: validation has the label 'catt' (2 images) and 1 more labels, not among the 2 of train: cat, dog; "
         'did you mean "cat"?'
     )

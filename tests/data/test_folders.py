@@ -1,22 +1,22 @@
-"""Class folders on disk: what becomes a class, a split, a picture, and what is passed over and said."""
+"""Class folders on disk: what becomes a class, a split, an image, and what is passed over and said."""
 
 import os
 import unicodedata
 
 import pytest
-from conftest import picture
+from conftest import make_image
 
 from hf_imgcls.data.folders import scan_folder, split_of
 from hf_imgcls.errors import InputError
 
 
 def put(root, *names: str):
-    """Files under a folder: a picture for a .png, text for anything else."""
+    """Files under a folder: an image for a .png, text for anything else."""
     for number, name in enumerate(names):
         file = root / name
         file.parent.mkdir(parents=True, exist_ok=True)
         if file.suffix == ".png":
-            picture("red", number, (8, 6)).save(file)
+            make_image("red", number, (8, 6)).save(file)
         else:
             file.write_text("text")
     return root
@@ -109,25 +109,25 @@ def test_what_is_passed_over_is_said(tmp_path):
     assert names(found["train"]) == [("cat", "cat/1.png"), ("dog", "dog/1.png")]
     assert notes == [
         "passed over, hidden (4): .ipynb_checkpoints, __MACOSX, cat/.DS_Store, cat/.ipynb_checkpoints",
-        "passed over, not pictures (4): SOURCE.md, Thumbs.db, cat/Thumbs.db, cat/notes.txt",
+        "passed over, not images (4): SOURCE.md, Thumbs.db, cat/Thumbs.db, cat/notes.txt",
         "passed over, outside class folders (1): loose.png",
-        "passed over, without pictures in class folders (1): fox/",
+        "passed over, without images in class folders (1): fox/",
     ]
 
 
 def test_a_long_list_of_stray_files_is_cut_short(tmp_path):
     put(tmp_path, "cat/1.png", "dog/1.png", *(f"cat/{i}.txt" for i in range(7)))
     assert scan_folder(tmp_path)[1] == [
-        "passed over, not pictures (7): cat/0.txt, cat/1.txt, cat/2.txt, cat/3.txt, cat/4.txt, ..."
+        "passed over, not images (7): cat/0.txt, cat/1.txt, cat/2.txt, cat/3.txt, cat/4.txt, ..."
     ]
 
 
 def test_a_file_without_an_image_suffix_is_judged_by_its_content(tmp_path):
     put(tmp_path, "cat/1.png", "dog/1.png", "dog/2.png", "cat/text.jpg", "cat/README")
-    (tmp_path / "dog/2.png").rename(tmp_path / "dog/a picture")
+    (tmp_path / "dog/2.png").rename(tmp_path / "dog/an image")
     found, notes = scan_folder(tmp_path)
-    assert [name for _, name in names(found["train"])] == ["cat/1.png", "cat/text.jpg", "dog/1.png", "dog/a picture"]
-    assert notes == ["passed over, not pictures (1): cat/README"]
+    assert [name for _, name in names(found["train"])] == ["cat/1.png", "cat/text.jpg", "dog/1.png", "dog/an image"]
+    assert notes == ["passed over, not images (1): cat/README"]
 
 
 def test_links_that_lead_round_in_circles(tmp_path):
@@ -151,13 +151,13 @@ def test_links_that_lead_round_in_circles(tmp_path):
         "dog/gone.png",
     ]
     assert found["train"][-1].size == -1
-    assert notes == ["passed over, not pictures (1): cat/itself"]
+    assert notes == ["passed over, not images (1): cat/itself"]
 
 
-def test_a_pipe_is_no_picture_and_is_not_waited_for(tmp_path):
+def test_a_pipe_is_no_image_and_is_not_waited_for(tmp_path):
     put(tmp_path, "cat/1.png", "dog/1.png")
     os.mkfifo(tmp_path / "cat/pipe")
-    assert scan_folder(tmp_path)[1] == ["passed over, not pictures (1): cat/pipe"]
+    assert scan_folder(tmp_path)[1] == ["passed over, not images (1): cat/pipe"]
 
 
 def test_kaggles_test_folder_without_classes_is_passed_over(tmp_path):
@@ -166,21 +166,21 @@ def test_kaggles_test_folder_without_classes_is_passed_over(tmp_path):
     assert list(found) == ["train"]
     assert notes == [
         "passed over, outside class folders (2): test/1.png, test/2.png",
-        "passed over, without pictures in class folders (1): test/",
+        "passed over, without images in class folders (1): test/",
     ]
 
 
 @pytest.mark.parametrize(
     ("files", "line"),
     [
-        (["notes.txt"], "no class folders with pictures in it"),
-        (["1.png", "2.png"], "no class folders with pictures in it"),
-        (["train/1.png", "test/cat/1.png"], "train: no class folders with pictures in it"),
+        (["notes.txt"], "no class folders with images in it"),
+        (["1.png", "2.png"], "no class folders with images in it"),
+        (["train/1.png", "test/cat/1.png"], "train: no class folders with images in it"),
         (
             ["PetImages/Cat/1.png", "PetImages/Dog/1.png"],
             r"only one class folder, 'PetImages'.*data.path=.*/PetImages meant",
         ),
-        (["train/cat/1.png", "fox/1.png"], "the folder 'fox' with pictures lies beside the split folder 'train'"),
+        (["train/cat/1.png", "fox/1.png"], "the folder 'fox' with images lies beside the split folder 'train'"),
         (["train/cat/1.png", "val/cat/1.png", "valid/cat/1.png"], "'val' and 'valid' are the same split; keep one"),
         (["train/train/cat/1.png", "train/train/dog/1.png"], "holds a folder 'train', which is the name of a split"),
     ],

@@ -1,4 +1,4 @@
-"""The list of picture files: it loads as it was given, and notices every change."""
+"""The list of image files: it loads as it was given, and notices every change."""
 
 import os
 from pathlib import Path

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import datasets
 import pytest
-from conftest import COLOURS, picture
+from conftest import COLOURS, make_image
 from datasets import ClassLabel, Dataset, DatasetDict, Features, Image
 
 from hf_imgcls.data import check as bad_images
@@ -44,7 +44,7 @@ def test_what_a_run_gets(make_folder):
     assert data.splits["train"].features["label"] == ClassLabel(names=NAMES)
     row = data.splits["test"][4]
     assert (row["label"], row["row"], row["name"]) == (1, 4, "test/green/001.png")
-    assert read_image(row["image"]).tobytes() == picture("green", 3001).tobytes()
+    assert read_image(row["image"]).tobytes() == make_image("green", 3001).tobytes()
     assert len({*data.fingerprints.values()}) == 3
 
 
@@ -61,9 +61,9 @@ def test_a_moved_folder_keeps_its_splits_and_fingerprints(make_folder, tmp_path)
 
 @pytest.fixture
 def reads(monkeypatch):
-    """The pictures that are read while a test runs."""
-    read, real = [], bad_images.read_picture
-    monkeypatch.setattr(bad_images, "read_picture", lambda value: read.append(Path(value["path"]).name) or real(value))
+    """The images that are read while a test runs."""
+    read, real = [], bad_images.read_image
+    monkeypatch.setattr(bad_images, "read_image", lambda value: read.append(Path(value["path"]).name) or real(value))
     return read
 
 
@@ -76,7 +76,7 @@ def test_nothing_is_read_again_when_nothing_changed(make_folder, reads):
 
 
 def overwrite(root: Path):
-    """Another picture's bytes, of the same length, with the old time of modification."""
+    """Another image's bytes, of the same length, with the old time of modification."""
     file = root / "train/red/000.png"
     status, content = file.stat(), (root / "train/red/001.png").read_bytes()
     file.write_bytes(content[: status.st_size].ljust(status.st_size, b"\0"))
@@ -88,13 +88,13 @@ def overwrite(root: Path):
     [
         (overwrite, 9, 0),
         (lambda root: (root / "train/red/000.png").unlink(), 8, 0),
-        (lambda root: picture("red", 50).save(root / "train/red/new.png"), 10, 0),
+        (lambda root: make_image("red", 50).save(root / "train/red/new.png"), 10, 0),
         (lambda root: (root / "train/red/000.png").write_bytes(b"broken"), 8, 1),
         (lambda root: (root / "train/red/000.png").rename(root / "train/blue/x.png"), 9, 0),
     ],
     ids=["changed", "deleted", "added", "broken", "another class"],
 )
-def test_every_change_of_a_picture_is_noticed(make_folder, change, count, bad):
+def test_every_change_of_a_image_is_noticed(make_folder, change, count, bad):
     root = make_folder(train=3, validation=2)
     before = load(root)
     change(root)
@@ -144,7 +144,7 @@ def test_validation_is_held_out_of_train_stratified(make_folder):
     assert per_class(data, "validation") == {"blue": 2, "green": 2, "red": 2}
     assert per_class(data, "train") == {"blue": 18, "green": 18, "red": 18}
     assert not set(data.splits["train"]["name"]) & set(data.splits["validation"]["name"])
-    assert data.notes == ["validation: 6 pictures held out of train, stratified, seed 42"]
+    assert data.notes == ["validation: 6 images held out of train, stratified, seed 42"]
 
 
 def test_held_out_parts_follow_their_fractions_and_the_seed(make_folder):
@@ -196,8 +196,8 @@ def test_max_samples_never_takes_more_than_the_fraction_from_train(make_folder):
     assert sizes(data) == {"train": 51, "validation": 3, "test": 6}
 
 
-def test_too_few_pictures_to_hold_any_out(make_folder):
-    with pytest.raises(InputError, match=r"data.validation_split: none is there, and 3 pictures of 3 classes in train"):
+def test_too_few_images_to_hold_any_out(make_folder):
+    with pytest.raises(InputError, match=r"data.validation_split: none is there, and 3 images of 3 classes in train"):
         load(make_folder(1))
 
 
@@ -219,11 +219,11 @@ def test_slices_that_share_rows(make_folder):
 
 
 def encoded(name: str, number: int) -> dict:
-    return {"bytes": (picture(name, number, (8, 6))._repr_png_()), "path": None}
+    return {"bytes": (make_image(name, number, (8, 6))._repr_png_()), "path": None}
 
 
 def rows(labels: list, order: list[str] | None = None) -> Dataset:
-    """Pictures of the colours that the labels number, in the given order; blue for a missing one."""
+    """Images of the colours that the labels number, in the given order; blue for a missing one."""
     feature = ClassLabel(names=order) if order else datasets.Value("int64")
     names = order or NAMES
     images = [encoded(names[n] if n is not None and n >= 0 else "blue", i) for i, n in enumerate(labels)]
@@ -259,7 +259,7 @@ def test_label_ids_follow_names_where_splits_order_them_differently(tmp_path):
         assert [data.labels[row["label"]] for row in split] == [colour_of(row) for row in split]
 
 
-def test_label_names_in_another_order_move_the_ids_not_the_pictures(tmp_path):
+def test_label_names_in_another_order_move_the_ids_not_the_images(tmp_path):
     data = load(save(tmp_path, train=rows([0, 1, 2] * 4, NAMES)), label_names=["red", "green", "blue"])
     assert data.labels == ["red", "green", "blue"]
     assert [data.labels[row["label"]] for row in data.splits["train"]] == [colour_of(r) for r in data.splits["train"]]
@@ -275,18 +275,18 @@ def test_numbers_are_named_by_the_recipe(tmp_path):
 def test_a_label_that_train_does_not_have(make_folder, tmp_path):
     root = make_folder(train=3, validation=2)
     (root / "validation/reed").mkdir()
-    picture("red", 1).save(root / "validation/reed/1.png")
+    make_image("red", 1).save(root / "validation/reed/1.png")
     with pytest.raises(InputError) as caught:
         load(root)
     assert str(caught.value) == (
-        "data: validation has the label 'reed' (1 pictures), not among the 3 of train: blue, green, red; "
+        "data: validation has the label 'reed' (1 images), not among the 3 of train: blue, green, red; "
         'did you mean "red"?'
     )
 
 
 def test_a_label_that_the_recipe_does_not_name(make_folder):
     with pytest.raises(
-        InputError, match=r"train has the label 'red' \(3 pictures\), not among the 2 of data.label_names"
+        InputError, match=r"train has the label 'red' \(3 images\), not among the 2 of data.label_names"
     ):
         load(make_folder(3), label_names=["blue", "green"])
 
@@ -296,21 +296,21 @@ def test_missing_labels(tmp_path, missing):
     train = rows([0, 1, 2] * 3, NAMES)
     data = load(save(tmp_path / "test", train=train, test=rows([missing] * 3, NAMES)))
     assert list(data.splits) == ["train", "validation"]
-    assert data.notes[0] == "test: none of its 3 pictures has a label; it is not scored"
+    assert data.notes[0] == "test: none of its 3 images has a label; it is not scored"
     for split, found in (("train", rows([0, 1, missing], NAMES)), ("validation", rows([0, missing, 1], NAMES))):
         path = save(tmp_path / split, **{"train": train, split: found})
         with pytest.raises(InputError, match=rf"data: 1 of 3 rows of {split} of .* have no label \(first: row"):
             load(path)
 
 
-def test_classes_without_pictures_are_said(tmp_path):
+def test_classes_without_images_are_said(tmp_path):
     data = load(save(tmp_path, train=rows([0, 1] * 5, NAMES)))
     assert data.labels == NAMES
-    assert "train: no pictures of 1 of 3 classes: red" in data.notes
+    assert "train: no images of 1 of 3 classes: red" in data.notes
 
 
 def test_a_single_class_is_no_classification(make_folder):
-    with pytest.raises(InputError, match=r"data: train has pictures of one class only, 'red'; a classifier needs two"):
+    with pytest.raises(InputError, match=r"data: train has images of one class only, 'red'; a classifier needs two"):
         load(make_folder(5, classes=["red"]))
 
 
@@ -323,7 +323,7 @@ def with_bad_ones(make_folder):
     return root
 
 
-def test_bad_pictures_are_dropped_and_reported(with_bad_ones):
+def test_bad_images_are_dropped_and_reported(with_bad_ones):
     data = load(with_bad_ones)
     assert sizes(data) == {"train": 10, "validation": 1, "test": 5}
     assert [tuple(bad)[:3] for bad in data.bad] == [
@@ -333,18 +333,18 @@ def test_bad_pictures_are_dropped_and_reported(with_bad_ones):
     assert (with_bad_ones / "train/red/000.png").exists()
 
 
-def test_bad_pictures_are_refused(with_bad_ones):
+def test_bad_images_are_refused(with_bad_ones):
     with pytest.raises(InputError, match=r"data: train/red/000.png \(train, red\) cannot be read: .* \(and 1 more\)"):
         load(with_bad_ones, bad_images="raise")
 
 
-def test_the_same_picture_in_two_splits_is_said(make_folder):
+def test_the_same_image_in_two_splits_is_said(make_folder):
     root = make_folder(train=4, validation=2, test=2)
     shutil.copy(root / "train/red/000.png", root / "test/red/again.png")
-    assert load(root).notes == ["test: 1 pictures are also in train, byte for byte"]
+    assert load(root).notes == ["test: 1 images are also in train, byte for byte"]
 
 
-def test_pictures_without_files_are_named_by_row(tmp_path):
+def test_images_without_files_are_named_by_row(tmp_path):
     train = rows([0, 1, 2] * 3, NAMES).cast_column("image", Image(decode=False))
     broken = train.map(
         lambda row, i: {"image": {"bytes": b"broken", "path": None}} if i == 4 else row, with_indices=True
@@ -368,7 +368,7 @@ def test_scoring_follows_the_labels_of_the_model(make_folder):
     section = DataSection(path=str(make_folder(2)))
     data = load_split(section, None, ["fox", *NAMES[::-1]])
     assert [data.labels[i] for i in data.splits["train"]["label"]] == ["blue", "blue", "green", "green", "red", "red"]
-    with pytest.raises(InputError, match=r"train has the label 'blue' \(2 pictures\).* not among the 2 of the model"):
+    with pytest.raises(InputError, match=r"train has the label 'blue' \(2 images\).* not among the 2 of the model"):
         load_split(section, None, ["green", "red"])
 
 

@@ -5,7 +5,7 @@ import io
 import datasets
 import numpy as np
 import pytest
-from conftest import picture
+from conftest import make_image
 from PIL import Image
 from test_decode import encoded, photo
 from test_read import turned
@@ -38,7 +38,7 @@ def copy_of(value: dict, cache_size: int = 64) -> Image.Image:
 @pytest.mark.parametrize(
     ("kind", "options", "size"), [("JPEG", {}, (96, 64)), ("PNG", {}, (96, 64)), ("JPEG", turned(6), (64, 96))]
 )
-def test_a_copy_is_the_picture_small_and_upright(kind, options, size):
+def test_a_copy_is_the_image_small_and_upright(kind, options, size):
     """Quality 95 costs up to 2.9 levels where all is detail; half a pixel of shift would cost another."""
     original = encoded(PHOTO, kind, **options)
     copy = copy_of(original)
@@ -63,7 +63,7 @@ def test_nothing_is_enlarged(tmp_path):
 
 
 def rows(count: int = 6, **others):
-    """Pictures of several shapes in memory."""
+    """Images of several shapes in memory."""
     images = [encoded(photo(90 + 9 * n, 120, n)) for n in range(count)]
     columns = {"image": images, "label": [n % 3 for n in range(count)], "row": list(range(10, 10 + count)), **others}
     features = {"image": datasets.Image(decode=False), "label": datasets.ClassLabel(names=["a", "b", "c"])}
@@ -94,7 +94,7 @@ def test_copies_are_made_once_and_the_other_columns_stay(copied, capsys):
     assert again["image"][:] == copies["image"][:]
     assert len(copied) == 6
     prepared_copies(given, "made once", 49)
-    prepared_copies(given, "other pictures", 48)
+    prepared_copies(given, "other images", 48)
     assert len(copied) == 18
 
 
@@ -130,7 +130,7 @@ def recipe(make_folder, tmp_path):
     root = make_folder(train=4, validation=2)
     for split in ("train", "validation"):
         for file in sorted((root / split).glob("*/*")):
-            picture(file.parent.name, int(file.stem), (90, 70)).save(file)
+            make_image(file.parent.name, int(file.stem), (90, 70)).save(file)
     (root / "train" / "red" / "broken.png").write_bytes(b"broken")
     return {
         "data": {"path": str(root), "test_split": False, "cache_size": 32},
@@ -143,7 +143,7 @@ def recipe(make_folder, tmp_path):
     }  # fmt: skip
 
 
-def test_training_reads_copies_and_scoring_the_pictures(recipe, tmp_path, monkeypatch, capsys):
+def test_training_reads_copies_and_scoring_the_images(recipe, tmp_path, monkeypatch, capsys):
     seen = {"train": set(), "scored": set()}
     attach = stages.attach
 

@@ -10,7 +10,7 @@ import datasets
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from conftest import picture
+from conftest import make_image
 from datasets import ClassLabel, Dataset, DatasetDict, Features, Image, Value
 
 from hf_imgcls.data.sources import check_path, open_source
@@ -27,7 +27,7 @@ def section(path, **keys) -> DataSection:
 
 def png(number: int) -> bytes:
     stream = io.BytesIO()
-    picture("red", number, (8, 6)).save(stream, "PNG")
+    make_image("red", number, (8, 6)).save(stream, "PNG")
     return stream.getvalue()
 
 
@@ -45,8 +45,8 @@ def csv(file: Path, head: str, *rows: str, sep: str = ",") -> Path:
 
 
 def write_csv(root: Path, labels: list) -> Path:
-    put(root / "pictures", *(f"{i}.png" for i in range(COUNT)))
-    return csv(root / "list.csv", "file,label", *(f"pictures/{i}.png,{labels[i]}" for i in range(COUNT)))
+    put(root / "images", *(f"{i}.png" for i in range(COUNT)))
+    return csv(root / "list.csv", "file,label", *(f"images/{i}.png,{labels[i]}" for i in range(COUNT)))
 
 
 def write_tsv(root: Path, labels: list) -> Path:
@@ -117,7 +117,7 @@ def test_files_alone_and_in_a_folder(tmp_path, write, labels):
         rows = source.splits["train"]
         assert rows["label"][:] == labels
         assert [read_image(image).tobytes() for image in rows["image"]] == [
-            picture("red", i, (8, 6)).tobytes() for i in range(COUNT)
+            make_image("red", i, (8, 6)).tobytes() for i in range(COUNT)
         ]
 
 
@@ -135,19 +135,19 @@ def test_files_of_several_splits(tmp_path, write):
 
 def test_names_are_relative_to_the_data_and_paths_absolute(tmp_path, monkeypatch):
     write_csv(tmp_path / "photos/deep", ["cat"] * COUNT)
-    csv(tmp_path / "photos/deep/list.csv", "file,label", "../up.png,cat", f"{tmp_path}/photos/deep/pictures/1.png,dog")
+    csv(tmp_path / "photos/deep/list.csv", "file,label", "../up.png,cat", f"{tmp_path}/photos/deep/images/1.png,dog")
     put(tmp_path / "photos", "up.png")
     monkeypatch.chdir(tmp_path)
     rows = open_source(section("photos/deep/list.csv")).splits["train"]
-    assert rows["name"][:] == ["../up.png", "pictures/1.png"]
+    assert rows["name"][:] == ["../up.png", "images/1.png"]
     assert [image["path"] for image in rows["image"]] == [
         str(tmp_path / "photos/up.png"),
-        str(tmp_path / "photos/deep/pictures/1.png"),
+        str(tmp_path / "photos/deep/images/1.png"),
     ]
 
 
 @pytest.mark.parametrize("streaming", [False, True])
-def test_metadata_beside_the_pictures_of_each_split(tmp_path, streaming):
+def test_metadata_beside_the_images_of_each_split(tmp_path, streaming):
     for split, label in (("train", "cat"), ("validation", "dog")):
         put(tmp_path / split, "a.png", "b.png")
         csv(tmp_path / split / "metadata.csv", "file_name,label", f"a.png,{label}", "b.png,fox")
@@ -158,7 +158,7 @@ def test_metadata_beside_the_pictures_of_each_split(tmp_path, streaming):
     }
 
 
-def test_one_list_of_pictures_that_lie_in_split_folders(tmp_path):
+def test_one_list_of_images_that_lie_in_split_folders(tmp_path):
     put(tmp_path, "train/CAT/1.png", "train/DOG/1.png", "valid/CAT/1.png", "test/CAT/1.png")
     rows = ["train/CAT/1.png,CAT,1", "train/DOG/1.png,DOG,2", "valid/CAT/1.png,CAT,1", "test/CAT/1.png,CAT,1"]
     csv(tmp_path / "birds.csv", "filepaths,labels,class id", *rows)
@@ -183,7 +183,7 @@ def test_kaggles_files(tmp_path):
     ]
 
 
-def test_rows_without_a_picture_and_files_that_are_gone_stay_to_be_reported(tmp_path):
+def test_rows_without_a_image_and_files_that_are_gone_stay_to_be_reported(tmp_path):
     put(tmp_path, "1.png", "2.png")
     csv(tmp_path / "list.csv", "file,label", ",cat", "1.png,cat", "2.png,dog", "gone.png,dog")
     rows = open_source(section(tmp_path)).splits["train"]
@@ -203,23 +203,21 @@ def test_class_folders_with_a_data_file_that_is_none_of_theirs(tmp_path, beside)
         (tmp_path / beside).write_text('{"0": "cat", "1": "dog"}' if "class_" in beside else "0\ncat\n")
     source = open_source(section(tmp_path))
     assert source.splits["train"]["label"][:] == ["cat"] * 2 + ["dog"] * 3
-    assert source.notes[0] == f"passed over, not pictures (1): {beside}"
+    assert source.notes[0] == f"passed over, not images (1): {beside}"
     assert source.notes[1].startswith("the class folders are read, not the data files (data.")
 
 
-def test_a_table_of_the_pictures_is_meant_even_if_it_does_not_fit(tmp_path):
+def test_a_table_of_the_images_is_meant_even_if_it_does_not_fit(tmp_path):
     put(tmp_path, "part_1/a.png", "part_1/b.png", "part_2/c.png")
     csv(tmp_path / "list.csv", "image_id,dx", "a,nv", "b,mel", "c,nv")
-    with pytest.raises(InputError, match=r"data.image_column: no column of .*list.csv holds pictures, or paths"):
+    with pytest.raises(InputError, match=r"data.image_column: no column of .*list.csv holds images, or paths"):
         open_source(section(tmp_path))
 
 
 def test_a_table_without_a_line_of_names(tmp_path):
     put(tmp_path, "1.png", "2.png")
     csv(tmp_path / "list.csv", "1.png,cat", "2.png,dog")
-    with pytest.raises(
-        InputError, match=r"list.csv begins with a picture, 1.png; its first line must name the columns"
-    ):
+    with pytest.raises(InputError, match=r"list.csv begins with an image, 1.png; its first line must name the columns"):
         open_source(section(tmp_path))
 
 
@@ -285,7 +283,7 @@ def test_files_whose_labels_differ_in_type(tmp_path):
         ("nowhere.csv", "data.path: 'nowhere.csv' does not exist"),
         ("a/b/c", "data.path: 'a/b/c' does not exist"),
         ("someone/photos", "data.path: 'someone/photos' is nothing in "),
-        ("empty", "empty: no class folders with pictures in it"),
+        ("empty", "empty: no class folders with images in it"),
     ],
 )
 def test_paths_that_lead_nowhere(tmp_path, monkeypatch, path, line):

@@ -1,4 +1,4 @@
-"""Streams: label names, slices, bad pictures, and the same rows whatever the number of workers."""
+"""Streams: label names, slices, bad images, and the same rows whatever the number of workers."""
 
 import io
 import tarfile
@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from conftest import COLOURS, picture
+from conftest import COLOURS, make_image
 from datasets import ClassLabel, Dataset, Features, Image
 from torch.utils.data import DataLoader
 
@@ -31,8 +31,8 @@ def stream(path, **keys):
 
 
 def png(number: int) -> bytes:
-    """The picture of a row: its first pixel tells the number."""
-    image = picture(NAMES[number % 3], number, (8, 6))
+    """The image of a row: its first pixel tells the number."""
+    image = make_image(NAMES[number % 3], number, (8, 6))
     image.putpixel((0, 0), (number, 0, 0))
     out = io.BytesIO()
     image.save(out, "PNG")
@@ -53,7 +53,7 @@ def class_folders(root, numbers):
 
 
 def to_numbers(rows: dict[str, list]) -> dict[str, list]:
-    """A transform: the number that the picture itself tells."""
+    """A transform: the number that the image itself tells."""
     pixels = [np.asarray(read_image(image)) for image in rows["image"]]
     return {"number": [int(p[0, 0, 0]) for p in pixels], "labels": rows["label"], "row_was": rows["row"]}
 
@@ -161,7 +161,7 @@ def test_names_come_from_the_features(tmp_path):
 
 
 @pytest.mark.parametrize("workers", [0, 2])
-def test_bad_pictures_are_passed_over(tmp_path, workers):
+def test_bad_images_are_passed_over(tmp_path, workers):
     parquet(tmp_path / "train.parquet", range(20), bad=range(3, 20))  # a whole batch of them too
     parquet(tmp_path / "validation.parquet", range(100, 106), bad=[100, 103])
     data = stream(tmp_path, label_names=NAMES)
@@ -170,16 +170,16 @@ def test_bad_pictures_are_passed_over(tmp_path, workers):
     assert [row["row"] for row in first_rows(readable_rows(data.splits["validation"]), 3)] == [1, 2, 4]
 
 
-def test_bad_pictures_end_the_run_if_so_asked(tmp_path):
+def test_bad_images_end_the_run_if_so_asked(tmp_path):
     parquet(tmp_path / "train.parquet", range(4), bad=[2])
     data = stream(tmp_path, label_names=NAMES, bad_images="raise")
     with pytest.raises(
-        InputError, match=r"data: row 2 cannot be read: not a picture, .*; data.bad_images=drop trains without it"
+        InputError, match=r"data: row 2 cannot be read: not an image, .*; data.bad_images=drop trains without it"
     ):
         numbers(data.splits["train"], bad_images="raise")
 
 
-def test_what_fails_on_a_good_picture_is_not_put_down_to_it(tmp_path):
+def test_what_fails_on_a_good_image_is_not_put_down_to_it(tmp_path):
     def fail(rows: dict[str, list]) -> dict[str, list]:
         if rows["image"]:
             raise ValueError("too much for this transform")
@@ -190,7 +190,7 @@ def test_what_fails_on_a_good_picture_is_not_put_down_to_it(tmp_path):
         list(attach_transform(stream(tmp_path, label_names=NAMES).splits["train"], fail))
 
 
-def test_a_row_without_a_picture_is_a_bad_one(tmp_path):
+def test_a_row_without_a_image_is_a_bad_one(tmp_path):
     pq.write_table(pa.table({"image": [png(0), None, png(2)], "label": ["red"] * 3}), tmp_path / "train.parquet")
     assert sorted(numbers(stream(tmp_path, label_names=NAMES).splits["train"])) == [0, 2]
 
@@ -224,7 +224,7 @@ def test_what_a_stream_cannot_do(shards, keys, line):
     [
         (
             "zebra",
-            "data: train has the label 'zebra' (1 pictures), not among the 3 of data.label_names: blue, green, red",
+            "data: train has the label 'zebra' (1 images), not among the 3 of data.label_names: blue, green, red",
         ),
         (None, "data: row 1 of train has no label"),
     ],

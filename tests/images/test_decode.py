@@ -1,4 +1,4 @@
-"""Reading only what was drawn: the same crops as torchvision makes of the picture read in full."""
+"""Reading only what was drawn: the same crops as torchvision makes of the image read in full."""
 
 import io
 
@@ -56,7 +56,7 @@ JPEGS = {
 
 
 def both(value: dict, transform, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
-    """(what `read_resized` makes, what torchvision makes of the whole picture), with the same draws."""
+    """(what `read_resized` makes, what torchvision makes of the whole image), with the same draws."""
     torch.manual_seed(seed)
     made = read_resized(value, transform)
     after = torch.get_rng_state()
@@ -81,7 +81,7 @@ def test_what_is_not_reduced_is_the_same_to_the_bit(name, transform, tmp_path):
 
 @pytest.fixture
 def scales(monkeypatch):
-    """What the pictures that are read while a test runs are reduced by."""
+    """What the images that are read while a test runs are reduced by."""
     found, real = [], decode.decode_reduced
     monkeypatch.setattr(decode, "decode_reduced", lambda *given: found.append(real(*given)) or found[-1])
     return found
@@ -130,7 +130,7 @@ def test_other_filters_are_kept(mode):
 def test_what_leads_a_chain():
     assert can_lead(v2.RandomResizedCrop(24))
     assert can_lead(v2.Resize((24, 24)))
-    assert not can_lead(v2.Resize(24))  # the longer side depends on the picture, to the pixel
+    assert not can_lead(v2.Resize(24))  # the longer side depends on the image, to the pixel
     assert not can_lead(v2.RandomHorizontalFlip())
 
 

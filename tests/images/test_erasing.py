@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from conftest import picture
+from conftest import make_image
 from test_trainer import largest_difference, make_trainer
 from tiny import PROCESSORS, SIZE, tiny_processor
 from torchvision.transforms import v2
@@ -17,7 +17,7 @@ NOISE = {"RandomErasing": {"p": 0.6, "value": "random"}}
 
 
 def test_boxes_are_those_that_torchvision_erases():
-    """The same draws, of a RandomErasing that makes black pictures white."""
+    """The same draws, of a RandomErasing that makes black images white."""
     boxes, white = take_noise([v2.RandomErasing(p=0.6, value="random")]), v2.RandomErasing(p=0.6, value=1)
     black, empty = torch.zeros(3, 40, 30), 0
     for seed in range(60):
@@ -33,7 +33,7 @@ def test_boxes_are_those_that_torchvision_erases():
 
 
 def test_a_box_that_does_not_fit_is_none():
-    """Ten times the height of the width, in a picture of one row."""
+    """Ten times the height of the width, in an image of one row."""
     boxes = take_noise([v2.RandomErasing(p=1, ratio=(10, 10), value="random")])
     assert draw_box(boxes, torch.zeros(3, 1, 50, dtype=torch.uint8)).tolist() == [0, 0, 0, 0]
 
@@ -65,7 +65,11 @@ def test_the_kind_that_bytes_can_hold_is_none_of_it():
 
 
 def rows(*numbers: int) -> dict[str, list]:
-    return {"image": [picture("red", n, (40, 30)) for n in numbers], "label": [0] * len(numbers), "row": list(numbers)}
+    return {
+        "image": [make_image("red", n, (40, 30)) for n in numbers],
+        "label": [0] * len(numbers),
+        "row": list(numbers),
+    }
 
 
 def test_boxes_depend_on_seed_epoch_and_row_alone():
@@ -83,12 +87,12 @@ def test_boxes_depend_on_seed_epoch_and_row_alone():
 
 
 def test_training_sees_noise_and_evaluation_none(make_folder, tmp_path):
-    pictures = TrainTransform(["Resize", NOISE], tiny_processor(), range(3), seed=3)
-    trainer = make_trainer(make_folder(train=6, validation=3), tmp_path / "run", pictures=pictures)
+    images = TrainTransform(["Resize", NOISE], tiny_processor(), range(3), seed=3)
+    trainer = make_trainer(make_folder(train=6, validation=3), tmp_path / "run", images=images)
     batch = next(iter(trainer.get_train_dataloader()))
     boxes = batch["erased"]
     seen = trainer._prepare_inputs(dict(batch))["pixel_values"]
-    clean = batch["pixel_values"].float() * pictures.scale + pictures.shift
+    clean = batch["pixel_values"].float() * images.scale + images.shift
     for made, before, (top, left, height, width) in zip(seen, clean, boxes.tolist(), strict=True):
         inside = torch.zeros(SIZE, SIZE, dtype=torch.bool)
         inside[top : top + height, left : left + width] = True
@@ -105,8 +109,8 @@ def test_a_resumed_run_draws_the_same_noise(make_folder, tmp_path, workers):
     settings = {"save_strategy": "steps", "save_steps": 2, "dataloader_num_workers": workers}
 
     def made(output):
-        pictures = TrainTransform(["RandomResizedCrop", NOISE], tiny_processor(), range(3), seed=3)
-        return make_trainer(folder, tmp_path / output, pictures=pictures, **settings)
+        images = TrainTransform(["RandomResizedCrop", NOISE], tiny_processor(), range(3), seed=3)
+        return make_trainer(folder, tmp_path / output, images=images, **settings)
 
     whole, resumed = made("whole"), made("resumed")
     whole.train()
@@ -118,15 +122,15 @@ def test_features_that_are_kept_have_no_noise():
     assert random_transform(["Resize", NOISE], (SIZE, SIZE)) == "RandomErasing"
 
 
-def test_the_drawn_pictures_show_the_noise(tmp_path, monkeypatch):
+def test_the_drawn_images_show_the_noise(tmp_path, monkeypatch):
     from test_figures import NAMES, shown, split
 
     caught = {}
     monkeypatch.setattr(figures, "save", lambda figure, folder, name: caught.update({name: figure}))
     before = torch.get_rng_state()
     noise = {"RandomErasing": {"p": 1, "value": "random", "scale": [0.2, 0.3]}}
-    pictures = TrainTransform(["Resize", noise], PROCESSORS["MobileViT, blue first"](), range(3), seed=7)
-    draw_augmented(tmp_path, choose_sample(split(0, 2), NAMES, seed=1), pictures)
+    images = TrainTransform(["Resize", noise], PROCESSORS["MobileViT, blue first"](), range(3), seed=7)
+    draw_augmented(tmp_path, choose_sample(split(0, 2), NAMES, seed=1), images)
     assert torch.equal(before, torch.get_rng_state())
     first = shown(caught["augmented.png"])[1]
     outside = (first == first[0, 0]).all(axis=2) | (first == first[0, -1]).all(axis=2)

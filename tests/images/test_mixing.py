@@ -8,7 +8,7 @@ PIXELS = torch.randn(6, 3, 8, 8, generator=torch.Generator().manual_seed(0))
 LABELS = torch.tensor([0, 1, 2, 3, 1, 0])
 
 
-def test_mixup_is_a_weighted_mean_of_neighbours_in_pictures_and_labels():
+def test_mixup_is_a_weighted_mean_of_neighbours_in_images_and_labels():
     torch.manual_seed(1)
     pixels, labels = Mixing([{"MixUp": {"alpha": 0.4}}], 4)(PIXELS, LABELS)
     share = labels[1, 1].item()  # neighbours 1 and 0: labels 1 and 0

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 import transformers
-from conftest import picture
+from conftest import make_image
 from PIL import Image
 from tiny import PROCESSORS
 
@@ -31,10 +31,10 @@ def test_scale_and_shift_make_the_processors_floats_of_any_colour(name):
 
 def test_a_processor_without_one_size_is_refused():
     for processor in (transformers.TextNetImageProcessor(), transformers.ViTImageProcessor(do_resize=False)):
-        with pytest.raises(InputError, match=r"does not bring pictures to one size .* say model.image_size"):
+        with pytest.raises(InputError, match=r"does not bring images to one size .* say model.image_size"):
             input_size(processor)
 
 
-def test_a_processor_that_makes_no_picture_is_refused():
-    with pytest.raises(InputError, match="Siglip2ImageProcessor, does not make one picture of one"):
-        process_image(transformers.Siglip2ImageProcessor(), picture("red", 1))
+def test_a_processor_that_makes_no_image_is_refused():
+    with pytest.raises(InputError, match="Siglip2ImageProcessor, does not make one image of one"):
+        process_image(transformers.Siglip2ImageProcessor(), make_image("red", 1))

@@ -1,18 +1,18 @@
-"""Every kind of picture is read in training and scoring exactly as `pipeline` reads it."""
+"""Every kind of image is read in training and scoring exactly as `pipeline` reads it."""
 
 import io
 
 import numpy as np
 import PIL.features
 import pytest
-from conftest import picture
+from conftest import make_image
 from PIL import Image
 from transformers.image_utils import load_image
 from transformers.pipelines import image_classification
 
 from hf_imgcls.images.read import open_image, read_image
 
-RED = picture("red", 0, (12, 8))
+RED = make_image("red", 0, (12, 8))
 ALPHA = Image.linear_gradient("L").resize((12, 8))
 
 
@@ -33,7 +33,7 @@ def turned(orientation: int) -> dict:
 
 
 def frames() -> dict:
-    return {"save_all": True, "append_images": [picture("blue", 1, (12, 8)), picture("green", 2, (12, 8))]}
+    return {"save_all": True, "append_images": [make_image("blue", 1, (12, 8)), make_image("green", 2, (12, 8))]}
 
 
 AWKWARD = {
@@ -69,7 +69,7 @@ def awkward(request, tmp_path):
     return file
 
 
-def test_pictures_are_read_as_the_pipeline_reads_them(awkward):
+def test_images_are_read_as_the_pipeline_reads_them(awkward):
     served = load_image(str(awkward))
     for value in ({"bytes": None, "path": str(awkward)}, {"bytes": awkward.read_bytes(), "path": "elsewhere.jpg"}):
         read = read_image(value)
@@ -77,7 +77,7 @@ def test_pictures_are_read_as_the_pipeline_reads_them(awkward):
         assert read.tobytes() == served.tobytes()
 
 
-def test_a_picture_that_was_read_already_stays_as_it_is(awkward):
+def test_a_image_that_was_read_already_stays_as_it_is(awkward):
     once = read_image({"bytes": None, "path": str(awkward)})
     assert read_image(once).tobytes() == once.tobytes()
 
@@ -97,7 +97,7 @@ def test_the_first_frame_upright(tmp_path):
 
 def test_opening_does_not_decode(tmp_path):
     stream = io.BytesIO()
-    picture("red", 0, (64, 48)).save(stream, "JPEG")
+    make_image("red", 0, (64, 48)).save(stream, "JPEG")
     cut = {"bytes": stream.getvalue()[:-500], "path": None}
     assert open_image(cut).size == (64, 48)
     with pytest.raises(OSError, match="truncated"):

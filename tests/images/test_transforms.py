@@ -1,11 +1,11 @@
-"""What happens to a picture: the recipe's transforms, their draws, and the reading of evaluation pictures."""
+"""What happens to an image: the recipe's transforms, their draws, and the reading of evaluation images."""
 
 import io
 
 import numpy as np
 import pytest
 import torch
-from conftest import picture
+from conftest import make_image
 from PIL import Image
 from tiny import PROCESSORS
 from torchvision.transforms.v2 import functional as F
@@ -21,7 +21,7 @@ BIT = PROCESSORS["BiT"]
 
 def rows(*numbers: int, size=(50, 40)) -> dict[str, list]:
     return {
-        "image": [picture("red", number, size) for number in numbers],
+        "image": [make_image("red", number, size) for number in numbers],
         "label": [number % 3 for number in numbers],
         "row": list(numbers),
     }
@@ -51,10 +51,10 @@ def test_a_model_that_wants_blue_first_gets_it_and_the_transforms_see_red_first(
     assert [pixels[:, 0, 0].tolist() for pixels in pure] == [[0, 0, 255], [255, 0, 0]]
 
 
-def test_a_training_picture_is_the_picture():
+def test_a_training_image_is_the_image():
     """Read without a copy, and yet what torchvision would have read."""
     training = TrainTransform([{"CenterCrop": {}}], VIT(), [0], 0)
-    image = picture("green", 3, (24, 24))
+    image = make_image("green", 3, (24, 24))
     seen = training({"image": [image], "label": [0], "row": [0]})["pixel_values"][0]
     assert torch.equal(seen, F.pil_to_tensor(image))
 
@@ -77,9 +77,9 @@ def test_the_usual_ones_work_on_uint8(spec):
     assert all(pixels.dtype == torch.uint8 and pixels.shape == (3, 24, 24) for pixels in batch["pixel_values"])
 
 
-def test_a_picture_that_a_transform_cannot_take_is_named_by_its_size():
+def test_a_image_that_a_transform_cannot_take_is_named_by_its_size():
     training = TrainTransform(["RandomCrop"], VIT(), range(3), 0)
-    with pytest.raises(InputError, match=r"fails on a 20x10 picture: Required crop size"):
+    with pytest.raises(InputError, match=r"fails on a 20x10 image: Required crop size"):
         training(rows(1, size=(20, 10)))
 
 
@@ -90,32 +90,32 @@ AUGMENTATION = [
 ]
 
 
-def pictures(training, *numbers) -> dict[int, torch.Tensor]:
+def images(training, *numbers) -> dict[int, torch.Tensor]:
     return dict(zip(numbers, training(rows(*numbers))["pixel_values"], strict=True))
 
 
 def test_draws_depend_on_seed_epoch_and_row_alone():
     training = TrainTransform(AUGMENTATION, VIT(), range(3), seed=1)
-    whole = pictures(training, *range(8))
+    whole = images(training, *range(8))
     torch.manual_seed(99)
-    others = pictures(training, 5, 2, 7)
+    others = images(training, 5, 2, 7)
     assert all(torch.equal(whole[number], others[number]) for number in others)
-    again = pictures(TrainTransform(AUGMENTATION, VIT(), range(3), seed=1), 3)
+    again = images(TrainTransform(AUGMENTATION, VIT(), range(3), seed=1), 3)
     assert torch.equal(again[3], whole[3])
 
     def differ(other) -> int:
         return sum(not torch.equal(whole[number], other[number]) for number in whole)
 
-    assert differ(pictures(TrainTransform(AUGMENTATION, VIT(), range(3), seed=2), *range(8))) == 8
+    assert differ(images(TrainTransform(AUGMENTATION, VIT(), range(3), seed=2), *range(8))) == 8
     training.epoch.fill_(1)
-    assert differ(pictures(training, *range(8))) == 8
+    assert differ(images(training, *range(8))) == 8
     training.epoch.fill_(0)
-    assert differ(pictures(training, *range(8))) == 0
+    assert differ(images(training, *range(8))) == 0
 
 
-def test_the_same_picture_in_another_row_is_drawn_anew():
+def test_the_same_image_in_another_row_is_drawn_anew():
     training = TrainTransform(AUGMENTATION, VIT(), range(3), seed=1)
-    image = picture("red", 1, (50, 40))
+    image = make_image("red", 1, (50, 40))
     one, two = training({"image": [image, image], "label": [0, 0], "row": [0, 1]})["pixel_values"]
     assert not torch.equal(one, two)
 
@@ -149,7 +149,7 @@ def test_workers_that_outlive_an_epoch_see_the_next_one_begin():
     first = next(iter(loader))
     training.epoch.fill_(1)
     second = next(iter(loader))
-    here = torch.stack(list(pictures(training, 0, 1, 2, 3).values()))
+    here = torch.stack(list(images(training, 0, 1, 2, 3).values()))
     assert torch.equal(second, here)
     assert not torch.equal(first, second)
 
@@ -161,7 +161,7 @@ def test_labels_become_the_models_ids():
 
 def test_evaluation_is_the_processor_and_nothing_else():
     processor = BIT()
-    image = picture("blue", 1, (70, 30))
+    image = make_image("blue", 1, (70, 30))
     seen = EvalTransform(processor, [0])({"image": [image], "label": [0]})["pixel_values"][0]
     assert torch.equal(seen, processor(image, return_tensors="pt")["pixel_values"][0])
 
@@ -183,15 +183,15 @@ def jpeg(image: Image.Image) -> dict:
         [],
     ],
 )
-def test_files_are_augmented_as_the_pictures_in_them(specs):
+def test_files_are_augmented_as_the_images_in_them(specs):
     """Whether the first transform is part of reading or not, all draws after it are the same ones."""
     training = TrainTransform(specs, VIT(), range(3), seed=1)
     files = rows(*range(8), size=(40, 33))  # too small to be reduced
     files["image"] = [jpeg(image) for image in files["image"]]
-    pictures = {**files, "image": [read_image(file) for file in files["image"]]}
-    read, given = training(files)["pixel_values"], training(pictures)["pixel_values"]
+    images = {**files, "image": [read_image(file) for file in files["image"]]}
+    read, given = training(files)["pixel_values"], training(images)["pixel_values"]
     assert all(torch.equal(one, other) for one, other in zip(read, given, strict=True))
-    for made, image, row in zip(read, pictures["image"], files["row"], strict=True):
+    for made, image, row in zip(read, images["image"], files["row"], strict=True):
         if specs:
             torch.manual_seed(int(np.random.SeedSequence([1, 0, row]).generate_state(1, np.uint64)[0] >> 1))
             assert torch.equal(made, training.transform(F.pil_to_tensor(image)))

@@ -4,7 +4,7 @@ import pytest
 import torch
 from transformers import TrainingArguments
 
-from hf_imgcls.machine import describe_hardware as machine
+from hf_imgcls.machine import hardware as machine
 from hf_imgcls.machine import processes
 from hf_imgcls.machine.arguments import training_arguments
 from hf_imgcls.machine.hardware import Machine, chosen_settings, cores_per_process, describe_machine, fill_in_defaults
@@ -73,7 +73,7 @@ def test_cores_are_shared_by_the_processes_of_a_machine(monkeypatch):
 
 def test_launched_processes_share_the_threads_unless_somebody_has_said_how_many(monkeypatch):
     monkeypatch.setattr(torch.accelerator, "is_available", lambda: False)
-    monkeypatch.setattr(processes, "cores_of_a_process", lambda physical: 3)
+    monkeypatch.setattr(processes, "cores_per_process", lambda physical: 3)
     taken = []
     monkeypatch.setattr(torch, "set_num_threads", taken.append)
     for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "ACCELERATE_MIXED_PRECISION", "TORCHELASTIC_RUN_ID"):
@@ -114,7 +114,7 @@ def test_a_line_says_what_a_run_works_with(tmp_path):
 
 
 def test_a_recipes_arguments_are_completed(tmp_path, monkeypatch):
-    monkeypatch.setattr("hf_imgcls.arguments.look", lambda on_cpu: LARGE)
+    monkeypatch.setattr("hf_imgcls.machine.arguments.detect_machine", lambda on_cpu: LARGE)
     content = {"data": {"path": "photos"}, "model": {"checkpoint": "m"}, "training": {"output_dir": str(tmp_path)}}
     made = training_arguments(load_recipe(content).training)
     assert (made.dataloader_num_workers, made.dataloader_prefetch_factor) == (1, 4)

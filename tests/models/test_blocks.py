@@ -137,7 +137,7 @@ def test_parameters_are_met_where_they_are_used_and_not_where_they_are_kept():
     assert "vision_model.head.attention.out_proj.weight" in first_uses(siglip, (32, 32))
 
 
-def test_parameters_that_no_picture_meets_are_left_out():
+def test_parameters_that_no_image_meets_are_left_out():
     model = stock_model("dinov2", **VISION)
     missing = {name for name, _ in model.named_parameters()} - first_uses(model, (32, 32)).keys()
     assert missing == {"dinov2.embeddings.mask_token"}

@@ -5,7 +5,7 @@ import json
 import pytest
 import torch
 import transformers
-from conftest import picture
+from conftest import make_image
 from safetensors.torch import load_file, save_file
 from transformers import ViTImageProcessor
 
@@ -62,7 +62,7 @@ def refusal(section: dict, labels=LABELS) -> str:
 
 def logits(model, processor):
     with torch.no_grad():
-        return model.eval()(pixel_values=process_image(processor, picture("red", 1, (50, 40)))[None]).logits
+        return model.eval()(pixel_values=process_image(processor, make_image("red", 1, (50, 40)))[None]).logits
 
 
 def different(one, other) -> set[str]:
@@ -250,7 +250,7 @@ def test_a_network_that_cannot_be_saved_is_refused_before_it_is_trained():
         ("timm/test_resnet", {"model_args": {"drop": 1}}, "model.config: ResNet.__init__() got an unexpected keyword"),
         ("timm/test_resnet", {"model_args": {"in_chans": 1}}, "to have 1 channels, but got 3 channels instead"),
         ("pp_lcnet", {}, "gives no scores of 3 classes"),
-        ("swin", {"window_size": 16, "image_size": 32}, "does not take the 32x32 pictures of its image processor"),
+        ("swin", {"window_size": 16, "image_size": 32}, "does not take the 32x32 images of its image processor"),
     ],
 )  # fmt: skip
 def test_what_an_architecture_cannot_be(architecture, config, message):

@@ -9,7 +9,7 @@ from torch import nn
 
 from hf_imgcls.models.fold import fold_batch_norms
 
-PICTURES = torch.rand(2, 3, 16, 16, generator=torch.Generator().manual_seed(0))
+IMAGES = torch.rand(2, 3, 16, 16, generator=torch.Generator().manual_seed(0))
 
 
 def worn(model: nn.Module) -> nn.Module:
@@ -28,7 +28,7 @@ def norms(model: nn.Module) -> int:
 
 def logits(model: nn.Module) -> torch.Tensor:
     with torch.no_grad():
-        return model(pixel_values=PICTURES)["logits"]
+        return model(pixel_values=IMAGES)["logits"]
 
 
 def tiny_resnet() -> nn.Module:

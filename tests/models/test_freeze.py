@@ -52,15 +52,15 @@ def size_of(family: str) -> tuple[int, int]:
 
 
 def made(family: str):
-    """A model whose running statistics are those of the pictures that it will see."""
+    """A model whose running statistics are those of the images that it will see."""
     model = FAMILIES[family][0]().train()
     with torch.no_grad():
         for _ in range(20):
-            model(pixel_values=pictures(family))
+            model(pixel_values=images(family))
     return model
 
 
-def pictures(family: str) -> torch.Tensor:
+def images(family: str) -> torch.Tensor:
     return torch.rand(6, 3, *size_of(family)) + torch.arange(6).view(6, 1, 1, 1) / 3
 
 
@@ -79,10 +79,10 @@ def changed_by_training(model: nn.Module, frozen: list[nn.Module], family: str) 
     momentum = torch.optim.SGD(parameters, lr=1e-3, momentum=0.9, weight_decay=0.1)
     for optimizer in (adamw, momentum, adamw, momentum):
         in_training(model, frozen)
-        cross_entropy(model(pixel_values=pictures(family)).logits, torch.arange(6) % 3).backward()
+        cross_entropy(model(pixel_values=images(family)).logits, torch.arange(6) % 3).backward()
         optimizer.step()
         model.zero_grad()
-    model.eval()(pixel_values=pictures(family))
+    model.eval()(pixel_values=images(family))
     return {name for name, tensor in model.state_dict().items() if not torch.equal(tensor, before[name])}
 
 
@@ -100,7 +100,7 @@ def test_what_was_chosen_moves_and_the_rest_stays_bit_by_bit(family, train):
 
 @pytest.mark.parametrize("family", sorted(DROPPING))
 def test_dropout_in_what_is_frozen_is_off(family):
-    model, pixels = made(family), pictures(family)
+    model, pixels = made(family), images(family)
     exact = model.eval()(pixel_values=pixels).logits
     frozen = freeze_parameters(model, choose_parameters(model, "head", size_of(family)), size_of(family))
     assert torch.equal(in_training(model, frozen)(pixel_values=pixels).logits, exact)

@@ -19,12 +19,12 @@ def layouts(model: nn.Module) -> set[bool]:
 
 @pytest.mark.parametrize("family", ["convnet", "mini_xception", "timm"])
 def test_convolutional_networks_compute_the_same_in_the_other_layout(family, tmp_path):
-    model, pictures = tiny_model(family).eval(), torch.rand(2, 3, *SIZE)
+    model, images = tiny_model(family).eval(), torch.rand(2, 3, *SIZE)
     with torch.no_grad():
-        before = model(pixel_values=pictures).logits
+        before = model(pixel_values=images).logits
         assert channels_last(model, SIZE)
         assert layouts(model) == {True}
-        assert torch.allclose(model(pixel_values=pictures).logits, before, atol=1e-5)
+        assert torch.allclose(model(pixel_values=images).logits, before, atol=1e-5)
     saved = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     model.save_pretrained(tmp_path)
     again = type(model).from_pretrained(tmp_path)

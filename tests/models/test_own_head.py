@@ -7,7 +7,7 @@ import sys
 import pytest
 import torch
 import transformers
-from conftest import picture
+from conftest import make_image
 from safetensors.torch import load_file
 from tiny import SIZE, tiny_model, tiny_processor
 from torch import nn
@@ -188,7 +188,7 @@ for folder in sys.argv[2:]:
 
 
 def test_where_this_package_is_not_installed_its_code_opens_it_and_nothing_else_does(tmp_path):
-    picture("red", 1).save(tmp_path / "red.png")
+    make_image("red", 1).save(tmp_path / "red.png")
     cases = {"vit": tiny_processor(), "maps of timm": None}
     expected = []
     for name, processor in cases.items():

@@ -8,7 +8,7 @@ import sys
 import numpy as np
 import pytest
 import torch
-from conftest import COLOURS, picture
+from conftest import COLOURS, make_image
 from PIL import Image
 from tiny import SIZE, tiny_model
 from torch import nn
@@ -150,9 +150,9 @@ def compare(model, original, channels=3, height=None, width=None) -> None:
     take_weights(model, original)
     coarse = random.integers(0, 256, (5, 4, 4, channels)).repeat(-(-height // 4), axis=1).repeat(-(-width // 4), axis=2)
     noise = random.integers(0, 40, (5, height, width, channels))
-    pictures = np.minimum(coarse[:, :height, :width] + noise, 255).astype(np.float32)
-    expected = np.array(original.predict(pictures, verbose=0))
-    pixels = torch.from_numpy(pictures).permute(0, 3, 1, 2).expand(-1, 3, -1, -1) / 255
+    images = np.minimum(coarse[:, :height, :width] + noise, 255).astype(np.float32)
+    expected = np.array(original.predict(images, verbose=0))
+    pixels = torch.from_numpy(images).permute(0, 3, 1, 2).expand(-1, 3, -1, -1) / 255
     with torch.no_grad():
         logits = model.eval()(pixel_values=pixels).logits.numpy()
     # Wide networks that were never trained answer nearly the same to anything: that must not pass for agreement.
@@ -227,7 +227,7 @@ def test_a_network_of_one_channel_sees_what_pil_calls_grey():
 def test_one_channel_is_what_pipeline_can_deliver(architecture):
     model, processor = own(architecture, num_channels=1)
     assert kernels(model)[0].in_channels == 1
-    photo = picture("red", 1, (50, 40))
+    photo = make_image("red", 1, (50, 40))
     colour, grey = (process_image(processor, each.convert("RGB"))[None] for each in (photo, photo.convert("L")))
     with torch.no_grad():
         assert torch.allclose(model.eval()(colour).logits, model(grey).logits, atol=0.02)
@@ -293,7 +293,7 @@ print("\\n" + json.dumps(answers))
 
 
 def test_others_open_our_networks_without_this_package(tmp_path):
-    photo = picture("red", 1, (50, 40))
+    photo = make_image("red", 1, (50, 40))
     photo.save(tmp_path / "photo.png")
     expected = {}
     for architecture, channels in [("convnet", 1), ("mini_xception", 3)]:
@@ -329,7 +329,7 @@ def test_the_code_in_a_folder_is_never_run_to_train_or_score(tmp_path):
 def test_served_as_scored_runs_the_code_that_others_will_run(tmp_path):
     model, processor = saved(tmp_path / "run", "mini_xception")
     photo = tmp_path / "photo.png"
-    picture("red", 1, (50, 40)).save(photo)
+    make_image("red", 1, (50, 40)).save(photo)
     rows = [{"image": {"bytes": None, "path": str(photo)}, "name": "photo"}]
     with torch.no_grad():
         logits = model.eval()(process_image(processor, Image.open(photo))[None]).logits.numpy()

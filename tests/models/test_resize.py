@@ -1,9 +1,9 @@
-"""Another input size: every family's processor takes it and keeps it, position embeddings follow the picture."""
+"""Another input size: every family's processor takes it and keeps it, position embeddings follow the image."""
 
 import pytest
 import torch
 import transformers
-from conftest import picture
+from conftest import make_image
 from transformers import AutoModelForImageClassification
 
 from hf_imgcls.errors import InputError
@@ -73,7 +73,7 @@ def checkpoint(folder, family: str):
 
 @pytest.mark.parametrize("family", PROCESSORS)
 def test_a_processor_takes_a_size_and_keeps_it_in_the_folder(family, tmp_path):
-    """What the saved folder makes of a picture is what the run made of it."""
+    """What the saved folder makes of an image is what the run made of it."""
     tiny = transformers.ResNetConfig(embedding_size=8, hidden_sizes=[8], depths=[1], id2label=dict(enumerate(LABELS)))
     AutoModelForImageClassification.from_config(tiny).save_pretrained(tmp_path / "before")
     processor = PROCESSORS[family]()
@@ -88,7 +88,7 @@ def test_a_processor_takes_a_size_and_keeps_it_in_the_folder(family, tmp_path):
     assert input_size(again) == input_size(processor) == (64, 64)
     for size in ((90, 70), (40, 100), (13, 9)):
         assert torch.equal(
-            process_image(again, picture("red", 1, size)), process_image(processor, picture("red", 1, size))
+            process_image(again, make_image("red", 1, size)), process_image(processor, make_image("red", 1, size))
         )
 
 
@@ -113,9 +113,9 @@ def test_timm_models_take_a_size_and_keep_it_in_the_folder(architecture, tmp_pat
     processor.save_pretrained(tmp_path / "after")
     again, its_processor = load_saved(str(tmp_path / "after"))
     assert again.config.id2label == dict(enumerate(LABELS))
-    pixels = process_image(its_processor, picture("red", 1, (150, 130)))
+    pixels = process_image(its_processor, make_image("red", 1, (150, 130)))
     assert pixels.shape == (3, 96, 96)
-    assert torch.equal(pixels, process_image(processor, picture("red", 1, (150, 130))))
+    assert torch.equal(pixels, process_image(processor, make_image("red", 1, (150, 130))))
     with torch.no_grad():
         assert torch.allclose(again(pixels[None]).logits, model.eval()(pixels[None]).logits, atol=1e-6)
 
@@ -160,7 +160,7 @@ def test_the_checkpoints_own_size_changes_nothing(tmp_path):
 @pytest.mark.parametrize(
     ("family", "side", "message"),
     [
-        ("swin", 16, "SwinForImageClassification does not take the 16x16 pictures of its image processor"),
+        ("swin", 16, "SwinForImageClassification does not take the 16x16 images of its image processor"),
         ("levit", 96, "attention_biases of LevitForImageClassification is tied to the checkpoint's own size"),
         ("vit", 4, "position_embeddings of ViTForImageClassification is tied to the checkpoint's own size"),
     ],

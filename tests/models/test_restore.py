@@ -75,15 +75,15 @@ def test_what_a_network_has_kept_of_its_old_weights_goes_with_them(tmp_path):
         down_ops=[["Subsample", 8, 2, 4, 2, 2]] * 2,
     ).eval()  # fmt: skip
     model.save_pretrained(tmp_path)
-    picture = torch.rand(1, 3, 64, 64)
+    image = torch.rand(1, 3, 64, 64)
     with torch.no_grad():
-        before = model(picture).logits
+        before = model(image).logits
         for name, tensor in model.named_parameters():
             tensor.add_(torch.randn_like(tensor) * (3.0 if "attention_biases" in name else 0.0))
         model.train().eval()
-        assert not torch.equal(model(picture).logits, before)
+        assert not torch.equal(model(image).logits, before)
         restore_weights(model, tmp_path)
-        assert torch.equal(model(picture).logits, before)
+        assert torch.equal(model(image).logits, before)
     assert not model.training
 
 

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 
 import datasets
 import pytest
-from conftest import COLOURS, picture
+from conftest import COLOURS, make_image
 from finished import content_of, finished_run
 from huggingface_hub import HfApi
 from local_hub import WRITER, LocalHub
@@ -24,7 +24,7 @@ from hf_imgcls.publishing import push, readback
 from hf_imgcls.publishing.shareable import shareable_files
 
 TRAINING = {"max_steps": 2, "per_device_train_batch_size": 4, "disable_tqdm": True, "push_to_hub": True}
-SERVED = {"pictures": 8, "largest_difference": 0.0}
+SERVED = {"images": 8, "largest_difference": 0.0}
 
 
 @pytest.fixture
@@ -87,7 +87,7 @@ def test_what_a_user_of_the_model_needs_goes_up_and_nothing_else(run, hub, unope
         assert WRITER.encode() not in content, path
         assert not re.search(rb"/scratch|/tmp|%s" % str(run.parent).encode(), content), path
     assert json.loads(there["recipe.json"])["data"] == {"path": "my photos", "label_names": list(COLOURS)}
-    assert json.loads(there["results.json"])["command"] == "hf-imgcls train recipe.json data.path=pictures"
+    assert json.loads(there["results.json"])["command"] == "hf-imgcls train recipe.json data.path=images"
 
 
 def test_a_run_that_names_no_path_goes_up_as_it_is(run, hub, unopened, capsys):
@@ -207,7 +207,7 @@ def test_a_run_is_pushed_and_answers_by_its_name_in_a_fresh_home(recipe, run, hu
     printed = "".join(capfd.readouterr())
     out, there = tmp_path / "out" / "colours", hub.files("someone/own")
     assert f"pushed: {hub.url}/someone/own, {len(there) - 1} files read back" in printed
-    assert re.search(r"it answers as the folder on 8 pictures \(largest difference of a score 0\.0e\+00\)", printed)
+    assert re.search(r"it answers as the folder on 8 images \(largest difference of a score 0\.0e\+00\)", printed)
     assert sum("/commit/" in call for call in hub.calls) == 1
     assert {"convnet.py", "model.safetensors", "README.md"} <= set(there)
     for place in (tmp_path / "out", hub.root):
@@ -224,13 +224,13 @@ def test_a_run_is_pushed_and_answers_by_its_name_in_a_fresh_home(recipe, run, hu
     assert "trust_remote_code" in answers["own, untrusted"]
 
 
-def open_in_a_fresh_home(hub, home, picture: str) -> dict:
+def open_in_a_fresh_home(hub, home, image: str) -> dict:
     script = f"""
 import json
 from transformers import pipeline
 found = {{
-    "colours": pipeline("image-classification", model="someone/colours")({picture!r}, top_k=3),
-    "own": pipeline("image-classification", model="someone/own", trust_remote_code=True)({picture!r}, top_k=3),
+    "colours": pipeline("image-classification", model="someone/colours")({image!r}, top_k=3),
+    "own": pipeline("image-classification", model="someone/own", trust_remote_code=True)({image!r}, top_k=3),
 }}
 try:
     pipeline("image-classification", model="someone/own", trust_remote_code=False)
@@ -248,13 +248,13 @@ def test_folder_and_repository_are_asked_the_same(run, tmp_path, capsys):
     other = finished_run(tmp_path / "other" / "colours")
     settings = json.loads((other / "preprocessor_config.json").read_text())
     (other / "preprocessor_config.json").write_text(json.dumps({**settings, "image_mean": [0.1, 0.5, 0.9]}))
-    (tmp_path / "pictures").mkdir()
+    (tmp_path / "images").mkdir()
     for number, each in enumerate(push._clouds()):
-        each.save(tmp_path / "pictures" / f"{number}.png")
+        each.save(tmp_path / "images" / f"{number}.png")
     for repository, differs in ((run, False), (other, True)):
-        readback.main(str(run), str(repository), "main", str(tmp_path / "pictures"))
+        readback.main(str(run), str(repository), "main", str(tmp_path / "images"))
         verdict = json.loads(capsys.readouterr().out.splitlines()[-1])
-        assert verdict["pictures"] == 8
+        assert verdict["images"] == 8
         assert (verdict["largest_difference"] > 1e-3) is differs
 
 
@@ -265,11 +265,11 @@ def test_folder_and_repository_are_asked_the_same(run, tmp_path, capsys):
         (-9, "", "", "could not be opened from there (no reason given)"),
         (
             0,
-            '{"pictures": 8, "largest_difference": 0.2}',
+            '{"images": 8, "largest_difference": 0.2}',
             "",
             "answers otherwise than the folder (a score differs by 2.0e-01",
         ),
-        (0, '{"pictures": 8, "largest_difference": NaN}', "", "answers otherwise than the folder"),
+        (0, '{"images": 8, "largest_difference": NaN}', "", "answers otherwise than the folder"),
     ],
 )
 def test_what_cannot_be_opened_or_answers_otherwise_is_an_error(status, out, err, part, run, hub, capsys, monkeypatch):
@@ -328,7 +328,7 @@ def test_with_two_processes_one_pushes_and_the_other_does_not_wait(recipe, hub, 
 
 def rows_as_parquet(hub) -> None:
     values = {
-        "image": [picture(c, n) for c in COLOURS for n in range(6)],
+        "image": [make_image(c, n) for c in COLOURS for n in range(6)],
         "label": [i for i in range(3) for _ in range(6)],
     }
     features = datasets.Features({"image": datasets.Image(), "label": datasets.ClassLabel(names=list(COLOURS))})
@@ -358,4 +358,4 @@ def test_a_data_set_of_the_hub_is_trained_on_by_its_name(
     assert results["labels"] == list(COLOURS)
     assert any("/datasets/someone/photos/resolve/" in call for call in hub.calls)
     if not streaming:
-        assert results["pictures"]["train"] == {"parquet": 16, "folder": 18}[kind]
+        assert results["images"]["train"] == {"parquet": 16, "folder": 18}[kind]

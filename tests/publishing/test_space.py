@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import test_push
-from conftest import picture
+from conftest import make_image
 from finished import finished_run
 from gradio_client import Client, handle_file
 from huggingface_hub import ModelCard, SpaceCard
@@ -32,7 +32,7 @@ def card(content: bytes) -> dict:
     return SpaceCard(content.decode()).data.to_dict()
 
 
-def test_the_page_goes_up_behind_its_model_and_no_picture_with_it(run, hub, unopened, capsys):
+def test_the_page_goes_up_behind_its_model_and_no_image_with_it(run, hub, unopened, capsys):
     (run / "README.md").write_text("---\nlicense: apache-2.0\n---\nmine\n")
     before = test_push.but_the_card(run)
     printed = pushed(capsys, run, "--with-demo").splitlines()
@@ -82,12 +82,12 @@ def test_the_app_of_a_space_runs_by_itself_and_answers_as_pipeline_does(run, hub
         serve = pipeline("image-classification", model=str(run), device="cpu")
         for number, colour in enumerate(("red", "blue")):
             path = tmp_path / f"{colour}.png"
-            picture(colour, number, (50, 30)).save(path)
+            make_image(colour, number, (50, 30)).save(path)
             answer = client.predict(handle_file(str(path)), api_name="/predict")["confidences"]
             assert [{"label": each["label"], "score": each["confidence"]} for each in answer] == serve(str(path))
         (line,) = [each["props"]["value"] for each in client.config["components"] if each["type"] == "markdown"]
         assert line == (
-            f"# colours\nTells 3 classes of pictures apart: blue, green, red. [The model]({hub.url}/someone/colours)."
+            f"# colours\nTells 3 classes of images apart: blue, green, red. [The model]({hub.url}/someone/colours)."
         )
     finally:
         app["page"].close(verbose=False)

@@ -19,39 +19,39 @@ def rows(text: str, heading: str) -> list[list[str]]:
 def test_what_was_measured_is_told(tmp_path):
     text = write(tmp_path / "run", per_class={"cat": 90, "dog": 10}, description="Cats and dogs")
     assert "# Cats and dogs\n" in text
-    assert "of 2,225,858 parameters that tells pictures of 2 classes apart: cat, dog." in text
-    assert "It gets **90.0 %** of 30 test pictures right (95 % interval 74.4 % to 96.5 %)." in text
+    assert "of 2,225,858 parameters that tells images of 2 classes apart: cat, dog." in text
+    assert "It gets **90.0 %** of 30 test images right (95 % interval 74.4 % to 96.5 %)." in text
     scores = rows(text, " ")
     assert scores[0] == ["", "validation", "test"]
     assert ["Accuracy", "0.9000 (0.5958 to 0.9821)", "0.9000 (0.7438 to 0.9654)"] in scores
-    assert [row[0] for row in scores[2:]] == ["pictures", "Accuracy", "Macro F1", "Loss"]
+    assert [row[0] for row in scores[2:]] == ["images", "Accuracy", "Macro F1", "Loss"]
     assert all(re.fullmatch(r"[\d.]+ \([\d.]+ to [\d.]+\)", cell) for row in scores[3:] for cell in row[1:])
     dog = next(row for row in rows(text, "class |") if row[0] == "dog")
     assert dog == ["dog", "10", "10", "0.70 (0.40 to 0.89)", "1.00", "0.82", "cat (3)"]
     assert ["dog", "cat", "3 of 10", "30.0 %"] in rows(text, "class | taken for")
-    assert "gave the answers that were scored on 10 of 10 validation pictures" in text
+    assert "gave the answers that were scored on 10 of 10 validation images" in text
     assert "the largest difference of a score was 2.0e-07" in text
 
 
 def test_the_limits_are_those_of_the_figures(tmp_path):
     text = write(tmp_path / "run", per_class={"cat": 90, "dog": 10}, loss={"class_weights": "balanced"})
-    assert "90 training pictures of cat, 10 of dog, 9.0 times as many; the loss weighed the classes" in text
+    assert "90 training images of cat, 10 of dog, 9.0 times as many; the loss weighed the classes" in text
     assert "Recognised least: dog (7 of 10 right, 70.0 %)." in text
-    assert "There are fewer than 30 test pictures of both classes (least: dog, 10)" in text
+    assert "There are fewer than 30 test images of both classes (least: dog, 10)" in text
     assert "Confused most often: dog taken for cat (3 of 10, 30.0 %)." in text
     assert "while 90.0 % of them are right" in text
     even = made_results(["cat", "dog", "eel"], {"test": [(0, 0)] * 40 + [(1, 1)] * 40})
     text = write(tmp_path / "even", even, per_class={"cat": 50, "dog": 60, "eel": 0})
-    assert "There were no training pictures of eel" in text
-    assert "There were no test pictures of eel: how well it does on them is not known." in text
-    assert "No test picture was taken for another class." in text
+    assert "There were no training images of eel" in text
+    assert "There were no test images of eel: how well it does on them is not known." in text
+    assert "No test image was taken for another class." in text
     assert "Recognised least" not in text
     text = write(tmp_path / "more", even, per_class={"cat": 50, "dog": 60, "eel": 55})
-    assert "about as many training pictures each: 50 to 60" in text
+    assert "about as many training images each: 50 to 60" in text
 
 
 def test_how_it_was_trained_is_told(tmp_path):
-    results = {**two_classes(), "notes": ["test: 3 pictures are also in train, byte for byte"], "bad_images": 2}
+    results = {**two_classes(), "notes": ["test: 3 images are also in train, byte for byte"], "bad_images": 2}
     text = write(tmp_path / "run", results, training={"learning_rate": 1e-4, "gradient_accumulation_steps": 4})
     first, second = rows(text, "stage")[2:]
     assert first == ["1", "head, on features computed once", "1,538 of 2,225,858", "0.0001", "32", "20", "1,260",
@@ -61,8 +61,8 @@ def test_how_it_was_trained_is_told(tmp_path):
     assert ["test", "30", "`f3`"] in rows(text, "split")
     assert "- seed: 7\n" in text
     assert "torch 2.15.0" in text
-    assert "- test: 3 pictures are also in train, byte for byte\n" in text
-    assert "- 2 unreadable pictures were left out.\n" in text
+    assert "- test: 3 images are also in train, byte for byte\n" in text
+    assert "- 2 unreadable images were left out.\n" in text
     assert "[ethz/food101](https://huggingface.co/datasets/ethz/food101)" in text
     assert "```bash\nhf-imgcls train recipes/food.json training.learning_rate=1e-4\n```" in text
     recipe = json.loads(re.search(r"```json\n(.*?)\n```", text, re.DOTALL)[1])
@@ -87,7 +87,7 @@ def test_the_command_can_be_typed_again(command, processes, shown, tmp_path):
     assert "/x" not in text
 
 
-def test_the_pictures_that_are_there_are_shown_by_relative_paths(tmp_path):
+def test_the_images_that_are_there_are_shown_by_relative_paths(tmp_path):
     (tmp_path / "run" / "plots").mkdir(parents=True)
     assert "](plots/" not in write(tmp_path / "run")
     for name in ("confusion_matrix.png", "curves.png", "gallery.png"):
@@ -136,8 +136,8 @@ def test_paths_of_the_machine_are_not_given_away(place, tmp_path, monkeypatch):
         "command": f"{tmp_path}/bin/hf-imgcls train {tmp_path}/r.json 'data={{\"path\": \"{root}photos\"}}'",
         "notes": [f"test: {tmp_path}/photos/test.csv has no column 'label'; it is not scored"],
         "served_as_scored": {
-            "passed": False, "split": "test", "pictures": 9,
-            "mismatch": {"picture": f"{tmp_path}/photos/1.jpg", **answers},
+            "passed": False, "split": "test", "images": 9,
+            "mismatch": {"image": f"{tmp_path}/photos/1.jpg", **answers},
         },
     }  # fmt: skip
     text = write(
@@ -146,7 +146,7 @@ def test_paths_of_the_machine_are_not_given_away(place, tmp_path, monkeypatch):
     assert str(tmp_path) not in text
     assert not re.search(r"[\s\"'(`=](/|~/)\w", text)
     assert "the weights `weights`" in text
-    assert "Pictures: `photos`." in text
+    assert "Images: `photos`." in text
     assert "test.csv has no column" in text
 
 
@@ -162,7 +162,7 @@ def test_what_looks_like_a_path_is_cut_only_where_it_is_one():
 
 def test_a_model_that_is_not_served_as_scored_says_so_first(tmp_path):
     answers = {"scored": {"label": "cat", "score": 0.9}, "served": {"label": "dog", "score": 0.8}}
-    verdict = {"passed": False, "pictures": 9, "of": 9, "split": "test", "mismatch": {"picture": "1.jpg", **answers}}
+    verdict = {"passed": False, "images": 9, "of": 9, "split": "test", "mismatch": {"image": "1.jpg", **answers}}
     text = write(tmp_path / "run", {**two_classes(), "served_as_scored": verdict})
     assert "NOT served as scored: 1.jpg was scored cat (0.9000), pipeline answers dog (0.8000)" in text
     assert text.index("**Its answers are not those that were scored") < text.index("## Use")
@@ -170,7 +170,7 @@ def test_a_model_that_is_not_served_as_scored_says_so_first(tmp_path):
 
 
 def test_a_run_without_anything_to_score(tmp_path):
-    results = {**two_classes(), "scores": {}, "breakdown": {}, "served_as_scored": None, "pictures": {}}
+    results = {**two_classes(), "scores": {}, "breakdown": {}, "served_as_scored": None, "images": {}}
     text = write(tmp_path / "run", results)
     assert "It was not scored" in text
     assert "## Results" not in text

@@ -13,7 +13,7 @@ BETTER = {"validation": TWO["validation"], "test": [(0, 0)] * 20 + [(1, 1)] * 10
 
 
 def better() -> dict:
-    """Another run of the same recipe, with every test picture right."""
+    """Another run of the same recipe, with every test image right."""
     return made_results(["cat", "dog"], BETTER)
 
 
@@ -41,7 +41,7 @@ def test_what_was_written_stays_in_its_place_and_the_rest_is_renewed(tmp_path):
         run,
         ("# Cats and dogs\n", "# Our cats, our dogs\n"),
         ("## Limits\n", "A word on the matrix.\n\n## Intended use\n\n```\ncode\n\n## no heading\n```\n\n## Limits\n"),
-        ("- Every picture gets one of the classes, also one that shows none of them.", "- Never show it a bird."),
+        ("- Every image gets one of the classes, also one that shows none of them.", "- Never show it a bird."),
         ("## Training\n", "- and *this*\n\n## Training\n"),
     )
     text = write(run, better(), per_class={"cat": 90, "dog": 10}, description="Cats and dogs")
@@ -50,7 +50,7 @@ def test_what_was_written_stays_in_its_place_and_the_rest_is_renewed(tmp_path):
         assert text.count(kept) == 1, kept
     assert "# Cats and dogs" not in text
     assert "also one that shows none" not in text
-    assert "**100.0 %** of 30 test pictures" in text
+    assert "**100.0 %** of 30 test images" in text
     assert "90.0 %" not in text
     assert "Changed by hand and not renewed: Title, Limits; figures there" in text
     order = ["# Our cats", "## Use", "## Results", "## Intended use", "## Limits", "- Never", "- and", "## Training"]
@@ -133,7 +133,7 @@ def test_a_run_that_is_started_over_takes_what_was_written_along(tmp_path):
     text = write(tmp_path / "run", better())
     assert "## Number 1\n\n## Limits" in text
     assert not any(f"## Number {number}" in text for number in (2, 7, 8))
-    assert "**100.0 %** of 30 test pictures" in text
+    assert "**100.0 %** of 30 test images" in text
     assert (tmp_path / "run.1" / "README.md").read_bytes() == before
 
 
@@ -145,7 +145,7 @@ def test_a_card_of_a_persons_own_is_kept_whole(tmp_path):
     text = write(run)
     assert "# My model\n\nAll about it.\n" in text
     assert ModelCard(text).data.license == "mit"
-    assert "**90.0 %** of 30 test pictures" in text
+    assert "**90.0 %** of 30 test images" in text
     assert "All about it." in write(run, better())
 
 

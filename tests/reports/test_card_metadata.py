@@ -50,7 +50,7 @@ def test_every_metric_of_every_split_has_its_interval(tmp_path):
             "image-classification", "ethz/food101", "small", "abc",
         )  # fmt: skip
         assert each.dataset_args == {
-            "pictures": results["pictures"][each.dataset_split],
+            "images": results["images"][each.dataset_split],
             "fingerprint": results["fingerprints"][each.dataset_split],
         }
 

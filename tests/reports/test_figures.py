@@ -1,4 +1,4 @@
-"""Which pictures of a run are drawn, and the files they go to."""
+"""Which images of a run are drawn, and the files they go to."""
 
 import io
 from types import SimpleNamespace
@@ -23,7 +23,7 @@ from hf_imgcls.reports.figures import (
     draw_gallery,
     draw_mixed,
     draw_results,
-    draw_training_pictures,
+    draw_training_images,
 )
 from hf_imgcls.scoring.scored import from_logits
 
@@ -31,7 +31,7 @@ NAMES = ["파랑", "green", "red"]
 
 
 def png(label: int, number: int) -> dict:
-    """A picture of its class's colour, darker to the right; so high that one can tell them apart."""
+    """An image of its class's colour, darker to the right; so high that one can tell them apart."""
     pixels = np.full((20 + number % 5, 24, 3), list(COLOURS.values())[label], np.uint8)
     pixels[:, 12:] //= 2
     out = io.BytesIO()
@@ -69,7 +69,7 @@ def test_a_sample_has_as_many_of_each_class_as_there_is_room_for():
     assert abs(labels.count(0) - labels.count(2)) <= 1
 
 
-def test_a_sample_of_many_classes_shows_another_class_in_every_picture():
+def test_a_sample_of_many_classes_shows_another_class_in_every_image():
     sample = choose_sample(split(*[0, 1, 2] * 2), NAMES, seed=1)
     assert len(sample.rows) == 6
     many = Dataset.from_dict({"image": [png(0, 0)] * 120, "label": [i // 4 for i in range(120)], "row": range(120)})
@@ -89,43 +89,43 @@ def test_a_sample_of_a_stream_passes_over_what_cannot_be_read():
     assert sorted(row["row"] for row in sample.rows) == [0, *range(2, 12)]
 
 
-def test_the_gallery_shows_pictures_as_they_are(drawn, tmp_path):
+def test_the_gallery_shows_images_as_they_are(drawn, tmp_path):
     draw_gallery(tmp_path, choose_sample(split(0, 1, 2, 2), NAMES, seed=1))
     assert [ax.get_title() for ax in drawn["gallery.png"].axes] == ["파랑", "green", "red", "red"]
-    assert [picture[0, 0].tolist() for picture in shown(drawn["gallery.png"])] == [
+    assert [image[0, 0].tolist() for image in shown(drawn["gallery.png"])] == [
         [*COLOURS[name]] for name in ("blue", "green", "red", "red")
     ]
 
 
 @pytest.mark.parametrize("processor", ["ViT", "MobileViT, blue first"])
-def test_augmented_pictures_are_those_of_the_first_epochs(drawn, tmp_path, processor):
-    pictures = transform("RandomHorizontalFlip", {"RandomResizedCrop": {}}, processor=processor)
-    pictures.epoch.fill_(3)
+def test_augmented_images_are_those_of_the_first_epochs(drawn, tmp_path, processor):
+    images = transform("RandomHorizontalFlip", {"RandomResizedCrop": {}}, processor=processor)
+    images.epoch.fill_(3)
     sample = choose_sample(split(0, 2), NAMES, seed=1)
-    draw_augmented(tmp_path, sample, pictures)
-    assert int(pictures.epoch) == 3
+    draw_augmented(tmp_path, sample, images)
+    assert int(images.epoch) == 3
     original, *draws = shown(drawn["augmented.png"])[:6]
     assert original.shape == (20, 24, 3)
     for epoch, draw in enumerate(draws):
-        pictures.epoch.fill_(epoch)
-        seen = pictures({"image": [png(0, 0)], "label": [0], "row": [0]})["pixel_values"][0]
+        images.epoch.fill_(epoch)
+        seen = images({"image": [png(0, 0)], "label": [0], "row": [0]})["pixel_values"][0]
         seen = seen.flip(0) if processor != "ViT" else seen
         assert np.array_equal(draw, seen.permute(1, 2, 0).numpy())
     assert any(not np.array_equal(draws[0], draw) for draw in draws)
     assert draws[0][0, 0].argmax() == 2  # blue is blue
 
 
-def test_without_random_transforms_a_picture_is_drawn_once(drawn, tmp_path):
+def test_without_random_transforms_a_image_is_drawn_once(drawn, tmp_path):
     draw_augmented(tmp_path, choose_sample(split(0, 1, 2), NAMES, seed=1), transform())
     assert len(drawn["augmented.png"].axes) == 6
     assert shown(drawn["augmented.png"])[1].shape == (24, 24, 3)
 
 
-def test_shares_of_a_mixed_picture_are_those_of_its_colours(drawn, tmp_path):
+def test_shares_of_a_mixed_image_are_those_of_its_colours(drawn, tmp_path):
     before = torch.get_rng_state()
-    pictures = transform({"CenterCrop": {"size": 10}}, {"Resize": {"size": [24, 24]}})
+    images = transform({"CenterCrop": {"size": 10}}, {"Resize": {"size": [24, 24]}})
     mixing = Mixing([{"MixUp": {"alpha": 0.2}}, "Identity", "CutMix"], 3)
-    draw_mixed(tmp_path, choose_sample(split(*[0, 1, 2] * 3), NAMES, 1), pictures, mixing)
+    draw_mixed(tmp_path, choose_sample(split(*[0, 1, 2] * 3), NAMES, 1), images, mixing)
     assert torch.equal(before, torch.get_rng_state())
     axes = drawn["mixed.png"].axes
     assert len(axes) == 18
@@ -148,10 +148,10 @@ def test_identity_alone_is_not_drawn(drawn, tmp_path):
 def plan(number: int, train: list, mix: list) -> SimpleNamespace:
     augmentation = AugmentationSection(train=train, mix=mix)
     stage = SimpleNamespace(number=number, augmentation=augmentation)
-    return SimpleNamespace(stage=stage, pictures=transform(*train), mixing=Mixing(mix, 3) if mix else None)
+    return SimpleNamespace(stage=stage, images=transform(*train), mixing=Mixing(mix, 3) if mix else None)
 
 
-def test_stages_that_treat_pictures_otherwise_are_drawn_again(drawn, tmp_path):
+def test_stages_that_treat_images_otherwise_are_drawn_again(drawn, tmp_path):
     plans = [
         plan(1, [], []),
         plan(2, ["RandomHorizontalFlip"], ["MixUp"]),
@@ -159,25 +159,25 @@ def test_stages_that_treat_pictures_otherwise_are_drawn_again(drawn, tmp_path):
         plan(4, ["RandomHorizontalFlip"], ["CutMix"]),
         plan(5, [], []),
     ]
-    draw_training_pictures(tmp_path, SimpleNamespace(splits={"train": split(0, 1, 2)}, labels=NAMES), plans)
+    draw_training_images(tmp_path, SimpleNamespace(splits={"train": split(0, 1, 2)}, labels=NAMES), plans)
     names = ["augmented.png", "augmented_stage_2.png", "mixed_stage_2.png", "mixed_stage_3.png", "gallery.png"]
     assert list(drawn) == names
 
 
-def test_a_run_that_goes_on_has_its_pictures(drawn, tmp_path):
+def test_a_run_that_goes_on_has_its_images(drawn, tmp_path):
     data = SimpleNamespace(splits={"train": split(0, 1, 2)}, labels=NAMES)
     for there in ("augmented.png", "gallery.png"):
         (tmp_path / "plots").mkdir(exist_ok=True)
         (tmp_path / "plots" / there).touch()
         drawn.clear()
-        draw_training_pictures(tmp_path, data, [plan(1, [], [])])
+        draw_training_images(tmp_path, data, [plan(1, [], [])])
         assert bool(drawn) is (there == "augmented.png")  # it alone was left by a run that was stopped while drawing
 
 
-def test_a_stream_without_a_readable_picture_is_left_to_training(drawn, tmp_path):
+def test_a_stream_without_a_readable_image_is_left_to_training(drawn, tmp_path):
     broken = {"image": {"bytes": b"broken", "path": None}, "label": 0, "row": 0}
     stream = Dataset.from_list([broken] * 2).to_iterable_dataset()
-    draw_training_pictures(tmp_path, SimpleNamespace(splits={"train": stream}, labels=NAMES), [plan(1, [], [])])
+    draw_training_images(tmp_path, SimpleNamespace(splits={"train": stream}, labels=NAMES), [plan(1, [], [])])
     assert drawn == {}
 
 
@@ -185,7 +185,7 @@ def test_confusions_are_counted_from_logits(drawn, tmp_path):
     logits = np.array([[3, 1, 0], [0, 1, 2], [5, 4, 0], [np.nan] * 3])
     draw_confusion(tmp_path, from_logits(logits, np.array([0, 1, 2, 1])), NAMES, "test")
     ax = drawn["confusion_matrix.png"].axes[0]
-    assert ax.get_title() == "test, 1 pictures without an answer: 1 of 3 right (33.3%)"
+    assert ax.get_title() == "test, 1 images without an answer: 1 of 3 right (33.3%)"
     assert ax.images[0].get_array().tolist() == [[1, 0, 0], [0, 0, 1], [1, 0, 0]]
 
 
@@ -211,9 +211,9 @@ def test_without_a_scored_split_there_are_curves_alone(drawn, tmp_path):
     assert list(drawn) == ["curves.png"]
 
 
-def test_files_are_pictures_that_tell_nothing_of_the_machine(tmp_path):
+def test_files_are_images_that_tell_nothing_of_the_machine(tmp_path):
     data = SimpleNamespace(splits={"train": split(*[0, 1, 2] * 4)}, labels=NAMES)
-    draw_training_pictures(tmp_path, data, [plan(1, ["RandomHorizontalFlip"], ["MixUp"])])
+    draw_training_images(tmp_path, data, [plan(1, ["RandomHorizontalFlip"], ["MixUp"])])
     draw_curves(tmp_path, [{"stage": 1, "step": 1, "loss": 1.0}, {"stage": 1, "step": 2, "loss": 0.5}], {})
     draw_confusion(tmp_path, from_logits(np.eye(3), np.arange(3)), NAMES, "test")
     files = {file.name: file for file in (tmp_path / "plots").iterdir()}

@@ -47,7 +47,7 @@ def test_colours_are_shares_of_the_true_class():
     assert (ax.images[0].norm.vmin, ax.images[0].norm.vmax) == (0, 1)
 
 
-def test_a_class_without_pictures_is_grey():
+def test_a_class_without_images_is_grey():
     ax = drawn(confusion_matrix(np.array([[0, 0], [2, 2]]), ["none", "some"], "test"))
     assert np.ma.getmaskarray(ax.images[0].get_array()).tolist() == [[True, True], [False, False]]
     assert cells(ax)[0, 0] == "0"

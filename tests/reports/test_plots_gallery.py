@@ -1,4 +1,4 @@
-"""Figures of pictures."""
+"""Figures of images."""
 
 import numpy as np
 import pytest
@@ -30,7 +30,7 @@ def texts(figure) -> list[str]:
 
 
 @pytest.mark.parametrize("count", [1, 3, 16, 23])
-def test_a_gallery_shows_every_picture_under_its_label(count):
+def test_a_gallery_shows_every_image_under_its_label(count):
     labels = [f"class {i}" for i in range(count)]
     figure = gallery([np.full((9, 9, 3), i, dtype=np.uint8) for i in range(count)], labels)
     assert [ax.get_title() for ax in figure.axes] == labels
@@ -40,25 +40,25 @@ def test_a_gallery_shows_every_picture_under_its_label(count):
     assert max(tops.count(top) for top in tops) == min(count, 5 if count == 23 else 4)
 
 
-def test_pictures_keep_their_shape():
+def test_images_keep_their_shape():
     figure = gallery([plain("red", 10, 40), plain("green", 40, 10), plain("blue", 640, 640)], ["wide", "tall", "large"])
     for colour, shape in {"red": (37.5, 150), "green": (150, 37.5), "blue": (150, 150)}.items():
         assert area(figure, colour) == pytest.approx(shape, abs=3), colour
 
 
-def test_pictures_that_are_all_wide_leave_no_empty_room():
+def test_images_that_are_all_wide_leave_no_empty_room():
     wide, square = (gallery([plain("red", h, 40)] * 4, ["a"] * 4) for h in (10, 40))
     assert pixels(wide).shape[0] < 0.5 * pixels(square).shape[0]
 
 
 def test_nothing_is_cut_off():
-    figure = gallery([plain("red")] * 2, ["a label much longer than its picture is wide", "고양이"])
+    figure = gallery([plain("red")] * 2, ["a label much longer than its image is wide", "고양이"])
     edges = pixels(figure)
     for edge in (edges[:3], edges[-3:], edges[:, :3], edges[:, -3:]):
         assert (edge == 255).all()
 
 
-def test_augmented_has_a_row_for_each_picture():
+def test_augmented_has_a_row_for_each_image():
     draws = [[plain("green"), plain("blue")], [plain("blue"), plain("green")]]
     figure = augmented([plain("red"), plain("grey")], draws, ["고양이", "dog"])
     shown = [tuple(int(v) for v in ax.images[0].get_array()[0, 0]) for ax in figure.axes]

@@ -13,7 +13,7 @@ def test_a_splits_metrics_lose_their_prefix_and_gain_an_interval():
     raw = {"test_accuracy": 0.9, "test_macro_f1": 0.8999999999, "test_loss": 0.3, "test_runtime": 3.0}
     metrics = split_metrics(raw, "test", 100)
     assert metrics == {
-        "pictures": 100,
+        "images": 100,
         "accuracy": 0.9,
         "macro_f1": 0.9,
         "loss": 0.3,

@@ -20,10 +20,10 @@ def test_a_class_has_its_own_figures_and_what_it_is_taken_for():
     pairs = [(0, 0)] * 6 + [(0, 1)] * 3 + [(0, 2)] + [(1, 1)] * 4 + [(2, 1)] * 2 + [(2, 2)]
     made = broken_down(outputs(pairs, 4), ["ape", "bee", "cat", "dog"])
     ape = made["classes"]["ape"]
-    assert (ape["pictures"], ape["right"], ape["answers"]) == (10, 6, {"ape": 6, "bee": 3, "cat": 1})
+    assert (ape["images"], ape["right"], ape["answers"]) == (10, 6, {"ape": 6, "bee": 3, "cat": 1})
     assert ape["recall_interval_95"] == [round(end, 6) for end in interval(0.6, 10)]
     dog = made["classes"]["dog"]
-    assert (dog["pictures"], dog["precision"], dog["recall"], dog["f1"]) == (0, None, None, None)
+    assert (dog["images"], dog["precision"], dog["recall"], dog["f1"]) == (0, None, None, None)
     expected = precision_recall_fscore_support(*zip(*pairs, strict=True), labels=[0, 1, 2])
     for kind, values in zip(("precision", "recall", "f1"), expected, strict=False):
         assert [made["classes"][name][kind] for name in ("ape", "bee", "cat")] == pytest.approx(values, abs=1e-6)

@@ -1,11 +1,11 @@
-"""What is kept of scored pictures, on one process and on several."""
+"""What is kept of scored images, on one process and on several."""
 
 import numpy as np
 import pytest
 import torch
 from test_trainer import make_trainer
 
-from hf_imgcls.scoring import collect_scored as module
+from hf_imgcls.scoring import scored as module
 from hf_imgcls.scoring.scored import Sampler, collect_scored, concatenated, condense, from_logits
 
 
@@ -23,7 +23,7 @@ def test_the_best_classes_and_both_likelihoods_are_those_of_the_logits():
     assert few.ranked.shape == (50, 2)
 
 
-def test_a_picture_without_numbers_has_no_answer():
+def test_a_image_without_numbers_has_no_answer():
     logits = np.array([[0.0, 1.0, 2.0], [0.0, np.nan, 1.0]])
     made = from_logits(logits, np.array([2, 2]))
     assert made.ranked.tolist() == [[2, 1, 0], [-1, -1, -1]]
@@ -57,7 +57,7 @@ def test_each_process_keeps_its_rows_of_the_sample(processes, monkeypatch):
     assert torch.equal(condense(torch.tensor(split.sample[1]), labels[wanted]), condensed[wanted])
 
 
-def test_evaluation_keeps_a_few_numbers_a_picture_and_the_logits_of_a_sample(make_folder, tmp_path):
+def test_evaluation_keeps_a_few_numbers_a_image_and_the_logits_of_a_sample(make_folder, tmp_path):
     trainer = make_trainer(make_folder(train=2, validation=5), tmp_path / "run", per_device_eval_batch_size=4)
     kept = []
     metrics, trainer.compute_metrics = trainer.compute_metrics, lambda found: kept.append(found) or metrics(found)

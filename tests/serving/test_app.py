@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import uvicorn
-from conftest import picture
+from conftest import make_image
 from huggingface_hub.utils import httpx
 from tiny import tiny_model, tiny_processor
 from transformers import pipeline
@@ -34,17 +34,17 @@ def address(tmp_path, monkeypatch):
     thread.join()
 
 
-def test_the_app_answers_as_pipeline_does_and_survives_what_is_no_picture(address, tmp_path):
-    picture("red", 3).save(tmp_path / "a.png")
+def test_the_app_answers_as_pipeline_does_and_survives_what_is_no_image(address, tmp_path):
+    make_image("red", 3).save(tmp_path / "a.png")
     photo = (tmp_path / "a.png").read_bytes()
-    answer = httpx.post(f"{address}?top_k=2", files={"picture": ("a.png", photo)})
+    answer = httpx.post(f"{address}?top_k=2", files={"image": ("a.png", photo)})
     serve = pipeline("image-classification", model="runs/photos_vit")
     assert answer.json() == serve("a.png", top_k=2)
-    for broken in (b"", b"no picture", photo[: len(photo) // 2]):
-        answer = httpx.post(address, files={"picture": ("b.png", io.BytesIO(broken))})
+    for broken in (b"", b"no image", photo[: len(photo) // 2]):
+        answer = httpx.post(address, files={"image": ("b.png", io.BytesIO(broken))})
         assert answer.status_code == 422
         assert "b.png cannot be read" in answer.json()["detail"]
-    assert httpx.post(address, files={"picture": ("a.png", photo)}).status_code == 200
+    assert httpx.post(address, files={"image": ("a.png", photo)}).status_code == 200
 
 
 def test_the_readme_shows_the_example_as_it_is():

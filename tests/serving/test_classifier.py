@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 import transformers
-from conftest import picture
+from conftest import make_image
 from safetensors.torch import load_file, save_file
 from tiny import SIZE, timm_model, tiny_model, tiny_processor
 from transformers import CLIPImageProcessor, TimmWrapperImageProcessor, pipeline
@@ -19,7 +19,7 @@ from hf_imgcls.recipe.sections import HeadSection
 from hf_imgcls.serving.classifier import Classifier, score_function
 from hf_imgcls.serving.open import open_classifier
 
-PICTURES = [picture(colour, n, (40 + n, 30)) for n, colour in enumerate(["red", "blue", "green"])]
+IMAGES = [make_image(colour, n, (40 + n, 30)) for n, colour in enumerate(["red", "blue", "green"])]
 
 
 def save(folder, model=None, processor=None) -> str:
@@ -42,13 +42,13 @@ def save_timm(folder) -> str:
 
 
 def answers(classifier: Classifier) -> np.ndarray:
-    return classifier.scores([process_image(classifier.processor, each) for each in PICTURES])
+    return classifier.scores([process_image(classifier.processor, each) for each in IMAGES])
 
 
 def check_as_pipeline(classifier: Classifier, serve) -> None:
-    """All scores of pictures asked together against those of `pipeline`, which is asked for one at a time."""
-    for picture_, scores in zip(PICTURES, answers(classifier), strict=True):
-        served = {each["label"]: each["score"] for each in serve(picture_, top_k=len(classifier.labels))}
+    """All scores of images asked together against those of `pipeline`, which is asked for one at a time."""
+    for image_, scores in zip(IMAGES, answers(classifier), strict=True):
+        served = {each["label"]: each["score"] for each in serve(image_, top_k=len(classifier.labels))}
         assert list(served) == [classifier.labels[i] for i in np.argsort(-scores, kind="stable")]
         assert max(abs(served[label] - score) for label, score in zip(classifier.labels, scores, strict=True)) < 1e-6
 
@@ -144,7 +144,7 @@ def test_weights_in_half_precision_stay_so_as_in_pipeline(tmp_path):
     exact = open_classifier(save(tmp_path / "exact", tiny_model("vit").to(torch.bfloat16).float()))
     classifier = open_classifier(place)
     assert np.abs(answers(classifier) - answers(exact)).max() > 1e-5
-    for each, scores in zip(PICTURES, answers(classifier), strict=True):
+    for each, scores in zip(IMAGES, answers(classifier), strict=True):
         assert abs(serve(each)[0]["score"] - scores.max()) < 2e-3
 
 
@@ -168,17 +168,17 @@ def test_the_name_tells_apart_models_of_other_weights_labels_or_sizes(tmp_path):
     assert len(names) == 4
 
 
-def test_pictures_of_several_sizes_are_answered_one_by_one():
+def test_images_of_several_sizes_are_answered_one_by_one():
     classifier = Classifier("x", ["a", "b"], None, lambda pixels: pixels.mean((2, 3))[:, :2], lambda outputs: outputs)
     pixels = [torch.full((3, 4, 4), 1.0), torch.full((3, 4, 6), 2.0)]
     assert classifier.scores(pixels).tolist() == [[1, 1], [2, 2]]
 
 
-def test_too_many_pictures_for_the_memory_is_one_line():
+def test_too_many_images_for_the_memory_is_one_line():
     def full(pixels):
         raise torch.OutOfMemoryError("CUDA out of memory")
 
-    with pytest.raises(InputError, match="--batch-size: the device's memory does not hold 2 pictures"):
+    with pytest.raises(InputError, match="--batch-size: the device's memory does not hold 2 images"):
         Classifier("x", ["a"], None, full, None).scores([torch.zeros(3, 2, 2)] * 2)
 
 

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 
 import psutil
 import pytest
-from conftest import COLOURS, picture
+from conftest import COLOURS, make_image
 from finished import finished_run
 from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
@@ -46,18 +46,18 @@ def make_photos(root: Path, **splits: int) -> Path:
         for colour in COLOURS:
             (root / split / colour).mkdir(parents=True)
             for number in range(count):
-                picture(colour, number + len(split)).save(root / split / colour / f"{number}.png")
+                make_image(colour, number + len(split)).save(root / split / colour / f"{number}.png")
     return root
 
 
 def make_run(root: Path) -> Path:
-    """A finished run, with its pictures where its recipe says, and an accuracy."""
+    """A finished run, with its images where its recipe says, and an accuracy."""
     run, photos = finished_run(root / "runs" / "colours"), make_photos(root / "photos", train=3, validation=2, test=4)
     recipe = json.loads((run / "recipe.json").read_text())
     recipe["data"] = {"path": str(photos)}
     recipe["model"] = {"checkpoint": "some/model"}
     (run / "recipe.json").write_text(json.dumps(recipe))
-    scores = {"test": {"pictures": 1200, "accuracy": 0.989, "accuracy_interval_95": [0.9834, 0.9927]}}
+    scores = {"test": {"images": 1200, "accuracy": 0.989, "accuracy_interval_95": [0.9834, 0.9927]}}
     (run / "results.json").write_text(json.dumps({"labels": list(COLOURS), "scores": scores}))
     return run
 
@@ -84,8 +84,8 @@ def ask(client: Client, path) -> list[dict]:
     return [{"label": each["label"], "score": each["confidence"]} for each in answer["confidences"]]
 
 
-def odd_pictures(folder: Path) -> dict[str, Path]:
-    """Pictures that are read differently by who reads them naively."""
+def odd_images(folder: Path) -> dict[str, Path]:
+    """Images that are read differently by who reads them naively."""
     wide = Image.new("RGB", (60, 30), "red")
     wide.paste((20, 40, 230), (0, 0, 30, 30))
     turned = Image.Exif()
@@ -97,13 +97,13 @@ def odd_pictures(folder: Path) -> dict[str, Path]:
     clear.save(folder / "clear.png")
     wide.quantize(5).save(folder / "palette.png")
     wide.convert("CMYK").save(folder / "cmyk.jpg")
-    wide.save(folder / "moving.gif", save_all=True, append_images=[picture("green", 1, (60, 30))])
+    wide.save(folder / "moving.gif", save_all=True, append_images=[make_image("green", 1, (60, 30))])
     Image.linear_gradient("L").convert("I;16").save(folder / "deep.png")
     return {path.stem: path for path in sorted(folder.iterdir())}
 
 
-def test_the_page_answers_as_pipeline_does_on_every_kind_of_picture(served, tmp_path):
-    found = odd_pictures(tmp_path)
+def test_the_page_answers_as_pipeline_does_on_every_kind_of_image(served, tmp_path):
+    found = odd_images(tmp_path)
     answers = {name: ask(served.client, path) for name, path in found.items()}
     assert len(answers) == 7
     assert answers == {name: served.serve(str(path), top_k=2) for name, path in found.items()}
@@ -111,18 +111,18 @@ def test_the_page_answers_as_pipeline_does_on_every_kind_of_picture(served, tmp_
     assert abs(answers["turned"][0]["score"] - answers["plain"][0]["score"]) > 1e-4
 
 
-def test_what_is_no_picture_is_a_line_and_the_page_goes_on(served, tmp_path):
-    picture("red", 1, (90, 80)).save(tmp_path / "good.png")
+def test_what_is_no_image_is_a_line_and_the_page_goes_on(served, tmp_path):
+    make_image("red", 1, (90, 80)).save(tmp_path / "good.png")
     good = (tmp_path / "good.png").read_bytes()
     for name, content, part in (
-        ("text.png", b"no <b>picture</b>", "not a picture, or its header is broken"),
-        ("drawing.svg", b"<svg xmlns='http://www.w3.org/2000/svg'/>", "not a picture, or its header is broken"),
+        ("text.png", b"no <b>image</b>", "not an image, or its header is broken"),
+        ("drawing.svg", b"<svg xmlns='http://www.w3.org/2000/svg'/>", "not an image, or its header is broken"),
         ("half.png", good[: len(good) // 2], "image file is truncated"),
     ):
         (tmp_path / name).write_bytes(content)
         with pytest.raises(AppError) as error:
             ask(served.client, tmp_path / name)
-        assert str(error.value).startswith(f"This picture cannot be read: {part}"), name
+        assert str(error.value).startswith(f"This image cannot be read: {part}"), name
         assert "\n" not in str(error.value)
         assert str(served.root) not in str(error.value)
     assert ask(served.client, tmp_path / "good.png") == served.serve(str(tmp_path / "good.png"), top_k=2)
@@ -143,7 +143,7 @@ def test_it_listens_on_this_machine_alone_and_asks_nobody(served):
 
 
 def test_nothing_of_the_disk_is_served_but_the_examples(served, tmp_path):
-    picture("red", 1).save(tmp_path / "beside.png")
+    make_image("red", 1).save(tmp_path / "beside.png")
     for path in (served.run / "config.json", served.root / "photos/test/red/0.png", "pyproject.toml", "/etc/passwd",
                  tmp_path / "beside.png"):  # fmt: skip
         answer = httpx.get(f"{served.url}gradio_api/file={path}")
@@ -169,19 +169,19 @@ def test_title_and_line_say_what_it_is(served):
     written = [each["props"]["value"] for each in httpx.get(f"{served.url}config").json()["components"]
                if each["type"] == "markdown"]  # fmt: skip
     assert written == [
-        "# colours\nTells 3 classes of pictures apart: blue, green, red. Right on 98.9 % of 1,200 test pictures "
+        "# colours\nTells 3 classes of images apart: blue, green, red. Right on 98.9 % of 1,200 test images "
         "(95 % interval 98.3 to 99.3 %)."
     ]
     title, about = describe_demo("a*b", [f"kind {n}" for n in range(1000)], served.root)
     assert title == r"a\*b"
-    assert about.startswith("Tells 1,000 classes of pictures apart: kind 0, ")
+    assert about.startswith("Tells 1,000 classes of images apart: kind 0, ")
     assert about.endswith("kind 7 and 992 more.")
 
 
 def test_the_command_serves_until_it_is_stopped_and_leaves_nothing_behind(served, tmp_path, capsys, monkeypatch):
     port, seen = free_port(), {}
     shutil.copytree(served.root / "photos/test", tmp_path / "own")
-    (tmp_path / "own" / "red" / "broken.png").write_bytes(b"no picture")
+    (tmp_path / "own" / "red" / "broken.png").write_bytes(b"no image")
 
     def stop(seconds):
         url = f"http://127.0.0.1:{port}/"
@@ -228,7 +228,7 @@ def test_without_gradio_the_line_says_how_to_get_it(capsys, monkeypatch, tmp_pat
     import hf_imgcls
 
     monkeypatch.delattr(hf_imgcls, "page")
-    monkeypatch.delitem(sys.modules, "hf_imgcls.page")
+    monkeypatch.delitem(sys.modules, "hf_imgcls.serving.page")
     monkeypatch.setitem(sys.modules, "gradio", None)
     assert main(["demo", str(tmp_path)]) == 2
     assert capsys.readouterr().err == 'hf-imgcls: demo: gradio is not installed; pip install "hf-imgcls[demo]"\n'
@@ -248,17 +248,17 @@ def test_examples_are_of_the_split_that_was_scored_the_classes_in_turn(served, t
         )
         assert demo._of_run(tmp_path) == []
         line = capsys.readouterr().out
-        assert line.startswith("no examples: the run's pictures are not to be had here (")
+        assert line.startswith("no examples: the run's images are not to be had here (")
         assert part in line
         assert line.endswith("); --examples names others\n")
     assert demo._of_run(tmp_path / "no run") == []
     assert capsys.readouterr().out == ""
 
 
-def test_of_many_pictures_some_are_taken_from_beginning_to_end(tmp_path):
+def test_of_many_images_some_are_taken_from_beginning_to_end(tmp_path):
     assert evenly_spaced(range(100), 3) == [0, 50, 99]
     assert evenly_spaced(range(2), 3) == [0, 1]
-    odd = odd_pictures(tmp_path)
+    odd = odd_images(tmp_path)
     odd["plain"].rename(tmp_path / "named.anyhow")
     Image.open(odd["deep"]).save(tmp_path / "no_browser.tiff")
     (tmp_path / "copies").mkdir()
@@ -314,7 +314,7 @@ def browser(tmp_path):
     chromium.quit()
 
 
-def test_in_a_browser_a_picture_is_dropped_and_its_label_read(served, browser, tmp_path):
+def test_in_a_browser_a_image_is_dropped_and_its_label_read(served, browser, tmp_path):
     from selenium.webdriver.common.by import By
     from selenium.webdriver.support.ui import WebDriverWait
 
@@ -322,8 +322,8 @@ def test_in_a_browser_a_picture_is_dropped_and_its_label_read(served, browser, t
         shown = WebDriverWait(browser, 60).until(lambda b: b.find_elements(By.CSS_SELECTOR, selector))
         return shown[0]
 
-    picture("red", 5).save(tmp_path / "a.png")
-    (tmp_path / "broken.png").write_bytes(b"no <b>picture</b>")
+    make_image("red", 5).save(tmp_path / "a.png")
+    (tmp_path / "broken.png").write_bytes(b"no <b>image</b>")
     browser.get(served.url)
     wait_for("input[type=file]").send_keys(str(tmp_path / "a.png"))
     wait_for("[data-testid$=confidence-set]")
@@ -338,7 +338,7 @@ def test_in_a_browser_a_picture_is_dropped_and_its_label_read(served, browser, t
 
     browser.find_element(By.CSS_SELECTOR, "[aria-label='Remove Image'], [aria-label='Clear']").click()
     wait_for("input[type=file]").send_keys(str(tmp_path / "broken.png"))
-    assert "This picture cannot be read: not a picture, or its header is broken" in wait_for(".toast-body").text
+    assert "This image cannot be read: not an image, or its header is broken" in wait_for(".toast-body").text
 
     events = [json.loads(entry["message"])["message"] for entry in browser.get_log("performance")]
     asked = [each["params"]["request"]["url"] for each in events if each["method"] == "Network.requestWillBeSent"]

@@ -1,4 +1,4 @@
-"""What is to be predicted, found one after the other; and reading a picture from a file or an address."""
+"""What is to be predicted, found one after the other; and reading an image from a file or an address."""
 
 import http.server
 import io
@@ -6,10 +6,10 @@ import os
 import threading
 
 import pytest
-from conftest import picture
+from conftest import make_image
 
 from hf_imgcls.errors import InputError
-from hf_imgcls.serving import image_list as picture_list
+from hf_imgcls.serving import image_list as image_list
 from hf_imgcls.serving.image_list import (
     describe_read_error,
     display_name,
@@ -28,10 +28,10 @@ def photos(tmp_path, monkeypatch):
     for name in ("b.png", "a.JPG", "red/2.png", "red/1.png", ".hidden/x.png", "__MACOSX/x.png", "red/.x.png"):
         file = tmp_path / "photos" / name
         file.parent.mkdir(parents=True, exist_ok=True)
-        picture("red", 1).save(file, format="PNG")
+        make_image("red", 1).save(file, format="PNG")
     (tmp_path / "photos" / "broken.jpg").write_bytes(b"")
-    (tmp_path / "photos" / "notes.txt").write_text("no picture")
-    picture("red", 1).save(tmp_path / "photos" / "without", format="PNG")
+    (tmp_path / "photos" / "notes.txt").write_text("no image")
+    make_image("red", 1).save(tmp_path / "photos" / "without", format="PNG")
     (tmp_path / "empty").mkdir()
     return tmp_path / "photos"
 
@@ -44,7 +44,7 @@ def listed(text: bytes, monkeypatch) -> list[str]:
     return list(find_images(["-"]))
 
 
-def test_a_folder_gives_its_pictures_by_name_then_those_of_its_folders(photos):
+def test_a_folder_gives_its_images_by_name_then_those_of_its_folders(photos):
     assert list(find_images(["photos"])) == FOUND
     assert list(find_images(["./photos//"])) == FOUND
 
@@ -55,7 +55,7 @@ def test_links_are_followed_once_and_never_back_up(photos):
     (photos / "red" / "self").symlink_to("self")
     (photos / "zoo").symlink_to(photos.parent / "elsewhere")
     (photos.parent / "elsewhere").mkdir()
-    picture("red", 1).save(photos.parent / "elsewhere" / "3.png")
+    make_image("red", 1).save(photos.parent / "elsewhere" / "3.png")
     assert list(find_images(["photos"])) == [*FOUND, "photos/zoo/3.png"]
 
 
@@ -80,9 +80,9 @@ def test_a_list_on_standard_input(photos, monkeypatch):
     ("words", "said"),
     [
         (["photos/no.png"], "photos/no.png: no such file or folder"),
-        (["empty"], "empty: no pictures in this folder, nor in those below it"),
-        (["photos/*.gif"], r"photos/\*.gif: no picture matches this pattern"),
-        (["photos/*.txt"], "no picture matches"),
+        (["empty"], "empty: no images in this folder, nor in those below it"),
+        (["photos/*.gif"], r"photos/\*.gif: no image matches this pattern"),
+        (["photos/*.txt"], "no image matches"),
         (["-"], "-: the list on standard input is empty"),
     ],
 )
@@ -123,7 +123,7 @@ class Server(http.server.BaseHTTPRequestHandler):
         self.send_header("Location", "/a%20%C3%A9.png")
         self.end_headers()
         if self.path == "/a%20%C3%A9.png":
-            picture("red", 7).save(self.wfile, format="PNG")
+            make_image("red", 7).save(self.wfile, format="PNG")
         elif self.path == "/large":
             self.wfile.write(bytes(1_000_001))
         return None
@@ -140,9 +140,9 @@ def address():
         server.shutdown()
 
 
-def test_a_picture_is_read_from_an_address(address):
+def test_a_image_is_read_from_an_address(address):
     for name in ("/a%20é.png", "/a é.png", "/moved"):
-        assert read_source(address + name).tobytes() == picture("red", 7).tobytes()
+        assert read_source(address + name).tobytes() == make_image("red", 7).tobytes()
 
 
 def test_what_an_address_does_not_give_is_said(address, monkeypatch):
@@ -152,10 +152,10 @@ def test_what_an_address_does_not_give_is_said(address, monkeypatch):
         return describe_read_error(caught.value)
 
     assert reason(f"{address}/gone.png") == "HTTPError: HTTP Error 404: Not Found"
-    assert reason(f"{address}/page") == "not a picture, or its header is broken"
+    assert reason(f"{address}/page") == "not an image, or its header is broken"
     assert "refused" in reason("http://127.0.0.1:1/a.png")
     assert "URLError" in reason("http://")
-    monkeypatch.setattr(picture_list, "_LARGEST", 1_000_000)
+    monkeypatch.setattr(image_list, "_LARGEST", 1_000_000)
     assert reason(f"{address}/large") == "ValueError: larger than 1 MB"
 
 

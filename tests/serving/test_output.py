@@ -46,9 +46,7 @@ def read(output) -> list[dict]:
     with output.open(newline="", encoding="utf-8") as stream:
         rows = [{key: value or None for key, value in row.items()} for row in csv.DictReader(stream)]
     scores = [name for name in NAMES if name.startswith("score")]
-    return [
-        row | {"picture": row["picture"] or ""} | {key: float(row[key]) for key in scores if row[key]} for row in rows
-    ]
+    return [row | {"image": row["image"] or ""} | {key: float(row[key]) for key in scores if row[key]} for row in rows]
 
 
 @pytest.fixture(params=answers.FORMATS)
@@ -61,7 +59,7 @@ def test_rows_come_back_as_they_were_written_and_more_go_behind_them(output):
     write(output, ROWS[4:])
     assert read(output) == ROWS
     earlier = read_earlier(output)
-    assert earlier.done == {name_hash(row["picture"]) for row in ROWS}
+    assert earlier.done == {name_hash(row["image"]) for row in ROWS}
     assert (earlier.models, earlier.columns) == ({MODEL}, NAMES)
     assert [path.name for path in output.parent.iterdir()] == [output.name]
 
@@ -74,7 +72,7 @@ def test_parts_are_put_together_in_turn_behind_what_is_there(output):
     assert [path.name[-2:] for path in parts_of(output)] == ["-0", "-1", "10"]
     assert len(read_earlier(output).done) == 6
     merge_parts(output, NAMES)
-    assert [row["picture"] for row in read(output)] == ["first", "0", "1", "2", "3", "4"]
+    assert [row["image"] for row in read(output)] == ["first", "0", "1", "2", "3", "4"]
     assert parts_of(output) == []
 
 
@@ -83,7 +81,7 @@ def test_a_run_killed_while_it_put_parts_together_doubles_nothing(output):
     write(output, [row("0"), row("2")], part=0)
     write(output, [row("1"), row("3")], part=1)
     merge_parts(output, NAMES)
-    assert [row["picture"] for row in read(output)] == ["0", "1", "2", "3"]
+    assert [row["image"] for row in read(output)] == ["0", "1", "2", "3"]
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".jsonl"])
@@ -95,7 +93,7 @@ def test_wherever_the_last_line_is_torn_it_is_cut_off_and_nothing_else(suffix, t
         output.write_bytes(whole[:kept])
         done = read_earlier(output).done
         assert output.read_bytes() == whole[:kept]  # looking changes nothing
-        write(output, [row for row in ROWS if name_hash(row["picture"]) not in done])
+        write(output, [row for row in ROWS if name_hash(row["image"]) not in done])
         assert output.read_bytes() == whole
 
 
@@ -114,9 +112,9 @@ def test_a_torn_part_is_cut_off_too(output):
     [
         ("a.csv", b"name,age\nx,1\n"),
         ("a.csv", b"name"),
-        ("a.csv", b"picture,label_1,score_1,label_2,score_2,error,model\nx,y\n"),
+        ("a.csv", b"image,label_1,score_1,label_2,score_2,error,model\nx,y\n"),
         ("a.csv", b"\xff\xfe\x00\n"),
-        ("a.jsonl", b'{"picture": "x"}\n'),
+        ("a.jsonl", b'{"image": "x"}\n'),
         ("a.jsonl", b"[1, 2]\n"),
         ("a.jsonl", b"17\n"),
         ("a.jsonl", b"my notes"),
@@ -132,7 +130,7 @@ def test_what_somebody_else_wrote_is_refused_and_left_alone(name, content, tmp_p
 
 
 def test_a_parquet_file_of_other_columns_is_refused(tmp_path):
-    pq.write_table(pa.table({"picture": ["a"]}), tmp_path / "a.parquet")
+    pq.write_table(pa.table({"image": ["a"]}), tmp_path / "a.parquet")
     with pytest.raises(InputError, match="was not written by predict"):
         read_earlier(tmp_path / "a.parquet")
 
@@ -161,7 +159,7 @@ def test_answers_of_another_model_or_another_number_of_labels_are_refused(output
     check_same(earlier, "moved@0123456789ab", NAMES, output)
     with pytest.raises(InputError, match=r"another model \(deit@0123456789ab, not deit@ba9876543210\)"):
         check_same(earlier, "deit@ba9876543210", NAMES, output)
-    with pytest.raises(InputError, match="has 2 labels a picture, not 3; say --top-k 2"):
+    with pytest.raises(InputError, match="has 2 labels an image, not 3; say --top-k 2"):
         check_same(earlier, MODEL, columns(3), output)
 
 

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 import torch
-from conftest import COLOURS, picture
+from conftest import COLOURS, make_image
 from safetensors.torch import load_file, save_file
 
 from hf_imgcls.images.transforms import EvalTransform
@@ -19,11 +19,11 @@ RESNET = {"embedding_size": 8, "hidden_sizes": [8, 12], "depths": [1, 1], "layer
 VIT = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 24, "patch_size": 8}
 
 
-def pictures(folder) -> list[dict]:
+def images(folder) -> list[dict]:
     rows = []
     for number, colour in enumerate(LABELS * 2):
         file = folder / f"{colour}{number}.png"
-        picture(colour, number, (40, 30)).save(file)
+        make_image(colour, number, (40, 30)).save(file)
         value = {"bytes": None, "path": str(file)} if number % 2 else {"bytes": file.read_bytes(), "path": None}
         rows.append({"image": value, "row": number, "label": LABELS.index(colour), "name": file.name})
     return rows
@@ -47,7 +47,7 @@ def score(tmp_path, architecture, config):
     with torch.no_grad():
         for tensor in list(model.parameters())[-2:]:
             tensor.mul_(30)
-    folder, rows = tmp_path / "run", pictures(tmp_path)
+    folder, rows = tmp_path / "run", images(tmp_path)
     model.save_pretrained(folder)
     processor.save_pretrained(folder)
     batch = {key: [row[key] for row in rows] for key in ("image", "label")}
@@ -66,10 +66,10 @@ def test_an_honest_folder_passes(scored):
     folder, rows, logits = scored
     verdict = compare_predictions(folder, rows, logits, "cpu", LABELS)
     assert verdict["passed"]
-    assert (verdict["pictures"], verdict["mismatch"]) == (6, None)
+    assert (verdict["images"], verdict["mismatch"]) == (6, None)
     assert verdict["largest_difference"] < TOLERANCE / 10
     line = describe_parity({**verdict, "split": "test"})
-    assert line.startswith("served as scored: pipeline gave the same answers on 6 test pictures")
+    assert line.startswith("served as scored: pipeline gave the same answers on 6 test images")
 
 
 def change_processor(folder):
@@ -104,29 +104,29 @@ def test_a_folder_that_was_changed_fails_and_says_where(change, one_scored):
     assert not verdict["passed"]
     assert verdict["largest_difference"] > TOLERANCE
     wrong = verdict["mismatch"]
-    worst = next(row for row in rows if row["name"] == wrong["picture"])["row"]
+    worst = next(row for row in rows if row["name"] == wrong["image"])["row"]
     assert wrong["scored"]["label"] == LABELS[logits[worst].argmax()]
     assert wrong["scored"]["score"] == pytest.approx(torch.tensor(logits[worst]).softmax(0).max().item(), abs=1e-6)
     assert wrong["served"]["label"] in ("azure", "lime", "rose", *LABELS)
     line = describe_parity({**verdict, "split": "test"})
-    assert f"NOT served as scored: {wrong['picture']} was scored {wrong['scored']['label']} (" in line
+    assert f"NOT served as scored: {wrong['image']} was scored {wrong['scored']['label']} (" in line
     assert f"pipeline answers {wrong['served']['label']} (" in line
     json.dumps(verdict, allow_nan=False)
 
 
-def test_the_picture_with_the_largest_difference_is_named(one_scored):
+def test_the_image_with_the_largest_difference_is_named(one_scored):
     folder, rows, logits = one_scored
     logits = logits.copy()
     logits[1] += [0.0, 0.1, 0.0]
     logits[4] += [0.0, 8.0, -8.0]
     logits[5] += [0.0, 0.1, 0.0]
-    assert compare_predictions(folder, rows, logits, "cpu", LABELS)["mismatch"]["picture"] == rows[4]["name"]
+    assert compare_predictions(folder, rows, logits, "cpu", LABELS)["mismatch"]["image"] == rows[4]["name"]
     nameless = [{key: row[key] for key in ("image", "row")} for row in rows]
-    assert compare_predictions(folder, nameless, logits, "cpu", LABELS)["mismatch"]["picture"] == "row 4"
+    assert compare_predictions(folder, nameless, logits, "cpu", LABELS)["mismatch"]["image"] == "row 4"
 
 
 def always_answer(folder, *logits: float):
-    """Let a saved ResNet give the same logits for any picture."""
+    """Let a saved ResNet give the same logits for any image."""
     state = load_file(folder / "model.safetensors")
     head = {"classifier.1.weight": torch.zeros(3, 12), "classifier.1.bias": torch.tensor(logits)}
     save_file({**state, **head}, folder / "model.safetensors", {"format": "pt"})

@@ -3,8 +3,8 @@ from types import SimpleNamespace
 
 import pytest
 
+from hf_imgcls import store as runs
 from hf_imgcls.errors import InputError
-from hf_imgcls.store import run_folder as runs
 
 RECIPE = {"data": {"path": "photos"}, "training": {"learning_rate": 1e-3, "output_dir": "runs/x"}}
 SPLITS = {"fingerprints": {"train": "a", "validation": "b"}}
@@ -35,8 +35,8 @@ def test_an_unfinished_run_goes_on_from_its_last_complete_checkpoint(tmp_path):
     [
         (change(learning_rate=1e-4), SPLITS, "training.learning_rate"),
         (change(weight_decay=0.1), SPLITS, "training.weight_decay"),
-        (RECIPE, {"fingerprints": {"train": "a", "validation": "c"}}, "data (pictures of validation)"),
-        (RECIPE, {"fingerprints": {"train": "a"}}, "data (pictures of validation)"),
+        (RECIPE, {"fingerprints": {"train": "a", "validation": "c"}}, "data (images of validation)"),
+        (RECIPE, {"fingerprints": {"train": "a"}}, "data (images of validation)"),
         ({**RECIPE, "augmentation": {"train": [{"Resize": {"size": 9}}]}}, SPLITS, "augmentation.train.0.Resize.size"),
         ({**RECIPE, "stages": [{"train": "all"}]}, SPLITS, "stages.0.train"),
     ],
@@ -50,7 +50,7 @@ def test_an_unfinished_run_is_not_continued_with_another_recipe_or_other_data(tm
     assert runs.read_json(tmp_path / "recipe.json") == RECIPE
 
 
-def test_a_moved_folder_of_the_same_pictures_is_the_same_run(tmp_path):
+def test_a_moved_folder_of_the_same_images_is_the_same_run(tmp_path):
     runs.open_run(tmp_path, RECIPE, SPLITS)
     runs.open_run(tmp_path, {**change(dataloader_num_workers=4), "data": {"path": "elsewhere"}}, SPLITS)
 

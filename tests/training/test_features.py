@@ -1,4 +1,4 @@
-"""Features once: what is kept is what the network makes of a picture, and it is computed anew when that changes."""
+"""Features once: what is kept is what the network makes of an image, and it is computed anew when that changes."""
 
 import json
 
@@ -70,9 +70,9 @@ def compute(model, data, arguments, transform=None, fingerprint=None):
 
 
 def logits_of(model, split, transform) -> torch.Tensor:
-    pictures = torch.stack(split.with_transform(transform)[:]["pixel_values"])
+    images = torch.stack(split.with_transform(transform)[:]["pixel_values"])
     with torch.no_grad():
-        return model.eval()(pixel_values=pictures).logits
+        return model.eval()(pixel_values=images).logits
 
 
 @pytest.mark.parametrize("name", NETWORKS)
@@ -119,10 +119,10 @@ def test_a_second_run_reads_what_the_first_has_kept(cache, data, arguments, monk
     model = tiny_model("vit")
     with torch.no_grad():
         model.classifier.weight.add_(1)  # the head has no part in its features
-    forward, pictures = model.forward, []
-    monkeypatch.setattr(model, "forward", lambda pixel_values: pictures.append(pixel_values) or forward(pixel_values))
+    forward, images = model.forward, []
+    monkeypatch.setattr(model, "forward", lambda pixel_values: images.append(pixel_values) or forward(pixel_values))
     second = compute(model, data, arguments)
-    assert sum(map(len, pictures)) <= 1, "more than the noise on which the head is found"
+    assert sum(map(len, images)) <= 1, "more than the noise on which the head is found"
     assert "features: 12 read from the cache" in capsys.readouterr().out
     assert torch.equal(first[:]["pixel_values"], second[:]["pixel_values"])
     assert len(list(cache.iterdir())) == 1
@@ -140,7 +140,7 @@ OTHER = {
     "statistics": lambda: {"model": disturbed(lambda m: m.timm_model.bn1.running_mean[0].add_(1e-6))},
     "settings of the same weights": lambda: {"model": disturbed(lambda m: setattr(m.timm_model.bn1, "eps", 1e-3))},
     "image processor": lambda: {"transform": scoring(image_mean=[0.4] * 3)},
-    "pictures": lambda: {"fingerprint": "another"},
+    "images": lambda: {"fingerprint": "another"},
     "labels": lambda: {"transform": EvalTransform(tiny_processor(), [1, 0, 2])},
 }  # fmt: skip
 
@@ -177,12 +177,12 @@ def test_a_killed_run_leaves_nothing_that_is_believed(cache, data, arguments, mo
     assert len(compute(model, data, arguments)) == 12
 
 
-def test_pictures_of_the_training_path_are_normalised_as_the_trainer_does(cache, data, arguments):
+def test_images_of_the_training_path_are_normalised_as_the_trainer_does(cache, data, arguments):
     model, split = tiny_model("vit"), data.splits["train"]
-    pictures = TrainTransform([{"Resize": {"size": [SIZE, SIZE]}}], tiny_processor(), [0, 1, 2], seed=0)
-    features = compute(model, data, arguments, pictures)
-    trainer = ImageTrainer(model, arguments, data_collator=DefaultDataCollator(), pictures=pictures)
-    batch = DefaultDataCollator()([split.with_transform(pictures)[i] for i in range(len(split))])
+    images = TrainTransform([{"Resize": {"size": [SIZE, SIZE]}}], tiny_processor(), [0, 1, 2], seed=0)
+    features = compute(model, data, arguments, images)
+    trainer = ImageTrainer(model, arguments, data_collator=DefaultDataCollator(), images=images)
+    batch = DefaultDataCollator()([split.with_transform(images)[i] for i in range(len(split))])
     assert batch["pixel_values"].dtype == torch.uint8
     with torch.no_grad():
         direct = model.eval()(**{k: v for k, v in trainer._prepare_inputs(batch).items() if k == "pixel_values"}).logits
@@ -256,7 +256,7 @@ def test_a_run_on_cached_features_ends_where_one_without_them_does(recipe, cache
         load_file(tmp_path / place / "model.safetensors") for place in ("checkpoint", "run", "again", "direct")
     )
     assert all(torch.equal(one[key], two[key]) for key in one)
-    # Training pictures without features are rounded to uint8; everything else is the same, steps and order included.
+    # Training images without features are rounded to uint8; everything else is the same, steps and order included.
     assert max(difference(one, three, key) for key in one) < 1e-3
     assert difference(one, begun, "classifier.weight") > 1e-2
     assert json.loads((tmp_path / "run" / "config.json").read_text())["architectures"] == ["ViTForImageClassification"]

@@ -52,7 +52,7 @@ def test_each_stage_trains_its_part_and_the_next_goes_on_from_there(recipe, tmp_
     assert changed(begun, first) == {"classifier.weight", "classifier.bias"}
     assert len(changed(first, last)) > 20
     assert [(s["stage"], s["train"], s["steps"]) for s in results["stages"]] == [(1, "head", 6), (2, "all", 6)]
-    assert [stage["seed"] for stage in results["stages"]] == [42, 43], "the same pictures in the same order again"
+    assert [stage["seed"] for stage in results["stages"]] == [42, 43], "the same images in the same order again"
     assert results["stages"][0]["trained_parameters"] == 51
     assert results["stages"][1]["trained_parameters"] == results["stages"][0]["parameters"]
     assert results["training"]["steps"] == 12
@@ -119,7 +119,7 @@ def test_a_single_stage_on_features_is_scored_and_saved_as_the_whole_model(on_fe
     assert (heads[0] - heads[1]).abs().max() < 1e-3
 
 
-def test_features_of_random_pictures_are_refused(on_features):
+def test_features_of_random_images_are_refused(on_features):
     on_features["stages"][0]["augmentation"] = {"train": ["RandomResizedCrop"]}
     with pytest.raises(InputError, match=r"stages\.0\.augmentation\.train: RandomResizedCrop is random"):
         train_classifier(on_features)
@@ -219,9 +219,9 @@ def test_class_weights_move_the_answers_towards_the_heavy_class(recipe, tmp_path
     plain = train_classifier(recipe, [f"training.output_dir={tmp_path / 'plain'}"])
     heavy = train_classifier(recipe, ['loss.class_weights={"red": 50}'])
     assert plain["stages"][0]["steps"] == heavy["stages"][0]["steps"]
-    picture = f"{recipe['data']['path']}/test/blue/000.png"
+    image = f"{recipe['data']['path']}/test/blue/000.png"
     share = {}
     for run in ("plain", "run"):
-        answers = pipeline("image-classification", str(tmp_path / run))(picture)
+        answers = pipeline("image-classification", str(tmp_path / run))(image)
         share[run] = next(answer["score"] for answer in answers if answer["label"] == "red")
     assert share["run"] > share["plain"] + 0.02

@@ -76,16 +76,16 @@ def test_every_part_of_a_training_gets_its_time_and_a_resumed_one_counts_on(slow
     assert whole["transfer"] == 0
     assert whole["seconds"] == pytest.approx(sum(whole[part] for part in PARTS), abs=0.01)
     assert whole["seconds"] == pytest.approx(trainer.state.log_history[-1]["train_runtime"], rel=0.2)
-    assert whole["pictures"] == 24
+    assert whole["images"] == 24
     assert slow_everything["data"] <= whole["reading"] <= whole["data"]
     kept = json.loads((tmp_path / "run" / "checkpoint-3" / "trainer_state.json").read_text())
     kept = kept["stateful_callbacks"]["Clock"]["attributes"]
-    assert kept["pictures"] == 12
+    assert kept["images"] == 12
     assert kept["seconds"]["saving"] >= 0.3, "the checkpoint's own time is not lost"
     resumed = make_trainer(folder, tmp_path / "run", **TRAINING)
     resumed.train(resume_from_checkpoint=str(tmp_path / "run" / "checkpoint-3"))
     again = resumed.state.log_history[-1]["time"]
-    assert again["pictures"] == 24
+    assert again["images"] == 24
     assert slow_everything["data"] <= again["reading"] <= again["data"]
     for part, seconds in slow_everything.items():
         assert again[part] >= seconds, part
@@ -139,10 +139,10 @@ def situation(tmp_path, machine=GPU, said=None, **others) -> Situation:
 
 def spent(**parts) -> dict:
     rest = dict.fromkeys(PARTS, 0.0) | parts
-    return {**rest, "seconds": sum(rest.values()), "pictures": 100, "reading": 1.0}
+    return {**rest, "seconds": sum(rest.values()), "images": 100, "reading": 1.0}
 
 
-def test_waiting_for_pictures_is_met_by_workers_then_by_copies_then_by_cores(tmp_path):
+def test_waiting_for_images_is_met_by_workers_then_by_copies_then_by_cores(tmp_path):
     waited = spent(data=40, model=60)
     few = situation(tmp_path, said={"dataloader_num_workers": 4}, prepare="data.cache_size=256")
     assert advise(waited, few).startswith("training.dataloader_num_workers=15 (40% of the training was waiting")
@@ -200,13 +200,13 @@ def test_a_run_adds_its_stages_up_and_advises_the_longest(tmp_path):
     data = SimpleNamespace(splits={}, cache_size=None)
     made = {**summarize_time(stages, 200.0, 40.0), "advice": advise_run(plans, stages, data, GPU, True)}
     assert made["advice"].startswith("stage 2: training.bf16=true")
-    assert (made["training"]["model"], made["training"]["pictures"]) == (91, 200)
-    assert made["training"]["pictures_per_second"] == 2.0
+    assert (made["training"]["model"], made["training"]["images"]) == (91, 200)
+    assert made["training"]["images_per_second"] == 2.0
     assert json.loads(json.dumps(made)) == made
     lines = describe_time(made)
     assert lines[0] == "time: 3.3 min in all: training 100 s, scoring 40 s, data, model and files 60 s"
-    assert "2.0 pictures a second; 9% waiting for pictures, 91% forward" in lines[1]
-    assert "reading and augmenting a picture took 10.0 ms" in lines[1]
+    assert "2.0 images a second; 9% waiting for images, 91% forward" in lines[1]
+    assert "reading and augmenting an image took 10.0 ms" in lines[1]
     assert lines[2].startswith("time: what would help most: stage 2: training.bf16=true")
     nothing = {**summarize_time(stages[2:], 5.0, 1.0), "advice": advise_run(plans[2:], stages[2:], data, GPU, True)}
     assert nothing["advice"] is None

@@ -24,10 +24,10 @@ AUGMENTATION = [
 ]
 
 
-def make_trainer(folder, output, family="vit", pictures=None, own=None, **training) -> ImageTrainer:
+def make_trainer(folder, output, family="vit", images=None, own=None, **training) -> ImageTrainer:
     data = load_data(DataSection(path=str(folder)))
     scoring = EvalTransform(tiny_processor(), range(3))
-    pictures = pictures or TrainTransform(AUGMENTATION, scoring.processor, range(3), seed=3)
+    images = images or TrainTransform(AUGMENTATION, scoring.processor, range(3), seed=3)
     arguments = {
         "per_device_train_batch_size": 4,
         "learning_rate": 5e-3,
@@ -42,10 +42,10 @@ def make_trainer(folder, output, family="vit", pictures=None, own=None, **traini
         tiny_model(family),
         TrainingArguments(str(output), **arguments),
         data_collator=DefaultDataCollator(),
-        train_dataset=data.splits["train"].with_transform(pictures),
+        train_dataset=data.splits["train"].with_transform(images),
         eval_dataset=data.splits["validation"].with_transform(scoring),
         processing_class=scoring.processor,
-        pictures=pictures,
+        images=images,
         **(own or {}),
     )
 
@@ -92,7 +92,7 @@ def test_a_run_resumed_in_mid_epoch_ends_where_an_uninterrupted_one_does(family,
 
 
 class Recorder(TrainTransform):
-    """Remembers what each picture looked like: (epoch, row) -> its sum."""
+    """Remembers what each image looked like: (epoch, row) -> its sum."""
 
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
@@ -105,16 +105,16 @@ class Recorder(TrainTransform):
         return batch
 
 
-def test_another_epoch_shows_other_pictures(make_folder, tmp_path):
+def test_another_epoch_shows_other_images(make_folder, tmp_path):
     recorder = Recorder(AUGMENTATION, tiny_processor(), range(3), seed=3)
-    make_trainer(make_folder(train=2, validation=2), tmp_path / "run", pictures=recorder).train()
+    make_trainer(make_folder(train=2, validation=2), tmp_path / "run", images=recorder).train()
     assert sorted(recorder.seen) == [(epoch, row) for epoch in (0, 1) for row in range(6)]
     assert all(recorder.seen[0, row] != recorder.seen[1, row] for row in range(6))
 
 
-def test_another_pass_over_a_stream_shows_other_pictures(make_folder, tmp_path):
+def test_another_pass_over_a_stream_shows_other_images(make_folder, tmp_path):
     recorder = Recorder(AUGMENTATION, tiny_processor(), range(3), seed=3)
-    trainer = make_trainer(make_folder(train=2, validation=2), tmp_path / "run", pictures=recorder, max_steps=6)
+    trainer = make_trainer(make_folder(train=2, validation=2), tmp_path / "run", images=recorder, max_steps=6)
     names = ["blue", "green", "red"]
     data = load_data(DataSection(path=str(tmp_path / "photos"), streaming=True, label_names=names))
     trainer.train_dataset = map_stream(data.splits["train"], recorder)
@@ -205,7 +205,7 @@ def test_warm_up_hold_and_cosine_decay_as_shares_of_the_run(make_folder, tmp_pat
     assert trainer.optimizer.param_groups[0]["momentum"] == 0.9
 
 
-def test_uint8_pictures_become_the_processors_floats(make_folder, tmp_path):
+def test_uint8_images_become_the_processors_floats(make_folder, tmp_path):
     trainer = make_trainer(make_folder(train=4, validation=3), tmp_path / "run")
     batch = {"pixel_values": torch.randint(0, 256, (2, 3, 16, 16), dtype=torch.uint8), "labels": torch.tensor([0, 1])}
     floats = trainer._prepare_inputs(batch)["pixel_values"]

@@ -2,13 +2,13 @@
 
 from typing import Any
 
-from hf_imgcls.reports.card.results import most_confused, trained_pictures, weakest_classes
+from hf_imgcls.reports.card.results import most_confused, trained_images, weakest_classes
 from hf_imgcls.scoring import main_split
 from hf_imgcls.words import Text, percent, plain, some
 
 _WEAK, _PAIRS = 3, 3  # classes that are named, pairs of classes
-_ROUGH = 30  # pictures of a class below which its figures are rough
-_EVEN = 1.5  # times as many pictures of one class as of another that count as even
+_ROUGH = 30  # images of a class below which its figures are rough
+_EVEN = 1.5  # times as many images of one class as of another that count as even
 _CLOSE = 0.03  # between the mean score and the accuracy
 
 
@@ -21,9 +21,9 @@ def limits_section(results: dict[str, Any], weighted: bool) -> Text:
     split = main_split(results)
     text = [
         ("Limits", "## Limits"),
-        ("Limits: closed world", "- Every picture gets one of the classes, also one that shows none of them."),
+        ("Limits: closed world", "- Every image gets one of the classes, also one that shows none of them."),
     ]
-    text += _imbalance(trained_pictures(results), weighted)
+    text += _imbalance(trained_images(results), weighted)
     if split and results.get("breakdown"):
         measured = results["breakdown"][split]
         text += _weak(measured["classes"], split)
@@ -39,14 +39,14 @@ def _imbalance(trained: dict[str, int], weighted: bool) -> Text:
     least, most = order[0], order[-1]
     missing = [name for name in order if not trained[name]]
     if missing:
-        said = f"- There were no training pictures of {some(missing, 10)}: it cannot know them."
+        said = f"- There were no training images of {some(missing, 10)}: it cannot know them."
     elif trained[most] < _EVEN * trained[least]:
         span = dict.fromkeys(f"{trained[name]:,}" for name in (least, most))
-        said = f"- The classes have about as many training pictures each: {' to '.join(span)}."
+        said = f"- The classes have about as many training images each: {' to '.join(span)}."
     else:
         made_up = "; the loss weighed the classes to make up for it" if weighted else ""
         said = (
-            f"- The classes are uneven: {trained[most]:,} training pictures of {plain(most)}, {trained[least]:,} of "
+            f"- The classes are uneven: {trained[most]:,} training images of {plain(most)}, {trained[least]:,} of "
             f"{plain(least)}, {trained[most] / trained[least]:.1f} times as many{made_up}."
         )
     return [("Limits: imbalance", said)]
@@ -55,26 +55,26 @@ def _imbalance(trained: dict[str, int], weighted: bool) -> Text:
 def _weak(classes: dict[str, dict], split: str) -> Text:
     order = weakest_classes(classes)
     weak = [(name, classes[name]) for name in order if classes[name]["recall"] < 1][:_WEAK]
-    named = [f"{plain(n)} ({v['right']:,} of {v['pictures']:,} right, {percent(v['recall'])})" for n, v in weak]
+    named = [f"{plain(n)} ({v['right']:,} of {v['images']:,} right, {percent(v['recall'])})" for n, v in weak]
     text = [("Limits: weakest", f"- Recognised least: {', '.join(named)}.")] if named else []
-    few = [name for name in order if classes[name]["pictures"] < _ROUGH]
+    few = [name for name in order if classes[name]["images"] < _ROUGH]
     if few:
-        least = min(few, key=lambda name: classes[name]["pictures"])
+        least = min(few, key=lambda name: classes[name]["images"])
         every = "both classes" if len(classes) == 2 else f"all {len(classes)} classes"
         which = every if len(few) == len(classes) else f"{len(few)} of {len(classes)} classes"
         text.append(
             (
-                "Limits: few pictures",
-                f"- There are fewer than {_ROUGH} {split} pictures of {which} (least: {plain(least)}, "
-                f"{classes[least]['pictures']}): their own figures are rough, as wide as their intervals.",
+                "Limits: few images",
+                f"- There are fewer than {_ROUGH} {split} images of {which} (least: {plain(least)}, "
+                f"{classes[least]['images']}): their own figures are rough, as wide as their intervals.",
             )
         )
-    unknown = [name for name in classes if not classes[name]["pictures"]]
+    unknown = [name for name in classes if not classes[name]["images"]]
     if unknown:
         text.append(
             (
                 "Limits: not scored",
-                f"- There were no {split} pictures of {some(unknown, 10)}: how well it does on them is not known.",
+                f"- There were no {split} images of {some(unknown, 10)}: how well it does on them is not known.",
             )
         )
     return text
@@ -82,10 +82,10 @@ def _weak(classes: dict[str, dict], split: str) -> Text:
 
 def _confused(classes: dict[str, dict], split: str) -> Text:
     named = [
-        f"{plain(name)} taken for {plain(other)} ({count:,} of {classes[name]['pictures']:,}, {percent(part)})"
+        f"{plain(name)} taken for {plain(other)} ({count:,} of {classes[name]['images']:,}, {percent(part)})"
         for name, other, count, part in most_confused(classes)[:_PAIRS]
     ]
-    said = f"Confused most often: {', '.join(named)}." if named else f"No {split} picture was taken for another class."
+    said = f"Confused most often: {', '.join(named)}." if named else f"No {split} image was taken for another class."
     return [("Limits: confusions", f"- {said}")]
 
 
@@ -94,5 +94,5 @@ def _confidence(mean: float | None, accuracy: float, split: str) -> Text:
         return []
     kind = "surer than it should be" if mean > accuracy else "less sure than it could be"
     verdict = f": it is {kind}, so a score is no probability of being right" if abs(mean - accuracy) > _CLOSE else ""
-    said = f"- The mean score of its {split} answers is {percent(mean)}, while {percent(accuracy)} of them are right{verdict}."
+    said = f"- Its mean top score on {split} is {percent(mean)}, its accuracy {percent(accuracy)}{verdict}."
     return [("Limits: confidence", said)]

@@ -88,7 +88,7 @@ def interval_of(results: dict[str, Any], split: str, metric: str) -> list[float]
 
 def _of_split(results: dict[str, Any], split: str) -> dict[str, Any]:
     fingerprint = results.get("fingerprints", {}).get(split)
-    return {"pictures": results["scores"][split]["pictures"], **({"fingerprint": fingerprint} if fingerprint else {})}
+    return {"images": results["scores"][split]["images"], **({"fingerprint": fingerprint} if fingerprint else {})}
 
 
 def _of_interval(ends: list[float] | None) -> dict[str, Any]:

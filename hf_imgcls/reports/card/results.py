@@ -22,7 +22,7 @@ def headline(results: dict[str, Any]) -> str:
     values = results["scores"][split]
     low, high = values["accuracy_interval_95"]
     return (
-        f"It gets **{percent(values['accuracy'])}** of {values['pictures']:,} {split} pictures right "
+        f"It gets **{percent(values['accuracy'])}** of {values['images']:,} {split} images right "
         f"(95 % interval {percent(low)} to {percent(high)})."
     )
 
@@ -36,31 +36,31 @@ def results_section(folder: Path, results: dict[str, Any]) -> Text:
     text.append(("Results: served as scored", _served(results["served_as_scored"])))
     classes = results.get("breakdown", {}).get(split, {}).get("classes", {})
     if classes:
-        text += [("Classes", "### Classes"), *_classes(classes, trained_pictures(results), split)]
+        text += [("Classes", "### Classes"), *_classes(classes, trained_images(results), split)]
     return text + _confusions(folder, classes, split)
 
 
 def _confusions(folder: Path, classes: dict[str, dict], split: str) -> Text:
-    text, picture = [], "plots/confusion_matrix.png"
-    drawn = (folder / picture).is_file()
+    text, image = [], "plots/confusion_matrix.png"
+    drawn = (folder / image).is_file()
     pairs = most_confused(classes)[:_PAIRS]
     if drawn or pairs:
         text.append(("Confusions", "### Confusions"))
     if drawn:
-        text.append(("Confusions: matrix", f"![Confusion matrix of the {split} split]({picture})"))
+        text.append(("Confusions: matrix", f"![Confusion matrix of the {split} split]({image})"))
     if pairs:
         rows = [
-            [plain(name), plain(other), f"{count:,} of {classes[name]['pictures']:,}", percent(part)]
+            [plain(name), plain(other), f"{count:,} of {classes[name]['images']:,}", percent(part)]
             for name, other, count, part in pairs
         ]
-        text.append(("Confusions: pairs", table(["class", "taken for", f"{split} pictures", "share"], rows, _WORDS)))
+        text.append(("Confusions: pairs", table(["class", "taken for", f"{split} images", "share"], rows, _WORDS)))
     return text
 
 
 def most_confused(classes: dict[str, dict]) -> list[tuple[str, str, int, float]]:
-    """Class, what it was taken for, how many of its pictures, and their share; the most pictures first."""
+    """Class, what it was taken for, how many of its images, and their share; the most images first."""
     pairs = [
-        (name, other, count, count / values["pictures"])
+        (name, other, count, count / values["images"])
         for name, values in classes.items()
         for other, count in values["answers"].items()
         if other != name
@@ -68,14 +68,14 @@ def most_confused(classes: dict[str, dict]) -> list[tuple[str, str, int, float]]
     return sorted(pairs, key=lambda pair: (-pair[2], -pair[3]))
 
 
-def trained_pictures(results: dict[str, Any]) -> dict[str, int]:
-    """Training pictures by class, where they were counted."""
+def trained_images(results: dict[str, Any]) -> dict[str, int]:
+    """Training images by class, where they were counted."""
     return results.get("per_class", {}).get("train", {})
 
 
 def _scores(results: dict[str, Any]) -> str:
     scores = results["scores"]
-    rows = [["pictures", *(f"{values['pictures']:,}" for values in scores.values())]]
+    rows = [["images", *(f"{values['images']:,}" for values in scores.values())]]
     for key, (_, name, _) in METRICS.items():
         if any(key in values for values in scores.values()):
             cells = (figure(values.get(key), interval_of(results, split, key)) for split, values in scores.items())
@@ -93,7 +93,7 @@ def _reading(results: dict[str, Any]) -> str:
     tested = (
         "the test split was scored once, at the end." if "test" in results["scores"] else "no test split was scored."
     )
-    method = " Macro-F1: bootstrap over pictures." if results.get("breakdown") else ""
+    method = " Macro-F1: bootstrap over images." if results.get("breakdown") else ""
     return f"In brackets: 95 % intervals.{method} {chosen}; {tested}"
 
 
@@ -101,11 +101,11 @@ def _served(verdict: dict[str, Any] | None) -> str:
     if verdict is None:
         return "There was no split to compare the served model with."
     if not verdict["passed"]:
-        wrong = {**verdict["mismatch"], "picture": without_paths(verdict["mismatch"]["picture"])}
+        wrong = {**verdict["mismatch"], "image": without_paths(verdict["mismatch"]["image"])}
         return f"**{plain_sentence(describe_parity({**verdict, 'mismatch': wrong}))}**"
     return (
         f"**Served as scored.** The saved folder, opened by `pipeline`, gave the answers that were scored on "
-        f"{verdict['pictures']:,} of {verdict['of']:,} {verdict['split']} pictures; the largest difference of a score "
+        f"{verdict['images']:,} of {verdict['of']:,} {verdict['split']} images; the largest difference of a score "
         f"was {verdict['largest_difference']:.1e}."
     )
 
@@ -116,14 +116,14 @@ def plain_sentence(text: str) -> str:
 
 
 def _classes(classes: dict[str, dict], trained: dict[str, int], split: str) -> Text:
-    heading = ["class", *(["training pictures"] if trained else []), f"{split} pictures", "recall", "precision", "F1"]
+    heading = ["class", *(["training images"] if trained else []), f"{split} images", "recall", "precision", "F1"]
     heading.append("most often taken for")
-    digits = 3 if min(values["pictures"] for values in classes.values()) >= 1000 else 2
+    digits = 3 if min(values["images"] for values in classes.values()) >= 1000 else 2
     rows = {
         name: [
             plain(name),
             *([f"{trained.get(name, 0):,}"] if trained else []),
-            f"{values['pictures']:,}",
+            f"{values['images']:,}",
             figure(values["recall"], values["recall_interval_95"], digits),
             figure(values["precision"], None, digits),
             figure(values["f1"], None, digits),
@@ -132,7 +132,7 @@ def _classes(classes: dict[str, dict], trained: dict[str, int], split: str) -> T
         for name, values in classes.items()
     }
     meaning = (
-        "Recall: which share of a class's pictures was recognised (95 % interval). Precision: which share of the "
+        "Recall: which share of a class's images was recognised (95 % interval). Precision: which share of the "
         "answers with that class was right."
     )
     if len(classes) <= _FEW:
@@ -155,6 +155,6 @@ def _mistaken_for(name: str, answers: dict[str, int]) -> str:
 
 
 def weakest_classes(classes: dict[str, dict]) -> list[str]:
-    """Names of classes with pictures, those that are recognised least first."""
-    known = [name for name, values in classes.items() if values["pictures"]]
-    return sorted(known, key=lambda name: (classes[name]["recall"], -classes[name]["pictures"]))
+    """Names of classes with images, those that are recognised least first."""
+    known = [name for name, values in classes.items() if values["images"]]
+    return sorted(known, key=lambda name: (classes[name]["recall"], -classes[name]["images"]))

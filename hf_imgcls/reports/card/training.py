@@ -45,19 +45,17 @@ def training_section(folder: Path, recipe, results: dict[str, Any]) -> Text:
 def _data(recipe, results: dict[str, Any]) -> str:
     name = recipe.data.path
     source = f"[{name}](https://huggingface.co/datasets/{name})" if hub_id(name) else f"`{Path(name).name or name}`"
-    pictures, fingerprints = results.get("pictures", {}), results.get("fingerprints", {})
-    if not pictures:
-        return f"Pictures: {source}, streamed."
-    rows = [[split, f"{count:,}", f"`{fingerprints.get(split, '-')}`"] for split, count in pictures.items()]
+    images, fingerprints = results.get("images", {}), results.get("fingerprints", {})
+    if not images:
+        return f"Images: {source}, streamed."
+    rows = [[split, f"{count:,}", f"`{fingerprints.get(split, '-')}`"] for split, count in images.items()]
     seed = f"The rows were chosen with `data.seed` {recipe.data.seed}."
-    return (
-        f"Pictures: {source}. {seed}\n\n{table(['split', 'pictures', 'fingerprint'], rows, ['split', 'fingerprint'])}"
-    )
+    return f"Images: {source}. {seed}\n\n{table(['split', 'images', 'fingerprint'], rows, ['split', 'fingerprint'])}"
 
 
 def _notes(results: dict[str, Any]) -> list[str]:
     bad = results.get("bad_images", 0)
-    dropped = [f"{bad:,} unreadable pictures were left out."] if bad else []
+    dropped = [f"{bad:,} unreadable images were left out."] if bad else []
     return dropped + results.get("notes", [])
 
 
@@ -67,7 +65,7 @@ def _stages(recipe, results: dict[str, Any]) -> str:
         "what trains",
         "parameters",
         "learning rate",
-        "pictures a step",
+        "images a step",
         "epochs",
         "steps",
         "kept",

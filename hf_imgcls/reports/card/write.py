@@ -137,7 +137,7 @@ def _what(folder: Path, recipe, results: dict[str, Any]) -> str:
         origin = f"It started from the weights of [{base}](https://huggingface.co/{base})."
     else:
         origin = f"It started from the weights `{Path(recipe.model.checkpoint).name}`."
-    return f"{kind}{parameters}{head} that tells pictures of {len(labels)} classes apart: {some(labels, 20)}. {origin}"
+    return f"{kind}{parameters}{head} that tells images of {len(labels)} classes apart: {some(labels, 20)}. {origin}"
 
 
 def _use(folder: Path, name: str) -> Text:

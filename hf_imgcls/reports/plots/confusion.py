@@ -19,19 +19,19 @@ _LISTED = 30  # most pairs beside a matrix without counts
 
 
 def count_confusions(label_ids: np.ndarray, predicted_ids: np.ndarray, classes: int) -> np.ndarray:
-    """Pictures by true class (rows) and predicted class (columns), shape (classes, classes)."""
+    """Images by true class (rows) and predicted class (columns), shape (classes, classes)."""
     counts = np.zeros((classes, classes), dtype=int)
     np.add.at(counts, (np.asarray(label_ids), np.asarray(predicted_ids)), 1)
     return counts
 
 
 def confusion_matrix(counts: np.ndarray, names: Sequence[str], split: str) -> Figure:
-    """Counts, coloured by their share of the true class; a class without pictures is grey.
+    """Counts, coloured by their share of the true class; a class without images is grey.
 
     With few classes every cell shows its count; with many, the pairs that are most often confused are listed beside.
 
     Args:
-        counts: pictures by true class (rows) and predicted class (columns).
+        counts: images by true class (rows) and predicted class (columns).
         split: named in the title.
     """
     classes, right, total = len(names), int(np.trace(counts)), int(counts.sum())
@@ -53,7 +53,7 @@ def confusion_matrix(counts: np.ndarray, names: Sequence[str], split: str) -> Fi
 
 
 def most_confused(counts: np.ndarray, most: int) -> list[tuple[int, int]]:
-    """Pairs (true class, predicted class) that differ, those with most pictures first."""
+    """Pairs (true class, predicted class) that differ, those with most images first."""
     wrong = np.array(counts)
     np.fill_diagonal(wrong, 0)
     order = np.argsort(-wrong, axis=None, kind="stable")[:most]
@@ -62,8 +62,8 @@ def most_confused(counts: np.ndarray, most: int) -> list[tuple[int, int]]:
 
 
 def _draw_matrix(ax: Axes, counts: np.ndarray):
-    pictures = counts.sum(axis=1, keepdims=True)
-    shares = np.ma.masked_where(np.broadcast_to(pictures == 0, counts.shape), counts / np.maximum(pictures, 1))
+    images = counts.sum(axis=1, keepdims=True)
+    shares = np.ma.masked_where(np.broadcast_to(images == 0, counts.shape), counts / np.maximum(images, 1))
     # The root brings out rare confusions, which are what one looks for.
     image = ax.imshow(shares, cmap=colormaps["Blues"].with_extremes(bad="0.9"), norm=PowerNorm(0.5, 0, 1))
     if len(counts) <= _COUNTED:
@@ -103,7 +103,7 @@ def _list_pairs(ax: Axes, counts: np.ndarray, names: Sequence[str], side: float)
     ax.set_axis_off()
     ax.set_xlim(0, 1)
     ax.set_ylim(side, 0)
-    ax.text(0, 0.1, "most often confused: pictures, share of the true class", fontsize=9)
+    ax.text(0, 0.1, "most often confused: images, share of the true class", fontsize=9)
     for line, (i, j) in enumerate(most_confused(counts, _LISTED), 1):
         y = 0.15 + 0.24 * line
         ax.text(0.35, y, f"{counts[i, j]:,}", fontsize=9, ha="right")

@@ -1,6 +1,6 @@
-"""Figures of pictures: a gallery, what augmentation makes of them, what mixing makes of a batch. Arrays in, figure out.
+"""Figures of images: a gallery, what augmentation makes of them, what mixing makes of a batch. Arrays in, figure out.
 
-Pictures are uint8 arrays of shape (height, width, 3). Nothing here touches matplotlib's global state.
+Images are uint8 arrays of shape (height, width, 3). Nothing here touches matplotlib's global state.
 """
 
 import math
@@ -14,13 +14,13 @@ from matplotlib.figure import Figure
 from hf_imgcls.reports.plots.typefaces import set_fonts, shorten
 
 DPI = 120
-_GAP = 0.05  # inches between pictures
+_GAP = 0.05  # inches between images
 
 
-def gallery(pictures: Sequence[np.ndarray], labels: Sequence[str]) -> Figure:
-    """Pictures of any shape, each below its label."""
-    columns = min(len(pictures), max(4, math.ceil(math.sqrt(len(pictures)))))
-    rows = [pictures[first : first + columns] for first in range(0, len(pictures), columns)]
+def gallery(images: Sequence[np.ndarray], labels: Sequence[str]) -> Figure:
+    """Images of any shape, each below its label."""
+    columns = min(len(images), max(4, math.ceil(math.sqrt(len(images)))))
+    rows = [images[first : first + columns] for first in range(0, len(images), columns)]
     figure, _ = _grid(rows, 1.25, between=0.23)
     for ax, label in zip(figure.axes, labels, strict=True):
         ax.set_title(shorten(label, 16), fontsize=9, pad=3)
@@ -28,10 +28,10 @@ def gallery(pictures: Sequence[np.ndarray], labels: Sequence[str]) -> Figure:
 
 
 def augmented(originals: Sequence[np.ndarray], draws: Sequence[Sequence[np.ndarray]], labels: Sequence[str]) -> Figure:
-    """A row for each picture: as it is, then as training sees it.
+    """A row for each image: as it is, then as training sees it.
 
     Args:
-        draws: for each original the pictures made of it, as many for each.
+        draws: for each original the images made of it, as many for each.
     """
     rows = [[original, *made] for original, made in zip(originals, draws, strict=True)]
     figure, axes = _grid(rows, 1.1, between=0)
@@ -47,10 +47,10 @@ def augmented(originals: Sequence[np.ndarray], draws: Sequence[Sequence[np.ndarr
 def mixed(
     batches: Sequence[Sequence[np.ndarray]], soft_labels: np.ndarray, names: Sequence[str], titles: Sequence[str]
 ) -> Figure:
-    """Batches of mixed pictures, a row each with its title; below each picture its classes and their shares.
+    """Batches of mixed images, a row each with its title; below each image its classes and their shares.
 
     Args:
-        soft_labels: shares of the classes, shape (batches, pictures, classes).
+        soft_labels: shares of the classes, shape (batches, images, classes).
     """
     figure, axes = _grid(batches, 1.25, between=0.4)
     for title, line, batch in zip(titles, axes, soft_labels, strict=True):
@@ -77,30 +77,30 @@ def fit(figure: Figure) -> Figure:
 
 
 def _grid(rows: Sequence[Sequence[np.ndarray]], side: float, between: float) -> tuple[Figure, list[list[Axes]]]:
-    """Pictures in rows; the longer side of a picture and the room between rows in inches. The axes as a list a row."""
+    """Images in rows; the longer side of an image and the room between rows in inches. The axes as a list a row."""
     shapes = [np.array(p.shape[:2]) / max(p.shape[:2]) for row in rows for p in row]
-    height, width = cell = np.max(shapes, axis=0)  # against the longer side: no cell is higher than the highest picture
+    height, width = cell = np.max(shapes, axis=0)  # against the longer side: no cell is higher than the highest image
     figure = Figure(figsize=(1, 1), dpi=DPI)
     axes = []
     for r, row in enumerate(rows):
         bottom = -r * (side * height + _GAP + between)
         boxes = [(c * (side * width + _GAP), bottom, side * width, side * height) for c in range(len(row))]
         axes.append([figure.add_axes(box) for box in boxes])
-        for picture, ax in zip(row, axes[-1], strict=True):
-            _show(ax, picture, cell)
+        for image, ax in zip(row, axes[-1], strict=True):
+            _show(ax, image, cell)
     return figure, axes
 
 
-def _show(ax: Axes, picture: np.ndarray, cell: np.ndarray) -> None:
-    """A picture in its cell (height and width against its longer side): at the top, next to its label, and centred."""
-    h, w = picture.shape[:2]
+def _show(ax: Axes, image: np.ndarray, cell: np.ndarray) -> None:
+    """An image in its cell (height and width against its longer side): at the top, next to its label, and centred."""
+    h, w = image.shape[:2]
     height, width = max(h, w) * cell
-    ax.imshow(picture, aspect="auto")
+    ax.imshow(image, aspect="auto")
     ax.set_xlim((w - width) / 2 - 0.5, (w + width) / 2 - 0.5)
     ax.set_ylim(height - 0.5, -0.5)
     ax.set_axis_off()
 
 
 def _write(ax: Axes, at: tuple[float, float], text: str, **style) -> None:
-    """Text beside a picture, placed in shares of its cell."""
+    """Text beside an image, placed in shares of its cell."""
     ax.text(*at, text, transform=ax.transAxes, **style)

@@ -1,4 +1,4 @@
-"""Class names in pictures of a run: names in any script have their letters, long ones are shortened."""
+"""Class names in images of a run: names in any script have their letters, long ones are shortened."""
 
 import functools
 import unicodedata

@@ -1,4 +1,4 @@
-"""Whether an export answers as its model does, on real pictures, and what it costs to answer in eight bits."""
+"""Whether an export answers as its model does, on real images, and what it costs to answer in eight bits."""
 
 import contextlib
 import os
@@ -25,13 +25,13 @@ _LOGITS = 1e-3  # of the largest: where a score is close to 1, it hides what its
 _BATCHES = (1, 2, 5, 16)  # the sizes of the first batches; the last is that of the others
 
 
-class Pictures(NamedTuple):
+class Images(NamedTuple):
     """What an export is checked on.
 
     Attributes:
-        split: the evaluation split's name; None where the pictures are made up.
-        rows: each has `image`, undecoded or a picture.
-        labels: ids in the model's order, shape (pictures,); None where the pictures are made up.
+        split: the evaluation split's name; None where the images are made up.
+        rows: each has `image`, undecoded or an image.
+        labels: ids in the model's order, shape (images,); None where the images are made up.
         why: where they are made up, why.
     """
 
@@ -43,8 +43,8 @@ class Pictures(NamedTuple):
 
 def evaluation_images(
     model: str, labels: list[str], where: tuple[str | None, str | None, Sequence[str]] = (None, None, ())
-) -> Pictures:
-    """The pictures of `data`, or else of the split that a run was scored on, or else made-up ones.
+) -> Images:
+    """The images of `data`, or else of the split that a run was scored on, or else made-up ones.
 
     Args:
         model: a run's folder, or any model's name.
@@ -65,28 +65,28 @@ def evaluation_images(
     if not recipe.is_file():
         if split or overrides:
             raise InputError(f"export: {split or overrides[0]} is of which data? {model} is no run; say --data")
-        return Pictures(None, _made_up(), None, f"{model} is no run")
+        return Images(None, _made_up(), None, f"{model} is no run")
     try:
         section = load_recipe(recipe, overrides).data
         if section.streaming:
-            raise InputError("data.streaming: the pictures are not at hand")
+            raise InputError("data.streaming: the images are not at hand")
         return _of_split(section, split, labels) if split else _of_run(section, labels)
     except InputError as error:
         if split or overrides:
             raise
-        return Pictures(None, _made_up(), None, str(error))
+        return Images(None, _made_up(), None, str(error))
 
 
-def _of_split(section, split: str | None, labels: list[str]) -> Pictures:
+def _of_split(section, split: str | None, labels: list[str]) -> Images:
     if section.streaming:
         raise InputError("data.streaming: export reads a split that it can count; leave it out")
     loaded = load_split(section, split, labels)
     name, rows = next(iter(loaded.splits.items()))
-    return Pictures(name, rows, np.array(rows["label"][:]))
+    return Images(name, rows, np.array(rows["label"][:]))
 
 
-def _of_run(section, labels: list[str]) -> Pictures:
-    """The pictures that the run itself was scored on, also where they were held out of train."""
+def _of_run(section, labels: list[str]) -> Images:
+    """The images that the run itself was scored on, also where they were held out of train."""
     test = choose_splits(open_source(section).splits, section)["test"]
     if test:
         with contextlib.suppress(InputError):  # it has no labels, and the run was scored on its validation split
@@ -97,7 +97,7 @@ def _of_run(section, labels: list[str]) -> Pictures:
     missing = [label for label in loaded.labels if label not in place]
     if missing:
         raise InputError(f"the run's data has a label that the model does not know, {missing[0]!r}")
-    return Pictures(name, rows, np.array([place[loaded.labels[i]] for i in rows["label"][:]]))
+    return Images(name, rows, np.array([place[loaded.labels[i]] for i in rows["label"][:]]))
 
 
 def _made_up() -> list[dict]:
@@ -106,20 +106,20 @@ def _made_up() -> list[dict]:
     return [{"image": Image.fromarray(each).resize((320, 240), Image.Resampling.BICUBIC)} for each in blots]
 
 
-def check_export(model: Classifier, exported: Classifier, pictures: Pictures, seed: int = 42) -> dict[str, Any]:
-    """Ask a model and its export about the same pictures, at most 500 of them, in batches of several sizes.
+def check_export(model: Classifier, exported: Classifier, images: Images, seed: int = 42) -> dict[str, Any]:
+    """Ask a model and its export about the same images, at most 500 of them, in batches of several sizes.
 
     Returns:
-        `split`, `pictures`, `of`, `batch_sizes`, `top1_agreement`, `largest_logit_difference`,
+        `split`, `images`, `of`, `batch_sizes`, `top1_agreement`, `largest_logit_difference`,
         `largest_score_difference`, `tolerance`.
 
     Raises:
         ParityError: a score differs by more than is allowed, a logit by more than a thousandth of the largest, or the
             best label where it leads by more than is allowed.
     """
-    chosen = choose_rows(len(pictures.rows), seed)
+    chosen = choose_rows(len(images.rows), seed)
     agreed, logit, score, sizes = 0, 0.0, 0.0, set()
-    for rows, pixels in _batches(pictures.rows, chosen, model.processor, "checked with onnxruntime"):
+    for rows, pixels in _batches(images.rows, chosen, model.processor, "checked with onnxruntime"):
         if not sizes and not torch.equal(pixels[0], _pixels(exported.processor, rows[0]["image"])):
             raise ParityError("export: the saved image processor does not make the pixels that the model's own makes")
         ours, theirs = model.logits(pixels).numpy(), exported.logits(pixels).numpy()
@@ -139,9 +139,9 @@ def check_export(model: Classifier, exported: Classifier, pictures: Pictures, se
         logit, score = max(logit, np.abs(ours - theirs).max()), max(score, np.abs(our_scores - their_scores).max())
         sizes.add(len(rows))
     return {
-        "split": pictures.split,
-        "pictures": len(chosen),
-        "of": len(pictures.rows),
+        "split": images.split,
+        "images": len(chosen),
+        "of": len(images.rows),
         "batch_sizes": sorted(sizes),
         "top1_agreement": agreed / len(chosen),
         "largest_logit_difference": float(logit),
@@ -155,23 +155,23 @@ def _apart(ours: np.ndarray, theirs: np.ndarray, tolerance: float | np.ndarray) 
     return ~(np.abs(ours - theirs).max(axis=1) <= tolerance * np.maximum(1, np.abs(ours).max(axis=1)))
 
 
-def cost_of_int8(exported: Classifier, small: Classifier, pictures: Pictures) -> dict[str, Any]:
-    """The accuracy of both on all pictures, with 95 % intervals, and how many they answer differently."""
+def cost_of_int8(exported: Classifier, small: Classifier, images: Images) -> dict[str, Any]:
+    """The accuracy of both on all images, with 95 % intervals, and how many they answer differently."""
     outputs: dict[str, list[np.ndarray]] = {"float32": [], "int8": []}
-    everything = np.arange(len(pictures.rows))
-    for _, pixels in _batches(pictures.rows, everything, exported.processor, "accuracy in float32 and int8"):
+    everything = np.arange(len(images.rows))
+    for _, pixels in _batches(images.rows, everything, exported.processor, "accuracy in float32 and int8"):
         outputs["float32"].append(exported.logits(pixels).numpy())
         outputs["int8"].append(small.logits(pixels).numpy())
     logits = {precision: np.concatenate(parts) for precision, parts in outputs.items()}
     # An output that is not a number is no answer.
     best = {key: np.where(np.isnan(each).any(axis=1), -1, each.argmax(axis=1)) for key, each in logits.items()}
-    shares = {key: float(np.mean(each == pictures.labels)) for key, each in best.items()}
+    shares = {key: float(np.mean(each == images.labels)) for key, each in best.items()}
     return {
-        "split": pictures.split,
-        "pictures": len(pictures.rows),
+        "split": images.split,
+        "images": len(images.rows),
         "accuracy": {key: round(share, 6) for key, share in shares.items()},
         "accuracy_interval_95": {
-            key: [round(end, 6) for end in interval(share, len(pictures.rows))] for key, share in shares.items()
+            key: [round(end, 6) for end in interval(share, len(images.rows))] for key, share in shares.items()
         },
         "answered_differently": int((best["float32"] != best["int8"]).sum()),
     }
@@ -183,7 +183,7 @@ def _batches(
     """Rows with their pixels (n, 3, h, w), in batches of several sizes."""
     torch.get_num_threads()  # settles this thread's own number, which the pool's would otherwise change
     pool = ThreadPoolExecutor(min(8, os.cpu_count() or 1), initializer=torch.set_num_threads, initargs=(1,))
-    with pool, tqdm(total=len(chosen), desc=said, unit="picture") as bar:
+    with pool, tqdm(total=len(chosen), desc=said, unit="image") as bar:
         start = 0
         while start < len(chosen):
             size = next((size for size in _BATCHES if size > start), _BATCHES[-1])
@@ -194,7 +194,7 @@ def _batches(
 
 
 def _name(row: dict) -> str:
-    return str(row.get("name") or f"picture {row.get('row', '')}".strip())
+    return str(row.get("name") or f"image {row.get('row', '')}".strip())
 
 
 def _pixels(processor, image) -> torch.Tensor:

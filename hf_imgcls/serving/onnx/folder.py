@@ -100,7 +100,7 @@ def write_export(folder: Path, network, processor, about: dict[str, Any]) -> Non
         about: goes into export.json.
 
     Raises:
-        InputError: torch cannot translate the network, or its pictures have no fixed size.
+        InputError: torch cannot translate the network, or its images have no fixed size.
     """
     size, config = input_size(processor), network.config
     write_onnx(network, size, folder / MODEL)
@@ -114,7 +114,7 @@ def write_export(folder: Path, network, processor, about: dict[str, Any]) -> Non
         folder / PREPROCESSING,
         {
             "input": INPUT, "layout": "NCHW", "dtype": "float32",
-            "picture": "first frame, turned as its EXIF orientation says, converted to RGB", **pixels,
+            "image": "first frame, turned as its EXIF orientation says, converted to RGB", **pixels,
             "output": OUTPUT, "activation": activation(config),
             "labels": [config.id2label[i] for i in range(config.num_labels)],
         },
@@ -160,20 +160,20 @@ def _card(about: dict[str, Any], pixels: dict[str, Any]) -> str:
     kind = "in float32" if about["precision"] == "float32" else "with dense layers in eight bits (dynamic)"
     lines = [
         f"# {about['model']} as ONNX",
-        f"Opset {about['opset']}, {kind}; `{INPUT}` (any number of pictures, 3, {pixels['height']}, "
+        f"Opset {about['opset']}, {kind}; `{INPUT}` (any number of images, 3, {pixels['height']}, "
         f"{pixels['width']}) to `{OUTPUT}`, whose scores are "
         + {"none": "the logits themselves", "sigmoid": "their sigmoids"}.get(pixels["activation"], "their softmax")
         + ".",
         "In this folder, by onnxruntime alone:" if pixels["resize"] else "In this folder:",
         f"```python\n{usage(pixels)}\n```",
-        "`hf-imgcls predict` takes this folder for a model. `preprocessing.json` says what happens to a picture, "
+        "`hf-imgcls predict` takes this folder for a model. `preprocessing.json` says what happens to an image, "
         "`export.json` what was checked and with which versions.",
     ]
     if "checked" in about:
         checked = about["checked"]
         kind = checked["split"] or "made-up"
         lines.append(
-            f"Checked with onnxruntime against the model on {checked['pictures']} {kind} pictures: top-1 agreement "
+            f"Checked with onnxruntime against the model on {checked['images']} {kind} images: top-1 agreement "
             f"{checked['top1_agreement']:.4f}, largest difference of a score {checked['largest_score_difference']:.1e}."
         )
     if "cost_of_int8" in about:
@@ -184,7 +184,7 @@ def _card(about: dict[str, Any], pixels: dict[str, Any]) -> str:
                 cost["accuracy"].items(), cost["accuracy_interval_95"].values(), strict=True
             )
         ]
-        lines.append(f"Accuracy on {cost['pictures']} {cost['split']} pictures: {', '.join(shares)}.")
+        lines.append(f"Accuracy on {cost['images']} {cost['split']} images: {', '.join(shares)}.")
     return "\n\n".join(lines) + "\n"
 
 

@@ -76,7 +76,7 @@ def write_onnx(network: nn.Module, size: tuple[int, int], file: Path) -> None:
 def quantize(file: Path, target: Path) -> None:
     """Write an ONNX file's dense layers with weights of eight bits, a scale for each output.
 
-    The scales of their inputs are drawn from the pictures as they come (dynamic quantisation).
+    The scales of their inputs are drawn from the images as they come (dynamic quantisation).
     """
     with quiet(), one_line("export: --quantize"):
         import onnx

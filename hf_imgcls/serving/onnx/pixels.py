@@ -1,4 +1,4 @@
-"""What an image processor does to a picture, in words that a program without transformers can follow, and verified.
+"""What an image processor does to an image, in words that a program without transformers can follow, and verified.
 
 Every family has its own words for its resizing, so the likely readings of them are tried: what comes out is what
 counts.
@@ -18,7 +18,7 @@ _SIZES = ((347, 232), (233, 346), (301, 200), (211, 300), (259, 190), (331, 250)
 
 
 def describe_pixels(processor) -> dict[str, Any]:
-    """The way from a picture to pixels, ready for JSON.
+    """The way from an image to pixels, ready for JSON.
 
     Returns:
         `height`, `width`, `scale`, `mean`, `std` (in the order of the model's channels), `channel_order`, `resize` and
@@ -34,30 +34,30 @@ def describe_pixels(processor) -> dict[str, Any]:
         "std": [round(value, 6) for value in (1 / (255 * scale)).tolist()],
         "channel_order": "".join("RGB"[channel] for channel in channel_order(processor)),
     }
-    pictures = [_noise(size) for size in _SIZES]
-    wanted = [process_image(processor, picture).numpy() for picture in pictures]
+    images = [_noise(size) for size in _SIZES]
+    wanted = [process_image(processor, image).numpy() for image in images]
     best, distance = None, _NEAR
     for rule in _readings(processor, height, width):
-        made = [prepare(picture, {**about, **rule}) for picture in pictures]
+        made = [prepare(image, {**about, **rule}) for image in images]
         found = max(_levels(one, other, about) for one, other in zip(made, wanted, strict=True))
         if found < distance:
             best, distance = rule, found
     return {**about, **(best or {"resize": None, "crop": None, "own_way": type(processor).__name__})}
 
 
-def prepare(picture: Image.Image, about: dict[str, Any]) -> np.ndarray:
-    """An RGB picture as such a description says it: float32, shape (3, height, width)."""
+def prepare(image: Image.Image, about: dict[str, Any]) -> np.ndarray:
+    """An RGB image as such a description says it: float32, shape (3, height, width)."""
     resize, crop = about["resize"], about["crop"]
-    shorter = min(picture.size)
+    shorter = min(image.size)
     size = (resize["width"], resize["height"]) if "width" in resize else tuple(
-        side * resize["shorter_side"] // shorter for side in picture.size
+        side * resize["shorter_side"] // shorter for side in image.size
     )  # fmt: skip
-    picture = picture.resize(size, Image.Resampling[resize["resample"].upper()])
+    image = image.resize(size, Image.Resampling[resize["resample"].upper()])
     if crop:
         half = {"down": int, "even": round}[crop["half_pixel"]]
         left, top = half((size[0] - crop["width"]) / 2), half((size[1] - crop["height"]) / 2)
-        picture = picture.crop((left, top, left + crop["width"], top + crop["height"]))
-    values = np.asarray(picture, np.float32)[..., ["RGB".index(channel) for channel in about["channel_order"]]]
+        image = image.crop((left, top, left + crop["width"], top + crop["height"]))
+    values = np.asarray(image, np.float32)[..., ["RGB".index(channel) for channel in about["channel_order"]]]
     return ((values * about["scale"] - about["mean"]) / about["std"]).transpose(2, 0, 1).astype(np.float32)
 
 
@@ -66,9 +66,7 @@ def usage(about: dict[str, Any]) -> str:
     imports = ["import onnxruntime", "from PIL import Image, ImageOps"]
     if about["resize"] is None:
         imports.append("from transformers import AutoImageProcessor")
-        steps = [
-            'pixels = AutoImageProcessor.from_pretrained(".")(picture, return_tensors="pt")["pixel_values"].numpy()'
-        ]
+        steps = ['pixels = AutoImageProcessor.from_pretrained(".")(image, return_tensors="pt")["pixel_values"].numpy()']
     else:
         imports.insert(0, "import numpy as np")
         steps = [*_resizing(about["resize"], about["crop"]), _normalising(about)]
@@ -79,7 +77,7 @@ def usage(about: dict[str, Any]) -> str:
             *imports,
             "",
             'about = json.load(open("preprocessing.json", encoding="utf-8"))',
-            'picture = ImageOps.exif_transpose(Image.open("photo.jpg")).convert("RGB")',
+            'image = ImageOps.exif_transpose(Image.open("photo.jpg")).convert("RGB")',
             *steps,
             'logits = onnxruntime.InferenceSession("model.onnx").run(["logits"], {"pixel_values": pixels})[0][0]',
             'print(about["labels"][logits.argmax()])',
@@ -92,12 +90,12 @@ def _resizing(resize: dict, crop: dict | None) -> list[str]:
     if "width" in resize:
         size = f"({resize['width']}, {resize['height']})"
     else:
-        size = f"[side * {resize['shorter_side']} // min(picture.size) for side in picture.size]"
-    lines = [f"picture = picture.resize({size}, {how})"]
+        size = f"[side * {resize['shorter_side']} // min(image.size) for side in image.size]"
+    lines = [f"image = image.resize({size}, {how})"]
     if crop:
         width, height, half = crop["width"], crop["height"], {"down": "int", "even": "round"}[crop["half_pixel"]]
-        lines.append(f"left, top = {half}((picture.width - {width}) / 2), {half}((picture.height - {height}) / 2)")
-        lines.append(f"picture = picture.crop((left, top, left + {width}, top + {height}))")
+        lines.append(f"left, top = {half}((image.width - {width}) / 2), {half}((image.height - {height}) / 2)")
+        lines.append(f"image = image.crop((left, top, left + {width}, top + {height}))")
     return lines
 
 
@@ -105,7 +103,7 @@ def _normalising(about: dict) -> str:
     order = {"RGB": "", "BGR": "[..., ::-1]"}.get(about["channel_order"])
     if order is None:
         order = f"[..., {['RGB'.index(channel) for channel in about['channel_order']]}]"
-    values = f'np.asarray(picture, np.float32){order} * about["scale"]'
+    values = f'np.asarray(image, np.float32){order} * about["scale"]'
     return f'pixels = (({values} - about["mean"]) / about["std"]).transpose(2, 0, 1)[None].astype(np.float32)'
 
 

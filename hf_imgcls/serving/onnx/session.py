@@ -1,4 +1,4 @@
-"""An exported folder, opened to answer: the same pictures, labels and scores, by onnxruntime."""
+"""An exported folder, opened to answer: the same images, labels and scores, by onnxruntime."""
 
 import hashlib
 import json
@@ -94,7 +94,7 @@ def _open_session(file: Path, device: torch.device | str):
     provider = _provider(onnxruntime, device)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()  # as many as the network itself would take
-    # Threads that wait busily take the cores from those that read pictures.
+    # Threads that wait busily take the cores from those that read images.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.log_severity_level = 4  # what matters is raised
     with one_line(f"model {str(file.parent)!r}"), warnings.catch_warnings():
@@ -125,7 +125,7 @@ def _answer(session, one_by_one: bool) -> Callable[[torch.Tensor], torch.Tensor]
     """What takes pixels (n, 3, h, w) to outputs (n, classes).
 
     Args:
-        one_by_one: dynamic quantisation draws its scale from all pictures of a batch: each by itself, and an answer
+        one_by_one: dynamic quantisation draws its scale from all images of a batch: each by itself, and an answer
             does not depend on its neighbours. It is no slower.
     """
 

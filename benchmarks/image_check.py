@@ -1,11 +1,11 @@
-"""How long the search for unreadable pictures takes: hf_imgcls against opening each file in a loop.
+"""How long the search for unreadable images takes: hf_imgcls against opening each file in a loop.
 
-    python benchmarks/picture_check.py --pictures 5000 --rounds 3
+    python benchmarks/image_check.py --images 5000 --rounds 3
 
 Both sides read the same files in turn, each time in a process of its own; the clock starts after the imports. Cold is
 the first check, by as many processes as the machine has cores, warm the next run's, which finds the verdicts in the
-cache. The loop loads each picture in full with Pillow; it remembers nothing. The files are in the page cache. Without
---data: photo-like pictures of 512x384, 100 different ones over and over.
+cache. The loop loads each image in full with Pillow; it remembers nothing. The files are in the page cache. Without
+--data: photo-like images of 512x384, 100 different ones over and over.
 """
 
 import argparse
@@ -18,12 +18,12 @@ import fresh
 from photos import describe, make_folder
 
 OURS = """
-from hf_imgcls.bad_images import check_pictures
+from hf_imgcls.bad_images import check_images
 from hf_imgcls.folders import scan_folder
 from hf_imgcls.index import load_entries
 rows = load_entries([e for split in scan_folder(Path(folder))[0].values() for e in split])
 start = time.perf_counter()
-bad = sum(map(bool, check_pictures(rows, "train")["reason"][:]))
+bad = sum(map(bool, check_images(rows, "train")["reason"][:]))
 """
 THEIRS = """
 import PIL.Image
@@ -39,7 +39,7 @@ for file in files:
 
 
 def seconds(code: str, folder: Path, cache: Path) -> tuple[float, int]:
-    """(seconds, unreadable pictures) of one check in a fresh process."""
+    """(seconds, unreadable images) of one check in a fresh process."""
     code = (
         f"import sys, time\nfrom pathlib import Path\nfolder = sys.argv[1]{code}print(time.perf_counter() - start, bad)"
     )
@@ -48,7 +48,7 @@ def seconds(code: str, folder: Path, cache: Path) -> tuple[float, int]:
     return float(elapsed), int(bad)
 
 
-def make_pictures(folder: Path, count: int, different: int = 100) -> list[Path]:
+def make_images(folder: Path, count: int, different: int = 100) -> list[Path]:
     paths = make_folder(folder, (512, 384), min(count, different))
     for number in range(len(paths), count):
         original = paths[number % different]
@@ -59,14 +59,14 @@ def make_pictures(folder: Path, count: int, different: int = 100) -> list[Path]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", type=Path, help="a folder of class folders, instead of made pictures")
-    parser.add_argument("--pictures", type=int, default=5000)
+    parser.add_argument("--data", type=Path, help="a folder of class folders, instead of made images")
+    parser.add_argument("--images", type=int, default=5000)
     parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args()
     times: dict[str, list[float]] = {"cold": [], "warm": [], "loop": []}
     with tempfile.TemporaryDirectory() as place:
         folder = options.data or Path(place, "photos")
-        paths = sorted(folder.glob("*/*")) if options.data else make_pictures(folder, options.pictures)
+        paths = sorted(folder.glob("*/*")) if options.data else make_images(folder, options.images)
         print(describe(paths), flush=True)
         for number in range(options.rounds):
             cache = Path(place, f"cache_{number}")
