@@ -114,7 +114,7 @@ def test_a_stray_file_changes_no_fingerprint(make_folder):
 SCRIPT = """
 import json, sys
 from hf_imgcls.data import load_data
-from hf_imgcls.sections import DataSection
+from hf_imgcls.recipe import DataSection
 data = load_data(DataSection(path=sys.argv[1], samples_per_class={"test": 2}))
 print(json.dumps([data.labels, data.fingerprints, {k: v["name"][:] for k, v in data.splits.items()}]))
 """

@@ -145,14 +145,14 @@ def recipe(make_folder, tmp_path):
 
 def test_training_reads_copies_and_scoring_the_images(recipe, tmp_path, monkeypatch, capsys):
     seen = {"train": set(), "scored": set()}
-    attach = stages.attach
+    attach = stages.attach_transform
 
     def watched(split, transform, *others):
         role = "train" if isinstance(transform, TrainTransform) else "scored"
         seen[role] |= {Image.open(io.BytesIO(i["bytes"]) if i["bytes"] else i["path"]).size for i in split["image"]}
         return attach(split, transform, *others)
 
-    monkeypatch.setattr(stages, "attach", watched)
+    monkeypatch.setattr(stages, "attach_transform", watched)
     results = train_classifier(recipe)
     assert seen == {"train": {(41, 32)}, "scored": {(90, 70)}}
     assert results["served_as_scored"]["passed"]

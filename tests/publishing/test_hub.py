@@ -5,6 +5,7 @@ from huggingface_hub import HfApi, constants
 from local_hub import READER, STRANGER, WRITER, LocalHub
 
 from hf_imgcls.errors import PushError
+from hf_imgcls.machine import network
 from hf_imgcls.machine.network import reach_hub, use_hub
 from hf_imgcls.publishing import hub as hub_module
 from hf_imgcls.publishing.hub import with_retries
@@ -14,7 +15,7 @@ from hf_imgcls.publishing.repositories import Target, compare, make_repository, 
 @pytest.fixture
 def hub(tmp_path, monkeypatch):
     monkeypatch.setattr(hub_module, "_PAUSES", (0, 0))
-    monkeypatch.setattr(hub_module, "_given_up", False)
+    monkeypatch.setattr(network, "_given_up", False)
     with LocalHub(tmp_path / "hub") as hub:
         hub.use(monkeypatch)
         yield hub

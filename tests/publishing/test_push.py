@@ -19,6 +19,7 @@ from transformers import pipeline
 
 from hf_imgcls import train_classifier
 from hf_imgcls.cli import main
+from hf_imgcls.machine import network
 from hf_imgcls.publishing import hub as hub_module
 from hf_imgcls.publishing import push, readback
 from hf_imgcls.publishing.shareable import shareable_files
@@ -31,7 +32,7 @@ SERVED = {"images": 8, "largest_difference": 0.0}
 def hub(tmp_path, monkeypatch):
     """A hub, and no waiting: neither ours nor the client's."""
     monkeypatch.setattr(hub_module, "_PAUSES", (0, 0))
-    monkeypatch.setattr(hub_module, "_given_up", False)
+    monkeypatch.setattr(network, "_given_up", False)
     monkeypatch.setattr("huggingface_hub.utils._http.time", SimpleNamespace(sleep=lambda seconds: None))
     with LocalHub(tmp_path / "hub") as hub:
         hub.use(monkeypatch)

@@ -39,7 +39,7 @@ def test_the_limits_are_those_of_the_figures(tmp_path):
     assert "Recognised least: dog (7 of 10 right, 70.0 %)." in text
     assert "There are fewer than 30 test images of both classes (least: dog, 10)" in text
     assert "Confused most often: dog taken for cat (3 of 10, 30.0 %)." in text
-    assert "while 90.0 % of them are right" in text
+    assert "its accuracy 90.0 %" in text
     even = made_results(["cat", "dog", "eel"], {"test": [(0, 0)] * 40 + [(1, 1)] * 40})
     text = write(tmp_path / "even", even, per_class={"cat": 50, "dog": 60, "eel": 0})
     assert "There were no training images of eel" in text

@@ -9,9 +9,9 @@ def test_matplotlib_is_imported_where_something_is_drawn_and_says_nothing(tmp_pa
     script = f"""
 import sys
 from pathlib import Path
-from hf_imgcls.plots.drawing import quietly, save
+from hf_imgcls.reports.plots.drawing import import_plots, save
 assert "matplotlib" not in sys.modules
-save(quietly("curves").curves([{{"step": 1, "loss": 1.0}}], {{}}), Path({str(tmp_path)!r}), "curves.png")
+save(import_plots("curves").curves([{{"step": 1, "loss": 1.0}}], {{}}), Path({str(tmp_path)!r}), "curves.png")
 assert "matplotlib.pyplot" not in sys.modules
 """
     nowhere = tmp_path / "file"  # where no folder for a cache can be made

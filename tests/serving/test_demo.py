@@ -225,9 +225,9 @@ def test_what_cannot_be_is_said_in_a_line(words, part, served, capsys):
 
 
 def test_without_gradio_the_line_says_how_to_get_it(capsys, monkeypatch, tmp_path):
-    import hf_imgcls
+    from hf_imgcls import serving
 
-    monkeypatch.delattr(hf_imgcls, "page")
+    monkeypatch.delattr(serving, "page")
     monkeypatch.delitem(sys.modules, "hf_imgcls.serving.page")
     monkeypatch.setitem(sys.modules, "gradio", None)
     assert main(["demo", str(tmp_path)]) == 2
