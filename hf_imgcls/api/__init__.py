@@ -6,15 +6,3 @@ from hf_imgcls.api.evaluate import evaluate_classifier
 from hf_imgcls.api.export import ExportOptions, export_model
 from hf_imgcls.api.predict import describe_counts, predict_images
 from hf_imgcls.api.train import train_classifier
-
-__all__ = [
-    "ExportOptions",
-    "check_recipe",
-    "describe_counts",
-    "describe_measurement",
-    "evaluate_classifier",
-    "export_model",
-    "measure_recipe",
-    "predict_images",
-    "train_classifier",
-]

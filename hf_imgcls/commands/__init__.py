@@ -12,5 +12,3 @@ COMMANDS = {
     "demo": demo,
     "export": export,
 }
-
-__all__ = ["COMMANDS"]

@@ -7,22 +7,3 @@ from hf_imgcls.data.rows import Data
 from hf_imgcls.data.sources import check_path, open_source
 from hf_imgcls.data.splits import choose_splits
 from hf_imgcls.data.streaming import attach_transform, first_rows, map_stream, readable_rows
-
-__all__ = [
-    "Data",
-    "advised_size",
-    "attach_transform",
-    "average_pixels",
-    "check_cache_size",
-    "check_path",
-    "choose_splits",
-    "find_rows",
-    "first_rows",
-    "load_data",
-    "load_split",
-    "map_stream",
-    "open_source",
-    "prepared_copies",
-    "readable_rows",
-    "write_bad_images",
-]

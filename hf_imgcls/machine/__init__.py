@@ -6,22 +6,3 @@ from hf_imgcls.machine.network import reach_hub, use_hub
 from hf_imgcls.machine.precision import exact_float32
 from hf_imgcls.machine.processes import check_launch, on_main, prepare_launch, say, silence_other_processes
 from hf_imgcls.machine.versions import describe_hardware, package_versions
-
-__all__ = [
-    "Machine",
-    "check_launch",
-    "chosen_settings",
-    "describe_hardware",
-    "describe_machine",
-    "detect_machine",
-    "disable_evaluation",
-    "exact_float32",
-    "on_main",
-    "package_versions",
-    "prepare_launch",
-    "reach_hub",
-    "say",
-    "silence_other_processes",
-    "training_arguments",
-    "use_hub",
-]

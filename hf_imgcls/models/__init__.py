@@ -11,27 +11,3 @@ from hf_imgcls.models.layout import channels_last
 from hf_imgcls.models.load import load_network
 from hf_imgcls.models.own_head import OwnHeadForImageClassification
 from hf_imgcls.models.restore import as_bytes, check_restored, restore_weights
-
-__all__ = [
-    "OwnHeadForImageClassification",
-    "as_bytes",
-    "build_model",
-    "channels_last",
-    "check_model",
-    "check_restored",
-    "choose_parameters",
-    "describe_parameters",
-    "fold_batch_norms",
-    "freeze_parameters",
-    "get_config",
-    "get_processor",
-    "head_dropout",
-    "head_module",
-    "in_evaluation",
-    "input_of_head",
-    "load_network",
-    "load_saved",
-    "one_line",
-    "resolve_checkpoint",
-    "restore_weights",
-]

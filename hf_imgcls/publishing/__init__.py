@@ -1,9 +1,3 @@
 """A finished run to the Hub."""
 
 from hf_imgcls.publishing.push import check_push, push_saved, push_trained
-
-__all__ = [
-    "check_push",
-    "push_saved",
-    "push_trained",
-]

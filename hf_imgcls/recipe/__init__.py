@@ -13,22 +13,3 @@ from hf_imgcls.recipe.sections import (
     Transform,
 )
 from hf_imgcls.recipe.training_fields import value_of
-
-__all__ = [
-    "MIXES",
-    "DataSection",
-    "HeadSection",
-    "LastBlocks",
-    "LossSection",
-    "ModelSection",
-    "ProcessorSection",
-    "Stage",
-    "Trained",
-    "Transform",
-    "as_run",
-    "json_schema",
-    "load_recipe",
-    "stages_of",
-    "transform_names",
-    "value_of",
-]

@@ -4,17 +4,3 @@ from hf_imgcls.reports.advice import advise_run
 from hf_imgcls.reports.card.write import CARD, prepare_card, write_card
 from hf_imgcls.reports.figures import draw_results, draw_training_images
 from hf_imgcls.reports.results import collect_results, describe_data, describe_scores, describe_time, summarize_time
-
-__all__ = [
-    "CARD",
-    "advise_run",
-    "collect_results",
-    "describe_data",
-    "describe_scores",
-    "describe_time",
-    "draw_results",
-    "draw_training_images",
-    "prepare_card",
-    "summarize_time",
-    "write_card",
-]

@@ -4,19 +4,3 @@ from hf_imgcls.scoring.breakdown import break_down
 from hf_imgcls.scoring.chosen import MAX_COMPARED, choose_rows, main_split, served_split
 from hf_imgcls.scoring.metrics import compute_metrics, interval, split_metrics
 from hf_imgcls.scoring.scored import Sampler, Scored, collect_scored, concatenated, condense
-
-__all__ = [
-    "MAX_COMPARED",
-    "Sampler",
-    "Scored",
-    "break_down",
-    "choose_rows",
-    "collect_scored",
-    "compute_metrics",
-    "concatenated",
-    "condense",
-    "interval",
-    "main_split",
-    "served_split",
-    "split_metrics",
-]

@@ -14,19 +14,3 @@ from hf_imgcls.store.run_folder import (
     open_run,
     own_code,
 )
-
-__all__ = [
-    "BAD_IMAGES",
-    "HISTORY",
-    "RECIPE",
-    "RESULTS",
-    "SPLITS",
-    "STAGES",
-    "check_run_folder",
-    "describe_splits",
-    "last_checkpoint",
-    "open_run",
-    "own_code",
-    "read_json",
-    "write_json",
-]

@@ -4,15 +4,3 @@ from hf_imgcls.training.score import score_splits
 from hf_imgcls.training.stages import Plan, check_features, naming_stage, plan_stages, train_rows, train_stages
 from hf_imgcls.training.timing import PARTS
 from hf_imgcls.training.trainer import ImageTrainer
-
-__all__ = [
-    "PARTS",
-    "ImageTrainer",
-    "Plan",
-    "check_features",
-    "naming_stage",
-    "plan_stages",
-    "score_splits",
-    "train_rows",
-    "train_stages",
-]

@@ -108,7 +108,9 @@ def test_a_layer_that_is_not_the_last_thing_is_no_output_layer(monkeypatch):
         return outputs
 
     monkeypatch.setattr(model, "forward", calibrated)
-    with pytest.raises(InputError, match=r"the logits of ViTForImageClassification are not the output of its layer classifier"):
+    with pytest.raises(
+        InputError, match="the logits of ViTForImageClassification are not the output of its layer class"
+    ):
         output_module(model, INPUT)
 
 
