@@ -174,7 +174,7 @@ def test_spoilt_images_are_counted(tmp_path):
 
 
 def test_a_split_without_a_single_good_image(tmp_path):
-    with pytest.raises(InputError, match="none of the 2 images of train can be read; the first, cat/0.jpg: not an"):
+    with pytest.raises(InputError, match=r"none of the 2 images of train can be read; the first, cat/0.jpg: not an"):
         check_split(rows(tmp_path, [b"", b"1"]), "train", ["cat"])
 
 
