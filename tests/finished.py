@@ -20,7 +20,7 @@ def finished_run(folder, family: str = "vit"):
         "training": {"output_dir": str(folder)},
     }
     command = f"{sys.prefix}/bin/hf-imgcls train {folder.parent}/recipe.json data.path=/scratch/images"
-    results = {"labels": list(COLOURS), "served_as_scored": {"passed": True}, "command": command, "scores": {}}
+    results = {"labels": list(COLOURS), "parity": {"passed": True}, "command": command, "scores": {}}
     card = '---\ntags: [a]\n---\nmodel="colours"\n![](plots/curves.png)\n'
     for name, content in {
         "recipe.json": json.dumps(recipe), "results.json": json.dumps(results), "splits.json": "{}",

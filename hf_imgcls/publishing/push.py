@@ -135,8 +135,13 @@ def _say(name: str, files: Files, verdict: dict) -> None:
 def _check_run(folder: Path) -> None:
     if not (folder / RESULTS).is_file():
         raise InputError(f"push: the run in {folder} is not finished; the command that began it goes on with it")
-    if (read_json(folder / RESULTS)["served_as_scored"] or {"passed": True})["passed"] is False:
-        raise InputError(f"push: the model in {folder} does not answer as it was scored (see its {RESULTS})")
+    results = read_json(folder / RESULTS)
+    if "parity" not in results:
+        raise InputError(
+            f"push: {folder / RESULTS} was written by an earlier version; train again, or push with that one"
+        )
+    if (results["parity"] or {"passed": True})["passed"] is False:
+        raise InputError(f"push: the model in {folder} failed the parity check (see its {RESULTS})")
 
 
 def _command(folder: Path, target: Target, with_demo: bool) -> str:

@@ -41,7 +41,7 @@ def collect_results(data, trainer, stages: list[dict], scores: dict, verdict: di
     processes = trainer.accelerator.num_processes
     return {
         "scores": scores,
-        "served_as_scored": verdict,
+        "parity": verdict,
         "labels": [trainer.model.config.id2label[i] for i in range(len(data.labels))],
         "images": {role: len(data.splits[role]) for role in data.fingerprints},
         "fingerprints": data.fingerprints,

@@ -47,7 +47,7 @@ class Classifier(NamedTuple):
 def score_function(config: PreTrainedConfig) -> Callable[[np.ndarray], np.ndarray]:
     """How `pipeline` makes scores of a model's outputs: softmax, sigmoids for several labels at once, or nothing."""
     functions = {"none": lambda outputs: outputs, "sigmoid": lambda outputs: 1 / (1 + np.exp(-outputs))}
-    return functions.get(activation(config), _softmax)
+    return functions.get(activation(config), softmax)
 
 
 def activation(config: PreTrainedConfig) -> str:
@@ -58,7 +58,7 @@ def activation(config: PreTrainedConfig) -> str:
     return "sigmoid" if several else "softmax"
 
 
-def _softmax(outputs: np.ndarray) -> np.ndarray:
+def softmax(outputs: np.ndarray) -> np.ndarray:
     powers = np.exp(outputs - outputs.max(axis=-1, keepdims=True))
     return powers / powers.sum(axis=-1, keepdims=True)
 

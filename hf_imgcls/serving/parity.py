@@ -1,4 +1,4 @@
-"""Served as scored: the saved folder, opened by `pipeline`, answers as the trainer scored."""
+"""The parity check: `pipeline`, on the saved folder, must reproduce the evaluated predictions."""
 
 import math
 import warnings
@@ -16,72 +16,74 @@ from hf_imgcls.data import Data, first_rows, readable_rows
 from hf_imgcls.images import open_image
 from hf_imgcls.machine import exact_float32
 from hf_imgcls.scoring import Scored, served_split
+from hf_imgcls.serving.classifier import softmax
 from hf_imgcls.store import own_code
 
 TOLERANCE = 1e-4
-_USUAL_LOGIT = 10.0
+_TYPICAL_LOGIT = 10.0
 
 
 def allowed_differences(logits: np.ndarray) -> np.ndarray:
-    """How far an image's scores may be off, from its logits, shape (images, classes); shape (images,).
+    """Allowed difference of an image's probabilities, shape (images,), for its logits, shape (images, classes).
 
     TOLERANCE, growing with logits above 10: rounding is relative to them, and a network from scratch may begin with 60.
     """
     highest = np.abs(logits).max(axis=1)
-    return TOLERANCE * np.where(np.isfinite(highest), np.maximum(1.0, highest / _USUAL_LOGIT), 1.0)
+    return TOLERANCE * np.where(np.isfinite(highest), np.maximum(1.0, highest / _TYPICAL_LOGIT), 1.0)
 
 
 def compare_predictions(
     folder: Path, rows: Iterable[dict], logits: np.ndarray, device, labels: Sequence[str] | None = None
 ) -> dict[str, Any]:
-    """Ask the pipeline about images that the trainer has scored.
+    """Predict evaluated images again, with the pipeline.
 
     Args:
         folder: a saved model.
         rows: each has `image` (undecoded) and a name; as many as there are logits.
-        logits: the trainer's, in float32 without autocast, shape (images, classes).
+        logits: of the evaluation, in float32 without autocast, shape (images, classes).
         device: where both run.
         labels: the trainer's class names; the folder's own if not given, which cannot show that they were changed.
 
     Returns:
-        `passed`, `images`, `largest_difference` of a score over all labels, and for a mismatch the image with
-        both answers in `mismatch`. Another top label counts only where the scores differ by more than is allowed.
+        `passed`, `images`, `max_difference` (of a probability, over all images and labels) and `mismatch`: None, or
+        the `image` that differs most, as `evaluated` and as `predicted` (label and score each). Another top label
+        alone is no mismatch: the probabilities must differ by more than is allowed.
     """
     classifier = _open(Path(folder), device)
     own = classifier.model.config.id2label
     names = list(labels or [own.get(i, f"class {i}") for i in range(logits.shape[1])])
-    largest, mismatch, asked = 0.0, None, 0
-    allowed = allowed_differences(logits)
+    largest, mismatch, images = 0.0, None, 0
+    allowed, probabilities = allowed_differences(logits), softmax(logits.astype(np.float64))
     with exact_float32():
-        for row, scored in zip(tqdm(rows, "served as scored", total=len(logits)), _softmax(logits), strict=True):
-            answers = classifier(_image(row["image"]), top_k=len(own))
-            difference = _difference(dict(zip(names, scored.tolist(), strict=True)), answers)
-            asked += 1
-            if difference > max(largest, allowed[asked - 1]):
+        for row, evaluated in zip(tqdm(rows, "parity check", total=len(logits)), probabilities, strict=True):
+            predictions = classifier(_image(row["image"]), top_k=len(own))
+            difference = _difference(dict(zip(names, evaluated.tolist(), strict=True)), predictions)
+            if difference > max(largest, allowed[images]):
                 mismatch = {
-                    "image": row.get("name") or row["image"]["path"] or f"row {row.get('row', asked - 1)}",
-                    "scored": {"label": names[scored.argmax()], "score": float(scored.max())},
-                    "served": answers[0],
+                    "image": row.get("name") or row["image"]["path"] or f"row {row.get('row', images)}",
+                    "evaluated": {"label": names[evaluated.argmax()], "score": float(evaluated.max())},
+                    "predicted": predictions[0],
                 }
             largest = max(largest, difference)
-    return {"passed": mismatch is None, "images": asked, "largest_difference": largest, "mismatch": mismatch}
+            images += 1
+    return {"passed": mismatch is None, "images": images, "max_difference": largest, "mismatch": mismatch}
 
 
 def _open(folder: Path, device):
-    """The pipeline that others open the folder with; with trust_remote_code=True where it has code of its own."""
+    """The pipeline as users open it; with the folder's own code, where it has some (trust_remote_code=True)."""
     code = own_code(folder)
     if code is None:
         return pipeline("image-classification", model=str(folder), device=device)
-    # It is the code that this package has just written there. Given the folder's name, pipeline would prefer the
-    # class that is installed here, and nothing would be known of what runs where it is not.
+    # The code was written there by this package. From the folder's name alone pipeline would prefer the class that is
+    # installed here, and the copy that runs everywhere else would stay unchecked.
     network = get_class_from_dynamic_module(code, str(folder)).from_pretrained(folder)
     return pipeline("image-classification", model=network, image_processor=str(folder), device=device)
 
 
-def _difference(scored: dict[str, float], answers: list[dict]) -> float:
+def _difference(evaluated: dict[str, float], predictions: list[dict]) -> float:
     """The largest over all labels; 1 where a network that has diverged scores NaN."""
-    served = {answer["label"]: answer["score"] for answer in answers}
-    differences = [abs(served.get(name, 0.0) - scored.get(name, 0.0)) for name in scored.keys() | served.keys()]
+    served = {prediction["label"]: prediction["score"] for prediction in predictions}
+    differences = [abs(served.get(name, 0.0) - evaluated.get(name, 0.0)) for name in evaluated.keys() | served.keys()]
     return 1.0 if any(map(math.isnan, differences)) else max(differences)
 
 
@@ -89,19 +91,16 @@ def describe_parity(verdict: dict[str, Any]) -> str:
     """The verdict in a line."""
     if verdict["passed"]:
         return (
-            f"served as scored: pipeline gave the same answers on {verdict['images']} {verdict['split']} images "
-            f"(largest difference of a score {verdict['largest_difference']:.1e})"
+            f"parity check passed: pipeline() reproduces the evaluated predictions on {verdict['images']} "
+            f"{verdict['split']} images (max abs. probability difference {verdict['max_difference']:.1e})"
         )
     wrong = verdict["mismatch"]
-    return (
-        f"NOT served as scored: {wrong['image']} was scored {wrong['scored']['label']} "
-        f"({wrong['scored']['score']:.4f}), pipeline answers {wrong['served']['label']} "
-        f"({wrong['served']['score']:.4f})"
-    )
+    evaluated, predicted = (f"{wrong[key]['label']} ({wrong[key]['score']:.4f})" for key in ("evaluated", "predicted"))
+    return f"parity check FAILED: {wrong['image']} was evaluated as {evaluated}, pipeline() predicts {predicted}"
 
 
 def _image(image: dict):
-    """As a user hands it over: a path where there is a file, else the opened image."""
+    """As a user passes it to pipeline: a path where there is a file, else the opened image."""
     if image["bytes"] is None:
         return image["path"]
     with warnings.catch_warnings():
@@ -109,24 +108,19 @@ def _image(image: dict):
         return open_image(image)
 
 
-def _softmax(logits: np.ndarray) -> np.ndarray:
-    powers = np.exp(logits.astype(np.float64) - logits.max(axis=1, keepdims=True))
-    return powers / powers.sum(axis=1, keepdims=True)
-
-
 def check_serving(
     folder: Path, data: Data, outputs: Mapping[str, Scored], device, labels: Sequence[str], seed: int
 ) -> dict[str, Any] | None:
-    """Compare what `pipeline` answers from the saved folder with what was scored.
+    """Compare the predictions of `pipeline` on the saved folder with the evaluated ones.
 
     Args:
-        outputs: of the scored splits.
-        device: where it was scored.
+        outputs: of the evaluated splits.
+        device: of the evaluation.
         labels: the trained model's, in the order of its outputs.
         seed: that the compared rows were drawn with.
 
     Returns:
-        The verdict, which names the sample where not the whole split was compared; None where nothing was scored.
+        The verdict, with the compared rows where it was not the whole split; None where nothing was evaluated.
     """
     split = served_split(outputs)
     if split is None:

@@ -66,7 +66,7 @@ def test_two_processes_score_exactly_what_one_scores(recipe, tmp_path):
     # Nothing was learned (learning rate 0): both scored the same weights, rows 15 and 9 over batches of 4.
     assert two["scores"] == one["scores"]
     assert two["fingerprints"] == one["fingerprints"]
-    assert two["served_as_scored"]["passed"]
+    assert two["parity"]["passed"]
 
 
 @pytest.mark.parametrize("mixed", [False, True])
@@ -108,7 +108,7 @@ def test_two_processes_go_through_stages_and_features_as_one_does(recipe, tmp_pa
     for name in ("stage-1", ""):
         after = [load_file(tmp_path / run / name / "model.safetensors") for run in ("two", "one")]
         assert max((after[0][key] - after[1][key]).abs().max() for key in after[0]) < 1e-6
-    assert results(tmp_path / "two")["served_as_scored"]["passed"]
+    assert results(tmp_path / "two")["parity"]["passed"]
 
 
 def test_a_launch_that_starts_one_process_where_two_were_asked_for_says_so(recipe):

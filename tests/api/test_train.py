@@ -49,7 +49,7 @@ def test_a_run_leaves_everything_needed_to_score_again(recipe, tmp_path, capsys)
     assert results["images"] == {"train": 24, "validation": 12, "test": 15}
     assert results["scores"]["test"]["images"] == 15
     assert results["versions"]["transformers"]
-    verdict = results["served_as_scored"]
+    verdict = results["parity"]
     assert (verdict["passed"], verdict["images"], verdict["split"]) == (True, 12, "validation")
     assert "rows" not in verdict
     history = json.loads((folder / "history.json").read_text())
@@ -57,7 +57,10 @@ def test_a_run_leaves_everything_needed_to_score_again(recipe, tmp_path, capsys)
     config = json.loads((folder / "config.json").read_text())
     assert config["id2label"] == {"0": "blue", "1": "green", "2": "red"}
     assert config["problem_type"] == "single_label_classification"
-    assert "served as scored: pipeline gave the same answers on 12 validation images" in capsys.readouterr().out
+    assert (
+        "parity check passed: pipeline() reproduces the evaluated predictions on 12 validation images"
+        in capsys.readouterr().out
+    )
 
     again = evaluate_classifier(folder, recipe["data"]["path"])
     assert again["split"] == "test"
@@ -142,7 +145,7 @@ def test_a_checkpoint_of_the_same_labels_keeps_its_order(recipe, tmp_path):
     assert direct["scores"] == results["scores"]["test"]
 
 
-def test_a_model_that_is_not_served_as_it_was_scored_fails_the_run(recipe, tmp_path, monkeypatch):
+def test_a_failed_parity_check_fails_the_run(recipe, tmp_path, monkeypatch):
     save = ImageTrainer.save_run
 
     def save_another_processor(self, folder):
@@ -153,9 +156,9 @@ def test_a_model_that_is_not_served_as_it_was_scored_fails_the_run(recipe, tmp_p
         file.write_text(json.dumps({**settings, "image_mean": [0.1, 0.2, 0.9]}))
 
     monkeypatch.setattr(ImageTrainer, "save_run", save_another_processor)
-    with pytest.raises(ParityError, match="NOT served as scored: validation/"):
+    with pytest.raises(ParityError, match="parity check FAILED: validation/"):
         train_classifier(recipe)
-    verdict = json.loads((tmp_path / "run" / "results.json").read_text())["served_as_scored"]
+    verdict = json.loads((tmp_path / "run" / "results.json").read_text())["parity"]
     assert not verdict["passed"]
     assert verdict["mismatch"]["image"].startswith("validation/")
 
@@ -188,7 +191,7 @@ def test_a_stream_of_images(make_folder, tmp_path):
     results = train_classifier(recipe)
     assert results["training"]["steps"] == 8
     assert results["scores"]["validation"]["images"] == 12
-    assert results["served_as_scored"]["passed"]
-    assert results["served_as_scored"]["images"] == 12
+    assert results["parity"]["passed"]
+    assert results["parity"]["images"] == 12
     with pytest.raises(InputError, match=r"training\.max_steps"):
         train_classifier(recipe, ["training.max_steps=-1", f"training.output_dir={tmp_path / 'other'}"])

@@ -45,7 +45,7 @@ def test_every_shipped_recipe_trains_on_other_data_and_weights_by_overrides_alon
         "training.fp16=false", "training.push_to_hub=false", "training.dataloader_num_workers=0",
         f"training.output_dir={tmp_path / 'run'}",
     ]) == 0  # fmt: skip
-    assert json.loads((tmp_path / "run" / "results.json").read_text())["served_as_scored"]["passed"]
+    assert json.loads((tmp_path / "run" / "results.json").read_text())["parity"]["passed"]
 
 
 def test_one_of_several_processes_ends_before_its_connections_are_taken_down(monkeypatch):

@@ -155,7 +155,7 @@ def test_training_reads_copies_and_scoring_the_images(recipe, tmp_path, monkeypa
     monkeypatch.setattr(stages, "attach_transform", watched)
     results = train_classifier(recipe)
     assert seen == {"train": {(41, 32)}, "scored": {(90, 70)}}
-    assert results["served_as_scored"]["passed"]
+    assert results["parity"]["passed"]
     assert results["bad_images"] == 1
     assert "prepared copies: 12 of 32 pixels made and kept" in capsys.readouterr().out
 

@@ -326,7 +326,7 @@ def test_the_code_in_a_folder_is_never_run_to_train_or_score(tmp_path):
     assert not (tmp_path / "ran").exists()
 
 
-def test_served_as_scored_runs_the_code_that_others_will_run(tmp_path):
+def test_the_parity_check_runs_the_code_that_others_will_run(tmp_path):
     model, processor = saved(tmp_path / "run", "mini_xception")
     photo = tmp_path / "photo.png"
     make_image("red", 1, (50, 40)).save(photo)

@@ -93,7 +93,7 @@ def test_what_a_user_of_the_model_needs_goes_up_and_nothing_else(run, hub, unope
 
 def test_a_run_that_names_no_path_goes_up_as_it_is(run, hub, unopened, capsys):
     (run / "recipe.json").write_text('{"data": {"path": "photos"}, "training": {"hub_model_id": "someone/other"}}')
-    (run / "results.json").write_text('{"labels": ["red"], "served_as_scored": null, "command": "train x.json"}')
+    (run / "results.json").write_text('{"labels": ["red"], "parity": null, "command": "train x.json"}')
     (run / "README.md").write_text('model="someone/other"')
     assert "8 files read back;" in pushed(capsys, run)  # the plot is not in the card
     there = hub.files("someone/other")
@@ -166,7 +166,11 @@ def test_what_comes_back_otherwise_is_an_error(run, hub, unopened, capsys, monke
     [
         ({"recipe.json": None}, "is not the folder of a run: it has no recipe.json"),
         ({"results.json": None}, "is not finished; the command that began it goes on with it"),
-        ({"results.json": '{"labels": [], "served_as_scored": {"passed": false}}'}, "does not answer as it was scored"),
+        ({"results.json": '{"labels": [], "parity": {"passed": false}}'}, "failed the parity check"),
+        (
+            {"results.json": '{"labels": [], "served_as_scored": {"passed": false}}'},
+            "was written by an earlier version",
+        ),
     ],
 )
 def test_what_is_no_good_run_is_not_pushed(content, part, run, hub, capsys):
@@ -309,7 +313,7 @@ def test_a_run_whose_push_fails_is_complete(recipe, hub, unopened, tmp_path, cap
     hub.fail("POST .*/commit/", 503)
     line = fails(capsys, 3, "train", recipe)
     out = tmp_path / "out" / "colours"
-    assert json.loads((out / "results.json").read_text())["served_as_scored"]["passed"]
+    assert json.loads((out / "results.json").read_text())["parity"]["passed"]
     assert f"the run is complete in {out}, this finishes the job: hf-imgcls push {out} --repo-id colours" in line
     hub.heal()
     pushed(capsys, out, "--repo-id", "colours")

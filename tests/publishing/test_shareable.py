@@ -29,7 +29,7 @@ def test_a_command_is_cut_word_by_word():
 
 def test_labels_that_look_like_paths_stay(tmp_path):
     run = finished_run(tmp_path / "colours")
-    results = {"labels": ["/tmp/cat", "dog"], "served_as_scored": None, "command": "/tmp/x"}
+    results = {"labels": ["/tmp/cat", "dog"], "parity": None, "command": "/tmp/x"}
     (run / "results.json").write_text(json.dumps(results))
     sent = json.loads(shareable_files(run)["results.json"])
     assert (sent["labels"], sent["command"]) == (["/tmp/cat", "dog"], "x")

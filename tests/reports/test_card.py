@@ -29,8 +29,8 @@ def test_what_was_measured_is_told(tmp_path):
     dog = next(row for row in rows(text, "class |") if row[0] == "dog")
     assert dog == ["dog", "10", "10", "0.70 (0.40 to 0.89)", "1.00", "0.82", "cat (3)"]
     assert ["dog", "cat", "3 of 10", "30.0 %"] in rows(text, "class | taken for")
-    assert "gave the answers that were scored on 10 of 10 validation images" in text
-    assert "the largest difference of a score was 2.0e-07" in text
+    assert "reproduces the evaluated predictions on 10 of 10 validation images" in text
+    assert "(max abs. probability difference 2.0e-07)" in text
 
 
 def test_the_limits_are_those_of_the_figures(tmp_path):
@@ -130,12 +130,12 @@ def test_paths_of_the_machine_are_not_given_away(place, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HOME", str(tmp_path))
     root = {"absolute": f"{tmp_path}/", "relative": "./", "home": "~/"}[place]
-    answers = {"scored": {"label": "cat", "score": 0.9}, "served": {"label": "dog", "score": 0.8}}
+    answers = {"evaluated": {"label": "cat", "score": 0.9}, "predicted": {"label": "dog", "score": 0.8}}
     results = {
         **two_classes(),
         "command": f"{tmp_path}/bin/hf-imgcls train {tmp_path}/r.json 'data={{\"path\": \"{root}photos\"}}'",
         "notes": [f"test: {tmp_path}/photos/test.csv has no column 'label'; it is not scored"],
-        "served_as_scored": {
+        "parity": {
             "passed": False, "split": "test", "images": 9,
             "mismatch": {"image": f"{tmp_path}/photos/1.jpg", **answers},
         },
@@ -160,17 +160,17 @@ def test_what_looks_like_a_path_is_cut_only_where_it_is_one():
     )
 
 
-def test_a_model_that_is_not_served_as_scored_says_so_first(tmp_path):
-    answers = {"scored": {"label": "cat", "score": 0.9}, "served": {"label": "dog", "score": 0.8}}
+def test_a_failed_parity_check_is_said_first(tmp_path):
+    answers = {"evaluated": {"label": "cat", "score": 0.9}, "predicted": {"label": "dog", "score": 0.8}}
     verdict = {"passed": False, "images": 9, "of": 9, "split": "test", "mismatch": {"image": "1.jpg", **answers}}
-    text = write(tmp_path / "run", {**two_classes(), "served_as_scored": verdict})
-    assert "NOT served as scored: 1.jpg was scored cat (0.9000), pipeline answers dog (0.8000)" in text
-    assert text.index("**Its answers are not those that were scored") < text.index("## Use")
-    assert "gave the answers" not in text
+    text = write(tmp_path / "run", {**two_classes(), "parity": verdict})
+    assert "parity check FAILED: 1.jpg was evaluated as cat (0.9000), pipeline() predicts dog (0.8000)" in text
+    assert text.index("**Parity check failed: no metric") < text.index("## Use")
+    assert "reproduces the evaluated" not in text
 
 
 def test_a_run_without_anything_to_score(tmp_path):
-    results = {**two_classes(), "scores": {}, "breakdown": {}, "served_as_scored": None, "images": {}}
+    results = {**two_classes(), "scores": {}, "breakdown": {}, "parity": None, "images": {}}
     text = write(tmp_path / "run", results)
     assert "It was not scored" in text
     assert "## Results" not in text

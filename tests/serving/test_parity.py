@@ -1,4 +1,4 @@
-"""Served as scored: what `pipeline` answers from a saved folder against what was scored."""
+"""The parity check: the predictions of `pipeline` on a saved folder against the evaluated ones."""
 
 import json
 
@@ -30,17 +30,17 @@ def images(folder) -> list[dict]:
 
 
 @pytest.fixture(params=[("resnet", RESNET), ("vit", VIT), ("timm/test_resnet", {})], ids=["resnet", "vit", "timm"])
-def scored(request, tmp_path):
+def saved(request, tmp_path):
     """(saved folder, rows, logits)."""
-    return score(tmp_path, *request.param)
+    return save_and_evaluate(tmp_path, *request.param)
 
 
 @pytest.fixture
-def one_scored(tmp_path):
-    return score(tmp_path, "resnet", RESNET)
+def saved_resnet(tmp_path):
+    return save_and_evaluate(tmp_path, "resnet", RESNET)
 
 
-def score(tmp_path, architecture, config):
+def save_and_evaluate(tmp_path, architecture, config):
     section = ModelSection(architecture=architecture, from_scratch=True, image_size=32, config=config)
     model, processor = build_model(section, LABELS, 0)
     # So that a network that was never trained tells the colours apart: on noise alone every change would be a tie.
@@ -62,14 +62,14 @@ def edit(file, change):
     file.write_text(json.dumps(content))
 
 
-def test_an_honest_folder_passes(scored):
-    folder, rows, logits = scored
+def test_an_unchanged_folder_passes(saved):
+    folder, rows, logits = saved
     verdict = compare_predictions(folder, rows, logits, "cpu", LABELS)
     assert verdict["passed"]
     assert (verdict["images"], verdict["mismatch"]) == (6, None)
-    assert verdict["largest_difference"] < TOLERANCE / 10
+    assert verdict["max_difference"] < TOLERANCE / 10
     line = describe_parity({**verdict, "split": "test"})
-    assert line.startswith("served as scored: pipeline gave the same answers on 6 test images")
+    assert line.startswith("parity check passed: pipeline() reproduces the evaluated predictions on 6 test images (max")
 
 
 def change_processor(folder):
@@ -84,7 +84,7 @@ def change_head(folder):
     )
 
 
-def exchange_labels(folder):
+def swap_labels(folder):
     edit(folder / "config.json", lambda content: content.update(id2label={"0": "green", "1": "blue", "2": "red"}))
 
 
@@ -92,30 +92,30 @@ def rename_label(folder):
     edit(folder / "config.json", lambda content: content["id2label"].update({"0": "azure", "1": "lime", "2": "rose"}))
 
 
-def answer_with_sigmoids(folder):
+def score_with_sigmoids(folder):
     edit(folder / "config.json", lambda content: content.update(problem_type="multi_label_classification"))
 
 
-@pytest.mark.parametrize("change", [change_processor, change_head, exchange_labels, rename_label, answer_with_sigmoids])
-def test_a_folder_that_was_changed_fails_and_says_where(change, one_scored):
-    folder, rows, logits = one_scored
+@pytest.mark.parametrize("change", [change_processor, change_head, swap_labels, rename_label, score_with_sigmoids])
+def test_a_changed_folder_fails_and_the_image_is_named(change, saved_resnet):
+    folder, rows, logits = saved_resnet
     change(folder)
     verdict = compare_predictions(folder, rows, logits, "cpu", LABELS)
     assert not verdict["passed"]
-    assert verdict["largest_difference"] > TOLERANCE
+    assert verdict["max_difference"] > TOLERANCE
     wrong = verdict["mismatch"]
     worst = next(row for row in rows if row["name"] == wrong["image"])["row"]
-    assert wrong["scored"]["label"] == LABELS[logits[worst].argmax()]
-    assert wrong["scored"]["score"] == pytest.approx(torch.tensor(logits[worst]).softmax(0).max().item(), abs=1e-6)
-    assert wrong["served"]["label"] in ("azure", "lime", "rose", *LABELS)
+    assert wrong["evaluated"]["label"] == LABELS[logits[worst].argmax()]
+    assert wrong["evaluated"]["score"] == pytest.approx(torch.tensor(logits[worst]).softmax(0).max().item(), abs=1e-6)
+    assert wrong["predicted"]["label"] in ("azure", "lime", "rose", *LABELS)
     line = describe_parity({**verdict, "split": "test"})
-    assert f"NOT served as scored: {wrong['image']} was scored {wrong['scored']['label']} (" in line
-    assert f"pipeline answers {wrong['served']['label']} (" in line
+    assert f"parity check FAILED: {wrong['image']} was evaluated as {wrong['evaluated']['label']} (" in line
+    assert f"pipeline() predicts {wrong['predicted']['label']} (" in line
     json.dumps(verdict, allow_nan=False)
 
 
-def test_the_image_with_the_largest_difference_is_named(one_scored):
-    folder, rows, logits = one_scored
+def test_the_image_with_the_largest_difference_is_named(saved_resnet):
+    folder, rows, logits = saved_resnet
     logits = logits.copy()
     logits[1] += [0.0, 0.1, 0.0]
     logits[4] += [0.0, 8.0, -8.0]
@@ -125,55 +125,55 @@ def test_the_image_with_the_largest_difference_is_named(one_scored):
     assert compare_predictions(folder, nameless, logits, "cpu", LABELS)["mismatch"]["image"] == "row 4"
 
 
-def always_answer(folder, *logits: float):
+def predict_always(folder, *logits: float):
     """Let a saved ResNet give the same logits for any image."""
     state = load_file(folder / "model.safetensors")
     head = {"classifier.1.weight": torch.zeros(3, 12), "classifier.1.bias": torch.tensor(logits)}
     save_file({**state, **head}, folder / "model.safetensors", {"format": "pt"})
 
 
-def test_all_classes_are_compared_not_only_the_best(one_scored):
-    folder, rows, _ = one_scored
-    always_answer(folder, 2.0, 1.0, 0.0)
+def test_all_classes_are_compared_not_only_the_best(saved_resnet):
+    folder, rows, _ = saved_resnet
+    predict_always(folder, 2.0, 1.0, 0.0)
     verdict = compare_predictions(folder, rows, np.tile([2.0, 0.0, 1.0], (len(rows), 1)), "cpu", LABELS)
     assert not verdict["passed"]
-    assert verdict["mismatch"]["scored"] == pytest.approx(verdict["mismatch"]["served"])
+    assert verdict["mismatch"]["evaluated"] == pytest.approx(verdict["mismatch"]["predicted"])
 
 
-def test_a_tie_within_the_tolerance_does_not_fail(one_scored):
-    folder, rows, _ = one_scored
-    always_answer(folder, 1.0, 1.0, 0.0)
+def test_a_tie_within_the_tolerance_does_not_fail(saved_resnet):
+    folder, rows, _ = saved_resnet
+    predict_always(folder, 1.0, 1.0, 0.0)
     logits = np.tile([1.0, 1.0 + TOLERANCE / 2, 0.0], (len(rows), 1))
     verdict = compare_predictions(folder, rows, logits, "cpu", LABELS)
     assert verdict["passed"]
-    assert 0 < verdict["largest_difference"] < TOLERANCE
+    assert 0 < verdict["max_difference"] < TOLERANCE
     logits[0, 1] += 10 * TOLERANCE
     assert not compare_predictions(folder, rows, logits, "cpu", LABELS)["passed"]
 
 
 @pytest.mark.parametrize(("highest", "passed"), [(60.0, True), (6.0, False)])
-def test_rounding_is_relative_to_large_logits(highest, passed, one_scored):
-    folder, rows, _ = one_scored
-    always_answer(folder, highest, highest - 0.5, 0.0)
+def test_rounding_is_relative_to_large_logits(highest, passed, saved_resnet):
+    folder, rows, _ = saved_resnet
+    predict_always(folder, highest, highest - 0.5, 0.0)
     verdict = compare_predictions(
         folder, rows, np.tile([highest + 1e-3, highest - 0.5, 0.0], (len(rows), 1)), "cpu", LABELS
     )
     assert verdict["passed"] is passed
-    assert verdict["largest_difference"] > TOLERANCE
+    assert verdict["max_difference"] > TOLERANCE
 
 
-def test_a_network_that_has_diverged_does_not_pass(one_scored):
-    folder, rows, logits = one_scored
+def test_nan_scores_fail(saved_resnet):
+    folder, rows, logits = saved_resnet
     state = load_file(folder / "model.safetensors")
     save_file(
         {key: value * float("nan") for key, value in state.items()}, folder / "model.safetensors", {"format": "pt"}
     )
     verdict = compare_predictions(folder, rows, np.full_like(logits, np.nan), "cpu", LABELS)
-    assert (verdict["passed"], verdict["largest_difference"]) == (False, 1.0)
+    assert (verdict["passed"], verdict["max_difference"]) == (False, 1.0)
 
 
-def test_as_many_rows_as_logits_are_asked_for(one_scored):
-    folder, rows, logits = one_scored
+def test_the_number_of_rows_must_match_the_logits(saved_resnet):
+    folder, rows, logits = saved_resnet
     with pytest.raises(ValueError, match="zip"):
         compare_predictions(folder, rows[:-1], logits, "cpu", LABELS)
 

@@ -260,7 +260,7 @@ def test_a_run_on_cached_features_ends_where_one_without_them_does(recipe, cache
     assert max(difference(one, three, key) for key in one) < 1e-3
     assert difference(one, begun, "classifier.weight") > 1e-2
     assert json.loads((tmp_path / "run" / "config.json").read_text())["architectures"] == ["ViTForImageClassification"]
-    assert cached["served_as_scored"]["passed"]
+    assert cached["parity"]["passed"]
     assert np.isclose(cached["scores"]["test"]["loss"], direct["scores"]["test"]["loss"], atol=1e-3)
 
 

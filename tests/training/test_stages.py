@@ -56,7 +56,7 @@ def test_each_stage_trains_its_part_and_the_next_goes_on_from_there(recipe, tmp_
     assert results["stages"][0]["trained_parameters"] == 51
     assert results["stages"][1]["trained_parameters"] == results["stages"][0]["parameters"]
     assert results["training"]["steps"] == 12
-    assert results["served_as_scored"]["passed"]
+    assert results["parity"]["passed"]
     history = json.loads((run / "history.json").read_text())
     losses = [(entry["stage"], entry["step"], entry["learning_rate"]) for entry in history if "loss" in entry]
     assert [entry[:2] for entry in losses] == [(1, s) for s in range(1, 7)] + [(2, s) for s in range(1, 7)]
@@ -101,13 +101,13 @@ def test_a_head_on_features_is_the_start_of_the_next_stage_and_later_runs_read_t
     assert "features: 12 read from the cache" in out
     assert "computed" not in out
     assert changed(weights(tmp_path / "run"), weights(tmp_path / "again")) == set()
-    assert again["served_as_scored"]["passed"]
+    assert again["parity"]["passed"]
 
 
 def test_a_single_stage_on_features_is_scored_and_saved_as_the_whole_model(on_features, tmp_path):
     del on_features["stages"][1]
     results = train_classifier(on_features)
-    assert results["served_as_scored"]["passed"]
+    assert results["parity"]["passed"]
     assert changed(weights(tmp_path / "checkpoint"), weights(tmp_path / "run")) == {
         "classifier.weight", "classifier.bias"
     }  # fmt: skip

@@ -1,4 +1,4 @@
-"""What a model card says of the results: scores, the served-as-scored check, classes, confusions."""
+"""What a model card says of the results: scores, the parity check, classes, confusions."""
 
 from pathlib import Path
 from typing import Any
@@ -28,12 +28,12 @@ def headline(results: dict[str, Any]) -> str:
 
 
 def results_section(folder: Path, results: dict[str, Any]) -> Text:
-    """Scores, the served-as-scored check, classes, and the confusion matrix."""
+    """Scores, the parity check, classes, and the confusion matrix."""
     split = main_split(results)
     if split is None:
         return []
     text = [("Results", "## Results"), ("Results: table", _scores(results)), ("Results: reading", _reading(results))]
-    text.append(("Results: served as scored", _served(results["served_as_scored"])))
+    text.append(("Results: parity", _served(results["parity"])))
     classes = results.get("breakdown", {}).get(split, {}).get("classes", {})
     if classes:
         text += [("Classes", "### Classes"), *_classes(classes, trained_images(results), split)]
@@ -104,9 +104,9 @@ def _served(verdict: dict[str, Any] | None) -> str:
         wrong = {**verdict["mismatch"], "image": without_paths(verdict["mismatch"]["image"])}
         return f"**{plain_sentence(describe_parity({**verdict, 'mismatch': wrong}))}**"
     return (
-        f"**Served as scored.** The saved folder, opened by `pipeline`, gave the answers that were scored on "
-        f"{verdict['images']:,} of {verdict['of']:,} {verdict['split']} images; the largest difference of a score "
-        f"was {verdict['largest_difference']:.1e}."
+        f"**Parity check passed.** `pipeline` on the saved folder reproduces the evaluated predictions on "
+        f"{verdict['images']:,} of {verdict['of']:,} {verdict['split']} images (max abs. probability difference "
+        f"{verdict['max_difference']:.1e})."
     )
 
 

@@ -104,13 +104,13 @@ def _was_in(place: Path, folder: Path) -> bool:
 
 def _text(folder: Path, recipe, results: dict[str, Any], name: str) -> Text:
     title = " ".join((recipe.description or name.rpartition("/")[2]).split())
-    verdict = results["served_as_scored"]
+    verdict = results["parity"]
     distrusted = verdict is not None and not verdict["passed"]
     return [
         ("Title", f"# {title}"),
         ("What it is", _what(folder, recipe, results)),
         ("What it is: result", headline(results)),
-        *([("Warning", "**Its answers are not those that were scored: no figure below holds for it.**")] * distrusted),
+        *([("Warning", "**Parity check failed: no metric below holds for the saved model.**")] * distrusted),
         *_use(folder, name),
         *results_section(folder, results),
         *limits_section(results, recipe.loss.class_weights is not None),
