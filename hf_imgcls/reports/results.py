@@ -73,7 +73,7 @@ def summarize_time(stages: Sequence[Mapping], whole: float, scoring: float) -> d
 
     Returns:
         `run`, `scoring`, and of training `seconds`, by part, `images`, `images_per_second` (while images were
-        trained on), `shares` of the parts, and `reading`: seconds of all workers together for making images.
+        trained on), `fractions` of the parts, and `reading`: seconds of all workers together for making images.
     """
     counted = [figures for figures in map(counts_of, stages) if figures]
     parts = {part: round(sum(figures[part] for figures in counted), 3) for part in PARTS}
@@ -85,7 +85,7 @@ def summarize_time(stages: Sequence[Mapping], whole: float, scoring: float) -> d
         "training": {
             "seconds": round(seconds, 3),
             **parts,
-            "shares": {part: round(value / seconds, 4) if seconds else 0.0 for part, value in parts.items()},
+            "fractions": {part: round(value / seconds, 4) if seconds else 0.0 for part, value in parts.items()},
             "images": images,
             "images_per_second": round(images / busy, 1) if busy else None,
             "reading": round(sum(figures["reading"] or 0.0 for figures in counted), 3),
@@ -103,17 +103,17 @@ def describe_time(spent: Mapping[str, Any]) -> list[str]:
     training = spent["training"]
     rest = max(0.0, spent["run"] - training["seconds"] - spent["scoring"])
     lines = [
-        f"time: {_span(spent['run'])} in all: training {_span(training['seconds'])}, "
-        f"scoring {_span(spent['scoring'])}, data, model and files {_span(rest)}"
+        f"time: {_span(spent['run'])} in total: training {_span(training['seconds'])}, "
+        f"scoring {_span(spent['scoring'])}, everything else {_span(rest)}"
     ]
     if training["images_per_second"]:
-        shares = training["shares"]
-        named = [f"{shares[part]:.0%} {PARTS[part]}" for part in PARTS if shares[part] >= 0.005]
+        fractions = training["fractions"]
+        named = [f"{fractions[part]:.0%} {PARTS[part]}" for part in PARTS if fractions[part] >= 0.005]
         each = 1000 * training["reading"] / training["images"] if training["reading"] else 0.0
-        read = f"; reading and augmenting an image took {each:.1f} ms" if each else ""
-        lines.append(f"time: {training['images_per_second']:,} images a second; {', '.join(named)}{read}")
+        read = f"; reading and augmenting took {each:.1f} ms per image" if each else ""
+        lines.append(f"time: {training['images_per_second']:,} images/s; {', '.join(named)}{read}")
     if spent["advice"]:
-        lines.append(f"time: what would help most: {spent['advice']}")
+        lines.append(f"time: faster with {spent['advice']}")
     return lines
 
 
