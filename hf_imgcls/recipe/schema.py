@@ -1,4 +1,4 @@
-"""A whole recipe: its sections together, what must fit between them, its stages, and the JSON schema."""
+"""The whole recipe: its sections, checks across them, its stages, and the JSON schema."""
 
 import functools
 import json
@@ -20,13 +20,13 @@ from hf_imgcls.recipe.training_fields import stage_training_section, training_se
 
 
 class Stage(NamedTuple):
-    """One stage of a run, with everything the recipe says for it.
+    """One stage of a run, with the recipe's settings for it.
 
     Attributes:
         number: from 1.
         train: which parameters train.
-        training: the recipe's `training` section with the stage's own values.
-        listed: whether the recipe has a list of stages; without one, a run is a single stage in its own folder.
+        training: the recipe's `training` section with the stage's overrides.
+        listed: whether the recipe lists stages; if not, the run is one stage in the run folder itself.
     """
 
     number: int
@@ -39,7 +39,7 @@ class Stage(NamedTuple):
 
 
 def stages_of(recipe: Section) -> list[Stage]:
-    """The stages of a recipe; one that trains everything where it has none."""
+    """The stages of a recipe; a single one that trains all parameters if it lists none."""
     if not recipe.stages:
         return [Stage(1, "all", False, None, recipe.augmentation, recipe.training, False)]
     return [
@@ -67,19 +67,24 @@ def stage_section() -> type[Section]:
     return create_model(
         "StageSection",
         __base__=Section,
-        train=(Trained, Field("all", description="all, head, {last_blocks: n}, or regular expressions of names.")),
+        train=(
+            Trained,
+            Field("all", description='Parameters to train: "all", "head", {"last_blocks": n}, or regular expressions.'),
+        ),
         cache_features=(
             bool,
-            Field(False, description="Compute what the frozen network makes of each image once, and keep it."),
+            Field(
+                False, description="Precompute and cache the frozen backbone's features, then train the head on them."
+            ),
         ),
         early_stopping=(EarlyStopping | None, Field(None, description=EarlyStopping.__doc__)),
         augmentation=(
             AugmentationSection | None,
-            Field(None, description="In place of the recipe's; {} for none in this stage."),
+            Field(None, description="Replaces the recipe's augmentation in this stage; {}: none."),
         ),
         training=(
             stage_training_section(),
-            Field(stage_training_section()(), description="What differs from the recipe's training section."),
+            Field(stage_training_section()(), description="Overrides of the recipe's training section in this stage."),
         ),
     )
 
@@ -91,8 +96,8 @@ def recipe_model() -> type[Section]:
         "Recipe",
         __base__=Section,
         __validators__={"fits_together": model_validator(mode="after")(_fits_together)},
-        schema_=(str | None, Field(None, alias="$schema")),
-        description=(str | None, Field(None, description="What this recipe is for, in a line.")),
+        schema_=(str | None, Field(None, alias="$schema", description="JSON schema, for editors; not used by a run.")),
+        description=(str | None, Field(None, description="One line on what the recipe trains.")),
         data=(DataSection, Field(description=DataSection.__doc__)),
         model=(ModelSection, Field(description=ModelSection.__doc__)),
         augmentation=(
@@ -102,9 +107,15 @@ def recipe_model() -> type[Section]:
         loss=(LossSection, Field(LossSection(), description=LossSection.__doc__)),
         stages=(
             list[stage_section()],
-            Field([], description="One after the other; without any, a single one trains everything."),
+            Field(
+                [],
+                description="Training stages, run in order; each starts from the weights of the one before. If left out: one stage, all parameters.",
+            ),
         ),
-        training=(training_section(), Field(description="transformers.TrainingArguments; output_dir is the run.")),
+        training=(
+            training_section(),
+            Field(description="transformers.TrainingArguments, key by key; output_dir is the run folder."),
+        ),
     )
 
 

@@ -1,4 +1,4 @@
-"""What a recipe may say: its sections, their keys and types. Every key has one owner; an unknown key is an error."""
+"""The sections of a recipe: keys, types, ranges, defaults and the description of each key."""
 
 from typing import Annotated, Any, Literal
 
@@ -6,17 +6,17 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, m
 
 
 class Section(BaseModel):
-    """A part of a recipe: no conversion between types, no unknown keys."""
+    """A section of a recipe: no type coercion, no unknown keys."""
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True, protected_namespaces=())
 
 
 class PerSplit(Section):
-    """One number for each split; a split that is left out is not limited."""
+    """One number per split; a split that is left out is not limited."""
 
-    train: PositiveInt | None = None
-    validation: PositiveInt | None = None
-    test: PositiveInt | None = None
+    train: PositiveInt | None = Field(None, description="Images of the training split.")
+    validation: PositiveInt | None = Field(None, description="Images of the validation split.")
+    test: PositiveInt | None = Field(None, description="Images of the test split.")
 
 
 class DataSection(Section):
@@ -24,90 +24,103 @@ class DataSection(Section):
 
     path: str = Field(
         min_length=1,
-        description="A Hub id, a folder of class folders, a CSV, JSON Lines, Parquet or WebDataset file or folder, "
-        "or a saved Dataset. Local paths are relative to the working directory.",
+        description="A Hub dataset id, a folder with one folder per class, a CSV, JSON Lines, Parquet or WebDataset "
+        "file or folder, or a saved Dataset. Local paths are relative to the working directory.",
     )
     name: str | None = Field(None, description="Configuration of a Hub dataset.")
     revision: str | None = Field(None, description="Branch, tag or commit of a Hub dataset.")
-    image_column: str | None = Field(None, description="Name of the image column; found by its type if left out.")
-    label_column: str | None = Field(None, description="Name of the label column; found by its type if left out.")
+    image_column: str | None = Field(None, description="Name of the image column; detected by its type if left out.")
+    label_column: str | None = Field(None, description="Name of the label column; detected by its type if left out.")
     label_names: list[str] | None = Field(None, description="Class names in the order of their integer labels.")
-    train_split: str | None = Field(None, description="Split to train on, slices allowed: train[:5000].")
+    train_split: str | None = Field(None, description="Training split; slices are allowed: train[:5000].")
     validation_split: str | Literal[False] | None = Field(
-        None, description="Split that chooses the best model; false, or none in the source: a stratified part of train."
+        None,
+        description="Validation split, which selects the best checkpoint; false, or none in the source: a stratified "
+        "fraction of train.",
     )
     test_split: str | Literal[False] | None = Field(
-        None, description="Split that is scored once at the end; false: none, even if the source has one."
+        None, description="Test split, scored once after training; false: none, even if the source has one."
     )
     validation_fraction: float = Field(
-        0.1, gt=0, lt=1, description="Share of train that becomes the validation split where none exists."
+        0.1, gt=0, lt=1, description="Fraction of train that becomes the validation split if there is none."
     )
     test_fraction: float | None = Field(
-        None, gt=0, lt=1, description="Share of train that becomes the test split where none exists."
+        None, gt=0, lt=1, description="Fraction of train that becomes the test split if there is none."
     )
-    max_samples: PerSplit = Field(PerSplit(), description="At most so many images a split, stratified.")
-    samples_per_class: PerSplit = Field(PerSplit(), description="Exactly so many images of each class a split.")
-    seed: int = Field(42, ge=0, description="Seed of every choice of rows; training.seed leaves the splits alone.")
-    bad_images: Literal["drop", "raise"] = Field("drop", description="What is done about unreadable images.")
+    max_samples: PerSplit = Field(
+        PerSplit(), description="Maximum number of images per split, drawn stratified by class."
+    )
+    samples_per_class: PerSplit = Field(PerSplit(), description="Exact number of images per class, per split.")
+    seed: int = Field(42, ge=0, description="Seed of splitting and subsampling; independent of training.seed.")
+    bad_images: Literal["drop", "raise"] = Field(
+        "drop", description="Unreadable images: drop skips and lists them, raise stops the run."
+    )
     cache_size: PositiveInt | None = Field(
         None,
-        description="Train on copies whose shorter side has so many pixels, made once and kept in the cache of "
-        "datasets; evaluation reads the originals.",
+        description="Shorter side, in pixels, of resized copies to train on; made once and cached. Evaluation reads "
+        "the originals.",
     )
-    streaming: bool = Field(False, description="Read while training; needs training.max_steps and label names.")
-    shuffle_buffer: PositiveInt = Field(1000, description="Images held for shuffling a stream.")
+    streaming: bool = Field(
+        False, description="Stream the data while training; needs training.max_steps and label names."
+    )
+    shuffle_buffer: PositiveInt = Field(1000, description="Shuffle buffer of a stream, in images.")
 
 
 class ProcessorSection(Section):
-    """The image processor of a network from scratch; a checkpoint brings its own."""
+    """Image processor of a model trained from scratch; a checkpoint brings its own."""
 
     image_mean: Annotated[list[float], Field(min_length=3, max_length=3)] | None = Field(
-        None, description="Subtracted from pixels of 0 to 1; red, green, blue. [0, 0, 0] leaves them."
+        None, description="Mean per channel (RGB), subtracted from pixels in 0 to 1."
     )
     image_std: Annotated[list[PositiveFloat], Field(min_length=3, max_length=3)] | None = Field(
-        None, description="What is left is divided by it; red, green, blue. [1, 1, 1] leaves it."
+        None, description="Standard deviation per channel (RGB), by which the centred pixels are divided."
     )
     resize: Literal["squash", "crop"] = Field(
-        "squash", description="squash: to the square, whatever the shape; crop: shorter side to the size, then centre."
+        "squash",
+        description="squash: resize to the square, ignoring the aspect ratio; crop: resize the shorter side, then center crop.",
     )
 
 
 class HeadSection(Section):
-    """A head of our own in place of the network's: flatten, hidden layer, dropout, output layer."""
+    """Custom head in place of the model's classifier: flatten, hidden layer, dropout, output layer."""
 
-    hidden_size: PositiveInt | None = Field(None, description="Units of a hidden layer; none if left out.")
-    activation: str = Field("relu", description="Behind the hidden layer: a name of transformers' ACT2FN, or linear.")
-    dropout: float = Field(0.0, ge=0, lt=1, description="Before the output layer.")
+    hidden_size: PositiveInt | None = Field(None, description="Units of the hidden layer; no hidden layer if left out.")
+    activation: str = Field(
+        "relu", description="Activation of the hidden layer: a name from transformers' ACT2FN, or linear."
+    )
+    dropout: float = Field(0.0, ge=0, lt=1, description="Dropout rate before the output layer.")
 
 
 class ModelSection(Section):
-    """Which network, and where its weights come from."""
+    """The network, and where its weights come from."""
 
     checkpoint: str | None = Field(
-        None, min_length=1, description="Hub id or folder of a transformers or timm image model."
+        None, min_length=1, description="Pretrained model: Hub id or folder of a transformers or timm image model."
     )
     architecture: str | None = Field(
         None,
         min_length=1,
-        description='Architecture to train from scratch: "resnet", "vit", "timm/resnet18", or one of our own, '
-        '"convnet" and "mini_xception".',
+        description='Architecture to train from scratch: "resnet", "vit", "timm/resnet18", or a built-in one, '
+        '"convnet" or "mini_xception".',
     )
-    from_scratch: bool = Field(False, description="Take the configuration only, no weights.")
+    from_scratch: bool = Field(
+        False, description="Initialize the weights randomly; of a checkpoint, only the configuration is used."
+    )
     revision: str | None = Field(None, description="Branch, tag or commit of the checkpoint.")
     image_size: PositiveInt | None = Field(
-        None, description="Side of the square input in pixels; the processor's own if left out."
+        None, description="Side of the square input in pixels; the image processor's own if left out."
     )
-    config: dict[str, Any] = Field({}, description="Overrides of the model's configuration.")
+    config: dict[str, Any] = Field({}, description="Overrides of the model configuration.")
     channels_last: bool | None = Field(
-        None, description="Lay convolutions out channels last, or not; if left out, networks made of them are."
+        None, description="Channels-last memory format; if left out, on for convolutional networks."
     )
     processor: ProcessorSection | None = Field(None, description=ProcessorSection.__doc__)
     head: HeadSection | None = Field(None, description=HeadSection.__doc__)
     feature_point: str | None = Field(
         None,
         min_length=1,
-        description="Module whose output goes into the head; the input of the output layer if left out. What the "
-        "network has behind it is dropped.",
+        description="Name of the module whose output feeds the custom head; the modules after it are dropped. If left "
+        "out: the input of the output layer.",
     )
 
     @model_validator(mode="after")
@@ -125,37 +138,39 @@ Transform = str | dict[str, dict[str, Any]]
 
 
 class AugmentationSection(Section):
-    """What happens to a training image; evaluation always runs the saved processor."""
+    """Augmentation of training images; evaluation always runs the saved image processor."""
 
     train: list[Transform] = Field(
-        [], description="torchvision.transforms.v2 classes by name, with their own arguments, in this order."
+        [], description="torchvision.transforms.v2 class names, with their arguments, applied in this order."
     )
     mix: list[Transform] = Field(
-        [], description="MixUp and CutMix; one of them is drawn for each batch. Identity leaves a batch as it is."
+        [], description="MixUp, CutMix, Identity (no mixing); one of those listed is drawn per batch."
     )
 
 
 class LossSection(Section):
-    """What is minimised: cross-entropy, with label smoothing by training.label_smoothing_factor."""
+    """Training loss: cross-entropy, with label smoothing by training.label_smoothing_factor."""
 
     class_weights: Literal["balanced"] | dict[str, PositiveFloat] | None = Field(
         None,
-        description="Weights of classes by name, 1 for those left out; balanced: images / (classes * images of "
-        "the class), of the training split.",
+        description="Class weights of the loss, by class name (1 if left out); balanced: images / (classes * images "
+        "of the class), counted on the training split.",
     )
 
 
 class LastBlocks(Section):
-    """The last blocks of the network and everything behind them."""
+    """Train the last blocks of the backbone and everything after them."""
 
-    last_blocks: PositiveInt = Field(description="Residual or transformer blocks; convolutions of a plain stack.")
+    last_blocks: PositiveInt = Field(
+        description="Number of residual or transformer blocks (of convolutions, in a plain stack)."
+    )
 
 
 class EarlyStopping(Section):
-    """Stop where training.metric_for_best_model no longer becomes better."""
+    """Early stopping on training.metric_for_best_model."""
 
-    patience: PositiveInt = Field(1, description="Evaluations in a row that are allowed to bring nothing.")
-    threshold: float = Field(0.0, ge=0, description="An improvement must be more than this.")
+    patience: PositiveInt = Field(1, description="Consecutive evaluations without improvement before training stops.")
+    threshold: float = Field(0.0, ge=0, description="Minimum change that counts as an improvement.")
 
 
 Trained = Literal["all", "head"] | LastBlocks | Annotated[list[str], Field(min_length=1)]

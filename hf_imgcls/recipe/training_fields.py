@@ -95,7 +95,10 @@ def training_section() -> type[Section]:
         help_text = " ".join((field.metadata.get("help") or "").split())
         described = Field(default, description=help_text or None)
         fields[field.name] = (_field_type(field.name, hints[field.name]), described)
-    fields["output_dir"] = (str, Field(min_length=1, description="The run: where it and its model are written."))
+    fields["output_dir"] = (
+        str,
+        Field(min_length=1, description="Run folder: checkpoints, the model, its metrics and its card."),
+    )
     validators = {"fits_together": model_validator(mode="after")(_fits_together)}
     return create_model("TrainingSection", __base__=Section, __validators__=validators, **fields)
 
