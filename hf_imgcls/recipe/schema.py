@@ -109,7 +109,7 @@ def recipe_model() -> type[Section]:
             list[stage_section()],
             Field(
                 [],
-                description="Training stages, run in order; each starts from the weights of the one before. If left out: one stage, all parameters.",
+                description="Training stages, in order, each from the weights of the one before; if left out, one that trains all.",
             ),
         ),
         training=(

@@ -77,7 +77,7 @@ class ProcessorSection(Section):
     )
     resize: Literal["squash", "crop"] = Field(
         "squash",
-        description="squash: resize to the square, ignoring the aspect ratio; crop: resize the shorter side, then center crop.",
+        description="squash: resize to the square; crop: resize the shorter side, then crop the centre.",
     )
 
 
