@@ -109,7 +109,7 @@ def recipe_model() -> type[Section]:
             list[stage_section()],
             Field(
                 [],
-                description="Stages, in order, each from the weights of the one before; by default one that trains all.",
+                description="Stages in order; each starts from the weights of the one before.",
             ),
         ),
         training=(
