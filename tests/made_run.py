@@ -36,7 +36,7 @@ def made_results(names: list[str], answers: dict[str, list[tuple[int, int]]]) ->
     scores = {}
     for split, output in given.items():
         metrics = compute_metrics(output)
-        scores[split] = split_metrics({f"{split}_{k}": v for k, v in metrics.items()}, split, len(output))
+        scores[split] = split_metrics({f"{split}_{k}": v for k, v in metrics.items()}, split, output.label_ids)
     return {
         "labels": names,
         "images": {"train": 20, **{split: len(pairs) for split, pairs in answers.items()}},

@@ -137,11 +137,11 @@ def draw_curves(folder: Path, history: Sequence[Mapping], best: Mapping[int, int
 
 
 def draw_confusion(folder: Path, output: Scored, names: Sequence[str], split: str) -> None:
-    """confusion_matrix.png of a scored split; an image without an answer is counted in the title only."""
+    """confusion_matrix.png of a scored split; an image without a prediction is counted in the title only."""
     confusion = import_plots("confusion")
-    answered = output.answers >= 0
-    counts = confusion.count_confusions(output.label_ids[answered], output.answers[answered], len(names))
-    title = split if answered.all() else f"{split}, {np.sum(~answered):,} images without an answer"
+    answered = output.predictions >= 0
+    counts = confusion.count_confusions(output.label_ids[answered], output.predictions[answered], len(names))
+    title = split if answered.all() else f"{split}, {np.sum(~answered):,} images without a prediction"
     save(confusion.confusion_matrix(counts, names, title), folder, "confusion_matrix.png")
 
 

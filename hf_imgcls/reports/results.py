@@ -6,20 +6,20 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from hf_imgcls.machine import describe_hardware, package_versions
+from hf_imgcls.scoring import metrics_in
 from hf_imgcls.training import PARTS
-from hf_imgcls.words import duration
 
 
 def describe_scores(scores: dict[str, dict[str, Any]]) -> list[str]:
-    """A line a split."""
+    """A line for each split: its metrics, and what the accuracy is compared with."""
     lines = []
     for split, values in scores.items():
         low, high = values["accuracy_interval_95"]
-        top5 = f", top-5 {values['top5_accuracy']:.4f}" if "top5_accuracy" in values else ""
-        lines.append(
-            f"{split}: accuracy {values['accuracy']:.4f} (95 % interval {low:.4f} to {high:.4f}){top5}, "
-            f"macro-F1 {values['macro_f1']:.4f}, loss {values['loss']:.4f}, {values['images']} images"
+        shown = {key: f"{each.name} {values[key]:{each.format}}" for key, each in metrics_in(values).items()}
+        shown["accuracy"] += (
+            f" (95 % interval {low:.4f} to {high:.4f}; majority baseline {values['majority_baseline']:.4f})"
         )
+        lines.append(f"{split}: {', '.join(shown.values())}, {values['images']:,} images")
     return lines
 
 
@@ -104,8 +104,8 @@ def describe_time(spent: Mapping[str, Any]) -> list[str]:
     training = spent["training"]
     rest = max(0.0, spent["run"] - training["seconds"] - spent["scoring"])
     lines = [
-        f"time: {duration(spent['run'])} in total: training {duration(training['seconds'])}, "
-        f"scoring {duration(spent['scoring'])}, everything else {duration(rest)}"
+        f"time: {_span(spent['run'])} in total: training {_span(training['seconds'])}, "
+        f"scoring {_span(spent['scoring'])}, everything else {_span(rest)}"
     ]
     if training["images_per_second"]:
         fractions = training["fractions"]
@@ -116,3 +116,7 @@ def describe_time(spent: Mapping[str, Any]) -> list[str]:
     if spent["advice"]:
         lines.append(f"time: faster with {spent['advice']}")
     return lines
+
+
+def _span(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.1f} min"

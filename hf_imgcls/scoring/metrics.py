@@ -1,91 +1,131 @@
-"""Accuracy, top-5 accuracy and macro-F1 as `evaluate` metrics that need no network, and the loss beside them."""
+"""The metrics of a run: one table, from which history, console, results.json, card and curves are drawn."""
 
+import inspect
 import math
-from typing import Any
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
-import datasets
-import evaluate
 import numpy as np
 
 from hf_imgcls.scoring.scored import BEST, Scored
 
 Z_95 = 1.959963984540054  # 97.5 % point of the normal distribution
+OwnMetric = Callable[..., float]  # of predicted ids, label ids and, where it has such a parameter, probabilities
 
 
-class _RankedMetric(evaluate.Metric):
-    """A metric on ranked classes: `predictions` are a row's best classes, best first; `references` its label."""
+class Metric(NamedTuple):
+    """A number that says how good a scored split is.
 
-    def _info(self) -> evaluate.MetricInfo:
-        features = {
-            "predictions": datasets.Sequence(datasets.Value("int64")),
-            "references": datasets.Value("int64"),
-        }
-        return evaluate.MetricInfo(description=type(self).__doc__, citation="", features=datasets.Features(features))
-
-
-class Accuracy(_RankedMetric):
-    """Share of images whose best class is their label."""
-
-    def _compute(self, predictions, references) -> dict[str, float]:
-        return {"accuracy": float(np.mean(np.array(predictions)[:, 0] == references))}
-
-
-class Top5Accuracy(_RankedMetric):
-    """Share of images whose label is among their five best classes."""
-
-    def _compute(self, predictions, references) -> dict[str, float]:
-        hits = np.array(predictions)[:, :5] == np.array(references)[:, None]
-        return {"top5_accuracy": float(np.mean(hits.any(axis=1)))}
-
-
-class MacroF1(_RankedMetric):
-    """Mean of the classes' F1, over the classes that occur among labels or predictions (as scikit-learn has it)."""
-
-    def _compute(self, predictions, references) -> dict[str, float]:
-        # Classes by their place among those that occur: -1 stands for no answer, and is taken for a class of its own.
-        both = np.unique([*references, *np.array(predictions)[:, 0]], return_inverse=True)[1]
-        labels, given = np.split(both, [len(references)])
-        counts = [np.bincount(ids, minlength=both.max() + 1) for ids in (labels, given, labels[labels == given])]
-        return {"macro_f1": macro_f1(*counts)}
-
-
-def macro_f1(images: np.ndarray, given: np.ndarray, right: np.ndarray) -> float:
-    """Mean F1 of the classes that occur, from their images, answers and right answers, each of shape (classes,)."""
-    occur = images + given > 0
-    return float(np.mean(2 * right[occur] / (images + given)[occur]))
-
-
-def compute_metrics(split: Scored) -> dict[str, float]:
-    """All metrics of a scored split.
-
-    Returns:
-        accuracy, macro_f1, top5_accuracy (with more than five classes), and loss: the mean cross-entropy over
-        images, computed here from all of them, so that it depends neither on batches nor on processes, to six
-        decimals. A network that has diverged to NaN is right about nothing.
+    Attributes:
+        name: on the console, in the card and in the plots.
+        compute: from the scored split; None where it is the user's own function, which is not saved with a run.
+        greater_is_better: whether a model with a larger value is the better one.
+        format: of the value, where people read it.
+        hub_type, hub_args: the metric of `evaluate` that it is, and what that is called with; for the card's metadata.
+        more_classes_than: with fewer classes it would say nothing, and is left out.
     """
-    metrics = [Accuracy(), MacroF1(), *([Top5Accuracy()] if split.classes > BEST else [])]
-    values: dict[str, float] = {}
-    for metric in metrics:
-        # Not `compute`, which writes every image's row to a table first: 17 s for 200,000, and this 0.2.
-        values.update(metric._compute(predictions=split.ranked, references=split.label_ids))
-    return {**values, "loss": round(float(-split.likelihoods.mean()), 6)}
+
+    name: str
+    compute: Callable[[Scored], float] | None
+    greater_is_better: bool = True
+    format: str = ".4f"
+    hub_type: str = ""
+    hub_args: Mapping[str, Any] = MappingProxyType({})
+    more_classes_than: int = 0
 
 
-def interval(share: float, count: int) -> tuple[float, float]:
-    """95 % confidence interval of a share of `count` images (Wilson, 1927)."""
-    middle = share + Z_95**2 / (2 * count)
-    reach = Z_95 * math.sqrt(share * (1 - share) / count + Z_95**2 / (4 * count**2))
+def accuracy(split: Scored) -> float:
+    """Fraction of images whose prediction is their label."""
+    return float(np.mean(split.predictions == split.label_ids))
+
+
+def top5_accuracy(split: Scored) -> float:
+    """Fraction of images whose label is among their five best classes."""
+    return float(np.mean((split.ranked == split.label_ids[:, None]).any(axis=1)))
+
+
+def macro_f1(split: Scored) -> float:
+    """Mean of the classes' F1, over the classes that occur among labels or predictions (as in scikit-learn)."""
+    # -1 stands for no prediction, and counts as a class of its own.
+    ids = np.unique([*split.label_ids, *split.predictions], return_inverse=True)[1]
+    labels, predicted = np.split(ids, [len(split)])
+    return mean_f1(
+        *(np.bincount(each, minlength=ids.max() + 1) for each in (labels, predicted, labels[labels == predicted]))
+    )
+
+
+def mean_f1(images: np.ndarray, predicted: np.ndarray, correct: np.ndarray) -> float:
+    """Mean F1 of the classes that occur, from counts of each class, each of shape (classes,)."""
+    occur = images + predicted > 0
+    return float(np.mean(2 * correct[occur] / (images + predicted)[occur]))
+
+
+def cross_entropy(split: Scored) -> float:
+    """Mean over all images, so that it depends neither on batches nor on processes; six decimals."""
+    return round(float(-split.log_likelihoods.mean()), 6)
+
+
+# NaN logits count as wrong predictions in all of them.
+METRICS = {
+    "accuracy": Metric("accuracy", accuracy, hub_type="accuracy"),
+    "top5_accuracy": Metric("top-5 accuracy", top5_accuracy, hub_type="top_5_accuracy", more_classes_than=BEST),
+    "macro_f1": Metric("macro-F1", macro_f1, hub_type="f1", hub_args={"average": "macro"}),
+    "loss": Metric("loss", cross_entropy, greater_is_better=False, hub_type="loss"),
+}
+# What stands beside metrics in results.json, and in the Trainer's log.
+_NO_METRICS = {
+    "images", "accuracy_interval_95", "majority_baseline", "runtime", "samples_per_second", "steps_per_second",
+    "model_preparation_time", "jit_compilation_time",
+}  # fmt: skip
+
+
+def compute_metrics(split: Scored, own: Mapping[str, OwnMetric] | None = None) -> dict[str, float]:
+    """Every metric of a scored split, the user's own after those of the table."""
+    values = {key: metric.compute(split) for key, metric in METRICS.items() if split.classes > metric.more_classes_than}
+    for key, function in (own or {}).items():
+        more = {"probabilities": split.probabilities} if takes_probabilities(function) else {}
+        values[key] = float(function(split.predictions, split.label_ids, **more))
+    return values
+
+
+def takes_probabilities(function: OwnMetric) -> bool:
+    """Whether it wants those of all classes, shape (images, classes), which are then kept while scoring."""
+    return "probabilities" in inspect.signature(function).parameters
+
+
+def can_name_a_metric(name: str) -> bool:
+    """Whether a user's own metric may have this name: it is free, and a Python identifier."""
+    return name.isidentifier() and name not in METRICS and name not in _NO_METRICS
+
+
+def metrics_in(values: Mapping[str, Any], prefix: str = "") -> dict[str, Metric]:
+    """The metrics among a split's values, or in an entry of the log, by key without prefix, own ones last."""
+    keys = [key.removeprefix(prefix) for key in values if key.startswith(prefix)]
+    own = [key for key in keys if key not in METRICS and key not in _NO_METRICS]
+    known = {key: metric for key, metric in METRICS.items() if key in keys}
+    return known | {key: Metric(key, None, hub_type=key) for key in own}
+
+
+def interval(fraction: float, count: int) -> tuple[float, float]:
+    """95 % confidence interval of a fraction of `count` images (Wilson, 1927)."""
+    middle = fraction + Z_95**2 / (2 * count)
+    reach = Z_95 * math.sqrt(fraction * (1 - fraction) / count + Z_95**2 / (4 * count**2))
     scale = 1 + Z_95**2 / count
     return max(0.0, (middle - reach) / scale), min(1.0, (middle + reach) / scale)
 
 
-def split_metrics(metrics: dict[str, float], split: str, images: int) -> dict[str, Any]:
-    """A split's metrics without their prefix, rounded to six decimals, with the interval of the accuracy."""
-    plain = {key.removeprefix(f"{split}_"): value for key, value in metrics.items()}
-    wanted = [key for key in ("accuracy", "top5_accuracy", "macro_f1", "loss") if key in plain]
-    low, high = interval(plain["accuracy"], images)
+def split_metrics(metrics: Mapping[str, float], split: str, label_ids: np.ndarray) -> dict[str, Any]:
+    """A split's metrics without their prefix, rounded to six decimals, with what the accuracy is compared with.
+
+    Returns:
+        `images`, the metrics, `accuracy_interval_95`, and `majority_baseline`: the accuracy of predicting the most
+        frequent class for every image.
+    """
+    low, high = interval(metrics[f"{split}_accuracy"], len(label_ids))
     return {
-        "images": images,
-        **{key: round(plain[key], 6) for key in wanted},
+        "images": len(label_ids),
+        **{key: round(metrics[f"{split}_{key}"], 6) for key in metrics_in(metrics, f"{split}_")},
         "accuracy_interval_95": [round(low, 6), round(high, 6)],
+        "majority_baseline": round(float(np.bincount(label_ids).max()) / len(label_ids), 6),
     }

@@ -10,6 +10,7 @@ import torch
 from transformers import PreTrainedConfig
 
 from hf_imgcls.errors import InputError
+from hf_imgcls.scoring import softmax
 
 
 class Classifier(NamedTuple):
@@ -56,11 +57,6 @@ def activation(config: PreTrainedConfig) -> str:
         return "none"
     several = config.problem_type == "multi_label_classification" or config.num_labels == 1
     return "sigmoid" if several else "softmax"
-
-
-def softmax(outputs: np.ndarray) -> np.ndarray:
-    powers = np.exp(outputs - outputs.max(axis=-1, keepdims=True))
-    return powers / powers.sum(axis=-1, keepdims=True)
 
 
 def model_digest(labels: dict[int, str], pixels: torch.Tensor, weights: Iterable[bytes | np.ndarray]) -> str:

@@ -15,8 +15,7 @@ from transformers.dynamic_module_utils import get_class_from_dynamic_module
 from hf_imgcls.data import Data, first_rows, readable_rows
 from hf_imgcls.images import open_image
 from hf_imgcls.machine import exact_float32
-from hf_imgcls.scoring import Scored, served_split
-from hf_imgcls.serving.classifier import softmax
+from hf_imgcls.scoring import Scored, served_split, softmax
 from hf_imgcls.store import own_code
 
 TOLERANCE = 1e-4

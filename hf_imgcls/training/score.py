@@ -21,7 +21,7 @@ def score_splits(
     for split, rows in splits.items():
         sample = _compared_rows(rows, trainer.args.seed) if split == compared else ()
         outputs[split], metrics = trainer.score(attach_transform(rows, transform), split, sample)
-        scores[split] = split_metrics(metrics, split, len(outputs[split]))
+        scores[split] = split_metrics(metrics, split, outputs[split].label_ids)
     return scores, outputs
 
 

@@ -14,7 +14,7 @@ from hf_imgcls.errors import RestoreError
 from hf_imgcls.images import Mixing, TrainTransform, fill_with_noise
 from hf_imgcls.machine import exact_float32
 from hf_imgcls.models import check_restored, restore_weights
-from hf_imgcls.scoring import Sampler, Scored, collect_scored, compute_metrics, concatenated, condense
+from hf_imgcls.scoring import Sampler, Scored, collect_scored, compute_metrics, concatenated, reduce_logits
 from hf_imgcls.training.callbacks import EpochCallback
 from hf_imgcls.training.loss import total_loss
 from hf_imgcls.training.timing import Clock, TimedRows
@@ -42,7 +42,7 @@ class ImageTrainer(Trainer):
         weights: torch.Tensor | None = None,
         **kwargs,
     ):
-        super().__init__(*args, compute_metrics=self._metrics, preprocess_logits_for_metrics=condense, **kwargs)
+        super().__init__(*args, compute_metrics=self._metrics, preprocess_logits_for_metrics=reduce_logits, **kwargs)
         self._persistent: list[DataLoader] = []
         self.args.eval_do_concat_batches = False  # once at the end, not all of them again with every batch
         self.frozen, self.mixing = frozen, mixing
@@ -180,7 +180,7 @@ class ImageTrainer(Trainer):
             with exact_float32(), self._without_autocast():
                 output = self.predict(dataset, metric_key_prefix=split)
         finally:
-            self.preprocess_logits_for_metrics = condense
+            self.preprocess_logits_for_metrics = reduce_logits
             self.stop_workers()
         self.clock.scoring += output.metrics[f"{split}_runtime"]
         found = collect_scored(

@@ -7,7 +7,7 @@ import pytest
 from made_run import made_results, two_classes, write
 from markdown_it import MarkdownIt
 
-from hf_imgcls.words import plain, without_paths
+from hf_imgcls.words import duration, plain, without_paths
 
 
 def rows(text: str, heading: str) -> list[list[str]]:
@@ -24,7 +24,7 @@ def test_what_was_measured_is_told(tmp_path):
     scores = rows(text, " ")
     assert scores[0] == ["", "validation", "test"]
     assert ["Accuracy", "0.9000 (0.5958 to 0.9821)", "0.9000 (0.7438 to 0.9654)"] in scores
-    assert [row[0] for row in scores[2:]] == ["images", "Accuracy", "Macro F1", "Loss"]
+    assert [row[0] for row in scores[2:]] == ["images", "Accuracy", "Macro-F1", "Loss"]
     assert all(re.fullmatch(r"[\d.]+ \([\d.]+ to [\d.]+\)", cell) for row in scores[3:] for cell in row[1:])
     dog = next(row for row in rows(text, "class |") if row[0] == "dog")
     assert dog == ["dog", "10", "10", "0.70 (0.40 to 0.89)", "1.00", "0.82", "cat (3)"]
@@ -180,7 +180,7 @@ def test_a_run_without_anything_to_score(tmp_path):
 def test_a_run_of_an_earlier_version_has_a_card_too(tmp_path):
     results = {key: value for key, value in two_classes().items() if key != "breakdown"}
     text = write(tmp_path / "run", results)
-    assert ["Macro F1", "0.8990", "0.8769"] in rows(text, " ")
+    assert ["Macro-F1", "0.8990", "0.8769"] in rows(text, " ")
     assert "### Classes" not in text
 
 
@@ -210,3 +210,9 @@ def test_a_network_with_code_of_its_own_is_opened_with_trust(tmp_path):
     assert 'model="run", trust_remote_code=True)' in text
     assert "its code comes with it, in `convnet.py`" in text
     assert "A `ConvNet` of 2,225,858 parameters" in text
+
+
+def test_a_duration_is_in_units_one_thinks_in():
+    assert [duration(seconds).replace("\u00a0", " ") for seconds in (0.42, 59.6, 61, 3599.7, 86400)] == [
+        "0.42 s", "59.6 s", "1 min 1 s", "1 h 0 min", "24 h 0 min",
+    ]  # fmt: skip

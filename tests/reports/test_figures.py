@@ -185,7 +185,7 @@ def test_confusions_are_counted_from_logits(drawn, tmp_path):
     logits = np.array([[3, 1, 0], [0, 1, 2], [5, 4, 0], [np.nan] * 3])
     draw_confusion(tmp_path, from_logits(logits, np.array([0, 1, 2, 1])), NAMES, "test")
     ax = drawn["confusion_matrix.png"].axes[0]
-    assert ax.get_title() == "test, 1 images without an answer: 1 of 3 right (33.3%)"
+    assert ax.get_title() == "test, 1 images without a prediction: 1 of 3 right (33.3%)"
     assert ax.images[0].get_array().tolist() == [[1, 0, 0], [0, 0, 1], [1, 0, 0]]
 
 

@@ -1,6 +1,7 @@
 import json
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 from hf_imgcls.data.check import BadImage
@@ -11,7 +12,7 @@ from hf_imgcls.scoring.metrics import split_metrics
 
 def test_a_splits_metrics_lose_their_prefix_and_gain_an_interval():
     raw = {"test_accuracy": 0.9, "test_macro_f1": 0.8999999999, "test_loss": 0.3, "test_runtime": 3.0}
-    metrics = split_metrics(raw, "test", 100)
+    metrics = split_metrics(raw, "test", np.arange(100) % 2)
     assert metrics == {
         "images": 100,
         "accuracy": 0.9,
@@ -19,11 +20,14 @@ def test_a_splits_metrics_lose_their_prefix_and_gain_an_interval():
         "loss": 0.3,
         # Wilson's interval of 90 in 100, as any table has it
         "accuracy_interval_95": [pytest.approx(0.8256, abs=1e-4), pytest.approx(0.9448, abs=1e-4)],
+        "majority_baseline": 0.5,
     }
     json.dumps(metrics)
     (line,) = describe_scores({"test": metrics})
-    assert line.startswith("test: accuracy 0.9000 (95 % interval 0.8256 to 0.9448), macro-F1 0.9000")
-    assert "top-5 0.9900" in describe_scores({"test": {**metrics, "top5_accuracy": 0.99}})[0]
+    assert line.startswith(
+        "test: accuracy 0.9000 (95 % interval 0.8256 to 0.9448; majority baseline 0.5000), macro-F1 0.9000"
+    )
+    assert "top-5 accuracy 0.9900" in describe_scores({"test": {**metrics, "top5_accuracy": 0.99}})[0]
 
 
 def test_what_was_dropped_is_said_with_an_example():

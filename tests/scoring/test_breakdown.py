@@ -1,4 +1,4 @@
-"""Classes, confusions and intervals of a scored split, against figures worked out otherwise."""
+"""Per-class metrics, confusions and intervals of a scored split, against values computed otherwise."""
 
 import json
 
@@ -16,7 +16,7 @@ def broken_down(output, names) -> dict:
     return break_down({"test": output}, {"test": compute_metrics(output)}, names)["test"]
 
 
-def test_a_class_has_its_own_figures_and_what_it_is_taken_for():
+def test_a_class_has_its_own_metrics_and_what_its_images_are_predicted_as():
     pairs = [(0, 0)] * 6 + [(0, 1)] * 3 + [(0, 2)] + [(1, 1)] * 4 + [(2, 1)] * 2 + [(2, 2)]
     made = broken_down(outputs(pairs, 4), ["ape", "bee", "cat", "dog"])
     ape = made["classes"]["ape"]
@@ -48,13 +48,13 @@ def test_every_metric_has_its_interval():
     assert width["loss"] == pytest.approx(2 * 1.96 * spread / 20, rel=1e-3)
 
 
-def test_without_a_mistake_macro_f1_is_no_surer_than_the_accuracy():
+def test_without_a_mistake_macro_f1_has_no_narrower_interval_than_the_accuracy():
     ends = broken_down(outputs([(0, 0)] * 5 + [(1, 1)] * 5, 2), ["cat", "dog"])["intervals_95"]
     assert ends["macro_f1"] == ends["accuracy"]
     assert ends["macro_f1"][0] < 0.8
 
 
-def test_what_has_no_answer_is_nobodys_answer():
+def test_an_image_without_a_prediction_counts_for_no_class():
     whole = outputs([(0, 0)] * 6 + [(1, 1)] * 4, 2)
     logits = whole.sample[1].copy()
     logits[:2] = np.nan
@@ -65,7 +65,7 @@ def test_what_has_no_answer_is_nobodys_answer():
     assert "loss" not in made["intervals_95"]
     assert 0.5 < made["mean_top_score"] < 1
     low, high = made["intervals_95"]["macro_f1"]
-    # The measured value counts the missing answers as a class of its own, of which nothing is right.
+    # The measured value counts the missing predictions as a class of its own, of which nothing is right.
     assert low < compute_metrics(output)["macro_f1"] < high
     nothing = from_logits(np.full_like(logits, np.nan), whole.label_ids)
     assert broken_down(nothing, ["cat", "dog"])["mean_top_score"] is None

@@ -1,12 +1,12 @@
 """What is kept of scored images, on one process and on several."""
 
+import accelerate
 import numpy as np
 import pytest
 import torch
 from test_trainer import make_trainer
 
-from hf_imgcls.scoring import scored as module
-from hf_imgcls.scoring.scored import Sampler, collect_scored, concatenated, condense, from_logits
+from hf_imgcls.scoring.scored import Sampler, collect_scored, concatenated, from_logits, reduce_logits
 
 
 def test_the_best_classes_and_both_likelihoods_are_those_of_the_logits():
@@ -16,18 +16,18 @@ def test_the_best_classes_and_both_likelihoods_are_those_of_the_logits():
     logits = logits.astype(np.float32).astype(np.float64)
     assert np.array_equal(made.ranked, np.argsort(-logits, axis=1, kind="stable")[:, :5])
     probabilities = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
-    assert np.exp(made.likelihoods) == pytest.approx(probabilities[np.arange(50), labels], abs=1e-12)
-    assert np.exp(made.surest) == pytest.approx(probabilities.max(axis=1), abs=1e-12)
-    assert (len(made), made.classes, made.answers.tolist()) == (50, 8, logits.argmax(axis=1).tolist())
+    assert np.exp(made.log_likelihoods) == pytest.approx(probabilities[np.arange(50), labels], abs=1e-12)
+    assert np.exp(made.top_log_probabilities) == pytest.approx(probabilities.max(axis=1), abs=1e-12)
+    assert (len(made), made.classes, made.predictions.tolist()) == (50, 8, logits.argmax(axis=1).tolist())
     few = from_logits(logits[:, :2], labels % 2)
     assert few.ranked.shape == (50, 2)
 
 
-def test_a_image_without_numbers_has_no_answer():
+def test_an_image_with_nan_logits_has_no_prediction():
     logits = np.array([[0.0, 1.0, 2.0], [0.0, np.nan, 1.0]])
     made = from_logits(logits, np.array([2, 2]))
     assert made.ranked.tolist() == [[2, 1, 0], [-1, -1, -1]]
-    assert np.isnan(made.likelihoods).tolist() == [False, True]
+    assert np.isnan(made.log_likelihoods).tolist() == [False, True]
 
 
 @pytest.mark.parametrize("processes", [1, 2, 3])
@@ -45,19 +45,19 @@ def test_each_process_keeps_its_rows_of_the_sample(processes, monkeypatch):
             whole = [row for row in whole if row < rows]
             gathered.append(sampler(logits[whole], labels[whole]))
     kept = [sampler.kept for sampler in samplers]
-    monkeypatch.setattr(module, "gather_object", lambda own: kept)
+    monkeypatch.setattr(accelerate.utils, "gather_object", lambda own: kept)
     for sampler in samplers:
         found, values = sampler.sample()
         assert found.tolist() == wanted
         assert np.array_equal(values, logits[wanted].numpy())
-    condensed = torch.cat(gathered)[:rows]
-    assert torch.equal(condensed, condense(logits, labels))
-    split = collect_scored(condensed.numpy(), labels.numpy(), 6, samplers[0].sample())
+    reduced = torch.cat(gathered)[:rows]
+    assert torch.equal(reduced, reduce_logits(logits, labels))
+    split = collect_scored(reduced.numpy(), labels.numpy(), 6, samplers[0].sample())
     # What was kept of a row is what it was scored by.
-    assert torch.equal(condense(torch.tensor(split.sample[1]), labels[wanted]), condensed[wanted])
+    assert torch.equal(reduce_logits(torch.tensor(split.sample[1]), labels[wanted]), reduced[wanted])
 
 
-def test_evaluation_keeps_a_few_numbers_a_image_and_the_logits_of_a_sample(make_folder, tmp_path):
+def test_evaluation_keeps_a_few_numbers_per_image_and_the_logits_of_a_sample(make_folder, tmp_path):
     trainer = make_trainer(make_folder(train=2, validation=5), tmp_path / "run", per_device_eval_batch_size=4)
     kept = []
     metrics, trainer.compute_metrics = trainer.compute_metrics, lambda found: kept.append(found) or metrics(found)

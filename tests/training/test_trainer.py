@@ -226,7 +226,7 @@ def test_scores_are_in_float32_whatever_the_training_precision(make_folder, tmp_
     autocast = concatenated(trainer.predict(trainer.eval_dataset).predictions)
     after = trainer.score(trainer.eval_dataset, "validation", rows)[0]
     likelihood = torch.tensor(after.sample[1]).double().log_softmax(1)[rows, after.label_ids]
-    assert np.allclose(after.likelihoods, likelihood)
+    assert np.allclose(after.log_likelihoods, likelihood)
     assert not np.allclose(autocast[:, -2], likelihood, atol=1e-6)
     after = after.sample[1]
     assert (before == after).all()
@@ -239,7 +239,7 @@ def test_a_model_that_was_not_trained_here_is_scored_in_float32_too(make_folder,
     found = []
     for half in (False, True):
         trainer = make_trainer(folder, tmp_path / "run", bf16=half, use_cpu=True)
-        found.append(trainer.score(trainer.eval_dataset, "validation")[0].likelihoods)
+        found.append(trainer.score(trainer.eval_dataset, "validation")[0].log_likelihoods)
     assert (found[0] == found[1]).all()
 
 
@@ -252,8 +252,8 @@ def test_workers_end_with_the_training_and_with_the_scoring(make_folder, tmp_pat
     assert multiprocessing.active_children() == []
     first = trainer.score(trainer.eval_dataset, "validation")[0]
     assert multiprocessing.active_children() == []
-    assert (trainer.score(trainer.eval_dataset, "validation")[0].likelihoods == first.likelihoods).all()
-    assert trainer.evaluate()["eval_loss"] == pytest.approx(-first.likelihoods.mean(), abs=1e-5)
+    assert (trainer.score(trainer.eval_dataset, "validation")[0].log_likelihoods == first.log_likelihoods).all()
+    assert trainer.evaluate()["eval_loss"] == pytest.approx(-first.log_likelihoods.mean(), abs=1e-5)
     trainer.stop_workers()
     assert multiprocessing.active_children() == []
 

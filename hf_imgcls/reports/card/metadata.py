@@ -10,15 +10,9 @@ from huggingface_hub import EvalResult, ModelCard, ModelCardData, hf_hub_downloa
 from huggingface_hub.utils import HFValidationError, validate_repo_id
 
 from hf_imgcls.machine import use_hub
+from hf_imgcls.scoring import metrics_in
 
 _TASK = "image-classification"
-# Metric of a run: its type and name on the Hub, and what it was computed with.
-METRICS = {
-    "accuracy": ("accuracy", "Accuracy", {}),
-    "top5_accuracy": ("top_5_accuracy", "Top-5 accuracy", {}),
-    "macro_f1": ("f1", "Macro F1", {"average": "macro"}),
-    "loss": ("loss", "Loss", {}),
-}
 _LICENSE = ("license", "license_name", "license_link")
 
 
@@ -69,14 +63,14 @@ def eval_results(section, results: dict[str, Any]) -> list[EvalResult]:
             dataset_revision=section.revision,
             dataset_split=split,
             dataset_args=_of_split(results, split),
-            metric_type=METRICS[key][0],
-            metric_name=METRICS[key][1],
+            metric_type=metric.hub_type,
+            metric_name=metric.name[0].upper() + metric.name[1:],
             metric_value=values[key],
-            metric_args={**METRICS[key][2], **_of_interval(interval_of(results, split, key))} or None,
+            metric_args={**metric.hub_args, **_of_interval(interval_of(results, split, key))} or None,
         )
         for split, values in results["scores"].items()
-        for key in METRICS
-        if key in values and values[key] is not None and math.isfinite(values[key])
+        for key, metric in metrics_in(values).items()
+        if values[key] is not None and math.isfinite(values[key])
     ]
 
 

@@ -1,6 +1,7 @@
 """Curves of a run across its stages: loss, metrics, learning rate. The trainer's log in, figure out."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import cycle
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -8,17 +9,11 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from hf_imgcls.reports.plots.gallery import DPI
+from hf_imgcls.scoring import metrics_in
 
-# A panel: what stands beside it, and for each key of the log its name and colour.
+# A panel: its axis' name, and for each key of the log its name and colour.
 _LOSSES = ("loss", {"loss": ("training", "C0"), "eval_loss": ("validation", "C1")})
-_METRICS = (
-    "validation",
-    {
-        "eval_accuracy": ("accuracy", "C1"),
-        "eval_macro_f1": ("macro-F1", "C2"),
-        "eval_top5_accuracy": ("top-5 accuracy", "C4"),
-    },
-)
+_COLOURS = ("C1", "C4", "C2", "C5", "C6", "C8", "C9")  # of metrics; blue is the training's, red the best step's
 _RATES = ("learning rate", {"learning_rate": (None, "C0")})
 _MANY = 60  # points from which the training loss is smoothed
 _BEST, _GAP = "best step", "not a number"
@@ -36,9 +31,9 @@ def curves(history: Sequence[Mapping], best: Mapping[int, int]) -> Figure:
         best: the best step of each stage that has one.
     """
     spans = stage_spans(history)
-    evaluated = any(_by_stage(history, key, spans) for key in _METRICS[1])
-    panels = [_LOSSES, _METRICS, _RATES] if evaluated else [_LOSSES, _RATES]
-    heights = [3, 3, 1.4] if evaluated else [3, 1.4]
+    metrics = _metrics(history)
+    panels = [_LOSSES, ("validation", metrics), _RATES] if metrics else [_LOSSES, _RATES]
+    heights = [3, 3, 1.4] if metrics else [3, 1.4]
     figure = Figure(figsize=(8, 1 + 0.8 * sum(heights)), dpi=DPI, layout="constrained")
     axes = figure.subplots(len(panels), sharex=True, height_ratios=heights)
     for ax, (title, keys) in zip(axes, panels, strict=True):
@@ -52,11 +47,17 @@ def curves(history: Sequence[Mapping], best: Mapping[int, int]) -> Figure:
                 )
         _mark_gaps(ax, [part for points in drawn.values() for part in points.values()])
         ax.set_ylabel(title)
-        if keys is _METRICS[1]:  # shares: where all are 1, the axis would go beyond
-            low, high = ax.get_ylim()
+        if keys is metrics and all(np.nanmax(part[1], initial=0) <= 1 for p in drawn.values() for part in p.values()):
+            low, high = ax.get_ylim()  # of fractions that are all 1, the axis would go beyond
             ax.set_ylim(min(low, 0.9 * high), min(high, 1.01))
     _finish(axes, spans)
     return figure
+
+
+def _metrics(history: Sequence[Mapping]) -> dict[str, tuple[str, str]]:
+    """Name and colour of each metric in the log but the loss, by its key there."""
+    found = {key: metric for entry in history for key, metric in metrics_in(entry, "eval_").items() if key != "loss"}
+    return {f"eval_{key}": (each.name, colour) for (key, each), colour in zip(found.items(), cycle(_COLOURS))}
 
 
 def stage_spans(history: Iterable[Mapping]) -> dict[int, tuple[int, int]]:
