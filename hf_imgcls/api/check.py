@@ -3,11 +3,10 @@
 from collections.abc import Iterable
 from pathlib import Path
 
-from hf_imgcls.data import check_path
 from hf_imgcls.images import Mixing, build_transforms
 from hf_imgcls.models import check_model
-from hf_imgcls.recipe import load_recipe, stages_of
-from hf_imgcls.training import check_features, naming_stage
+from hf_imgcls.recipe import check_path, load_recipe, naming_stage, stages_of
+from hf_imgcls.training import check_features
 
 
 def check_recipe(source: str | Path | dict, overrides: Iterable[str] = ()) -> None:

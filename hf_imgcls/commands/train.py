@@ -13,6 +13,10 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
+    from hf_imgcls.recipe import check_settings, load_recipe
+
+    # Before the API is imported, and torch with it: a misspelt key is found in a second.
+    check_settings(load_recipe(options.recipe, options.overrides))
     from hf_imgcls.api import train_classifier
 
     train_classifier(options.recipe, options.overrides, options.start_over)

@@ -9,11 +9,8 @@ import datasets
 
 from hf_imgcls.data.folders import SPLIT_NAMES, split_of
 from hf_imgcls.errors import InputError
+from hf_imgcls.recipe import DATA_FILES
 
-KINDS = {
-    ".csv": "csv", ".tsv": "csv", ".jsonl": "json", ".ndjson": "json", ".json": "json", ".parquet": "parquet",
-    ".tar": "webdataset",
-}  # fmt: skip
 _LEFT_BY_THE_HUB = {"dataset_info.json", "dataset_infos.json"}
 
 Rows = datasets.Dataset | datasets.IterableDataset
@@ -38,7 +35,7 @@ def find_files(root: Path) -> tuple[dict[str, list[Path]], list[str]]:
     """
     places = [root, *(p for p in sorted(root.iterdir()) if p.is_dir() and (p.name == "data" or split_of(p.name)))]
     files = [file for place in places for file in _tables_in(place)]
-    kinds = sorted({KINDS[file.suffix.lower()] for file in files})
+    kinds = sorted({DATA_FILES[file.suffix.lower()] for file in files})
     if len(kinds) > 1:
         raise InputError(f"data.path: {root} holds data files of several kinds ({', '.join(kinds)}); name one of them")
     named: dict[str | None, list[Path]] = {}
@@ -65,10 +62,12 @@ def load_files(files: list[Path], streaming: bool) -> list[SourcePart]:
         options = {"sep": "\t"} if suffix == ".tsv" else {}
         paths = [str(path.absolute()) for path in group]
         try:
-            rows = datasets.load_dataset(KINDS[suffix], data_files=paths, split="train", streaming=streaming, **options)
+            rows = datasets.load_dataset(
+                DATA_FILES[suffix], data_files=paths, split="train", streaming=streaming, **options
+            )
             parts.append(SourcePart(rows if rows.features else rows._resolve_features(), base, where))
         except Exception as error:  # pandas, pyarrow and the tar reader each raise their own kinds
-            raise InputError(f"data.path: {where} cannot be read as {KINDS[suffix]}: {reason(error)}") from None
+            raise InputError(f"data.path: {where} cannot be read as {DATA_FILES[suffix]}: {reason(error)}") from None
     return parts
 
 
@@ -83,7 +82,7 @@ def _tables_in(place: Path) -> list[Path]:
     files = [
         path
         for path in sorted(place.iterdir())
-        if path.suffix.lower() in KINDS
+        if path.suffix.lower() in DATA_FILES
         and path.is_file()
         and not path.name.startswith(".")
         and path.name not in _LEFT_BY_THE_HUB

@@ -3,21 +3,18 @@
 import contextlib
 import gc
 import os
-import re
 from pathlib import Path
 from typing import NamedTuple
 
 import datasets
 
 from hf_imgcls.data.columns import find_columns
-from hf_imgcls.data.datafiles import KINDS, Rows, SourcePart, find_files, load_files, reason
+from hf_imgcls.data.datafiles import Rows, SourcePart, find_files, load_files, reason
 from hf_imgcls.data.folders import scan_folder, split_of
 from hf_imgcls.data.index import Entry, entry, load_entries
 from hf_imgcls.errors import InputError
 from hf_imgcls.machine import use_hub
-from hf_imgcls.recipe import DataSection
-
-_HUB_ID = re.compile(r"\w[\w.-]*(/\w[\w.-]*)?")
+from hf_imgcls.recipe import DATA_FILES, DataSection, check_path
 
 
 class Source(NamedTuple):
@@ -35,20 +32,13 @@ def open_source(data: DataSection) -> Source:
     """
     path = Path(data.path).expanduser()
     if path.is_file():
-        if path.suffix.lower() not in KINDS:
-            raise InputError(f"data.path: {path} is no data file; expected one of {', '.join(KINDS)}, or a folder")
+        if path.suffix.lower() not in DATA_FILES:
+            raise InputError(f"data.path: {path} is no data file; expected one of {', '.join(DATA_FILES)}, or a folder")
         return _join({"train": load_files([path], data.streaming)}, path.parent, data, [])
     if path.is_dir():
         return _open_folder(path, data)
     check_path(data)
     return _open_hub(data)
-
-
-def check_path(data: DataSection) -> None:
-    """What can be said of `data.path` without loading: it exists, or could be a Hub id."""
-    path = Path(data.path).expanduser()
-    if not path.exists() and (not _HUB_ID.fullmatch(data.path) or path.suffix.lower() in KINDS):
-        raise InputError(f"data.path: {data.path!r} does not exist (looked in {Path.cwd()}) and is no Hub id")
 
 
 def _open_folder(path: Path, data: DataSection) -> Source:
@@ -120,7 +110,7 @@ def _classes_beside(path: Path, data: DataSection) -> Source | None:
     except InputError:
         return None
     tables = [p for place in (path, *path.iterdir()) if place.is_dir() for p in place.iterdir()]
-    lines = [p.read_bytes().count(b"\n") for p in tables if KINDS.get(p.suffix.lower()) in ("csv", "json")]
+    lines = [p.read_bytes().count(b"\n") for p in tables if DATA_FILES.get(p.suffix.lower()) in ("csv", "json")]
     return folder if sum(lines) < images / 2 else None
 
 

@@ -10,15 +10,9 @@ from torchvision.transforms import AutoAugmentPolicy, InterpolationMode, v2
 
 from hf_imgcls.errors import InputError, nearest
 from hf_imgcls.images.erasing import is_noise
-from hf_imgcls.recipe import Transform, transform_names
+from hf_imgcls.recipe import Transform, check_transforms, name_and_arguments
 
 _ENUMS = {"interpolation": InterpolationMode, "policy": AutoAugmentPolicy}
-# What people know from other places, and why it does not belong among the transforms of an image.
-_ELSEWHERE = {
-    "CutMix": "it mixes the images of a batch; here stands what happens to a single image",
-    "MixUp": "it mixes the images of a batch; here stands what happens to a single image",
-    "Normalize": "leave it out, the trainer normalises as the image processor does",
-}
 _NOISE_IS_LAST = '"random" is noise, which images get on the device, after everything else; make it the last of train'
 
 
@@ -33,6 +27,7 @@ def build_transforms(specs: Sequence[Transform], size: tuple[int, int]) -> v2.Tr
         InputError: an unknown transform or argument, a value it refuses, or a result that is not a uint8 image of
             the given size.
     """
+    check_transforms(specs)
     chain = [_build(spec, size, f"augmentation.train.{i}") for i, spec in enumerate(specs)]
     for i, transform in enumerate(chain[:-1]):
         if is_noise(transform):
@@ -45,32 +40,15 @@ def build_transforms(specs: Sequence[Transform], size: tuple[int, int]) -> v2.Tr
 def has_size(specs: Sequence[Transform]) -> bool:
     """Whether the recipe says itself how an image comes to the model's size."""
     for spec in specs:
-        name, arguments = (spec, {}) if isinstance(spec, str) else next(iter(spec.items()))
+        name, arguments = name_and_arguments(spec)
         if "size" in inspect.signature(getattr(v2, name)).parameters or has_size(arguments.get("transforms", [])):
             return True
     return False
 
 
-def _parts(spec: Transform, key: str) -> tuple[str, dict]:
-    if isinstance(spec, dict) and len(spec) != 1:
-        raise InputError(f"{key}: one transform a section, found {len(spec)}; write them as a list")
-    name, arguments = next(iter(spec.items())) if isinstance(spec, dict) else (spec, {})
-    if not isinstance(name, str) or not isinstance(arguments, dict):
-        raise InputError(f"{key}: found {spec!r}, expected a transform's name or {{name: {{argument: value}}}}")
-    if name not in transform_names():
-        near = nearest(name, transform_names())
-        raise InputError(f"{key}: torchvision.transforms.v2 has no transform {name!r}{near}")
-    if name in _ELSEWHERE:
-        raise InputError(f"{key}.{name}: {_ELSEWHERE[name]}")
-    return name, arguments
-
-
 def _build(spec: Transform, size: tuple[int, int], key: str) -> v2.Transform:
-    name, arguments = _parts(spec, key)
+    name, arguments = name_and_arguments(spec)
     known = inspect.signature(getattr(v2, name)).parameters
-    for argument in arguments:
-        if argument not in known:
-            raise InputError(f"{key}.{name}.{argument}: unknown argument{nearest(argument, known)}")
     values = {k: _value(k, v, size, f"{key}.{name}") for k, v in arguments.items()}
     if "size" in known and known["size"].default is inspect.Parameter.empty:
         values.setdefault("size", list(size))
@@ -82,8 +60,6 @@ def _build(spec: Transform, size: tuple[int, int], key: str) -> v2.Transform:
 
 def _value(argument: str, value, size: tuple[int, int], key: str):
     if argument == "transforms":
-        if not isinstance(value, list):
-            raise InputError(f"{key}.transforms: found {value!r}, expected a list of transforms")
         return [_build(inner, size, f"{key}.transforms.{i}") for i, inner in enumerate(value)]
     if argument in _ENUMS:
         names = [member.value for member in _ENUMS[argument]]

@@ -5,8 +5,7 @@ from collections.abc import Sequence
 import torch
 from torchvision.transforms import v2
 
-from hf_imgcls.errors import InputError, nearest
-from hf_imgcls.recipe import MIXES, Transform
+from hf_imgcls.recipe import Transform, check_mixes, name_and_arguments
 
 
 class Mixing:
@@ -19,7 +18,8 @@ class Mixing:
     """
 
     def __init__(self, specs: Sequence[Transform], classes: int):
-        self.mixes = [_build(spec, classes, f"augmentation.mix.{i}") for i, spec in enumerate(specs)]
+        check_mixes(specs)
+        self.mixes = [_build(*name_and_arguments(spec), classes) for spec in specs]
 
     def __call__(self, pixels: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Mix a batch.
@@ -36,19 +36,7 @@ class Mixing:
         return self.mixes[drawn](pixels, labels)
 
 
-def _build(spec: Transform, classes: int, key: str) -> v2.Transform:
-    name, arguments = (spec, {}) if isinstance(spec, str) else next(iter(spec.items()))
-    if isinstance(spec, dict) and len(spec) != 1:
-        raise InputError(f"{key}: one mix a section, found {len(spec)}; write them as a list")
-    if name not in MIXES:
-        raise InputError(f"{key}: found {name!r}, expected one of {', '.join(MIXES)}{nearest(name, MIXES)}")
-    known = [] if name == "Identity" else ["alpha"]
-    for argument in arguments:
-        if argument not in known:
-            raise InputError(f"{key}.{name}.{argument}: unknown argument{nearest(argument, known)}")
-    if name == "Identity":
-        return v2.Identity()
-    alpha = arguments.get("alpha", 1.0)
-    if isinstance(alpha, bool) or not isinstance(alpha, int | float) or alpha <= 0:
-        raise InputError(f"{key}.{name}.alpha: found {alpha!r}, expected a number greater than 0")
-    return getattr(v2, name)(alpha=alpha, num_classes=classes)
+def _build(name: str, arguments: dict, classes: int) -> v2.Transform:
+    return (
+        v2.Identity() if name == "Identity" else getattr(v2, name)(**{"alpha": 1.0, **arguments}, num_classes=classes)
+    )

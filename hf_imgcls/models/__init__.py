@@ -1,7 +1,7 @@
 """Networks and their image processors: building, loading, restoring, freezing."""
 
 from hf_imgcls.models.build import build_model, load_saved
-from hf_imgcls.models.configure import check_model, get_config, get_processor, one_line, resolve_checkpoint
+from hf_imgcls.models.configure import check_model, get_config, get_processor, one_line
 from hf_imgcls.models.describe import describe_parameters
 from hf_imgcls.models.fold import fold_batch_norms
 from hf_imgcls.models.freeze import choose_parameters, freeze_parameters

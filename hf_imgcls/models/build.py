@@ -11,11 +11,11 @@ from transformers import AutoModelForImageClassification, PreTrainedConfig, PreT
 
 from hf_imgcls.errors import InputError
 from hf_imgcls.images import input_size, process_image
-from hf_imgcls.models.configure import get_config, get_processor, one_line, resolve_checkpoint, set_labels
+from hf_imgcls.models.configure import get_config, get_processor, one_line, set_labels
 from hf_imgcls.models.head import head_keys
 from hf_imgcls.models.replace_head import with_own_head
 from hf_imgcls.models.resize import resize_positions, set_image_size
-from hf_imgcls.recipe import HeadSection, ModelSection
+from hf_imgcls.recipe import HeadSection, ModelSection, resolve_checkpoint
 
 
 def build_model(section: ModelSection, labels: list[str], seed: int):

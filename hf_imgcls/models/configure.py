@@ -18,7 +18,7 @@ from hf_imgcls.errors import InputError, nearest
 from hf_imgcls.machine import use_hub
 from hf_imgcls.models.preprocessing import new_processor, timm_settings
 from hf_imgcls.models.registry import BUILT_IN
-from hf_imgcls.recipe import ModelSection, ProcessorSection
+from hf_imgcls.recipe import ModelSection, ProcessorSection, resolve_checkpoint
 
 _OWN = tuple(BUILT_IN)
 _TIMM = "timm/"
@@ -63,22 +63,6 @@ def check_model(section: ModelSection) -> None:
     """
     if section.architecture or Path(resolve_checkpoint(section)).is_dir():
         get_config(section)
-
-
-def resolve_checkpoint(section: ModelSection) -> str:
-    """The checkpoint as a path that exists, or as a Hub id.
-
-    Raises:
-        InputError: it can only be a path, and there is no such folder.
-    """
-    path = Path(section.checkpoint).expanduser()
-    if path.is_file():
-        raise InputError(f"model.checkpoint: {section.checkpoint} is a file; name the folder that it lies in")
-    if path.is_dir():
-        return str(path)
-    if path.is_absolute() or section.checkpoint.startswith((".", "~")) or section.checkpoint.count("/") > 1:
-        raise InputError(f"model.checkpoint: no folder {section.checkpoint!r} (looked in {Path.cwd()})")
-    return section.checkpoint
 
 
 def set_labels(config: PreTrainedConfig, labels: list[str]) -> None:

@@ -6,8 +6,8 @@ from transformers import CONFIG_MAPPING, AutoConfig, AutoModelForImageClassifica
 
 from hf_imgcls.errors import InputError
 from hf_imgcls.machine import use_hub
-from hf_imgcls.models.configure import get_config, get_processor, one_line, resolve_checkpoint
-from hf_imgcls.recipe import ModelSection
+from hf_imgcls.models.configure import get_config, get_processor, one_line
+from hf_imgcls.recipe import ModelSection, resolve_checkpoint
 
 
 def load_network(name: str, trust_remote_code: bool = False):

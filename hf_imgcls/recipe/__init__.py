@@ -1,7 +1,15 @@
-"""What a recipe may say, and loading one."""
+"""What a recipe can contain, and loading one."""
 
+from hf_imgcls.recipe.check import (
+    DATA_FILES,
+    check_path,
+    check_settings,
+    naming_stage,
+    resolve_checkpoint,
+)
+from hf_imgcls.recipe.installed import cached_json
 from hf_imgcls.recipe.load import as_run, load_recipe
-from hf_imgcls.recipe.schema import MIXES, Stage, json_schema, stages_of, transform_names
+from hf_imgcls.recipe.schema import Stage, json_schema, stages_of
 from hf_imgcls.recipe.sections import (
     DataSection,
     HeadSection,
@@ -13,3 +21,4 @@ from hf_imgcls.recipe.sections import (
     Transform,
 )
 from hf_imgcls.recipe.training_fields import value_of
+from hf_imgcls.recipe.transforms import check_mixes, check_transforms, name_and_arguments

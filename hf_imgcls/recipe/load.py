@@ -157,15 +157,34 @@ def _describe(problem: dict, content: Any, problems: list[dict]) -> str:
     return f"{key}: found {_kind(place)}, expected {expected}{near}"
 
 
+_EXPECTED = {
+    "bool_type": "a boolean",
+    "dict_type": "a section",
+    "finite_number": "a finite number",
+    "float_type": "a number",
+    "greater_than": "a number greater than {gt:g}",
+    "greater_than_equal": "a number of at least {ge:g}",
+    "int_from_float": "an integer",
+    "int_parsing_size": "a smaller integer",
+    "int_type": "an integer",
+    "less_than": "a number less than {lt:g}",
+    "less_than_equal": "a number of at most {le:g}",
+    "list_type": "a list",
+    "model_type": "a section",
+    "none_required": "null",
+    "string_too_short": "a string that is not empty",
+    "string_type": "a string",
+    "too_long": "a list of {max_length}",
+    "too_short": "a list of at least {min_length}",
+}
+
+
 def _expected(problem: dict) -> str:
-    plain = {
-        "list_type": "a list",
-        "dict_type": "a section",
-        "model_type": "a section",
-        "string_type": "a string",
-    }
-    message = problem["msg"].removeprefix("Input should be ").replace("'", '"').replace("a valid ", "a ")
-    return plain.get(problem["type"], message.replace("an object", "a section"))
+    """What would be right, in words; `problem` is one of pydantic's, with its own `type` and `ctx`."""
+    if problem["type"] in ("literal_error", "enum"):
+        return problem["ctx"]["expected"].replace("'", '"')
+    words = _EXPECTED.get(problem["type"])
+    return words.format(**problem.get("ctx", {})) if words else problem["msg"]
 
 
 def _unknown_key(keys: list[str]) -> str:

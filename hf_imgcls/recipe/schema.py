@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from pydantic import Field, ValidationError, create_model, model_validator
 
+from hf_imgcls.recipe.installed import installed
 from hf_imgcls.recipe.sections import (
     AugmentationSection,
     DataSection,
@@ -17,6 +18,7 @@ from hf_imgcls.recipe.sections import (
     Trained,
 )
 from hf_imgcls.recipe.training_fields import stage_training_section, training_section, value_of
+from hf_imgcls.recipe.transforms import MIXES
 
 
 class Stage(NamedTuple):
@@ -155,7 +157,7 @@ def json_schema() -> dict:
     schema["title"] = "hf_imgcls recipe"
     schema["$defs"]["TrainingSection"]["description"] = "transformers.TrainingArguments"
     schema["$defs"]["StageTrainingSection"]["description"] = "what of transformers.TrainingArguments a stage may say"
-    for key, names in {"train": transform_names(), "mix": MIXES}.items():
+    for key, names in {"train": installed()["transforms"], "mix": MIXES}.items():
         schema["$defs"]["AugmentationSection"]["properties"][key]["items"] = _transform_schema(sorted(names))
     return schema
 
@@ -173,15 +175,3 @@ def _transform_schema(names: list[str]) -> dict:
             },
         ]
     }
-
-
-MIXES = ("MixUp", "CutMix", "Identity")
-
-
-@functools.cache
-def transform_names() -> frozenset[str]:
-    """Names of the transforms that torchvision has, without its abstract base."""
-    from torchvision.transforms import v2
-
-    classes = {name: value for name, value in vars(v2).items() if isinstance(value, type)}
-    return frozenset(n for n, c in classes.items() if issubclass(c, v2.Transform) and c is not v2.Transform)

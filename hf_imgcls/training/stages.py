@@ -1,6 +1,5 @@
 """The stages of a run, one after the other: each begins with the weights that the one before it left."""
 
-import contextlib
 import dataclasses
 from pathlib import Path
 
@@ -20,7 +19,7 @@ from hf_imgcls.models import (
     load_saved,
     restore_weights,
 )
-from hf_imgcls.recipe import LastBlocks, Stage, Trained, stages_of
+from hf_imgcls.recipe import LastBlocks, Stage, Trained, naming_stage, stages_of
 from hf_imgcls.store import STAGES, last_checkpoint, read_json, write_json
 from hf_imgcls.training.callbacks import StopEarly, bad_evaluations
 from hf_imgcls.training.features import HeadOnFeatures, cached_features
@@ -93,15 +92,6 @@ def check_features(stage: Stage, size: tuple[int, int]) -> None:
             f"augmentation.train: {random} is random, but cache_features looks at each image once; give the stage "
             'an "augmentation" of its own: {}'
         )
-
-
-@contextlib.contextmanager
-def naming_stage(stage: Stage):
-    """Name the stage in front of a recipe's key."""
-    try:
-        yield
-    except InputError as error:
-        raise InputError(f"stages.{stage.number - 1}.{error}" if stage.listed else str(error)) from None
 
 
 def train_stages(plans: list[Plan], data: Data, model: PreTrainedModel, scoring: EvalTransform, bad_images: str):

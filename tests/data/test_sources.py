@@ -13,7 +13,7 @@ import pytest
 from conftest import make_image
 from datasets import ClassLabel, Dataset, DatasetDict, Features, Image, Value
 
-from hf_imgcls.data.sources import check_path, open_source
+from hf_imgcls.data.sources import open_source
 from hf_imgcls.errors import InputError
 from hf_imgcls.images.read import read_image
 from hf_imgcls.recipe.sections import DataSection
@@ -299,13 +299,6 @@ def test_paths_that_lead_nowhere(tmp_path, monkeypatch, path, line):
 def test_without_a_network_the_hub_is_said_to_be_out_of_reach():
     with pytest.raises(InputError, match=r"'ethz/food101' .* could not be loaded from the Hub: .*Couldn't reach"):
         open_source(section("ethz/food101"))
-
-
-def test_a_path_is_checked_without_loading(tmp_path):
-    check_path(section("ethz/food101"))
-    check_path(section(tmp_path))
-    with pytest.raises(InputError, match="does not exist"):
-        check_path(section(tmp_path / "nowhere"))
 
 
 def test_a_folder_can_move(tmp_path):

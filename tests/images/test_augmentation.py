@@ -56,8 +56,8 @@ def test_a_size_that_is_said_wins_where_the_result_fits():
         ({"RandomApply": {"transforms": "RandomHorizontalFlip"}}, "found 'RandomHorizontalFlip', expected a list"),
         ({"RandomApply": {"transforms": [3]}}, "transforms.0: found 3, expected a transform's name"),
         ("RandomApply", "train.0.RandomApply: "),
-        ({"Resize": {}, "CenterCrop": {}}, "train.0: one transform a section, found 2"),
-        ({}, "train.0: one transform a section, found 0"),
+        ({"Resize": {}, "CenterCrop": {}}, "train.0: one transform per entry, found 2"),
+        ({}, "train.0: one transform per entry, found 0"),
         (
             {"RandomApply": {"transforms": [{"RandomErasing": {"value": "random"}}]}},
             'train.0.RandomApply.transforms.0.RandomErasing.value: "random" is noise',

@@ -68,7 +68,7 @@ def test_the_same_generator_mixes_alike():
         ({"CutMix": {"alpha": 0}}, "augmentation.mix.0.CutMix.alpha: found 0, expected a number greater than 0"),
         ({"CutMix": {"alpha": "1"}}, "augmentation.mix.0.CutMix.alpha: found '1'"),
         ({"Identity": {"alpha": 1}}, "augmentation.mix.0.Identity.alpha: unknown argument"),
-        ({"MixUp": {}, "CutMix": {}}, "one mix a section, found 2"),
+        ({"MixUp": {}, "CutMix": {}}, "one transform per entry, found 2"),
     ],
 )
 def test_what_is_no_mix_is_one_line(spec, line):
