@@ -3,7 +3,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 RUN := runs/quickstart
 
-.PHONY: quickstart test check format environment schema notebooks
+.PHONY: quickstart test check format environment schema docs notebooks
 
 # Set up, train a small network on the digits that ship here, and ask it about an image.
 quickstart: environment
@@ -23,7 +23,7 @@ format: environment
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-# Run the walkthroughs again and keep what they print.
+# Run the walkthroughs again and save their outputs.
 notebooks: environment
 	cd notebooks && for file in *.ipynb; do ../$(BIN)/jupyter-execute --inplace $$file || exit 1; done
 
@@ -31,6 +31,11 @@ notebooks: environment
 schema: environment
 	$(BIN)/python -c "import json; from hf_imgcls.recipe import json_schema; print(json.dumps(json_schema(), indent=1))" \
 		> recipes/recipe.schema.json
+
+# Renew the tables of recipe keys, and build the site into site/.
+docs: environment
+	$(BIN)/python docs/generate.py
+	$(BIN)/mkdocs build --quiet --strict
 
 environment: $(VENV)/installed
 

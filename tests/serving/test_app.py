@@ -47,5 +47,5 @@ def test_the_app_answers_as_pipeline_does_and_survives_what_is_no_image(address,
     assert httpx.post(address, files={"image": ("a.png", photo)}).status_code == 200
 
 
-def test_the_readme_shows_the_example_as_it_is():
-    assert (ROOT / "examples" / "app.py").read_text() in (ROOT / "README.md").read_text()
+def test_the_documentation_shows_the_example_as_it_is():
+    assert (ROOT / "examples" / "app.py").read_text() in (ROOT / "docs" / "serving.md").read_text()
