@@ -77,7 +77,7 @@ def _table(definition: dict[str, Any], definitions: dict[str, Any]) -> str:
 def _default(value: Any) -> str:
     if isinstance(value, dict) and all(part in (None, {}, []) for part in value.values()):
         value = {}
-    return "" if value is None or isinstance(value, dict) and len(value) > 3 else f"`{json.dumps(value)}`"
+    return "" if value is None or (isinstance(value, dict) and len(value) > 3) else f"`{json.dumps(value)}`"
 
 
 def _kind(value: dict[str, Any], definitions: dict[str, Any]) -> str:
