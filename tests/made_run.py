@@ -13,11 +13,12 @@ from hf_imgcls.scoring.scored import Scored, from_logits
 STAGES = [
     {
         "stage": 1, "train": "head", "cache_features": True, "trained_parameters": 1538, "parameters": 2225858,
-        "epochs": 20.0, "steps": 1260, "goes_on_with": "best", "best_step": 630, "seconds": 75.4,
+        "epochs": 20.0, "steps": 1260, "selected_checkpoint": "best", "best_step": 630, "seconds": 75.4,
     },
     {
         "stage": 2, "train": {"last_blocks": 4}, "cache_features": False, "trained_parameters": 912000,
-        "parameters": 2225858, "epochs": 1.5, "steps": 63, "goes_on_with": "last", "best_step": 21, "seconds": 7200.0,
+        "parameters": 2225858, "epochs": 1.5, "steps": 63, "selected_checkpoint": "last", "best_step": 21,
+        "seconds": 7200.0,
     },
 ]  # fmt: skip
 

@@ -12,7 +12,7 @@ from hf_imgcls.data import load_split
 from hf_imgcls.errors import InputError
 from hf_imgcls.images import EvalTransform, input_size
 from hf_imgcls.machine import prepare_launch, training_arguments
-from hf_imgcls.models import channels_last, load_saved
+from hf_imgcls.models import channels_last, load_network
 from hf_imgcls.recipe import load_recipe
 from hf_imgcls.training import ImageTrainer, score_splits
 
@@ -44,7 +44,7 @@ def evaluate_classifier(
         raise InputError("data.streaming: evaluate reads a split that it can count; leave it out")
     os.environ.pop("ACCELERATE_MIXED_PRECISION", None)  # a launcher's fp16 is for training: scores are float32
     prepare_launch()
-    network, processor = load_saved(str(model))
+    network, processor = load_network(str(model))
     channels_last(network, input_size(processor))
     labels = [network.config.id2label[i] for i in range(network.config.num_labels)]
     with tempfile.TemporaryDirectory() as folder:

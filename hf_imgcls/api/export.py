@@ -80,7 +80,7 @@ def export_model(model: str, output: Path | None = None, what: ExportOptions = _
     target = output or (folder.parent if folder.is_dir() else Path()) / f"{name}-onnx"
     check_target(target)
     with quiet():
-        network, processor = load_network(model, what.trust_remote_code)
+        network, processor = load_network(model, dtype="auto", trust_remote_code=what.trust_remote_code)
     labels = [network.config.id2label[i] for i in range(network.config.num_labels)]
     images = evaluation_images(model, labels, (what.data, what.split, what.overrides))
     if what.quantize and images.labels is None:
@@ -106,8 +106,7 @@ def export_model(model: str, output: Path | None = None, what: ExportOptions = _
 def _open_exact(model: str, trust_remote_code: bool) -> Classifier:
     """The model in float32, as torch computes it on the CPU."""
     with quiet():
-        network, processor = load_network(model, trust_remote_code)
-    network.float()
+        network, processor = load_network(model, trust_remote_code=trust_remote_code)
 
     def logits(pixels: torch.Tensor) -> torch.Tensor:
         with torch.inference_mode():

@@ -1,6 +1,5 @@
 """A model's configuration and image processor, from a checkpoint or from an architecture's name."""
 
-import contextlib
 import copy
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from transformers import (
 
 from hf_imgcls.errors import InputError, nearest
 from hf_imgcls.machine import use_hub
+from hf_imgcls.models.input_errors import as_input_error
 from hf_imgcls.models.preprocessing import new_processor, timm_settings
 from hf_imgcls.models.registry import BUILT_IN
 from hf_imgcls.recipe import ModelSection, ProcessorSection, resolve_checkpoint
@@ -25,11 +25,14 @@ _TIMM = "timm/"
 _FROM_DATA = ("num_labels", "id2label", "label2id", "problem_type", "num_classes", "label_names")
 
 
-def get_config(section: ModelSection) -> PreTrainedConfig:
+def get_config(section: ModelSection, trust_remote_code: bool = False) -> PreTrainedConfig:
     """The configuration of the recipe's model, with the recipe's overrides.
 
+    Args:
+        trust_remote_code: whether code that comes with a checkpoint may be run.
+
     Raises:
-        InputError: nothing there, no image classifier, code of its own, or an override that does not fit.
+        InputError: nothing there, no image classifier, code that is not trusted, or an override that does not fit.
     """
     if section.architecture:
         config = _architecture_config(section)
@@ -37,8 +40,11 @@ def get_config(section: ModelSection) -> PreTrainedConfig:
         place = resolve_checkpoint(section)
         if not Path(place).is_dir():
             use_hub()
-        with one_line(f"model.checkpoint: {section.checkpoint!r}"):
-            config = AutoConfig.from_pretrained(place, revision=section.revision, trust_remote_code=False)
+        with as_input_error(f"model.checkpoint: {section.checkpoint!r}"):
+            foreign = _foreign_code(section.checkpoint, place, section.revision, trust_remote_code)
+            config = AutoConfig.from_pretrained(place, revision=section.revision, trust_remote_code=foreign)
+        if foreign:
+            return config
         if "image_size" in section.config:
             raise InputError("model.config.image_size: say model.image_size, which the image processor follows")
         _override(config, section.config)
@@ -53,6 +59,20 @@ def get_config(section: ModelSection) -> PreTrainedConfig:
         config.model_args.pop("num_classes", None)  # timm's save_for_hf writes it, and the wrapper passes it twice
     config.architectures = config.architectures or []  # None breaks the families of two classes (DeiT, LeViT)
     return config
+
+
+def _foreign_code(name: str, place: str, revision: str | None, trusted: bool) -> bool:
+    """Whether a checkpoint brings the code of its network; that of the built-in architectures is installed."""
+    settings, _ = PreTrainedConfig.get_config_dict(place, revision=revision)
+    code = (settings.get("auto_map") or {}).get("AutoModelForImageClassification")
+    if code is None or settings.get("model_type") in CONFIG_MAPPING:
+        return False
+    if not trusted:
+        raise InputError(
+            f"model {name!r}: brings the code of its network ({code.partition('.')[0]}.py), which training never runs; "
+            "to predict, if you trust it, add --trust-remote-code"
+        )
+    return True
 
 
 def check_model(section: ModelSection) -> None:
@@ -102,7 +122,7 @@ def get_processor(section: ModelSection, config: PreTrainedConfig):
             f"model.checkpoint: {place} has no {_PROCESSOR_FILES[0]}; save the image processor of the model that it "
             "was made from beside it"
         )
-    with one_line(f"model.checkpoint: the image processor of {section.checkpoint!r}"):
+    with as_input_error(f"model.checkpoint: the image processor of {section.checkpoint!r}"):
         return AutoImageProcessor.from_pretrained(place, revision=section.revision, trust_remote_code=False)
 
 
@@ -113,7 +133,7 @@ def _check_own(config: PreTrainedConfig, image_size: int | None) -> None:
     """Build one of our own networks without memory: it says itself which of its settings cannot be."""
     config = copy.deepcopy(config)
     config.image_size = image_size or config.image_size
-    with one_line("model.config"), torch.device("meta"):
+    with as_input_error("model.config"), torch.device("meta"):
         try:
             AutoModelForImageClassification.from_config(config)
         except ValueError as error:
@@ -132,7 +152,7 @@ def _architecture_config(section: ModelSection) -> PreTrainedConfig:
         raise InputError(f"model.architecture: transformers has no {name!r}{nearest(name, CONFIG_MAPPING)}")
     config = CONFIG_MAPPING[name]()
     _override(copy.deepcopy(config), overrides)  # unknown keys are found here; dependent ones are set below
-    with one_line("model.config"):
+    with as_input_error("model.config"):
         config = CONFIG_MAPPING[name](**overrides)
     if type(config) in AutoModelForImageClassification._model_mapping:
         classes = AutoModelForImageClassification._model_mapping[type(config)]
@@ -167,21 +187,5 @@ def _override(config: PreTrainedConfig, overrides: dict, section: str = "model.c
         if key in config.sub_configs and isinstance(value, dict):
             _override(getattr(config, key), value, f"{section}.{key}")
             continue
-        with one_line(f"{section}.{key}"):
+        with as_input_error(f"{section}.{key}"):
             setattr(config, key, value)
-
-
-@contextlib.contextmanager
-def one_line(what: str):
-    """Whatever a library raises on what the recipe asked for, as one line."""
-    try:
-        yield
-    except InputError:
-        raise
-    except Exception as error:
-        text = " ".join(str(error).split())
-        if "trust_remote_code" in text:
-            text = "it needs code of its own, which is never run here; take an architecture of transformers or timm"
-        elif isinstance(error, KeyError):
-            text = f"unknown value {text}"
-        raise InputError(f"{what}: {text[:400]}") from None

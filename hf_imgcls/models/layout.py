@@ -39,3 +39,10 @@ def channels_last(model: nn.Module, size: tuple[int, int], wanted: bool | None =
             ) from None
         return False
     return True
+
+
+def copy_layout(source: nn.Module, target: nn.Module) -> None:
+    """Lay a network's weights out as those of another of the same architecture, in place; values stay."""
+    kernels = [parameter for parameter in source.parameters() if parameter.ndim == 4]
+    if kernels and all(kernel.is_contiguous(memory_format=torch.channels_last) for kernel in kernels):
+        target.to(memory_format=torch.channels_last)

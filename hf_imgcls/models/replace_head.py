@@ -10,8 +10,9 @@ from transformers import AutoConfig, AutoModelForImageClassification, PreTrained
 from transformers.activations import ACT2FN
 
 from hf_imgcls.errors import InputError, nearest
-from hf_imgcls.models.configure import one_line, set_labels
+from hf_imgcls.models.configure import set_labels
 from hf_imgcls.models.head import network_name, output_module, random_images
+from hf_imgcls.models.input_errors import as_input_error
 from hf_imgcls.models.own_head import OwnHeadConfig, OwnHeadForImageClassification, make_head
 from hf_imgcls.models.trace import trace
 from hf_imgcls.recipe import HeadSection
@@ -89,7 +90,7 @@ _OF_A_FILE = ("_name_or_path", "transformers_version")
 def _feature_size(own: OwnHeadForImageClassification, size: tuple[int, int]) -> int:
     """Numbers in the feature of one image."""
     point = own.config.feature_point
-    with one_line(f"model.feature_point: {point!r}"), torch.no_grad():
+    with as_input_error(f"model.feature_point: {point!r}"), torch.no_grad():
         two = own.eval().features(random_images(own, 2, size))
     if len(two) != 2 or not two.is_floating_point():
         shape = tuple(two.shape)

@@ -8,7 +8,7 @@ import torch
 
 from hf_imgcls.errors import InputError
 from hf_imgcls.images import process_image
-from hf_imgcls.models import channels_last, fold_batch_norms, load_network, one_line
+from hf_imgcls.models import as_input_error, channels_last, fold_batch_norms, load_network
 from hf_imgcls.serving.classifier import Classifier, _as_bytes, model_digest, score_function
 from hf_imgcls.serving.onnx.session import is_exported, open_exported
 
@@ -49,14 +49,14 @@ def open_classifier(
         if half:
             raise InputError(f"--half: {name} is an export, with a precision of its own; leave it out")
         return open_exported(name, device)
-    network, processor = load_network(name, trust_remote_code)
+    network, processor = load_network(name, dtype="auto", trust_remote_code=trust_remote_code)
     grey = PIL.Image.new("RGB", (320, 240), "grey")
-    with one_line(f"model {name!r}"):
+    with as_input_error(f"model {name!r}"):
         pixels = process_image(processor, grey)
         signed = model_digest(network.config.id2label, pixels, map(_as_bytes, network.state_dict().values()))
         channels_last(network, pixels.shape[-2:])
         fold_batch_norms(network, pixels.shape[-2:])
-    with one_line(f"--device {device}"):
+    with as_input_error(f"--device {device}"):
         network.to(device, torch.float16 if half else network.dtype)
 
     def logits(pixels: torch.Tensor) -> torch.Tensor:
@@ -64,7 +64,7 @@ def open_classifier(
             return network(pixel_values=pixels.to(device, network.dtype)).logits.float().cpu()
 
     config = network.config
-    with one_line(f"model {name!r}"):
+    with as_input_error(f"model {name!r}"):
         logits(pixels[None])
     shown = Path(name).expanduser().resolve().name if Path(name).expanduser().is_dir() else name
     labels = [config.id2label[i] for i in range(config.num_labels)]

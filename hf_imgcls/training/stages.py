@@ -13,10 +13,11 @@ from hf_imgcls.images import EvalTransform, Mixing, TrainTransform, input_size, 
 from hf_imgcls.machine import disable_evaluation, on_main, say, training_arguments
 from hf_imgcls.models import (
     choose_parameters,
+    copy_layout,
     describe_parameters,
     freeze_parameters,
     head_module,
-    load_saved,
+    load_network,
     restore_weights,
 )
 from hf_imgcls.recipe import LastBlocks, Stage, Trained, naming_stage, stages_of
@@ -104,14 +105,18 @@ def train_stages(plans: list[Plan], data: Data, model: PreTrainedModel, scoring:
     records = on_main(lambda: read_json(file) if file.exists() else [])
     for plan in plans[len(records) :]:
         if plan.stage.number > 1:
-            # From the file, also where it has just been trained: one way for a run that goes on and one that resumes.
-            model, _ = load_saved(str(plans[plan.stage.number - 2].folder))
+            # From the file, also where it has just been trained: the same path for a run that is resumed here.
+            previous, (model, _) = model, load_network(str(plans[plan.stage.number - 2].folder))
+            copy_layout(previous, model)
         trainer, record = _train_stage(plan, data, model, scoring, bad_images)
         records.append(record)
         if plan is not plans[-1]:
             trainer.save_run(plan.folder)
             on_main(lambda: write_json(file, records))
-            say(f"stage {plan.stage.number}: the next one goes on with its {record['goes_on_with']} weights")
+            say(
+                f"stage {plan.stage.number + 1} starts from the {record['selected_checkpoint']} checkpoint of stage "
+                f"{plan.stage.number}"
+            )
     return trainer, records
 
 
@@ -140,7 +145,7 @@ def _train_stage(plan: Plan, data: Data, model: PreTrainedModel, scoring: EvalTr
         "epochs": trainer.state.epoch,
         "best_step": trainer.state.best_global_step,
         "best_metric": trainer.state.best_metric,
-        "goes_on_with": "best" if plan.arguments.load_best_model_at_end else "last",
+        "selected_checkpoint": "best" if plan.arguments.load_best_model_at_end else "last",
         "history": [{"stage": plan.stage.number, **entry} for entry in trainer.state.log_history],
     }
     if plan.stage.cache_features:  # its trainer has had the head alone

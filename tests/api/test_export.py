@@ -22,8 +22,8 @@ from hf_imgcls.cli import main
 from hf_imgcls.errors import InputError
 from hf_imgcls.images.processors import process_image
 from hf_imgcls.images.read import read_image
-from hf_imgcls.models.build import load_saved
 from hf_imgcls.models.convnet import ConvNetForImageClassification
+from hf_imgcls.models.load import load_network
 from hf_imgcls.scoring.metrics import interval
 from hf_imgcls.serving.onnx import folder as exported_folder
 from hf_imgcls.serving.onnx.check import evaluation_images
@@ -118,7 +118,7 @@ def test_any_batch_in_the_current_opset_by_onnxruntime_alone(made):
     assert {each.domain: each.version for each in model.opset_import} == {"": OPSET}
     session = onnxruntime.InferenceSession(folder / "model.onnx")
     assert session.get_inputs()[0].shape == ["batch", 3, SIZE, SIZE]
-    network, _ = load_saved(str(run))
+    network, _ = load_network(str(run))
     for batch in (1, 3, 17):
         pixels = torch.randn(batch, 3, SIZE, SIZE)
         with torch.no_grad():
@@ -340,12 +340,12 @@ def test_a_model_of_timm_whose_processor_lies_in_its_configuration(tmp_path, cap
 
 def test_large_weights_lie_beside_the_model_and_half_precision_becomes_float32(made, tmp_path, monkeypatch, capsys):
     place = save(tmp_path / "model", data=made[0].parent / "photos")
-    load_saved(str(place))[0].to(torch.bfloat16).save_pretrained(place)
+    load_network(str(place))[0].to(torch.bfloat16).save_pretrained(place)
     monkeypatch.setattr("torch.onnx._internal.exporter._onnx_program._LARGE_MODEL_THRESHOLD", 1)
     assert main(["export", str(place), "--quantize"]) == 0
     assert "its weights are bfloat16, and were taken as float32" in capsys.readouterr().out
     folder = tmp_path / "model-onnx"
-    (whole,) = load_saved(str(place))[0](pixel_values=torch.ones(1, 3, SIZE, SIZE)).logits.detach()
+    (whole,) = load_network(str(place))[0](pixel_values=torch.ones(1, 3, SIZE, SIZE)).logits.detach()
     for each in (folder, folder / "int8"):
         assert torch.allclose(open_classifier(str(each)).logits(torch.ones(2, 3, SIZE, SIZE)), whole, atol=0.1)
     (folder / "model.onnx.data").unlink()

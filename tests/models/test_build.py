@@ -11,8 +11,10 @@ from transformers import ViTImageProcessor
 
 from hf_imgcls.errors import InputError
 from hf_imgcls.images.processors import input_size, process_image
-from hf_imgcls.models.build import build_model, load_saved
+from hf_imgcls.models.build import build_model
 from hf_imgcls.models.head import head_keys
+from hf_imgcls.models.input_errors import as_input_error
+from hf_imgcls.models.load import load_network
 from hf_imgcls.recipe.sections import ModelSection
 
 LABELS = ["blue", "green", "red"]
@@ -75,7 +77,7 @@ def test_an_architecture_without_weights_is_saved_and_comes_back(architecture, t
     model, processor = scratch(architecture)
     model.save_pretrained(tmp_path)
     processor.save_pretrained(tmp_path)
-    again, its_processor = load_saved(str(tmp_path))
+    again, its_processor = load_network(str(tmp_path))
     assert again.config.id2label == {0: "blue", 1: "green", 2: "red"}
     assert again.config.label2id == {"blue": 0, "green": 1, "red": 2}
     assert again.config.num_labels == 3
@@ -169,7 +171,7 @@ def test_a_backbone_without_a_head_gets_one(tmp_path):
     kept = {key: tensor for key, tensor in backbone.state_dict().items() if "pooler" not in key}
     assert all(torch.equal(model.vit.state_dict()[key], tensor) for key, tensor in kept.items())
     with pytest.raises(InputError, match=r"lacks 2 tensors of ViTForImageClassification \(classifier.bias"):
-        load_saved(str(tmp_path))
+        load_network(str(tmp_path))
 
 
 def test_a_checkpoint_that_does_not_say_its_class(tmp_path):
@@ -185,7 +187,7 @@ def test_weights_in_half_precision_are_trained_in_float32(tmp_path):
     ViTImageProcessor(size={"height": 32, "width": 32}).save_pretrained(tmp_path)
     model, _ = build_model(ModelSection(checkpoint=str(tmp_path)), LABELS, 0)
     assert {tensor.dtype for tensor in model.parameters()} == {torch.float32}
-    assert {tensor.dtype for tensor in load_saved(str(tmp_path))[0].parameters()} == {torch.float32}
+    assert {tensor.dtype for tensor in load_network(str(tmp_path))[0].parameters()} == {torch.float32}
 
 
 def test_settings_of_a_checkpoint_can_be_changed(tmp_path):
@@ -332,7 +334,11 @@ def test_code_that_lies_beside_a_checkpoint_is_never_run(file, tmp_path):
     content.update({"model_type": "mine", "image_processor_type": "Mine"})
     (tmp_path / file).write_text(json.dumps(content))
     (tmp_path / "mine.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')\nclass Config: pass\n")
-    assert "it needs code of its own, which is never run here" in refusal({"checkpoint": str(tmp_path)})
+    expected = {
+        "config.json": "brings the code of its network (mine.py), which training never runs",
+        "preprocessor_config.json": "it needs code of its own, which is never run here",
+    }
+    assert expected[file] in refusal({"checkpoint": str(tmp_path)})
     assert not (tmp_path / "ran").exists()
 
 
@@ -354,4 +360,21 @@ def test_a_hub_model_without_the_network_is_one_line():
 def test_a_home_folder_is_found(tmp_path, monkeypatch):
     saved(tmp_path / "kept")
     monkeypatch.setenv("HOME", str(tmp_path))
-    assert load_saved("~/kept")[0].config.num_labels == 3
+    assert load_network("~/kept")[0].config.num_labels == 3
+
+
+@pytest.mark.parametrize("bug", [AttributeError("x"), NameError("x"), MemoryError(), torch.OutOfMemoryError("CUDA")])
+def test_a_bug_or_exhausted_memory_is_no_user_error(bug):
+    with pytest.raises(type(bug)), as_input_error("model.config"):
+        raise bug
+    with pytest.raises(RuntimeError, match="DefaultCPUAllocator"), as_input_error("model.config"):
+        raise RuntimeError("[enforce fail at alloc_cpu.cpp] DefaultCPUAllocator: can't allocate memory")
+
+
+@pytest.mark.parametrize(
+    "refusal", [RuntimeError("size\nmismatch"), OSError("size mismatch"), TypeError("size mismatch")]
+)
+def test_what_a_library_refuses_is_one_line(refusal):
+    said = r"^model\.config: size mismatch; take another$"
+    with pytest.raises(InputError, match=said), as_input_error("model.config", hint="; take another"):
+        raise refusal

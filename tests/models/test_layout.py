@@ -6,7 +6,7 @@ from tiny import stock_model, tiny_model
 from torch import nn
 
 from hf_imgcls.errors import InputError
-from hf_imgcls.models.layout import channels_last
+from hf_imgcls.models.layout import channels_last, copy_layout
 
 SIZE = (16, 16)
 
@@ -58,3 +58,13 @@ def test_a_network_that_relies_on_its_layout_keeps_it(monkeypatch):
         channels_last(model, SIZE, wanted=True)
     assert layouts(model) == {False}
     assert model(pixel_values=torch.rand(1, 3, *SIZE)).logits.shape == (1, 3)
+
+
+@pytest.mark.parametrize("family", ["convnet", "timm", "vit"])
+def test_a_layout_is_copied_to_the_same_network_loaded_anew(family):
+    first, again = tiny_model(family), tiny_model(family)
+    channels_last(first, SIZE)
+    copy_layout(first, again)
+    for mine, other in zip(first.parameters(), again.parameters(), strict=True):
+        assert mine.stride() == other.stride()
+        assert mine.equal(other)

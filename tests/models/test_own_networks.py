@@ -15,8 +15,9 @@ from torch import nn
 
 from hf_imgcls.errors import InputError
 from hf_imgcls.images.processors import process_image
-from hf_imgcls.models.build import build_model, load_saved
+from hf_imgcls.models.build import build_model
 from hf_imgcls.models.convnet import ConvNetConfig, ConvNetForImageClassification, luminance
+from hf_imgcls.models.load import load_network
 from hf_imgcls.models.mini_xception import MiniXceptionConfig, MiniXceptionForImageClassification
 from hf_imgcls.models.restore import differing_tensors, restore_weights
 from hf_imgcls.models.trace import execution_order
@@ -320,7 +321,7 @@ def test_the_code_in_a_folder_is_never_run_to_train_or_score(tmp_path):
     model, _ = saved(tmp_path, "convnet")
     code = (tmp_path / "convnet.py").read_text()
     (tmp_path / "convnet.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')\n{code}")
-    for again in (load_saved(str(tmp_path))[0], build_model(ModelSection(checkpoint=str(tmp_path)), LABELS, 0)[0]):
+    for again in (load_network(str(tmp_path))[0], build_model(ModelSection(checkpoint=str(tmp_path)), LABELS, 0)[0]):
         assert type(again) is ConvNetForImageClassification
         assert torch.equal(again.classifier.weight, model.classifier.weight)
     assert not (tmp_path / "ran").exists()

@@ -9,7 +9,8 @@ from PIL import Image
 from transformers import pipeline
 
 from hf_imgcls.images.processors import input_size, normalization, process_image
-from hf_imgcls.models.build import build_model, load_saved
+from hf_imgcls.models.build import build_model
+from hf_imgcls.models.load import load_network
 from hf_imgcls.recipe.sections import ModelSection
 from hf_imgcls.serving.parity import compare_predictions
 
@@ -59,7 +60,7 @@ def wide() -> Image.Image:
 @pytest.mark.parametrize("resize", ["squash", "crop"])
 def test_what_the_recipe_says_is_saved_and_served(architecture, resize, tmp_path):
     model, processor = saved(tmp_path / "run", architecture, resize=resize, image_mean=MEAN, image_std=STD)
-    again = load_saved(str(tmp_path / "run"))[1]
+    again = load_network(str(tmp_path / "run"))[1]
     for each in (processor, again):
         assert input_size(each) == (32, 32)
         assert mean_and_std(each) == (MEAN, STD)

@@ -8,7 +8,8 @@ from transformers import AutoModelForImageClassification
 
 from hf_imgcls.errors import InputError
 from hf_imgcls.images.processors import input_size, process_image
-from hf_imgcls.models.build import build_model, load_saved
+from hf_imgcls.models.build import build_model
+from hf_imgcls.models.load import load_network
 from hf_imgcls.models.resize import set_image_size
 from hf_imgcls.recipe.sections import ModelSection
 
@@ -83,7 +84,7 @@ def test_a_processor_takes_a_size_and_keeps_it_in_the_folder(family, tmp_path):
     model, processor = build_model(ModelSection(checkpoint=str(tmp_path / "before"), image_size=64), LABELS, 0)
     model.save_pretrained(tmp_path / "after")
     processor.save_pretrained(tmp_path / "after")
-    again = load_saved(str(tmp_path / "after"))[1]
+    again = load_network(str(tmp_path / "after"))[1]
     assert type(again) is type(processor)
     assert input_size(again) == input_size(processor) == (64, 64)
     for size in ((90, 70), (40, 100), (13, 9)):
@@ -111,7 +112,7 @@ def test_timm_models_take_a_size_and_keep_it_in_the_folder(architecture, tmp_pat
     model, processor = build_model(ModelSection(checkpoint=str(tmp_path / "before"), image_size=96), LABELS, 0)
     model.save_pretrained(tmp_path / "after")
     processor.save_pretrained(tmp_path / "after")
-    again, its_processor = load_saved(str(tmp_path / "after"))
+    again, its_processor = load_network(str(tmp_path / "after"))
     assert again.config.id2label == dict(enumerate(LABELS))
     pixels = process_image(its_processor, make_image("red", 1, (150, 130)))
     assert pixels.shape == (3, 96, 96)

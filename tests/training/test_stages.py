@@ -3,6 +3,7 @@
 import json
 
 import pytest
+import torch
 import transformers
 from safetensors.torch import load_file
 from tiny import tiny_model, tiny_processor
@@ -63,8 +64,23 @@ def test_each_stage_trains_its_part_and_the_next_goes_on_from_there(recipe, tmp_
     assert (losses[0][2], losses[6][2]) == (1e-2, 1e-3)
     out = capsys.readouterr().out
     assert "stage 1: trains 51 of " in out
-    assert "stage 1: the next one goes on with its best weights" in out
+    assert "stage 2 starts from the best checkpoint of stage 1" in out
     assert not list((run / "stage-1").glob("*.bin")), "a pickle"
+
+
+def test_a_convolutional_network_stays_channels_last_in_every_stage(recipe, tmp_path, monkeypatch):
+    tiny_model("convnet").save_pretrained(tmp_path / "checkpoint")
+    layouts, train = [], ImageTrainer.train
+
+    def watched(self, *args, **kwargs):
+        kernels = [parameter for parameter in self.model.parameters() if parameter.ndim == 4]
+        layouts.append({kernel.is_contiguous(memory_format=torch.channels_last) for kernel in kernels})
+        return train(self, *args, **kwargs)
+
+    monkeypatch.setattr(ImageTrainer, "train", watched)
+    results = train_classifier(recipe)
+    assert results["machine"]["channels_last"] is True
+    assert layouts == [{True}, {True}]
 
 
 @pytest.mark.parametrize(("best", "step"), [(True, 3), (False, 6)])
@@ -74,7 +90,7 @@ def test_a_stage_says_whether_its_best_or_its_last_weights_go_on(recipe, best, s
     recipe["stages"][0]["training"].update(keep)
     results = train_classifier(recipe)
     assert results["stages"][0]["best_step"] == 3
-    assert results["stages"][0]["goes_on_with"] == ("best" if best else "last")
+    assert results["stages"][0]["selected_checkpoint"] == ("best" if best else "last")
     stage = tmp_path / "run" / "stage-1"
     assert changed(weights(stage), weights(stage / f"checkpoint-{step}")) == set()
     assert changed(weights(stage), weights(stage / f"checkpoint-{9 - step}")) != set()

@@ -84,7 +84,9 @@ def _scores(results: dict[str, Any]) -> str:
 
 
 def _reading(results: dict[str, Any]) -> str:
-    best = "validation" in results["scores"] and any(stage["goes_on_with"] == "best" for stage in results["stages"])
+    best = "validation" in results["scores"] and any(
+        stage["selected_checkpoint"] == "best" for stage in results["stages"]
+    )
     chosen = (
         "The weights were chosen on the validation split, whose figures are therefore a little kind"
         if best

@@ -96,7 +96,7 @@ def _stage(record: dict[str, Any], training, processes: int) -> list[Any]:
         batch * processes,
         f"{record['epochs']:.3g}",
         f"{record['steps']:,}",
-        f"step {best:,}" if best and record["goes_on_with"] == "best" else record["goes_on_with"],
+        f"step {best:,}" if best and record["selected_checkpoint"] == "best" else record["selected_checkpoint"],
         duration(record["seconds"]) if "seconds" in record else "-",
     ]
 

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from hf_imgcls.errors import InputError
-from hf_imgcls.models import one_line
+from hf_imgcls.models import as_input_error
 from hf_imgcls.serving.onnx.session import INPUT, OUTPUT, import_onnxruntime
 
 # The newest that torch's exporter speaks by itself; onnxruntime reads newer ones, but then a converter stands between.
@@ -78,7 +78,7 @@ def quantize(file: Path, target: Path) -> None:
 
     The scales of their inputs are drawn from the images as they come (dynamic quantisation).
     """
-    with quiet(), one_line("export: --quantize"):
+    with quiet(), as_input_error("export: --quantize"):
         import onnx
         from onnxruntime.quantization import quantize_dynamic
 

@@ -15,7 +15,7 @@ from transformers import PreTrainedConfig
 
 from hf_imgcls.errors import InputError
 from hf_imgcls.images import process_image
-from hf_imgcls.models import get_processor, one_line
+from hf_imgcls.models import as_input_error, get_processor
 from hf_imgcls.recipe import ModelSection
 from hf_imgcls.serving.classifier import Classifier, model_digest, score_function
 
@@ -52,7 +52,7 @@ def open_exported(name: str, device: torch.device | str = "cpu") -> Classifier:
         InputError: onnxruntime is missing or has no such device, or a file is missing or damaged.
     """
     folder = Path(name).expanduser()
-    with one_line(f"model {name!r}"):
+    with as_input_error(f"model {name!r}"):
         about = json.loads((folder / EXPORT).read_text(encoding="utf-8"))
         digests = _check_weights(name, folder, about["files"])
         config = PreTrainedConfig.from_dict(json.loads((folder / CONFIG).read_text(encoding="utf-8")))
@@ -60,7 +60,7 @@ def open_exported(name: str, device: torch.device | str = "cpu") -> Classifier:
     processor = get_processor(ModelSection(checkpoint=str(folder)), config)
     session = _open_session(folder / MODEL, device)
     logits = _answer(session, one_by_one=about["precision"] == "int8")
-    with one_line(f"model {name!r}"):
+    with as_input_error(f"model {name!r}", *_refusals(import_onnxruntime())):
         pixels = process_image(processor, PIL.Image.new("RGB", (320, 240), "grey"))
         if logits(pixels[None]).shape != (1, len(labels)):
             raise InputError(f"model {name!r}: {MODEL} has not as many outputs as {CONFIG} has labels")
@@ -97,7 +97,7 @@ def _open_session(file: Path, device: torch.device | str):
     # Threads that wait busily take the cores from those that read images.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.log_severity_level = 4  # what matters is raised
-    with one_line(f"model {str(file.parent)!r}"), warnings.catch_warnings():
+    with as_input_error(f"model {str(file.parent)!r}", *_refusals(onnxruntime)), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # it says at length what is said below
         session = onnxruntime.InferenceSession(os.fspath(file), options, providers=[provider])
     if session.get_providers()[0] != provider[0]:  # it goes on with the CPU where CUDA's libraries do not fit
@@ -105,9 +105,15 @@ def _open_session(file: Path, device: torch.device | str):
     return session
 
 
+def _refusals(onnxruntime: ModuleType) -> list[type[Exception]]:
+    """onnxruntime's own exceptions, which have no class in common."""
+    found = vars(onnxruntime.capi.onnxruntime_pybind11_state).values()
+    return [each for each in found if isinstance(each, type) and issubclass(each, Exception)]
+
+
 def _provider(onnxruntime: ModuleType, device: torch.device | str) -> tuple[str, dict[str, Any]]:
     """onnxruntime's name of a device, and its settings."""
-    with one_line(f"--device {device}"):
+    with as_input_error(f"--device {device}"):
         wanted = torch.device(device)
     there = onnxruntime.get_available_providers()
     if wanted.type == "cuda" and "CUDAExecutionProvider" in there:

@@ -1,0 +1,50 @@
+"""What libraries raise on a user's model, settings or device, as a user error of one line."""
+
+import contextlib
+from collections.abc import Iterator
+
+import torch
+from huggingface_hub.errors import StrictDataclassError
+from safetensors import SafetensorError
+
+from hf_imgcls.errors import InputError
+
+# Files and the Hub raise OSError, JSON and most checks of settings ValueError, names looked up in a table KeyError,
+# networks given settings that they do not have TypeError, shapes that do not fit RuntimeError, timm's and torch's own
+# checks AssertionError. Everything else (AttributeError, NameError, MemoryError, ...) is a bug, or a full machine.
+_REFUSALS = (
+    OSError, ValueError, KeyError, TypeError, RuntimeError, AssertionError, ImportError, StrictDataclassError,
+    SafetensorError,
+)  # fmt: skip
+
+
+@contextlib.contextmanager
+def as_input_error(what: str, *more: type[Exception], hint: str = "") -> Iterator[None]:
+    """Show what a library raises on the user's input as one line.
+
+    Args:
+        what: stands before the library's message.
+        more: exceptions that this library raises besides.
+        hint: stands behind it.
+
+    Raises:
+        InputError: the library refused. Bugs and exhausted memory pass as they are.
+    """
+    try:
+        yield
+    except InputError:
+        raise
+    except (*_REFUSALS, *more) as error:
+        if out_of_memory(error):
+            raise
+        text = " ".join(str(error).split())
+        if "trust_remote_code" in text:
+            text = "it needs code of its own, which is never run here; take an architecture of transformers or timm"
+        elif isinstance(error, KeyError):
+            text = f"unknown value {text}"
+        raise InputError(f"{what}: {text[:400]}{hint}") from None
+
+
+def out_of_memory(error: Exception) -> bool:
+    """Whether memory ran out: of a GPU, or of the CPU, for which torch has no class of its own."""
+    return isinstance(error, torch.OutOfMemoryError) or "DefaultCPUAllocator" in str(error)
