@@ -1,4 +1,4 @@
-"""How a model card puts things: names that are no markup, tables, durations, and no path of the training machine."""
+"""Text for people: counts, durations, lists of names, Markdown tables, names as they are, no paths of the machine."""
 
 import json
 import re
@@ -6,10 +6,10 @@ from collections.abc import Iterable, Sequence
 from pathlib import PurePosixPath, PureWindowsPath
 from typing import Any
 
-Text = list[tuple[str, str]]  # pieces of a card, each with the key that `card.parts` knows it by
+Text = list[tuple[str, str]]  # pieces of a card with their keys
 
 _MOST = 60  # characters of a name
-_TOGETHER = "\u00a0"  # a space at which a narrow column of a table is not broken
+_NO_BREAK = "\u00a0"
 _PATH = re.compile(r"(?<![\w./~:\\-])(?:file://|~|[A-Za-z]:)?[/\\]{1,2}(?:[^\s/\\'\"]+[/\\])+([^\s/\\'\"]*)")
 
 
@@ -22,9 +22,16 @@ def plain(name: Any) -> str:
 
 
 def table(heading: Sequence[str], rows: Iterable[Sequence[Any]], words: Sequence[str]) -> str:
-    """A table; columns with one of these headings hold words, the others figures."""
+    """A Markdown table; columns with one of these headings hold words, the others numbers, which are not broken."""
     marks = ["---" if name in words else "---:" for name in heading]
-    return "\n".join(f"| {' | '.join(map(str, row))} |" for row in (heading, marks, *rows))
+    cells = [
+        [
+            str(cell) if name in words else str(cell).replace(" ", _NO_BREAK)
+            for name, cell in zip(heading, row, strict=True)
+        ]
+        for row in rows
+    ]
+    return "\n".join(f"| {' | '.join(row)} |" for row in (heading, marks, *cells))
 
 
 def percent(value: float | None) -> str:
@@ -32,25 +39,40 @@ def percent(value: float | None) -> str:
     return "-" if value is None else f"{100 * value:.1f} %"
 
 
-def figure(value: float | None, ends: Sequence[float] | None = None, digits: int = 4) -> str:
-    """A figure with its interval in brackets; a dash where there is none."""
+def number(value: float | None, interval: Sequence[float] | None = None, digits: int = 4) -> str:
+    """A number with its interval in brackets; a dash where there is none."""
     if value is None or value != value:
         return "-"
-    interval = f" ({ends[0]:.{digits}f} to {ends[1]:.{digits}f})" if ends else ""
-    return f"{value:.{digits}f}{interval}".replace(" ", _TOGETHER)
+    ends = f" ({interval[0]:.{digits}f} to {interval[1]:.{digits}f})" if interval else ""
+    return f"{value:.{digits}f}{ends}"
+
+
+def plural(count: int, noun: str) -> str:
+    """`1 image`, `1,200 images`, `2 classes`, `3 entries`; of several words the last one is the noun."""
+    if count != 1:
+        noun = re.sub(r"(?<=[^aeiou])y$", "ie", noun) if not re.search(r"(s|x|ch|sh)$", noun) else f"{noun}e"
+        noun += "s"
+    return f"{count:,} {noun}"
 
 
 def duration(seconds: float) -> str:
     """`16.8 s`, `3 min 5 s`, `2 h 0 min`."""
+    if round(seconds) < 60:
+        return f"{seconds:.3g} s"
     minutes, rest = divmod(round(seconds), 60)
-    text = f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
-    return (f"{seconds:.3g} s" if seconds < 60 else text).replace(" ", _TOGETHER)
+    return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
 
 
-def some(names: Sequence[str], most: int) -> str:
-    """The first names, and how many more there are."""
-    shown = ", ".join(map(plain, names[:most]))
-    return f"{shown} and {len(names) - most} more" if len(names) > most else shown
+def megabytes(size: int) -> str:
+    """A number of bytes as `0.4 MB`, `1,234 MB`."""
+    return f"{size / 1e6:,.{1 if size < 1e8 else 0}f} MB"
+
+
+def listed(names: Iterable[Any], most: int = 5) -> str:
+    """The first names, and how many more there are: `a, b and 3 more`."""
+    names = list(map(str, names))
+    shown = ", ".join(names[:most])
+    return f"{shown} and {len(names) - most:,} more" if len(names) > most else shown
 
 
 def without_paths(value: Any) -> Any:

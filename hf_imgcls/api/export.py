@@ -32,6 +32,7 @@ from hf_imgcls.serving import (
     write_export,
     write_int8,
 )
+from hf_imgcls.words import megabytes
 
 
 class ExportOptions(NamedTuple):
@@ -96,7 +97,7 @@ def export_model(model: str, output: Path | None = None, what: ExportOptions = _
             cost = cost_of_int8(exported, open_exported(str(draft / INT8)), images)
         finish(draft, checked, cost)
     said = "" if weights == "float32" else f"; its weights are {weights}, and were taken as float32"
-    say(f"exported: {target}, opset {OPSET}, {_megabytes(target)}{said}")
+    say(f"exported: {target}, opset {OPSET}, {_size(target)}{said}")
     say(describe_check(checked, images))
     if cost:
         say(_describe_cost(cost, target))
@@ -140,11 +141,11 @@ def _describe_cost(cost: dict[str, Any], target: Path) -> str:
     large = cost["bytes"][INT8] > cost["bytes"]["float32"] / 2
     kept = "; its convolutions stay float32, in which they are faster" if large else ""
     return (
-        f"int8: {target / INT8}, {_megabytes(target / INT8)}{kept}; accuracy {shares['int8']}, in float32 "
+        f"int8: {target / INT8}, {_size(target / INT8)}{kept}; accuracy {shares['int8']}, in float32 "
         f"{shares['float32']}, on {cost['images']} {cost['split']} images, of which it answers "
         f"{cost['answered_differently']} differently"
     )
 
 
-def _megabytes(folder: Path) -> str:
-    return f"{sum(file.stat().st_size for file in folder.expanduser().glob(f'{MODEL}*')) / 1e6:.1f} MB"
+def _size(folder: Path) -> str:
+    return megabytes(sum(file.stat().st_size for file in folder.expanduser().glob(f"{MODEL}*")))

@@ -6,6 +6,7 @@ import datasets
 
 from hf_imgcls.errors import InputError, nearest
 from hf_imgcls.recipe import DataSection
+from hf_imgcls.words import listed, plural
 
 _LABEL_COLUMNS = ("label", "labels", "target", "class", "class_name", "category", "cls", "y")
 _IMAGE_COLUMNS = ("image", "img", "pixel_values", "picture", "photo", "file_name", "filename", "file", "path")
@@ -118,16 +119,12 @@ def encode_labels(values: list[str | None], names: list[str], split: str, owner:
     unknown = sorted({value for value in values if value is not None and value not in ids})
     if unknown:
         rows = sum(value == unknown[0] for value in values)
-        others = f" and {len(unknown) - 1} more labels" if len(unknown) > 1 else ""
+        others = f" and {plural(len(unknown) - 1, 'more label')}" if len(unknown) > 1 else ""
         raise InputError(
-            f"data: {split} has the label {unknown[0]!r} ({rows} images){others}, not among the "
-            f"{len(names)} of {owner}: {_few(names)}{nearest(unknown[0], names)}"
+            f"data: {split} has the label {unknown[0]!r} ({plural(rows, 'image')}){others}, not among the "
+            f"{len(names)} of {owner}: {listed(names)}{nearest(unknown[0], names)}"
         )
     return [-1 if value is None else ids[value] for value in values]
-
-
-def _few(names: list[str], most: int = 5) -> str:
-    return ", ".join(names[:most]) + (", ..." if len(names) > most else "")
 
 
 def _named(features: datasets.Features, name: str | None, key: str, where: str) -> str | None:

@@ -10,6 +10,7 @@ import datasets
 from hf_imgcls.data.folders import SPLIT_NAMES, split_of
 from hf_imgcls.errors import InputError
 from hf_imgcls.recipe import DATA_FILES
+from hf_imgcls.words import listed
 
 _LEFT_BY_THE_HUB = {"dataset_info.json", "dataset_infos.json"}
 
@@ -46,7 +47,10 @@ def find_files(root: Path) -> tuple[dict[str, list[Path]], list[str]]:
         return ({"train": unnamed} if unnamed else {}), []
     if not unnamed:
         return named, []
-    return named, [f"passed over, data files without a split in their name ({len(unnamed)}): {_names(unnamed)}"]
+    return named, [
+        f"passed over, data files without a split in their name ({len(unnamed)}): "
+        f"{listed(file.name for file in unnamed)}"
+    ]
 
 
 def load_files(files: list[Path], streaming: bool) -> list[SourcePart]:
@@ -58,7 +62,7 @@ def load_files(files: list[Path], streaming: bool) -> list[SourcePart]:
     parts = []
     for (base, suffix), group in itertools.groupby(files, key=lambda p: (p.parent, p.suffix.lower())):
         group = list(group)
-        where = str(group[0]) if len(group) == 1 else f"{base} ({_names(group)})"
+        where = str(group[0]) if len(group) == 1 else f"{base} ({listed(file.name for file in group)})"
         options = {"sep": "\t"} if suffix == ".tsv" else {}
         paths = [str(path.absolute()) for path in group]
         try:
@@ -94,7 +98,3 @@ def _split_of_file(file: Path, root: Path) -> str | None:
     words = re.split(r"[\W\d_]+", file.stem.lower())
     split = next((SPLIT_NAMES[word] for word in words if word in SPLIT_NAMES), None)
     return split or (split_of(file.parent.name) if file.parent != root else None)
-
-
-def _names(files: list[Path], most: int = 5) -> str:
-    return ", ".join(file.name for file in files[:most]) + (", ..." if len(files) > most else "")

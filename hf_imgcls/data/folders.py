@@ -11,6 +11,7 @@ import PIL.Image
 from hf_imgcls.data.index import Entry, entry
 from hf_imgcls.errors import InputError
 from hf_imgcls.images import IMAGE_SUFFIXES
+from hf_imgcls.words import listed
 
 SPLIT_NAMES = {
     "train": "train", "training": "train",
@@ -34,7 +35,7 @@ class Passed:
             (self.loose, "outside class folders"),
             (self.empty, "without images in class folders"),
         ]
-        return [f"passed over, {what} ({len(names)}): {_some(names)}" for names, what in told if names]
+        return [f"passed over, {what} ({len(names)}): {listed(sorted(names))}" for names, what in told if names]
 
 
 def split_of(folder: str) -> str | None:
@@ -182,7 +183,3 @@ def _is_image(path: str) -> bool:
         return True
     except Exception:  # Pillow's plugins raise what they like on a file that is not theirs
         return False
-
-
-def _some(names: list[str], most: int = 5) -> str:
-    return ", ".join(sorted(names)[:most]) + (", ..." if len(names) > most else "")

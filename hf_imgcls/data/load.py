@@ -26,6 +26,7 @@ from hf_imgcls.data.splits import (
 )
 from hf_imgcls.errors import InputError
 from hf_imgcls.recipe import DataSection
+from hf_imgcls.words import listed, plural
 
 
 def load_data(section: DataSection) -> Data:
@@ -188,7 +189,7 @@ def _note_repeats(found: set[str], role: str, digests: dict[str, str], data: Dat
     """The same bytes in two splits: a score on an image that was trained on."""
     repeated = Counter(digests[d] for d in found if d in digests)
     for other, count in repeated.items():
-        data.notes.append(f"{role}: {count} images are also in {other}, byte for byte")
+        data.notes.append(f"{role}: {plural(count, 'image')} also in {other}, byte for byte")
     digests.update((d, role) for d in found if d not in digests)
 
 
@@ -196,8 +197,7 @@ def _check_classes(data: Data) -> None:
     present = set(data.splits["train"]["label"][:])
     missing = [name for i, name in enumerate(data.labels) if i not in present]
     if missing:
-        shown = ", ".join(missing[:5]) + (", ..." if len(missing) > 5 else "")
-        data.notes.append(f"train: no images of {len(missing)} of {len(data.labels)} classes: {shown}")
+        data.notes.append(f"train: no images of {len(missing)} of {len(data.labels)} classes: {listed(missing)}")
     if len(present) < 2:
         only = data.labels[min(present)]
         raise InputError(f"data: train has images of one class only, {only!r}; a classifier needs two")

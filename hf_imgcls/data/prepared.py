@@ -19,6 +19,7 @@ from PIL.JpegImagePlugin import JpegImageFile
 from hf_imgcls.errors import InputError
 from hf_imgcls.images import decode_reduced, open_image, read_image
 from hf_imgcls.machine import say
+from hf_imgcls.words import megabytes
 
 # Part of the name of what is kept: another number makes the copies of older versions be made anew.
 FORMAT = 1
@@ -71,9 +72,9 @@ def prepared_copies(rows: datasets.Dataset, fingerprint: str, cache_size: int) -
         desc=f"copies of {cache_size} pixels",
     )
     files = set(folder.glob(f"{key}*.arrow"))
-    megabytes = sum(file.stat().st_size for file in files) / 1e6
+    size = megabytes(sum(file.stat().st_size for file in files))
     how = "made and kept" if files - known else "read from the cache"
-    say(f"prepared copies: {len(copies)} of {cache_size} pixels {how}, {megabytes:,.0f} MB in {folder}")
+    say(f"prepared copies: {len(copies)} of {cache_size} pixels {how}, {size} in {folder}")
     for name in rows.column_names:
         if name != "image":
             copies = copies.add_column(name, rows[name][:], feature=rows.features[name])

@@ -5,6 +5,8 @@ from collections.abc import Iterator
 
 from torch import nn
 
+from hf_imgcls.words import listed
+
 _SHOWN = 8
 
 
@@ -16,10 +18,9 @@ def describe_parameters(model: nn.Module) -> str:
         return f"trains all {everything:,} parameters"
     names = list(sizes) if len(sizes) <= 4 else list(_wholes(model))
     names = names if len(names) <= _SHOWN else _runs(names)
-    more = f", and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
     percent = 100 * count / everything
     share = f"{percent:.2f}" if percent >= 0.01 else f"{percent:.1g}"
-    return f"trains {count:,} of {everything:,} parameters ({share} %): {', '.join(names[:_SHOWN])}{more}"
+    return f"trains {count:,} of {everything:,} parameters ({share} %): {listed(names, _SHOWN)}"
 
 
 def _wholes(module: nn.Module, prefix: str = "") -> Iterator[str]:

@@ -8,6 +8,7 @@ from typing import Any
 from hf_imgcls.machine import describe_hardware, package_versions
 from hf_imgcls.scoring import metrics_in
 from hf_imgcls.training import PARTS
+from hf_imgcls.words import duration
 
 
 def describe_scores(scores: dict[str, dict[str, Any]]) -> list[str]:
@@ -104,8 +105,8 @@ def describe_time(spent: Mapping[str, Any]) -> list[str]:
     training = spent["training"]
     rest = max(0.0, spent["run"] - training["seconds"] - spent["scoring"])
     lines = [
-        f"time: {_span(spent['run'])} in total: training {_span(training['seconds'])}, "
-        f"scoring {_span(spent['scoring'])}, everything else {_span(rest)}"
+        f"time: {duration(spent['run'])} in total: training {duration(training['seconds'])}, "
+        f"scoring {duration(spent['scoring'])}, everything else {duration(rest)}"
     ]
     if training["images_per_second"]:
         fractions = training["fractions"]
@@ -116,7 +117,3 @@ def describe_time(spent: Mapping[str, Any]) -> list[str]:
     if spent["advice"]:
         lines.append(f"time: faster with {spent['advice']}")
     return lines
-
-
-def _span(seconds: float) -> str:
-    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.1f} min"

@@ -29,7 +29,7 @@ from hf_imgcls.serving.classifier import Classifier
 from hf_imgcls.serving.image_list import find_images
 from hf_imgcls.serving.open import PredictOptions, open_classifier
 from hf_imgcls.store import RECIPE, RESULTS, read_json
-from hf_imgcls.words import percent, plain, some
+from hf_imgcls.words import listed, percent, plain
 
 _MOST = 8  # examples
 _SUFFIX = {"JPEG": ".jpg", "PNG": ".png", "GIF": ".gif", "WEBP": ".webp", "BMP": ".bmp"}  # what browsers show
@@ -115,7 +115,7 @@ def classify_function(classifier: Classifier, top_k: int) -> Callable[[Image.Ima
 
 def describe_demo(name: str, labels: Sequence[str], folder: Path) -> tuple[str, str]:
     """A page's title, and in a line what the model tells apart and, of a run, how well; Markdown."""
-    about = f"Tells {len(labels):,} classes of images apart: {some(labels, 8)}."
+    about = f"Tells {len(labels):,} classes of images apart: {listed(map(plain, labels), 8)}."
     if (folder / RESULTS).is_file():
         results = read_json(folder / RESULTS)
         split = main_split(results)

@@ -153,6 +153,6 @@ def test_an_unknown_label_is_named_with_the_nearest():
     with pytest.raises(InputError) as caught:
         encode_labels(["cat", "catt", "catt", "zebra"], ["cat", "dog"], "validation", "train")
     assert str(caught.value) == (
-        "data: validation has the label 'catt' (2 images) and 1 more labels, not among the 2 of train: cat, dog; "
+        "data: validation has the label 'catt' (2 images) and 1 more label, not among the 2 of train: cat, dog; "
         'did you mean "cat"?'
     )

@@ -279,7 +279,7 @@ def test_a_label_that_train_does_not_have(make_folder, tmp_path):
     with pytest.raises(InputError) as caught:
         load(root)
     assert str(caught.value) == (
-        "data: validation has the label 'reed' (1 images), not among the 3 of train: blue, green, red; "
+        "data: validation has the label 'reed' (1 image), not among the 3 of train: blue, green, red; "
         'did you mean "red"?'
     )
 
@@ -341,7 +341,7 @@ def test_bad_images_are_refused(with_bad_ones):
 def test_the_same_image_in_two_splits_is_said(make_folder):
     root = make_folder(train=4, validation=2, test=2)
     shutil.copy(root / "train/red/000.png", root / "test/red/again.png")
-    assert load(root).notes == ["test: 1 images are also in train, byte for byte"]
+    assert load(root).notes == ["test: 1 image also in train, byte for byte"]
 
 
 def test_images_without_files_are_named_by_row(tmp_path):

@@ -224,7 +224,7 @@ def test_what_a_stream_cannot_do(shards, keys, line):
     [
         (
             "zebra",
-            "data: train has the label 'zebra' (1 images), not among the 3 of data.label_names: blue, green, red",
+            "data: train has the label 'zebra' (1 image), not among the 3 of data.label_names: blue, green, red",
         ),
         (None, "data: row 1 of train has no label"),
     ],

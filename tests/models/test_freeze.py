@@ -241,7 +241,7 @@ LINES = {
     "runs": (["layer.*bias"], "trains 424 of 9,339 parameters (4.54 %): vit.layers.0-2.attention.q_proj.bias, "
              "vit.layers.0-2.attention.k_proj.bias, vit.layers.0-2.attention.v_proj.bias, "
              "vit.layers.0-2.attention.o_proj.bias, vit.layers.0-2.layernorm_before.bias, "
-             "vit.layers.0-2.layernorm_after.bias, vit.layers.0-2.mlp.fc1.bias, vit.layers.0-2.mlp.fc2.bias, "
+             "vit.layers.0-2.layernorm_after.bias, vit.layers.0-2.mlp.fc1.bias, vit.layers.0-2.mlp.fc2.bias "
              "and 1 more"),
 }  # fmt: skip
 

@@ -7,7 +7,7 @@ import pytest
 from made_run import made_results, two_classes, write
 from markdown_it import MarkdownIt
 
-from hf_imgcls.words import duration, plain, without_paths
+from hf_imgcls.words import plain, without_paths
 
 
 def rows(text: str, heading: str) -> list[list[str]]:
@@ -210,9 +210,3 @@ def test_a_network_with_code_of_its_own_is_opened_with_trust(tmp_path):
     assert 'model="run", trust_remote_code=True)' in text
     assert "its code comes with it, in `convnet.py`" in text
     assert "A `ConvNet` of 2,225,858 parameters" in text
-
-
-def test_a_duration_is_in_units_one_thinks_in():
-    assert [duration(seconds).replace("\u00a0", " ") for seconds in (0.42, 59.6, 61, 3599.7, 86400)] == [
-        "0.42 s", "59.6 s", "1 min 1 s", "1 h 0 min", "24 h 0 min",
-    ]  # fmt: skip

@@ -142,7 +142,7 @@ def test_a_run_adds_its_stages_up():
     assert time["training"]["fractions"]["model"] == 0.91
     assert json.loads(json.dumps(time)) == time
     lines = describe_time(time)
-    assert lines[0] == "time: 3.3 min in total: training 100 s, scoring 40 s, everything else 60 s"
+    assert lines[0] == "time: 3 min 20 s in total: training 1 min 40 s, scoring 40 s, everything else 1 min 0 s"
     assert "2.0 images/s; 9% waiting for images, 91% forward" in lines[1]
     assert "reading and augmenting took 10.0 ms per image" in lines[1]
     assert lines[2] == "time: faster with training.bf16=true (91% of the training was forward)"

@@ -4,7 +4,7 @@ from typing import Any
 
 from hf_imgcls.reports.card.results import most_confused, trained_images, weakest_classes
 from hf_imgcls.scoring import main_split
-from hf_imgcls.words import Text, percent, plain, some
+from hf_imgcls.words import Text, listed, percent, plain
 
 _WEAK, _PAIRS = 3, 3  # classes that are named, pairs of classes
 _ROUGH = 30  # images of a class below which its figures are rough
@@ -39,7 +39,7 @@ def _imbalance(trained: dict[str, int], weighted: bool) -> Text:
     least, most = order[0], order[-1]
     missing = [name for name in order if not trained[name]]
     if missing:
-        said = f"- There were no training images of {some(missing, 10)}: it cannot know them."
+        said = f"- There were no training images of {listed(map(plain, missing), 10)}: it cannot know them."
     elif trained[most] < _EVEN * trained[least]:
         span = dict.fromkeys(f"{trained[name]:,}" for name in (least, most))
         said = f"- The classes have about as many training images each: {' to '.join(span)}."
@@ -74,7 +74,8 @@ def _weak(classes: dict[str, dict], split: str) -> Text:
         text.append(
             (
                 "Limits: not scored",
-                f"- There were no {split} images of {some(unknown, 10)}: how well it does on them is not known.",
+                f"- There were no {split} images of {listed(map(plain, unknown), 10)}: how well it does on them is not "
+                "known.",
             )
         )
     return text

@@ -6,7 +6,7 @@ from typing import Any
 from hf_imgcls.reports.card.metadata import interval_of
 from hf_imgcls.scoring import main_split, metrics_in
 from hf_imgcls.serving import describe_parity
-from hf_imgcls.words import Text, figure, percent, plain, table, without_paths
+from hf_imgcls.words import Text, number, percent, plain, table, without_paths
 
 _FEW = 20  # classes up to which every one stands in an open table
 _TABLED = 250  # classes up to which every one stands in a table at all
@@ -78,7 +78,7 @@ def _scores(results: dict[str, Any]) -> str:
     rows = [["images", *(f"{values['images']:,}" for values in scores.values())]]
     shown = {key: metric for values in scores.values() for key, metric in metrics_in(values).items()}
     for key, metric in shown.items():
-        cells = (figure(values.get(key), interval_of(results, split, key)) for split, values in scores.items())
+        cells = (number(values.get(key), interval_of(results, split, key)) for split, values in scores.items())
         rows.append([metric.name[0].upper() + metric.name[1:], *cells])
     return table(["", *scores], rows, _WORDS)
 
@@ -126,9 +126,9 @@ def _classes(classes: dict[str, dict], trained: dict[str, int], split: str) -> T
             plain(name),
             *([f"{trained.get(name, 0):,}"] if trained else []),
             f"{values['images']:,}",
-            figure(values["recall"], values["recall_interval_95"], digits),
-            figure(values["precision"], None, digits),
-            figure(values["f1"], None, digits),
+            number(values["recall"], values["recall_interval_95"], digits),
+            number(values["precision"], None, digits),
+            number(values["f1"], None, digits),
             _mistaken_for(name, values["answers"]),
         ]
         for name, values in classes.items()

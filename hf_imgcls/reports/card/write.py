@@ -16,7 +16,7 @@ from hf_imgcls.reports.card.parts import INDEX, Card, Part, digest, new_card, re
 from hf_imgcls.reports.card.results import headline, results_section
 from hf_imgcls.reports.card.training import training_section
 from hf_imgcls.store import RECIPE, SPLITS, own_code, read_json
-from hf_imgcls.words import Text, some
+from hf_imgcls.words import Text, listed, plain
 
 CARD = "README.md"
 _ABOUT, _USE = "About this card: edits", "Use: code"
@@ -137,7 +137,8 @@ def _what(folder: Path, recipe, results: dict[str, Any]) -> str:
         origin = f"It started from the weights of [{base}](https://huggingface.co/{base})."
     else:
         origin = f"It started from the weights `{Path(recipe.model.checkpoint).name}`."
-    return f"{kind}{parameters}{head} that tells images of {len(labels)} classes apart: {some(labels, 20)}. {origin}"
+    named = listed(map(plain, labels), 20)
+    return f"{kind}{parameters}{head} that tells images of {len(labels)} classes apart: {named}. {origin}"
 
 
 def _use(folder: Path, name: str) -> Text:
