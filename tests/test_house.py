@@ -84,3 +84,9 @@ def test_a_face_re_exports_and_does_nothing_else(face):
         assert isinstance(node, allowed)
         if isinstance(node, ast.Expr):
             assert isinstance(node.value, ast.Constant)
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(PACKAGE)))
+def test_cores_are_counted_as_a_container_limits_them(file):
+    """`os.cpu_count` sees those of the whole machine: machine/hardware.py counts with joblib."""
+    assert "cpu_count" not in file.read_text(encoding="utf-8").replace("joblib.cpu_count", "")

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import datasets
+import joblib
 import PIL
 import PIL.Image
 import transformers
@@ -93,7 +94,7 @@ def check_images(dataset: datasets.Dataset, split: str) -> datasets.Dataset:
         loses: "transparency", "high bit depth", or nothing) and `file`, its name where the source has one. Kept in
         the cache of `datasets`: a second run reads no images.
     """
-    processes = min(os.cpu_count() or 1, len(dataset) // _ROWS_A_PROCESS)
+    processes = min(joblib.cpu_count(), len(dataset) // _ROWS_A_PROCESS)
     images = dataset.select_columns(["image"])
     reader = f"2 pillow {PIL.__version__} transformers {transformers.__version__}"
     # By itself `map` keeps its result beside the rows: of a saved data set in the user's own folder.

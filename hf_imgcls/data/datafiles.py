@@ -10,7 +10,7 @@ import datasets
 from hf_imgcls.data.folders import SPLIT_NAMES, split_of
 from hf_imgcls.errors import InputError
 from hf_imgcls.recipe import DATA_FILES
-from hf_imgcls.words import listed
+from hf_imgcls.words import listed, plural
 
 _LEFT_BY_THE_HUB = {"dataset_info.json", "dataset_infos.json"}
 
@@ -47,10 +47,8 @@ def find_files(root: Path) -> tuple[dict[str, list[Path]], list[str]]:
         return ({"train": unnamed} if unnamed else {}), []
     if not unnamed:
         return named, []
-    return named, [
-        f"passed over, data files without a split in their name ({len(unnamed)}): "
-        f"{listed(file.name for file in unnamed)}"
-    ]
+    count = f"{plural(len(unnamed), 'data file')} without a split in {'its' if len(unnamed) == 1 else 'their'} name"
+    return named, [f"skipped {count}: {listed(file.name for file in unnamed)}"]
 
 
 def load_files(files: list[Path], streaming: bool) -> list[SourcePart]:

@@ -3,39 +3,42 @@
 import os
 import re
 import unicodedata
-import warnings
 from pathlib import Path
-
-import PIL.Image
 
 from hf_imgcls.data.index import Entry, entry
 from hf_imgcls.errors import InputError
-from hf_imgcls.images import IMAGE_SUFFIXES
-from hf_imgcls.words import listed
+from hf_imgcls.images import Listing, is_image_file, list_folder, walk_folder
+from hf_imgcls.words import listed, plural
 
 SPLIT_NAMES = {
     "train": "train", "training": "train",
     "validation": "validation", "valid": "validation", "val": "validation", "dev": "validation",
     "test": "test", "testing": "test",
 }  # fmt: skip
-_File = tuple[str, str]  # its name and its path
 _FILLERS = {"", "set", "data", "dataset", "image", "images", "split"}
 
 
-class Passed:
-    """What a scan has passed over, to be said in a line each."""
+class Skipped:
+    """The names that a scan skips, for a note on each kind."""
 
     def __init__(self):
         self.hidden, self.stray, self.loose, self.empty = [], [], [], []
 
     def notes(self) -> list[str]:
-        told = [
-            (self.hidden, "hidden"),
-            (self.stray, "not images"),
-            (self.loose, "outside class folders"),
-            (self.empty, "without images in class folders"),
+        counted = [
+            (self.hidden, plural(len(self.hidden), "hidden file")),
+            (self.stray, plural(len(self.stray), "non-image file")),
+            (self.loose, f"{plural(len(self.loose), 'image')} outside class folders"),
+            (self.empty, f"{plural(len(self.empty), 'class folder')} without images"),
         ]
-        return [f"passed over, {what} ({len(names)}): {listed(sorted(names))}" for names, what in told if names]
+        return [f"skipped {what}: {listed(sorted(names))}" for names, what in counted if names]
+
+    def add_files(self, listing: Listing, shown: str) -> None:
+        """Files that lie in no class folder."""
+        self.hidden += [shown + name for name in listing.hidden]
+        for name in listing.files:
+            is_image = is_image_file(os.path.join(listing.place, name))
+            (self.loose if is_image else self.stray).append(shown + name)
 
 
 def split_of(folder: str) -> str | None:
@@ -53,39 +56,46 @@ def scan_folder(root: Path) -> tuple[dict[str, list[Entry]], list[str]]:
 
     Returns:
         Entries per split, sorted by class and name, labelled with the class folder's name (Unicode NFC), and what
-        was passed over, in words.
+        was skipped, in words.
 
     Raises:
         InputError: no classes, classes a level further down, or split folders and class folders side by side.
     """
-    passed, place = Passed(), os.path.abspath(root)
-    folders, files = _list(place, "", passed)
-    splits = {name: split_of(name) for name in folders if split_of(name)}
+    skipped, place = Skipped(), os.path.abspath(root)
+    try:
+        return _scan(place, skipped), skipped.notes()
+    except OSError as error:
+        raise InputError(f"data.path: {error.filename} cannot be read: {error.strerror}") from None
+
+
+def _scan(place: str, skipped: Skipped) -> dict[str, list[Entry]]:
+    listing = list_folder(place)
+    splits = {name: split_of(name) for name in listing.folders if split_of(name)}
     if not splits:
-        entries = _scan_classes(place, "", (folders, files), passed)
+        entries = _scan_classes(listing, "", skipped)
         _check_depth(place, entries)
-        return {"train": entries}, passed.notes()
-    _check_splits(place, splits, folders)
-    _pass_files("", files, passed)
+        return {"train": entries}
+    _check_splits(place, splits, listing.folders)
+    skipped.add_files(listing, "")
     found = {}
     for name, split in splits.items():
         inner = os.path.join(place, name)
-        entries = _scan_classes(inner, f"{name}/", _list(inner, f"{name}/", passed), passed)
+        entries = _scan_classes(list_folder(inner), f"{name}/", skipped)
         if entries:
             found[split] = entries
         elif split == "train":
             raise InputError(f"{inner}: {_NO_CLASSES}")
         else:
-            passed.empty.append(f"{name}/")
-    return found, passed.notes()
+            skipped.empty.append(f"{name}/")
+    return found
 
 
-_NO_CLASSES = "no class folders with images in it; expected one folder a class"
+_NO_CLASSES = "no class folders with images in it; expected one folder per class"
 
 
 def _check_splits(place: str, splits: dict[str, str], folders: list[str]) -> None:
     for name in folders:
-        if name not in splits and _images(os.path.join(place, name), f"{name}/", name, Passed()):
+        if name not in splits and _images(os.path.join(place, name), name, "", Skipped()):
             raise InputError(
                 f"{place}: the folder {name!r} with images lies beside the split folder {min(splits)!r}; "
                 "put it into a split folder, or take it out of here"
@@ -107,79 +117,34 @@ def _check_depth(place: str, entries: list[Entry]) -> None:
         )
 
 
-def _scan_classes(place: str, shown: str, listing: tuple[list[str], list[_File]], passed: Passed) -> list[Entry]:
-    entries, (folders, files) = [], listing
-    for name in folders:
+def _scan_classes(listing: Listing, shown: str, skipped: Skipped) -> list[Entry]:
+    """Entries of a folder of class folders, sorted by class and name; `shown` is where it lies in the data's root."""
+    entries = []
+    for name in listing.folders:
         if split_of(name):
             raise InputError(
-                f"{place}: holds a folder {name!r}, which is the name of a split and no class; "
-                f"is data.path={place} meant, or another name for the class?"
+                f"{listing.place}: holds a folder {name!r}, which is the name of a split and no class; "
+                f"is data.path={listing.place} meant, or another name for the class?"
             )
-        label = unicodedata.normalize("NFC", name)
-        images = _images(os.path.join(place, name), f"{shown}{name}/", label, passed)
+        images = _images(os.path.join(listing.place, name), name, shown, skipped)
         if not images:
-            passed.empty.append(f"{shown}{name}/")
+            skipped.empty.append(f"{shown}{name}/")
         entries += images
-    _pass_files(shown, files, passed)
+    skipped.add_files(listing, shown)
     return sorted(entries, key=lambda e: (e.label, e.name))
 
 
-def _pass_files(shown: str, files: list[_File], passed: Passed) -> None:
-    for name, path in files:
-        (passed.loose if _is_image(path) else passed.stray).append(shown + name)
-
-
-def _images(folder: str, shown: str, label: str, passed: Passed) -> list[Entry]:
-    """All images under a class folder; links are followed, each folder once, and none that leads back up."""
-    home = os.path.realpath(folder)
-    entries, waiting, seen = [], [(folder, shown)], set()
-    while waiting:
-        place, shown = waiting.pop()
-        real = os.path.realpath(place)
-        if real in seen or home.startswith(os.path.join(real, "")):
-            continue
-        seen.add(real)
-        folders, files = _list(place, shown, passed)
-        waiting += [(os.path.join(place, name), f"{shown}{name}/") for name in reversed(folders)]
-        for name, path in files:
-            if name[name.rfind(".") :].lower() in IMAGE_SUFFIXES or _is_image(path):
-                entries.append(entry(path, shown + name, label))
+def _images(folder: str, name: str, shown: str, skipped: Skipped) -> list[Entry]:
+    """All images under a class folder of this name."""
+    entries, label = [], unicodedata.normalize("NFC", name)
+    for place, _, files, hidden in walk_folder(folder):
+        # Strings are joined by hand: os.path.join takes longer than all else here.
+        inside = f"{shown}{name}{place[len(folder) :]}/"
+        skipped.hidden += [inside + file for file in hidden]
+        for file in files:
+            path = f"{place}{os.sep}{file}"
+            if is_image_file(path):
+                entries.append(entry(path, inside + file, label))
             else:
-                passed.stray.append(shown + name)
+                skipped.stray.append(inside + file)
     return entries
-
-
-def _list(place: str, shown: str, passed: Passed) -> tuple[list[str], list[_File]]:
-    """The folders, by name, and the files in a folder, sorted: the order of a listing is the file system's."""
-    folders, files = [], []
-    try:
-        with os.scandir(place) as items:
-            for item in items:
-                if item.name.startswith(".") or item.name == "__MACOSX":
-                    passed.hidden.append(shown + item.name)
-                elif _is_folder(item):
-                    folders.append(item.name)
-                else:
-                    files.append((item.name, item.path))
-    except OSError as error:
-        raise InputError(f"data.path: {place} cannot be read: {error.strerror}") from None
-    return sorted(folders), sorted(files)
-
-
-def _is_folder(item: os.DirEntry) -> bool:
-    try:
-        return item.is_dir()
-    except OSError:  # a link to itself
-        return False
-
-
-def _is_image(path: str) -> bool:
-    if not os.path.isfile(path):
-        return False
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            PIL.Image.open(path).close()
-        return True
-    except Exception:  # Pillow's plugins raise what they like on a file that is not theirs
-        return False

@@ -7,10 +7,10 @@ for byte. Training alone reads copies: what is scored is read and resized as it 
 import hashlib
 import io
 import json
-import os
 from pathlib import Path
 
 import datasets
+import joblib
 import numpy as np
 import PIL
 from PIL import Image
@@ -61,7 +61,7 @@ def prepared_copies(rows: datasets.Dataset, fingerprint: str, cache_size: int) -
     settings = [FORMAT, fingerprint, cache_size, _AS_JPEG, PIL.__version__]
     key = hashlib.sha256(json.dumps(settings).encode()).hexdigest()[:32]
     known = set(folder.glob(f"{key}*.arrow"))
-    processes = min(os.cpu_count() or 1, len(rows) // _ROWS_A_PROCESS)
+    processes = min(joblib.cpu_count(), len(rows) // _ROWS_A_PROCESS)
     copies = rows.select_columns(["image"]).map(
         prepare,
         fn_kwargs={"cache_size": cache_size},

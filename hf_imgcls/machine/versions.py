@@ -1,9 +1,9 @@
 """What a result was computed with: packages and hardware."""
 
-import os
 import platform
 from importlib import metadata
 
+import joblib
 import torch
 
 
@@ -23,7 +23,7 @@ def describe_hardware(processes: int) -> str:
     if torch.cuda.is_available():
         device = f"{torch.cuda.get_device_name()} x {torch.cuda.device_count()}"
     else:
-        device = f"{os.cpu_count()} CPU cores ({platform.machine()})"
+        device = f"{joblib.cpu_count()} CPU cores ({platform.machine()})"
     return f"{processes} process{'es' if processes > 1 else ''}, {device}"
 
 

@@ -8,7 +8,6 @@ import string
 import sys
 import urllib.parse
 import urllib.request
-import warnings
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple, TextIO
@@ -16,7 +15,7 @@ from typing import NamedTuple, TextIO
 import PIL.Image
 
 from hf_imgcls.errors import InputError
-from hf_imgcls.images import IMAGE_SUFFIXES, open_image, read_image, why_unreadable
+from hf_imgcls.images import is_image_file, read_image, walk_folder, why_unreadable
 
 _ADDRESS = ("http://", "https://")
 _PATIENCE = 30  # seconds that a server may be silent
@@ -144,45 +143,17 @@ def _listed(lines: Iterable[bytes]) -> Iterator[str]:
 def _matches(pattern: str) -> Iterator[str]:
     for name in sorted(glob.iglob(pattern, recursive=True)):
         if not os.path.isdir(name):
-            if _is_image(name) and "__MACOSX" not in Path(name).parts:
+            if is_image_file(name) and "__MACOSX" not in Path(name).parts:
                 yield _tidy(name)
         elif "**" not in pattern:  # which finds what is in folders by itself
             yield from _in_folder(name)
 
 
 def _in_folder(folder: str) -> Iterator[str]:
-    """All images under a folder; links are followed, each folder once, and none that leads back up."""
-    home, seen = os.path.realpath(folder), set()
-    for place, folders, files in os.walk(folder, onerror=_refuse, followlinks=True):
-        real = os.path.realpath(place)
-        if real in seen or home.startswith(os.path.join(real, "")):
-            folders.clear()
-            continue
-        seen.add(real)
-        folders[:] = sorted(filter(_visible, folders))
-        for name in sorted(filter(_visible, files)):
-            path = os.path.join(place, name)
-            if _is_image(path):
-                yield _tidy(path)
-
-
-def _visible(name: str) -> bool:
-    return not name.startswith(".") and name != "__MACOSX"
-
-
-def _is_image(path: str) -> bool:
-    if os.path.splitext(path)[1].lower() in IMAGE_SUFFIXES:
-        return True
-    if not os.path.isfile(path):
-        return False
+    """All images under a folder."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            open_image({"bytes": None, "path": path}).close()
-        return True
-    except Exception:  # Pillow's plugins raise what they like on a file that is not theirs
-        return False
-
-
-def _refuse(error: OSError) -> None:
-    raise InputError(f"{error.filename}: cannot be read: {error.strerror}")
+        for place, _, files, _ in walk_folder(folder):
+            paths = (os.path.join(place, name) for name in files)
+            yield from map(_tidy, filter(is_image_file, paths))
+    except OSError as error:
+        raise InputError(f"{error.filename}: cannot be read: {error.strerror}") from None

@@ -1,7 +1,6 @@
 """From images to rows: the next batches are read by threads while the network runs."""
 
 import itertools
-import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
@@ -12,6 +11,7 @@ import numpy as np
 import torch
 
 from hf_imgcls.images import process_image
+from hf_imgcls.machine import cores_per_process
 from hf_imgcls.serving.classifier import Classifier
 from hf_imgcls.serving.image_list import describe_read_error, display_name, read_source
 from hf_imgcls.serving.output import Row
@@ -28,8 +28,7 @@ def predict_rows(
     """
     # One thread of torch's each: the network's own would wait for theirs. Never used up, so that reading goes on
     # while one thread waits for a server.
-    processes = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
-    threads = min(16, max(4, (os.cpu_count() or 1) // processes))
+    threads = min(16, max(4, cores_per_process()))
     torch.get_num_threads()  # settles this thread's own number, which the threads would otherwise change
     pool = ThreadPoolExecutor(threads, "reader", initializer=torch.set_num_threads, initargs=(1,))
     try:

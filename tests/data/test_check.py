@@ -202,7 +202,7 @@ def test_several_processes_find_the_same(tmp_path, monkeypatch):
     contents = [jpeg(0), b"", jpeg(1), jpeg(2)[:-500], jpeg(3)]
     alone = check_images(rows(tmp_path / "alone", contents), "train")
     monkeypatch.setattr(bad_images, "_ROWS_A_PROCESS", 2)
-    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+    monkeypatch.setattr(bad_images.joblib, "cpu_count", lambda: 2)
     together = check_images(rows(tmp_path / "together", contents), "train")
     assert len(together.cache_files) == 2
     assert together["reason"][:] == alone["reason"][:]

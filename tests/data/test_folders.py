@@ -1,4 +1,4 @@
-"""Class folders on disk: what becomes a class, a split, an image, and what is passed over and said."""
+"""Class folders on disk: what becomes a class, a split, an image, and what is skipped and noted."""
 
 import os
 import unicodedata
@@ -108,17 +108,17 @@ def test_what_is_passed_over_is_said(tmp_path):
     found, notes = scan_folder(tmp_path)
     assert names(found["train"]) == [("cat", "cat/1.png"), ("dog", "dog/1.png")]
     assert notes == [
-        "passed over, hidden (4): .ipynb_checkpoints, __MACOSX, cat/.DS_Store, cat/.ipynb_checkpoints",
-        "passed over, not images (4): SOURCE.md, Thumbs.db, cat/Thumbs.db, cat/notes.txt",
-        "passed over, outside class folders (1): loose.png",
-        "passed over, without images in class folders (1): fox/",
+        "skipped 4 hidden files: .ipynb_checkpoints, __MACOSX, cat/.DS_Store, cat/.ipynb_checkpoints",
+        "skipped 4 non-image files: SOURCE.md, Thumbs.db, cat/Thumbs.db, cat/notes.txt",
+        "skipped 1 image outside class folders: loose.png",
+        "skipped 1 class folder without images: fox/",
     ]
 
 
 def test_a_long_list_of_stray_files_is_cut_short(tmp_path):
     put(tmp_path, "cat/1.png", "dog/1.png", *(f"cat/{i}.txt" for i in range(7)))
     assert scan_folder(tmp_path)[1] == [
-        "passed over, not images (7): cat/0.txt, cat/1.txt, cat/2.txt, cat/3.txt, cat/4.txt and 2 more"
+        "skipped 7 non-image files: cat/0.txt, cat/1.txt, cat/2.txt, cat/3.txt, cat/4.txt and 2 more"
     ]
 
 
@@ -127,7 +127,7 @@ def test_a_file_without_an_image_suffix_is_judged_by_its_content(tmp_path):
     (tmp_path / "dog/2.png").rename(tmp_path / "dog/an image")
     found, notes = scan_folder(tmp_path)
     assert [name for _, name in names(found["train"])] == ["cat/1.png", "cat/text.jpg", "dog/1.png", "dog/an image"]
-    assert notes == ["passed over, not images (1): cat/README"]
+    assert notes == ["skipped 1 non-image file: cat/README"]
 
 
 def test_links_that_lead_round_in_circles(tmp_path):
@@ -151,13 +151,13 @@ def test_links_that_lead_round_in_circles(tmp_path):
         "dog/gone.png",
     ]
     assert found["train"][-1].size == -1
-    assert notes == ["passed over, not images (1): cat/itself"]
+    assert notes == ["skipped 1 non-image file: cat/itself"]
 
 
 def test_a_pipe_is_no_image_and_is_not_waited_for(tmp_path):
     put(tmp_path, "cat/1.png", "dog/1.png")
     os.mkfifo(tmp_path / "cat/pipe")
-    assert scan_folder(tmp_path)[1] == ["passed over, not images (1): cat/pipe"]
+    assert scan_folder(tmp_path)[1] == ["skipped 1 non-image file: cat/pipe"]
 
 
 def test_kaggles_test_folder_without_classes_is_passed_over(tmp_path):
@@ -165,8 +165,8 @@ def test_kaggles_test_folder_without_classes_is_passed_over(tmp_path):
     found, notes = scan_folder(tmp_path)
     assert list(found) == ["train"]
     assert notes == [
-        "passed over, outside class folders (2): test/1.png, test/2.png",
-        "passed over, without images in class folders (1): test/",
+        "skipped 2 images outside class folders: test/1.png, test/2.png",
+        "skipped 1 class folder without images: test/",
     ]
 
 

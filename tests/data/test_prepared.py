@@ -101,7 +101,7 @@ def test_copies_are_made_once_and_the_other_columns_stay(copied, capsys):
 def test_several_processes_make_the_same(monkeypatch):
     alone = prepared_copies(rows(), "alone", 48)
     monkeypatch.setattr(prepared, "_ROWS_A_PROCESS", 3)
-    monkeypatch.setattr(prepared.os, "cpu_count", lambda: 2)
+    monkeypatch.setattr(prepared.joblib, "cpu_count", lambda: 2)
     together = prepared_copies(rows(), "together", 48)
     assert len([file for file in together.cache_files if "_of_00002" in file["filename"]]) == 2
     assert together.to_dict() == alone.to_dict()

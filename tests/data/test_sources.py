@@ -178,7 +178,7 @@ def test_kaggles_files(tmp_path):
     source = open_source(section(tmp_path))
     assert {split: rows["label"][:] for split, rows in source.splits.items()} == {"train": ["cat", "dog"]}
     assert source.notes == [
-        "passed over, data files without a split in their name (1): sample_submission.csv",
+        "skipped 1 data file without a split in its name: sample_submission.csv",
         f"test: {tmp_path}/test.csv has no column 'label'; it is not scored",
     ]
 
@@ -203,7 +203,7 @@ def test_class_folders_with_a_data_file_that_is_none_of_theirs(tmp_path, beside)
         (tmp_path / beside).write_text('{"0": "cat", "1": "dog"}' if "class_" in beside else "0\ncat\n")
     source = open_source(section(tmp_path))
     assert source.splits["train"]["label"][:] == ["cat"] * 2 + ["dog"] * 3
-    assert source.notes[0] == f"passed over, not images (1): {beside}"
+    assert source.notes[0] == f"skipped 1 non-image file: {beside}"
     assert source.notes[1].startswith("the class folders are read, not the data files (data.")
 
 
