@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from accelerate.utils import gather_object
 from torch.utils.data import Dataset
-from transformers import DefaultDataCollator, PrinterCallback, TrainerCallback
+from transformers import DefaultDataCollator, TrainerCallback
 
 from hf_imgcls.data import attach_transform, load_data
 from hf_imgcls.errors import InputError
@@ -24,12 +24,11 @@ from hf_imgcls.machine import (
     describe_machine,
     detect_machine,
     prepare_launch,
-    silence_other_processes,
     training_arguments,
 )
 from hf_imgcls.models import build_model, channels_last, freeze_parameters
 from hf_imgcls.recipe import load_recipe
-from hf_imgcls.training import ImageTrainer, Plan, plan_stages, train_rows
+from hf_imgcls.training import EpochTable, ImageTrainer, Plan, plan_stages, train_rows
 
 PARTS = {"data": "the data path alone", "model": "the model alone (the limit)", "both": "both together"}
 _WARM_UP = 3  # steps before the clock starts: memory is taken and kernels are chosen by then
@@ -55,7 +54,6 @@ def measure_recipe(source: str | Path | dict, overrides: Iterable[str] = (), ste
     prepare_launch()
     arguments = training_arguments(recipe.training)
     note = check_launch()
-    silence_other_processes()
     with arguments.main_process_first(local=True):
         data = load_data(recipe.data)
     model, processor = build_model(recipe.model, data.labels, arguments.seed)
@@ -146,7 +144,7 @@ class _Measurement:
 
     def _training(self, trainer: ImageTrainer) -> float:
         watch = _Watch(trainer, self.skipped)
-        trainer.remove_callback(PrinterCallback)
+        trainer.remove_callback(EpochTable)
         trainer.add_callback(watch)
         trainer.train()
         return watch.rate

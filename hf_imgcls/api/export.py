@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import torch
 
 from hf_imgcls.errors import InputError
-from hf_imgcls.machine import say
+from hf_imgcls.machine import limit_progress_bars, say
 from hf_imgcls.models import load_network
 from hf_imgcls.serving import (
     INT8,
@@ -73,6 +73,7 @@ def export_model(model: str, output: Path | None = None, what: ExportOptions = _
             `quantize` needs. What was there is untouched.
         ParityError: the export does not answer as the model does. What was there is untouched.
     """
+    limit_progress_bars()
     import_exporter()
     if is_exported(model):
         raise InputError(f"export: {model} is an export already; name the model that it was made of")

@@ -17,7 +17,7 @@ from accelerate.utils import gather_object, parse_flag_from_env
 from tqdm.auto import tqdm
 
 from hf_imgcls.errors import InputError
-from hf_imgcls.machine import check_launch, exact_float32, on_main, prepare_launch, silence_other_processes
+from hf_imgcls.machine import check_launch, exact_float32, on_main, prepare_launch, show_progress
 from hf_imgcls.serving import (
     Classifier,
     Earlier,
@@ -73,7 +73,6 @@ def predict_images(
     prepare_launch()
     state = PartialState(cpu=parse_flag_from_env("ACCELERATE_USE_CPU"), timeout=_PATIENCE)
     launch_note = check_launch()
-    silence_other_processes()
     if output is None and state.num_processes > 1:
         raise InputError(f"--output: {state.num_processes} processes need one to bring their rows together in")
     file, listed, earlier = on_main(lambda: _make_list(images, output))
@@ -155,7 +154,7 @@ def _write_share(classifier: Classifier, names: list[str], todo: tuple[Path, Lis
         sink = RowWriter(output, names)
     share = read_list(file, state.process_index, state.num_processes)
     total = len(range(state.process_index, listed.to_do, state.num_processes))
-    bar = tqdm(total=total, desc="predicting", unit="image", disable=not state.is_local_main_process)
+    bar = tqdm(total=total, desc="predicting", unit="image", disable=not show_progress())
     with sink, bar, exact_float32(), warnings.catch_warnings():
         # Here, since the threads would put each other's filters back.
         warnings.simplefilter("ignore")

@@ -19,7 +19,6 @@ from hf_imgcls.machine import (
     on_main,
     prepare_launch,
     say,
-    silence_other_processes,
     training_arguments,
 )
 from hf_imgcls.models import build_model, channels_last
@@ -67,7 +66,6 @@ def train_classifier(
     folder = Path(arguments.output_dir)
     check_run_folder(folder, start_over)
     launch_note = check_launch()
-    silence_other_processes()
     check_push(arguments)
 
     with arguments.main_process_first(local=True):

@@ -8,7 +8,7 @@ from transformers import IntervalStrategy, TrainingArguments
 
 from hf_imgcls.errors import InputError
 from hf_imgcls.machine.hardware import detect_machine, fill_in_defaults
-from hf_imgcls.machine.processes import requested_precision
+from hf_imgcls.machine.processes import requested_precision, show_progress
 from hf_imgcls.recipe import value_of
 
 # What a recipe that is silent means. Evaluation and saving go together, so that the best model can be kept.
@@ -33,7 +33,14 @@ def training_arguments(section, **own) -> TrainingArguments:
     """
     said = section.model_dump(mode="json", exclude_unset=True)
     fitted = fill_in_defaults(detect_machine(_on_cpu(section)), said, requested_precision())
-    values = {**_DEFAULTS, **fitted, "remove_unused_columns": False, "label_names": ["labels"], **own}
+    values = {
+        **_DEFAULTS,
+        "disable_tqdm": not show_progress(),
+        **fitted,
+        "remove_unused_columns": False,
+        "label_names": ["labels"],
+        **own,
+    }
     if "load_best_model_at_end" not in said:
         evaluate, save = values["eval_strategy"], values["save_strategy"]
         values["load_best_model_at_end"] = evaluate != "no" and save in (evaluate, "best")

@@ -3,6 +3,7 @@
 import contextlib
 import functools
 import os
+import sys
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -47,6 +48,7 @@ def prepare_launch() -> None:
     Without this, accelerate lets each of them believe that it is alone, and launchers give each of them one thread,
     whatever the machine has.
     """
+    limit_progress_bars()
     if torch.accelerator.is_available():
         return
     if "LOCAL_RANK" in os.environ:
@@ -65,11 +67,16 @@ def user_set_threads() -> bool:
     return bool(said) or _asked_for("num_cpu_threads_per_process") is not None
 
 
-def silence_other_processes() -> None:
-    """One progress bar a machine."""
-    if not PartialState().is_local_main_process:
+def show_progress() -> bool:
+    """Whether progress bars are drawn: on a terminal, never into a log file, and by one process of a machine."""
+    return sys.stderr.isatty() and os.environ.get("LOCAL_RANK", "0") == "0"
+
+
+def limit_progress_bars() -> None:
+    """No bars of weights and shards; those of `datasets` as `show_progress` says."""
+    transformers.logging.disable_progress_bar()
+    if not show_progress():
         datasets.disable_progress_bars()
-        transformers.logging.disable_progress_bar()
 
 
 def check_launch() -> str | None:

@@ -22,7 +22,7 @@ from PIL import Image
 from hf_imgcls.data import find_rows
 from hf_imgcls.errors import InputError
 from hf_imgcls.images import open_image, process_image, read_image
-from hf_imgcls.machine import exact_float32, say
+from hf_imgcls.machine import exact_float32, limit_progress_bars, say
 from hf_imgcls.recipe import load_recipe
 from hf_imgcls.scoring import main_split
 from hf_imgcls.serving.classifier import Classifier
@@ -70,6 +70,7 @@ def open_demo(
         InputError: gradio is missing, the address cannot be had, there are no such examples, or the model cannot be
             opened.
     """
+    limit_progress_bars()
     page = _page()
     if how.top_k < 1:
         raise InputError(f"--top-k: found {how.top_k}, expected 1 or more")

@@ -14,7 +14,7 @@ from transformers.dynamic_module_utils import get_class_from_dynamic_module
 
 from hf_imgcls.data import Data, first_rows, readable_rows
 from hf_imgcls.images import open_image
-from hf_imgcls.machine import exact_float32
+from hf_imgcls.machine import exact_float32, show_progress
 from hf_imgcls.scoring import Scored, served_split, softmax
 from hf_imgcls.store import own_code
 
@@ -54,7 +54,9 @@ def compare_predictions(
     largest, mismatch, images = 0.0, None, 0
     allowed, probabilities = allowed_differences(logits), softmax(logits.astype(np.float64))
     with exact_float32():
-        for row, evaluated in zip(tqdm(rows, "parity check", total=len(logits)), probabilities, strict=True):
+        for row, evaluated in zip(
+            tqdm(rows, "parity check", total=len(logits), disable=not show_progress()), probabilities, strict=True
+        ):
             predictions = classifier(_image(row["image"]), top_k=len(own))
             difference = _difference(dict(zip(names, evaluated.tolist(), strict=True)), predictions)
             if difference > max(largest, allowed[images]):

@@ -113,16 +113,16 @@ class Clock(TrainerCallback, ExportableState):
     def _reading(self) -> float:
         return self._read_before + (self.rows.seconds.sum().item() if self.rows else 0.0)
 
-    def figures(self, processes: int = 1) -> dict[str, Any]:
+    def totals(self, processes: int = 1) -> dict[str, Any]:
         """Seconds by part and their sum, images of all processes, and `reading`: seconds spent on making rows."""
         self._read(wait=True)
         parts = {part: self.seconds[part] for part in PARTS}
         parts["transfer"] = min(parts["data"], self.batches * (self.copying or 0.0))
         parts["data"] -= parts["transfer"]
-        figures = {part: round(seconds, 3) for part, seconds in parts.items()}
+        rounded = {part: round(seconds, 3) for part, seconds in parts.items()}
         reading = None if self.rows is None else round(self._reading(), 3)
         return {
-            **figures,
+            **rounded,
             "seconds": round(sum(parts.values()), 3),
             "images": self.images * processes,
             "reading": reading,
@@ -162,7 +162,7 @@ class Clock(TrainerCallback, ExportableState):
     def on_train_end(self, args, state, control, **kwargs):
         self.lap("other")
         # Beside the trainer's own figures of the whole training, which is the last entry of its log.
-        state.log_history[-1]["time"] = self.figures(args.world_size)
+        state.log_history[-1]["time"] = self.totals(args.world_size)
         self._marks.clear()
 
 

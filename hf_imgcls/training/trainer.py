@@ -15,7 +15,7 @@ from hf_imgcls.images import Mixing, TrainTransform, fill_with_noise
 from hf_imgcls.machine import exact_float32
 from hf_imgcls.models import check_restored, restore_weights
 from hf_imgcls.scoring import Sampler, Scored, collect_scored, compute_metrics, concatenated, reduce_logits
-from hf_imgcls.training.callbacks import EpochCallback
+from hf_imgcls.training.callbacks import EpochCallback, replace_console
 from hf_imgcls.training.loss import total_loss
 from hf_imgcls.training.timing import Clock, TimedRows
 
@@ -57,6 +57,7 @@ class ImageTrainer(Trainer):
             self.add_callback(EpochCallback(images))
         self.clock = Clock(self.args.device)
         self.add_callback(self.clock)
+        replace_console(self, self.clock)
         if isinstance(self.train_dataset, datasets.Dataset):
             self.train_dataset = self.clock.rows = TimedRows(self.train_dataset)
 

@@ -120,9 +120,9 @@ def test_on_a_gpu_marks_are_read_when_they_are_reached_and_not_waited_for(monkey
     monkeypatch.setattr(Mark, "now", 500.0)
     clock.lap("data")
     assert sum(clock.seconds.values()) == pytest.approx(0.5)
-    figures = clock.figures(processes=2)
-    assert (figures["model"], figures["data"]) == (pytest.approx(1.0), pytest.approx(0.6))
-    assert figures["transfer"] == pytest.approx(0.4)
+    totals = clock.totals(processes=2)
+    assert (totals["model"], totals["data"]) == (pytest.approx(1.0), pytest.approx(0.6))
+    assert totals["transfer"] == pytest.approx(0.4)
 
 
 def spent(**parts) -> dict:

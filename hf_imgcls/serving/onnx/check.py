@@ -14,7 +14,7 @@ from tqdm.auto import tqdm
 from hf_imgcls.data import choose_splits, load_data, load_split, open_source
 from hf_imgcls.errors import InputError, ParityError
 from hf_imgcls.images import process_image, read_image
-from hf_imgcls.machine import cores_per_process
+from hf_imgcls.machine import cores_per_process, show_progress
 from hf_imgcls.recipe import load_recipe
 from hf_imgcls.scoring import choose_rows, interval
 from hf_imgcls.serving.classifier import Classifier
@@ -183,7 +183,7 @@ def _batches(
     """Rows with their pixels (n, 3, h, w), in batches of several sizes."""
     torch.get_num_threads()  # settles this thread's own number, which the pool's would otherwise change
     pool = ThreadPoolExecutor(min(8, cores_per_process()), initializer=torch.set_num_threads, initargs=(1,))
-    with pool, tqdm(total=len(chosen), desc=said, unit="image") as bar:
+    with pool, tqdm(total=len(chosen), desc=said, unit="image", disable=not show_progress()) as bar:
         start = 0
         while start < len(chosen):
             size = next((size for size in _BATCHES if size > start), _BATCHES[-1])
