@@ -8,6 +8,7 @@ The names are imported when they are used: `import hf_imgcls` is quick and has n
 
 import importlib
 
+__version__ = "0.2.0"
 _HOMES = {
     "InputError": "errors",
     "load_recipe": "recipe",

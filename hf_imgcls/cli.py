@@ -6,6 +6,7 @@ import os
 import sys
 import traceback
 
+import hf_imgcls
 from hf_imgcls.commands import COMMANDS
 from hf_imgcls.errors import UserError
 
@@ -18,7 +19,8 @@ def main(arguments: list[str] | None = None) -> int:
         failed, 3: complete on this machine but not on the Hub, 130: interrupted).
     """
     parser = _parser()
-    options, left = parser.parse_known_args(arguments)
+    arguments = sys.argv[1:] if arguments is None else arguments
+    options, left = parser.parse_known_args(arguments or ["--help"])
     wanted = [word for word in left if "=" in word or options.any_word]
     overrides = [word for word in wanted if word == "-" or not word.startswith("-")]
     if len(overrides) < len(left):
@@ -33,6 +35,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="hf-imgcls", description="One recipe trains, scores, saves and serves an image classifier."
     )
+    parser.add_argument("-V", "--version", action="version", version=f"hf-imgcls {hf_imgcls.__version__}")
     subparsers = parser.add_subparsers(required=True, metavar="COMMAND")
     for name, command in COMMANDS.items():
         own = subparsers.add_parser(name, help=command.HELP)

@@ -9,8 +9,11 @@ from hf_imgcls.recipe import check_path, load_recipe, naming_stage, stages_of
 from hf_imgcls.training import check_features
 
 
-def check_recipe(source: str | Path | dict, overrides: Iterable[str] = ()) -> None:
-    """Check everything that a recipe alone can tell.
+def check_recipe(source: str | Path | dict, overrides: Iterable[str] = ()):
+    """Load a recipe and check everything that it alone can tell: paths, model configuration, values of transforms.
+
+    Returns:
+        The recipe, as `load_recipe` does.
 
     Raises:
         InputError: the first thing that is wrong, in one line.
@@ -24,3 +27,4 @@ def check_recipe(source: str | Path | dict, overrides: Iterable[str] = ()) -> No
             build_transforms(stage.augmentation.train, (side, side))
             Mixing(stage.augmentation.mix, 2)
             check_features(stage, (side, side))
+    return recipe

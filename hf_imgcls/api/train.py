@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from hf_imgcls.api.check import check_recipe
 from hf_imgcls.data import load_data, write_bad_images
 from hf_imgcls.errors import ParityError
 from hf_imgcls.images import EvalTransform, input_size
@@ -23,7 +24,7 @@ from hf_imgcls.machine import (
 )
 from hf_imgcls.models import build_model, channels_last
 from hf_imgcls.publishing import check_push, push_trained
-from hf_imgcls.recipe import as_run, load_recipe
+from hf_imgcls.recipe import as_run
 from hf_imgcls.reports import (
     advise_run,
     collect_results,
@@ -60,7 +61,7 @@ def train_classifier(
         PushError: the run is complete, but not on the Hub; says what puts it there.
     """
     begun = time.perf_counter()
-    recipe = load_recipe(source, overrides)
+    recipe = check_recipe(source, overrides)
     prepare_launch()
     arguments = training_arguments(recipe.training)
     folder = Path(arguments.output_dir)

@@ -1,8 +1,9 @@
 """The commands: each module owns its options and runs one function of the API, imported when it runs."""
 
-from hf_imgcls.commands import benchmark, check, demo, evaluate, export, predict, push, train
+from hf_imgcls.commands import benchmark, check, demo, evaluate, export, predict, push, recipes, train
 
 COMMANDS = {
+    "recipes": recipes,
     "train": train,
     "check": check,
     "benchmark": benchmark,

@@ -16,15 +16,15 @@ def run(options: argparse.Namespace) -> None:
 
     recipe = load_recipe(options.recipe, options.overrides)
     check_settings(recipe)
-    # What is left to check imports torch, and is the same each time for the same recipe and checkpoint.
+
+    def check() -> bool:
+        from hf_imgcls.api import check_recipe
+
+        check_recipe(options.recipe, options.overrides)
+        return True
+
+    # What is left to check imports torch. It is the same for the same recipe and checkpoint, so it is done once.
     config = Path(recipe.model.checkpoint or "", "config.json").expanduser()
-    text = config.read_text(encoding="utf-8", errors="replace") if recipe.model.checkpoint and config.is_file() else ""
-    cached_json("hf_imgcls_checked", [as_run(recipe), text], lambda: _check(options))
+    text = config.read_text(encoding="utf-8") if recipe.model.checkpoint and config.is_file() else None
+    cached_json("hf_imgcls_checked", [as_run(recipe), text], check)
     print(f"{options.recipe}: OK")
-
-
-def _check(options: argparse.Namespace) -> bool:
-    from hf_imgcls.api import check_recipe
-
-    check_recipe(options.recipe, options.overrides)
-    return True

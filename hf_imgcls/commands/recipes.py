@@ -1,0 +1,25 @@
+"""hf-imgcls recipes"""
+
+import argparse
+from pathlib import Path
+
+from hf_imgcls.errors import InputError
+
+HELP = "list the recipes that come with the package, or copy one"
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("name", nargs="?", help="a recipe to copy (default: list them all)")
+    parser.add_argument("--output", type=Path, metavar="FILE", help="where to copy it (default: recipes/NAME.json)")
+
+
+def run(options: argparse.Namespace) -> None:
+    from hf_imgcls.recipe import copy_recipe, describe_recipes
+
+    if options.overrides:
+        raise InputError(f"recipes: {options.overrides[0]} is no option; overrides go behind hf-imgcls train RECIPE")
+    if options.name is None:
+        print(*describe_recipes(), sep="\n")
+        return
+    written = copy_recipe(options.name, options.output or Path("recipes", f"{options.name}.json"))
+    print("written:", ", ".join(map(str, written)))
