@@ -6,7 +6,7 @@ import os
 import sys
 import traceback
 
-import hf_imgcls
+from hf_imgcls import __version__
 from hf_imgcls.commands import COMMANDS
 from hf_imgcls.errors import UserError
 
@@ -35,7 +35,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="hf-imgcls", description="One recipe trains, scores, saves and serves an image classifier."
     )
-    parser.add_argument("-V", "--version", action="version", version=f"hf-imgcls {hf_imgcls.__version__}")
+    parser.add_argument("-V", "--version", action="version", version=f"hf-imgcls {__version__}")
     subparsers = parser.add_subparsers(required=True, metavar="COMMAND")
     for name, command in COMMANDS.items():
         own = subparsers.add_parser(name, help=command.HELP)

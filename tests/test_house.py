@@ -26,7 +26,7 @@ def imports(file: Path) -> list[str]:
             found += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{file}: a relative import"
-            inner = [f"{node.module}.{alias.name}" for alias in node.names]
+            inner = [f"{node.module}.{alias.name}" for alias in node.names if alias.name != "__version__"]
             found += [name if is_module(name) else node.module for name in inner]
     return [name for name in found if name.split(".")[0] == "hf_imgcls"]
 

@@ -1,6 +1,8 @@
 """The package as a whole: names, imports, what is public."""
 
 import importlib
+import os
+import shutil
 import subprocess
 import sys
 from importlib import metadata
@@ -9,6 +11,9 @@ from pathlib import Path
 import pytest
 
 import hf_imgcls
+from hf_imgcls.cli import main
+from hf_imgcls.commands import COMMANDS
+from hf_imgcls.recipe import shipped_recipes
 
 PACKAGE = Path(hf_imgcls.__file__).parent
 
@@ -30,19 +35,80 @@ def test_an_unknown_name_is_an_attribute_error():
         _ = hf_imgcls.trian
 
 
-@pytest.mark.parametrize("statement", ["import hf_imgcls", "from hf_imgcls.cli import main; main(['--help'])"])
-def test_nothing_heavy_is_imported_for_help(statement):
-    script = f"""
+LIGHT = """
 import sys
-try:
-    {statement}
-except SystemExit as stop:
-    assert stop.code == 0
-heavy = sys.modules.keys() & {{"torch", "transformers", "datasets", "numpy", "pydantic"}}
+from hf_imgcls.cli import main
+for words in ([], ["--help"], ["--version"], ["train", "--help"]):
+    try:
+        assert main(words) == "no status"
+    except SystemExit as stop:
+        assert stop.code == 0
+heavy = sys.modules.keys() & {"torch", "transformers", "datasets", "numpy", "pydantic"}
 assert not heavy, heavy
 """
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+
+
+def test_nothing_heavy_is_imported_for_help_and_version():
+    done = subprocess.run([sys.executable, "-c", LIGHT], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    for name, command in COMMANDS.items():  # a line each, with and without --help
+        assert sum(line.split() == [name, *command.HELP.split()] for line in lines) == 2
+    assert f"hf-imgcls {hf_imgcls.__version__}" in lines
+
+
+QUICK = """
+import sys
+from hf_imgcls.cli import main
+from hf_imgcls.recipe import shipped_recipes
+recipe = str(shipped_recipes()["mnist_convnet"])
+for command in ("check", "train"):
+    for wrong in ("training.learning_rat=1", "training.bf16=1", 'augmentation.train=["Resiz"]', "data.path=no/such/x"):
+        assert main([command, recipe, wrong]) == 2
+assert main(["check", recipe]) == 0
+heavy = sys.modules.keys() & {"torch", "transformers", "datasets", "numpy"}
+assert not heavy, heavy
+"""
+
+
+def test_mistakes_in_a_recipe_and_a_recipe_that_was_checked_before_import_nothing_heavy():
+    assert main(["check", str(shipped_recipes()["mnist_convnet"])]) == 0  # fills the cache
+    done = subprocess.run([sys.executable, "-c", QUICK], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert len(done.stderr.splitlines()) == 8
+
+
+FROM_A_WHEEL = """
+import sys
+from pathlib import Path
+import hf_imgcls
+from hf_imgcls.cli import main
+assert Path(hf_imgcls.__file__).is_relative_to(sys.argv[1]), hf_imgcls.__file__
+assert main(["recipes"]) == 0
+assert main(["recipes", "digits_resnet"]) == 0
+assert main(["check", "recipes/digits_resnet.json"]) == 0
+assert Path("recipes/digits/train.parquet").is_file() and Path("recipes/recipe.schema.json").is_file()
+main(["--version"])
+"""
+
+
+def test_a_wheel_brings_the_recipes_the_schema_and_the_digits(tmp_path):
+    copy, target, elsewhere = (tmp_path / name for name in ("copy", "target", "elsewhere"))
+    for name in ("hf_imgcls", "recipes"):
+        shutil.copytree(PACKAGE.parent / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("pyproject.toml", "setup.py", "MANIFEST.in", "README.md", "LICENSE"):
+        shutil.copy(PACKAGE.parent / name, copy)
+    pip = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check"]
+    build = [*pip, "install", "--no-index", "--no-deps", "--no-build-isolation", "--target", str(target), str(copy)]
+    subprocess.run(build, check=True)
+    elsewhere.mkdir()
+    done = subprocess.run(
+        [sys.executable, "-c", FROM_A_WHEEL, str(target)],
+        cwd=elsewhere, env={**os.environ, "PYTHONPATH": str(target)}, capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert f"hf-imgcls {hf_imgcls.__version__}" in done.stdout
+    assert (target / "hf_imgcls/recipe/shipped/recipe.schema.json").is_file()
 
 
 def test_every_module_imports_and_says_what_it_is_for():

@@ -5,6 +5,8 @@ import pytest
 from tiny import tiny_model, tiny_processor
 
 from hf_imgcls.cli import main
+from hf_imgcls.commands import COMMANDS
+from hf_imgcls.errors import InputError, ParityError, PushError, RestoreError
 
 RECIPES = [p for p in sorted((Path(__file__).parents[2] / "recipes").glob("*.json")) if p.stem != "recipe.schema"]
 
@@ -104,3 +106,30 @@ def test_an_error_in_a_worker_is_one_line_too(capsys, make_folder, tmp_path):
         'data.label_names=["blue","green","red"]', "data.bad_images=raise", "training.max_steps=9",
         "training.dataloader_num_workers=1", "training.disable_tqdm=true", f"training.output_dir={tmp_path / 'run'}",
     )  # fmt: skip
+
+
+def test_a_switch_shows_the_traceback(capsys, monkeypatch):
+    monkeypatch.setenv("HF_IMGCLS_TRACEBACK", "1")
+    assert main(["check", "no/such.json"]) == 2
+    error = capsys.readouterr().err
+    assert "Traceback (most recent call last)" in error
+    assert error.splitlines()[-1] == "hf-imgcls: no/such.json: no such recipe"
+
+
+@pytest.mark.parametrize(("error", "status"), [(InputError, 2), (ParityError, 1), (RestoreError, 1), (PushError, 3)])
+def test_each_kind_of_error_has_its_status(error, status, capsys, monkeypatch):
+    def run(options):
+        raise error("this is why")
+
+    monkeypatch.setattr(COMMANDS["check"], "run", run)
+    assert main(["check", "x.json"]) == status
+    assert capsys.readouterr().err == "hf-imgcls: this is why\n"
+
+
+def test_a_bug_is_no_user_error(monkeypatch):
+    def run(options):
+        raise MemoryError("out of memory")
+
+    monkeypatch.setattr(COMMANDS["check"], "run", run)
+    with pytest.raises(MemoryError):
+        main(["check", "x.json"])
