@@ -13,6 +13,8 @@ from hf_imgcls.images.erasing import is_noise
 from hf_imgcls.recipe import Transform, check_transforms, name_and_arguments
 
 _ENUMS = {"interpolation": InterpolationMode, "policy": AutoAugmentPolicy}
+# What torchvision raises on values, and on images, that a transform does not take.
+_REFUSALS = (TypeError, ValueError, RuntimeError, KeyError, IndexError, AssertionError, ZeroDivisionError)
 _NOISE_IS_LAST = '"random" is noise, which images get on the device, after everything else; make it the last of train'
 
 
@@ -54,7 +56,7 @@ def _build(spec: Transform, size: tuple[int, int], key: str) -> v2.Transform:
         values.setdefault("size", list(size))
     try:
         return getattr(v2, name)(**values)
-    except Exception as error:  # torchvision's own checks of values raise a dozen kinds
+    except _REFUSALS as error:
         raise InputError(f"{key}.{name}: {_line(error)}") from None
 
 
@@ -91,7 +93,9 @@ def augment(transform, image: torch.Tensor, size: tuple[int, int]) -> torch.Tens
     height, width = image.shape[-2:]
     try:
         out = transform(image)
-    except Exception as error:
+    except _REFUSALS as error:
+        if isinstance(error, torch.OutOfMemoryError) or "DefaultCPUAllocator" in str(error):
+            raise
         raise InputError(f"augmentation.train: fails on a {width}x{height} image: {_line(error)}") from None
     if not isinstance(out, torch.Tensor) or out.dtype != torch.uint8 or tuple(out.shape) != (3, *size):
         made = type(out).__name__
@@ -121,30 +125,3 @@ def own_draws():
 def seed_of(*entropy: int) -> int:
     """A seed for torch's generator from several numbers, each of which makes it another one."""
     return int(np.random.SeedSequence(entropy).generate_state(1, np.uint64)[0] >> 1)
-
-
-def random_transform(specs: Sequence[Transform], size: tuple[int, int]) -> str | None:
-    """Name of the first transform that does not do the same to an image each time; None where all do.
-
-    Found by trying: what draws no random numbers is not random, and what draws some may still not use them
-    (a GaussianBlur of one sigma).
-
-    Args:
-        specs: `augmentation.train`.
-        size: height and width of the model's input.
-    """
-    composed = build_transforms(specs, size)
-    # Not the whole range: stretching the contrast of such an image would change nothing.
-    image = torch.randint(30, 200, (3, *size), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
-    with torch.random.fork_rng(devices=[]):
-        for transform in composed.transforms if isinstance(composed, v2.Compose) else []:
-            before = torch.get_rng_state()
-            made = transform(image)
-            drew = not torch.equal(before, torch.get_rng_state())
-            if drew and any(not torch.equal(transform(image), made) for _ in range(_DRAWS)):
-                return type(transform).__name__
-            image = made
-    return None
-
-
-_DRAWS = 500

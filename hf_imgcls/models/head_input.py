@@ -1,20 +1,19 @@
 """What goes into a network's head: the feature, and the dropout that it meets in training."""
 
 import torch
+from torch.nn.functional import dropout
+from torch.overrides import TorchFunctionMode
 from transformers import PreTrainedModel
 
 from hf_imgcls.errors import InputError
 from hf_imgcls.models.freeze import freeze_parameters
 from hf_imgcls.models.head import in_evaluation, network_name, random_images
 
-_DRAWS = 200
-
 
 def head_dropout(model: PreTrainedModel, head: str, size: tuple[int, int]) -> float:
-    """The share of a feature that is dropped in training before it goes into the head.
+    """The probability with which training drops an element of the feature before it goes into the head.
 
-    Measured, since many networks do it in a function and not in a module: what gets through is scaled by
-    1 / (1 - share).
+    It is what the network asks of torch, in a module (transformers) or in a function (timm), in one forward pass.
 
     Args:
         head: the head's name; everything else is frozen.
@@ -26,31 +25,43 @@ def head_dropout(model: PreTrainedModel, head: str, size: tuple[int, int]) -> fl
     frozen = freeze_parameters(
         model, [f"{head}.{name}" for name, _ in model.get_submodule(head).named_parameters()], size
     )
-    pixels = random_images(model, 4, size)
-    with in_evaluation(model), _own_random_numbers(model.device):
+    pixels, dropouts = random_images(model, 4, size), _Dropouts()
+    devices = [model.device] if model.device.type == "cuda" else []
+    with in_evaluation(model), torch.random.fork_rng(devices=devices):  # what is drawn here changes none of the run's
         still = input_of_head(model, head, pixels)
         model.train()
         for module in frozen:
             module.eval()
-        for _ in range(_DRAWS):  # until a part of it gets through, which with MobileNetV1's 0.999 takes a few
+        with dropouts:
             moving = input_of_head(model, head, pixels)
-            through = (moving != 0) & (still != 0)
-            if through.any() or torch.equal(moving, still):
-                break
-    if torch.equal(moving, still):
-        return 0.0
-    share = 1 - float((still / moving)[through].median()) if through.any() else 1.0
-    if share >= 1 or not torch.allclose(moving, torch.where(moving == 0, 0, still / (1 - share)), rtol=1e-4, atol=1e-7):
+    # Where dropout works on the feature itself, each element is gone or as in evaluation.
+    rounding = 1e-6 * float(still.abs().max())
+    remains = torch.allclose(moving, torch.where(moving == 0, 0, still), rtol=1e-4, atol=rounding)
+    if not remains or dropouts.probability >= 1:
         raise InputError(
-            f"cache_features: what {network_name(model)} makes of an image changes in training by more than dropout "
-            "before its head; leave cache_features out"
+            f"cache_features: the features of {network_name(model)} change in training by more than dropout before its "
+            "head; leave cache_features out"
         )
-    return round(max(share, 0.0), 6)
+    return round(dropouts.probability, 6)
 
 
-def _own_random_numbers(device: torch.device):
-    """Random numbers drawn here change none of the run's."""
-    return torch.random.fork_rng(devices=[device] if device.type == "cuda" else [])
+class _Dropouts(TorchFunctionMode):
+    """Sets half of what dropout is asked to work on to zero, and the rest free of its scale.
+
+    Attributes:
+        probability: of all of them together.
+    """
+
+    def __init__(self):
+        super().__init__()
+        self.probability = 0.0
+
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        kwargs = kwargs or {}
+        if func is not dropout or not kwargs["training"] or not kwargs["p"]:
+            return func(*args, **kwargs)
+        self.probability = 1 - (1 - self.probability) * (1 - kwargs["p"])
+        return args[0] * torch.rand_like(args[0]).round()
 
 
 @torch.no_grad()

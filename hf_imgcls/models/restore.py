@@ -1,4 +1,4 @@
-"""Put saved weights back into a model, exactly, and look whether it worked.
+"""Put saved weights back into a model, exactly, and verify every tensor.
 
 `Trainer` reloads a checkpoint with `load_state_dict(strict=False)`. For architectures whose saved names differ from
 their parameters' (ViT, DeiT, Swin, BEiT, DINOv2, ...) that leaves most tensors as they were, with a mere warning.
@@ -8,9 +8,10 @@ import hashlib
 import tempfile
 from pathlib import Path
 
+import numpy as np
 import torch
 import torch.distributed as dist
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import nn
 from transformers import PreTrainedModel
@@ -33,7 +34,9 @@ def restore_weights(model: nn.Module, folder: str | Path) -> None:
         mode = model.training
         model.train()  # LeViT keeps what it computed of its old weights until it trains again
         model.train(mode)
-    except Exception as error:  # safetensors, the file system and torch raise their own kinds
+    except torch.OutOfMemoryError:
+        raise
+    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
         raise RestoreError(f"{folder}: cannot be restored: {' '.join(str(error).split())[:300]}") from None
     check_restored(model, folder)
 
@@ -76,7 +79,7 @@ def check_restored(model: nn.Module, folder: str | Path, state: dict | None = No
 def _digest(model: nn.Module) -> str:
     hashed = hashlib.blake2b()
     for tensor in model.state_dict().values():
-        hashed.update(as_bytes(tensor).numpy())
+        hashed.update(as_bytes(tensor))
     return hashed.hexdigest()
 
 
@@ -108,9 +111,11 @@ def _same(here: Path, there: Path, name: str) -> bool:
     with safe_open(here, framework="pt") as a, safe_open(there, framework="pt") as b:
         mine, saved = a.get_tensor(name), b.get_tensor(name)
         # As bytes: NaN equals nothing, not even itself.
-        return mine.dtype == saved.dtype and mine.shape == saved.shape and torch.equal(as_bytes(mine), as_bytes(saved))
+        return (
+            mine.dtype == saved.dtype and mine.shape == saved.shape and np.array_equal(as_bytes(mine), as_bytes(saved))
+        )
 
 
-def as_bytes(tensor: torch.Tensor) -> torch.Tensor:
-    """A tensor as uint8 on the CPU, shape (bytes,)."""
-    return tensor.detach().cpu().contiguous().view(-1).view(torch.uint8)
+def as_bytes(tensor: torch.Tensor) -> np.ndarray:
+    """A tensor of any type as uint8, shape (bytes,)."""
+    return tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy()

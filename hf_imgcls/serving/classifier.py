@@ -66,7 +66,3 @@ def model_digest(labels: dict[int, str], pixels: torch.Tensor, weights: Iterable
     for content in weights:
         digest.update(content)
     return digest.hexdigest()
-
-
-def _as_bytes(tensor: torch.Tensor) -> np.ndarray:
-    return tensor.detach().flatten().view(torch.uint8).numpy()

@@ -8,8 +8,8 @@ import torch
 
 from hf_imgcls.errors import InputError
 from hf_imgcls.images import process_image
-from hf_imgcls.models import as_input_error, channels_last, fold_batch_norms, load_network
-from hf_imgcls.serving.classifier import Classifier, _as_bytes, model_digest, score_function
+from hf_imgcls.models import as_bytes, as_input_error, channels_last, fold_batch_norms, load_network
+from hf_imgcls.serving.classifier import Classifier, model_digest, score_function
 from hf_imgcls.serving.onnx.session import is_exported, open_exported
 
 
@@ -53,7 +53,7 @@ def open_classifier(
     grey = PIL.Image.new("RGB", (320, 240), "grey")
     with as_input_error(f"model {name!r}"):
         pixels = process_image(processor, grey)
-        signed = model_digest(network.config.id2label, pixels, map(_as_bytes, network.state_dict().values()))
+        digest = model_digest(network.config.id2label, pixels, map(as_bytes, network.state_dict().values()))
         channels_last(network, pixels.shape[-2:])
         fold_batch_norms(network, pixels.shape[-2:])
     with as_input_error(f"--device {device}"):
@@ -68,4 +68,4 @@ def open_classifier(
         logits(pixels[None])
     shown = Path(name).expanduser().resolve().name if Path(name).expanduser().is_dir() else name
     labels = [config.id2label[i] for i in range(config.num_labels)]
-    return Classifier(f"{shown}@{signed}{'-half' if half else ''}", labels, processor, logits, score_function(config))
+    return Classifier(f"{shown}@{digest}{'-half' if half else ''}", labels, processor, logits, score_function(config))

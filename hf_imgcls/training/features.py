@@ -140,7 +140,7 @@ def _key(model: PreTrainedModel, head: str, transform: EvalTransform | TrainTran
     for name, tensor in model.state_dict().items():
         if not _in(head, name):
             hashed.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-            hashed.update(as_bytes(tensor).numpy())
+            hashed.update(as_bytes(tensor))
     return hashed.hexdigest()[:32]
 
 

@@ -7,7 +7,6 @@ from test_trainer import largest_difference, make_trainer
 from tiny import PROCESSORS, SIZE, tiny_processor
 from torchvision.transforms import v2
 
-from hf_imgcls.images.augmentation import random_transform
 from hf_imgcls.images.erasing import draw_box, fill_with_noise, is_noise, take_noise
 from hf_imgcls.images.transforms import TrainTransform
 from hf_imgcls.reports import figures
@@ -116,10 +115,6 @@ def test_a_resumed_run_draws_the_same_noise(make_folder, tmp_path, workers):
     whole.train()
     resumed.train(resume_from_checkpoint=str(tmp_path / "whole" / "checkpoint-2"))
     assert largest_difference(whole.model, resumed.model) == 0
-
-
-def test_features_that_are_kept_have_no_noise():
-    assert random_transform(["Resize", NOISE], (SIZE, SIZE)) == "RandomErasing"
 
 
 def test_the_drawn_images_show_the_noise(tmp_path, monkeypatch):

@@ -40,12 +40,18 @@ def stock(name: str, **settings):
     return AutoModelForImageClassification.from_config(transformers.AutoConfig.for_model(name, **LABELS, **settings))
 
 
+def with_dropout(model):
+    model.timm_model.global_pool = nn.Sequential(model.timm_model.global_pool, nn.Dropout(0.5))
+    return model
+
+
 DROPPING = {
     "a module, 0.8": (lambda: stock("mobilenet_v2", depth_multiplier=0.25, classifier_dropout_prob=0.8), 0.8),
     "almost all": (lambda: stock("mobilenet_v1", depth_multiplier=0.25, classifier_dropout_prob=0.999), 0.999),
     "a function": (lambda: timm_model("test_efficientnet", drop_rate=0.3), 0.3),
     "a function, between pooling and 1x1": (lambda: timm_model("mobilenetv3_small_050", drop_rate=0.25), 0.25),
     "a 1x1 convolution": (lambda: timm_model("resnetv2_18d", drop_rate=0.25), 0.25),
+    "a function and a module": (lambda: with_dropout(timm_model("test_efficientnet", drop_rate=0.5)), 0.75),
     "the blocks alone": (lambda: stock("vit", hidden_size=16, num_hidden_layers=1, num_attention_heads=2, image_size=32,
                                        intermediate_size=16, hidden_dropout_prob=0.4), 0.0),
 }  # fmt: skip
@@ -68,16 +74,28 @@ def test_the_head_is_found_and_the_dropout_before_it_measured(name):
     assert [module.training for module in model.modules()] == modes
 
 
-def test_features_that_change_by_more_than_dropout_are_refused():
-    model = timm_model("test_efficientnet")
-    model.timm_model.global_pool = nn.Sequential(model.timm_model.global_pool, Noise())
-    with pytest.raises(InputError, match=r"cache_features: what timm's test_efficientnet makes .* more than dropout"):
-        head_dropout(model, "timm_model.classifier", (32, 32))
-
-
 class Noise(nn.Module):
     def forward(self, features):
         return features + torch.randn_like(features) if self.training else features
+
+
+class DropoutBeforeMore(nn.Module):
+    def forward(self, features):
+        return nn.functional.dropout(features, 0.3, self.training).cumsum(1)
+
+
+class AllDropped(nn.Module):
+    def forward(self, features):
+        return nn.functional.dropout(features, 1.0, self.training)
+
+
+@pytest.mark.parametrize("change", [Noise, DropoutBeforeMore, AllDropped])
+def test_features_that_change_by_more_than_dropout_are_refused(change):
+    model = timm_model("test_efficientnet")
+    model.timm_model.global_pool = nn.Sequential(model.timm_model.global_pool, change())
+    expected = "cache_features: the features of timm's test_efficientnet change in training by more than dropout"
+    with pytest.raises(InputError, match=expected):
+        head_dropout(model, "timm_model.classifier", (32, 32))
 
 
 TWO_HEADS = {

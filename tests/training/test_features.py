@@ -14,7 +14,6 @@ from transformers import DefaultDataCollator, TrainingArguments, ViTImageProcess
 from hf_imgcls import InputError, train_classifier
 from hf_imgcls.data.load import load_data
 from hf_imgcls.errors import RestoreError
-from hf_imgcls.images.augmentation import random_transform
 from hf_imgcls.images.transforms import EvalTransform, TrainTransform
 from hf_imgcls.models.replace_head import with_own_head
 from hf_imgcls.models.restore import restore_weights
@@ -188,26 +187,6 @@ def test_images_of_the_training_path_are_normalised_as_the_trainer_does(cache, d
         direct = model.eval()(**{k: v for k, v in trainer._prepare_inputs(batch).items() if k == "pixel_values"}).logits
         on_features = HeadOnFeatures(model, INPUT).eval()(features[:]["pixel_values"])["logits"]
     assert (direct - on_features).abs().max() <= 1e-5
-
-
-RANDOM = {
-    "nothing": ([], None),
-    "sizes": (["Resize", {"CenterCrop": {"size": 24}}, "Resize", {"Grayscale": {"num_output_channels": 3}}], None),
-    "fixed blur, which draws a number of one value": ([{"GaussianBlur": {"kernel_size": 3, "sigma": 1.0}}], None),
-    "always flipped": ([{"RandomHorizontalFlip": {"p": 1.0}}], None),
-    "flip": (["Resize", "RandomHorizontalFlip"], "RandomHorizontalFlip"),
-    "seldom": (["Resize", {"RandomErasing": {"p": 0.05}}], "RandomErasing"),
-    "crop": (["RandomResizedCrop"], "RandomResizedCrop"),
-    "contrast": ([{"RandomAutocontrast": {"p": 0.5}}], "RandomAutocontrast"),
-    "inside another": ([{"RandomApply": {"transforms": [{"ColorJitter": {"hue": 0.1}}]}}], "RandomApply"),
-    "RandAugment": (["RandAugment"], "RandAugment"),
-}
-
-
-@pytest.mark.parametrize("name", RANDOM)
-def test_random_transforms_are_found_by_trying(name):
-    specs, expected = RANDOM[name]
-    assert random_transform(specs, (32, 32)) == expected
 
 
 def test_a_checkpoint_of_the_head_alone_is_restored_exactly_or_not_at_all(tmp_path):
