@@ -6,8 +6,6 @@ from collections.abc import Iterable, Sequence
 from pathlib import PurePosixPath, PureWindowsPath
 from typing import Any
 
-Text = list[tuple[str, str]]  # pieces of a card with their keys
-
 _MOST = 60  # characters of a name
 _NO_BREAK = "\u00a0"
 _PATH = re.compile(r"(?<![\w./~:\\-])(?:file://|~|[A-Za-z]:)?[/\\]{1,2}(?:[^\s/\\'\"]+[/\\])+([^\s/\\'\"]*)")

@@ -82,4 +82,4 @@ def write(folder, results: dict | None = None, per_class: dict | None = None, **
     if per_class:
         (folder / "splits.json").write_text(json.dumps({"per_class": {"train": per_class}}))
     write_card(folder, load_recipe(content), results or two_classes())
-    return (folder / "README.md").read_text(encoding="utf-8")
+    return (folder / "README.md").read_text(encoding="utf-8", errors="replace")

@@ -42,13 +42,14 @@ def with_retries(call: Callable[[], T]) -> T:
 
 
 def as_push_error(call: Callable[[], T]) -> T:
-    """Turn whatever the client raises into a PushError of one line, with the client's error as its cause."""
+    """Turn what the client raises into a PushError of one line, with the client's error as its cause."""
     get_session().timeout = _PATIENCE
     try:
         return call()
     except PushError:
         raise
-    except Exception as error:  # the client's own, those of its HTTP library and of its upload threads
+    # The client's own, those of its HTTP library, its checks of names and cards, and those of its upload threads.
+    except (HTTPError, OSError, ValueError, RuntimeError) as error:
         raise PushError(what_happened(error)) from error
 
 

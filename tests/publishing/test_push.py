@@ -296,7 +296,7 @@ def test_what_cannot_be_opened_or_answers_otherwise_is_an_error(status, out, err
 )
 def test_who_cannot_push_is_told_before_anything_is_loaded(change, part, recipe, hub, tmp_path, capsys):
     change(hub)
-    line = fails(capsys, 2, "train", recipe, "data.path=no/such/photos", "training.hub_model_id=someone/colours")
+    line = fails(capsys, 2, "train", recipe, "data.path=someone/photos", "training.hub_model_id=someone/colours")
     assert line.startswith("hf-imgcls: training.push_to_hub: ")
     assert part in line
     assert line.endswith("; or add training.push_to_hub=false")

@@ -19,8 +19,12 @@ def rows(text: str, heading: str) -> list[list[str]]:
 def test_what_was_measured_is_told(tmp_path):
     text = write(tmp_path / "run", per_class={"cat": 90, "dog": 10}, description="Cats and dogs")
     assert "# Cats and dogs\n" in text
-    assert "of 2,225,858 parameters that tells images of 2 classes apart: cat, dog." in text
-    assert "It gets **90.0 %** of 30 test images right (95 % interval 74.4 % to 96.5 %)." in text
+    assert "(2,225,858 parameters), fine-tuned from [google/vit-base-patch16-224-in21k](https://huggingface.co/" in text
+    assert "that classifies images into 2 classes: cat, dog." in text
+    assert (
+        "Accuracy on 30 test images: **90.0 %** (95 % interval 74.4 % to 96.5 %; always predicting the most frequent "
+        "class: 66.7 %)."
+    ) in text
     scores = rows(text, " ")
     assert scores[0] == ["", "validation", "test"]
     assert ["Accuracy", "0.9000 (0.5958 to 0.9821)", "0.9000 (0.7438 to 0.9654)"] in scores
@@ -28,41 +32,45 @@ def test_what_was_measured_is_told(tmp_path):
     assert all(re.fullmatch(r"[\d.]+ \([\d.]+ to [\d.]+\)", cell) for row in scores[3:] for cell in row[1:])
     dog = next(row for row in rows(text, "class |") if row[0] == "dog")
     assert dog == ["dog", "10", "10", "0.70 (0.40 to 0.89)", "1.00", "0.82", "cat (3)"]
-    assert ["dog", "cat", "3 of 10", "30.0 %"] in rows(text, "class | taken for")
+    assert ["dog", "cat", "3 of 10", "30.0 %"] in rows(text, "class | predicted as")
     assert "reproduces the evaluated predictions on 10 of 10 validation images" in text
     assert "(max abs. probability difference 2.0e-07)" in text
 
 
 def test_the_limits_are_those_of_the_figures(tmp_path):
     text = write(tmp_path / "run", per_class={"cat": 90, "dog": 10}, loss={"class_weights": "balanced"})
-    assert "90 training images of cat, 10 of dog, 9.0 times as many; the loss weighed the classes" in text
-    assert "Recognised least: dog (7 of 10 right, 70.0 %)." in text
-    assert "There are fewer than 30 test images of both classes (least: dog, 10)" in text
-    assert "Confused most often: dog taken for cat (3 of 10, 30.0 %)." in text
-    assert "its accuracy 90.0 %" in text
+    assert "90 training images of cat, 10 of dog, 9.0 times as many; trained with a class-weighted loss." in text
+    assert "Lowest recall: dog (7 of 10, 70.0 %)." in text
+    assert "Both classes have fewer than 30 test images (fewest: dog, 10)" in text
+    assert "Most frequent confusions: dog predicted as cat (3 of 10, 30.0 %)." in text
+    assert "Mean top score on test: 87.7 %, accuracy 90.0 %." in text
+    sure = {**two_classes(), "breakdown": {**two_classes()["breakdown"]}}
+    sure["breakdown"]["test"]["mean_top_score"] = 0.99
+    text = write(tmp_path / "sure", sure)
+    assert "99.0 %, accuracy 90.0 %: the model is overconfident: scores are not calibrated probabilities." in text
     even = made_results(["cat", "dog", "eel"], {"test": [(0, 0)] * 40 + [(1, 1)] * 40})
     text = write(tmp_path / "even", even, per_class={"cat": 50, "dog": 60, "eel": 0})
     assert "There were no training images of eel" in text
-    assert "There were no test images of eel: how well it does on them is not known." in text
-    assert "No test image was taken for another class." in text
-    assert "Recognised least" not in text
+    assert "There were no test images of eel: not scored on them." in text
+    assert "No test image was predicted as another class." in text
+    assert "Lowest recall" not in text
     text = write(tmp_path / "more", even, per_class={"cat": 50, "dog": 60, "eel": 55})
-    assert "about as many training images each: 50 to 60" in text
+    assert "The classes are balanced: 50 to 60 training images per class." in text
 
 
 def test_how_it_was_trained_is_told(tmp_path):
     results = {**two_classes(), "notes": ["test: 3 images are also in train, byte for byte"], "bad_images": 2}
     text = write(tmp_path / "run", results, training={"learning_rate": 1e-4, "gradient_accumulation_steps": 4})
     first, second = rows(text, "stage")[2:]
-    assert first == ["1", "head, on features computed once", "1,538 of 2,225,858", "0.0001", "32", "20", "1,260",
+    assert first == ["1", "head, on cached features", "1,538 of 2,225,858", "0.0001", "32", "20", "1,260",
                      "step 630", "1 min 15 s"]  # fmt: skip
-    assert second[1:3] == ["the last 4 blocks and what follows", "912,000 of 2,225,858"]
+    assert second[1:3] == ["last 4 blocks and head", "912,000 of 2,225,858"]
     assert second[-2:] == ["last", "2 h 0 min"]
     assert ["test", "30", "`f3`"] in rows(text, "split")
     assert "- seed: 7\n" in text
     assert "torch 2.15.0" in text
     assert "- test: 3 images are also in train, byte for byte\n" in text
-    assert "- 2 unreadable images were left out.\n" in text
+    assert "- skipped 2 unreadable images\n" in text
     assert "[ethz/food101](https://huggingface.co/datasets/ethz/food101)" in text
     assert "```bash\nhf-imgcls train recipes/food.json training.learning_rate=1e-4\n```" in text
     recipe = json.loads(re.search(r"```json\n(.*?)\n```", text, re.DOTALL)[1])
@@ -102,11 +110,13 @@ def test_a_hundred_and_one_classes_stay_readable(tmp_path):
     answers = [(n, n) for n in range(101) for _ in range(4)] + wrong + [(50, 51)] * 4
     text = write(tmp_path / "run", made_results(names, {"test": answers}), per_class=dict.fromkeys(names, 5))
     assert "dish_019 and 81 more." in text
-    weakest, every = (rows(part, "class |") for part in text.split("The 10 of 101 classes")[1].split("<details>")[:2])
+    weakest, every = (
+        rows(part, "class |") for part in text.split("The 10 of 101 classes with")[1].split("<details>")[:2]
+    )
     assert len(weakest) == 12
     assert (weakest[2][0], weakest[2][-1]) == ("dish_050", "dish_051 (4)")
     assert [row[0] for row in every[2:]] == names
-    assert "dish_050 taken for dish_051 (4 of 8, 50.0 %)" in text
+    assert "dish_050 predicted as dish_051 (4 of 8, 50.0 %)" in text
     assert max(map(len, text.split("<!--")[0].splitlines())) < 700
     html = MarkdownIt("commonmark", {"html": True}).enable("table").render(text)
     assert html.count("<tr>") >= 101 + 10
@@ -146,7 +156,7 @@ def test_paths_of_the_machine_are_not_given_away(place, tmp_path, monkeypatch):
     assert str(tmp_path) not in text
     assert not re.search(r"[\s\"'(`=](/|~/)\w", text)
     assert "the weights `weights`" in text
-    assert "Images: `photos`." in text
+    assert "Dataset: `photos`." in text
     assert "test.csv has no column" in text
 
 
@@ -186,7 +196,7 @@ def test_a_run_of_an_earlier_version_has_a_card_too(tmp_path):
 
 def test_a_network_from_scratch_has_no_base(tmp_path):
     text = write(tmp_path / "run", model={"architecture": "resnet", "from_scratch": True})
-    assert "It was trained from scratch." in text
+    assert ", trained from scratch, " in text
     assert "google" not in text
 
 
@@ -208,5 +218,5 @@ def test_a_network_with_code_of_its_own_is_opened_with_trust(tmp_path):
     (run / "convnet.py").write_text("")
     text = write(run)
     assert 'model="run", trust_remote_code=True)' in text
-    assert "its code comes with it, in `convnet.py`" in text
-    assert "A `ConvNet` of 2,225,858 parameters" in text
+    assert "its code comes with the model, in `convnet.py`" in text
+    assert "A `ConvNet` (2,225,858 parameters)" in text

@@ -2,14 +2,16 @@
 
 import os
 
+import pytest
 import yaml
 from huggingface_hub import ModelCard
 from made_run import TWO, made_results, two_classes, write
 
-from hf_imgcls.reports.card.parts import read_card
+from hf_imgcls.reports.card.edits import NOTHING, by_hand, read_card
 from hf_imgcls.reports.card.write import prepare_card
 
 BETTER = {"validation": TWO["validation"], "test": [(0, 0)] * 20 + [(1, 1)] * 10}
+OLD, NEW = "**90.0 %**", "**100.0 %**"  # test accuracy of the first run, and of the better one
 
 
 def better() -> dict:
@@ -26,46 +28,66 @@ def edit(folder, *changes: tuple[str, str]) -> None:
     file.write_text(text, encoding="utf-8")
 
 
-def test_a_card_nobody_has_touched_is_renewed_as_a_whole(tmp_path):
-    # The second has no confusions to show, the third has them again: what is new comes where it belongs.
+def around(folder, above: str = "", below: str = "") -> None:
+    """Write above and below the generated block."""
+    text = (folder / "README.md").read_text(encoding="utf-8")
+    start = text.index("<!-- hf-imgcls: generated")
+    (folder / "README.md").write_text(f"{text[:start]}{above}\n\n{text[start:]}\n{below}\n", encoding="utf-8")
+
+
+def content(folder, name: str = "README.md") -> str:
+    return (folder / name).read_text(encoding="utf-8")
+
+
+def test_a_card_without_edits_is_renewed_as_a_whole(tmp_path, capsys):
     for number, results in enumerate((two_classes(), better(), two_classes())):
         text = write(tmp_path / "run", results)
         assert text == write(tmp_path / f"fresh-{number}" / "run", results)
-        assert "Changed by hand" not in text
+        assert by_hand(read_card(text)) == NOTHING
+    assert "card:" not in capsys.readouterr().out
+    assert [path.name for path in (tmp_path / "run").iterdir() if "README" in path.name] == ["README.md"]
 
 
-def test_what_was_written_stays_in_its_place_and_the_rest_is_renewed(tmp_path):
+def test_text_around_the_block_stays_and_the_block_is_renewed(tmp_path):
     run = tmp_path / "run"
-    write(run, per_class={"cat": 90, "dog": 10}, description="Cats and dogs")
-    edit(
-        run,
-        ("# Cats and dogs\n", "# Our cats, our dogs\n"),
-        ("## Limits\n", "A word on the matrix.\n\n## Intended use\n\n```\ncode\n\n## no heading\n```\n\n## Limits\n"),
-        ("- Every image gets one of the classes, also one that shows none of them.", "- Never show it a bird."),
-        ("## Training\n", "- and *this*\n\n## Training\n"),
-    )
-    text = write(run, better(), per_class={"cat": 90, "dog": 10}, description="Cats and dogs")
-    own_section = "A word on the matrix.\n\n## Intended use\n\n```\ncode\n\n## no heading\n```"
-    for kept in ("# Our cats, our dogs\n", own_section, "- Never show it a bird.", "- and *this*\n\n## Training"):
-        assert text.count(kept) == 1, kept
-    assert "# Cats and dogs" not in text
-    assert "also one that shows none" not in text
-    assert "**100.0 %** of 30 test images" in text
-    assert "90.0 %" not in text
-    assert "Changed by hand and not renewed: Title, Limits; figures there" in text
-    order = ["# Our cats", "## Use", "## Results", "## Intended use", "## Limits", "- Never", "- and", "## Training"]
-    assert sorted(order, key=text.index) == order
-    assert text == write(run, better(), per_class={"cat": 90, "dog": 10}, description="Cats and dogs"), "not stable"
-
-
-def test_what_was_deleted_does_not_come_back(tmp_path):
-    run = tmp_path / "run"
-    text = write(run)
-    edit(run, (text[text.index("### Classes") : text.index("### Confusions")], ""), ("- vision\n", ""))
+    write(run)
+    around(run, "# Our cats\n\nA line  \nbroken.", "## Intended use\n\n```\n---\n## no heading\n```")
     text = write(run, better())
-    assert "### Classes" not in text
-    assert "### Confusions" not in text  # without a mistake there are none, and the run's own goes
-    assert "vision" not in ModelCard(text).data.tags
+    assert NEW in text
+    assert OLD not in text
+    order = ["---\n\n# Our cats\n\nA line  \nbroken.\n\n<!-- hf-imgcls", "# run\n", NEW,
+             "end of the generated part -->", "## Intended use\n\n```\n---\n## no heading\n```\n"]  # fmt: skip
+    assert sorted(order, key=text.index) == order
+    assert text == write(run, better()), "not stable"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [("# run\n", "# Our model\n"), ("## Limits\n\n- Every", "- Every"), ("## Limits\n", "## Limits\n\nNo birds.\n")],
+    ids=["changed", "deleted", "added"],
+)
+def test_an_edited_block_stays_whole_and_the_new_one_is_beside_it(change, tmp_path, capsys):
+    run = tmp_path / "run"
+    write(run)
+    edit(run, change, ("\nlibrary", "\nlicense: mit\nlibrary"))
+    edited = read_card(content(run)).block
+    for _ in range(2):
+        capsys.readouterr()
+        text = write(run, better())
+        assert read_card(text).block == edited
+        assert capsys.readouterr().out == (
+            f"card: the generated part was edited by hand and stays as it is; the new one is in "
+            f"{run / 'README.generated.md'}\n"
+        )
+        new = content(run, "README.generated.md")
+        assert NEW in new
+        assert ModelCard(new).data.license == "mit"
+    values = {r.metric_value for r in ModelCard(text).data.eval_results if r.dataset_split == "test"}
+    assert 1.0 in values, "the metadata is renewed all the same"
+    # Taking the new one is a copy; then the block is the run's again.
+    (run / "README.generated.md").replace(run / "README.md")
+    assert OLD in write(run)
+    assert "card:" not in capsys.readouterr().out
 
 
 def test_metadata_of_a_person_survives(tmp_path):
@@ -73,27 +95,27 @@ def test_metadata_of_a_person_survives(tmp_path):
     write(run)
     edit(
         run,
-        ("library_name", "# ours\nlanguage:\n- en\nlicense: mit\nlibrary_name"),
+        ("library_name", "# ours\nlanguage:\n- no  # not false\nlicense: mit\nlibrary_name"),
         ("- vision\n", "- vision\n# the house's own\n- cats\n"),
         ("base_model: google", "base_model: facebook"),
+        ("datasets:\n- ethz/food101\n", ""),
     )
-    text = write(run, better())
+    text = write(run, better(), model={"checkpoint": "google/another"})
     found = ModelCard(text).data.to_dict()
-    assert (found["language"], found["license"]) == (["en"], "mit")
+    assert found["license"] == "mit"
     assert found["tags"] == ["image-classification", "vision", "cats", "hf-imgcls"]
     assert found["base_model"].startswith("facebook/")
-    assert "# ours\n" in text
-    assert "# the house's own\n" in text
+    assert "datasets" not in found, "what was deleted does not come back"
+    assert "\n# ours\nlanguage:\n- no  # not false\n" in text
+    assert "\n# the house's own\n" in text
     assert next(r for r in ModelCard(text).data.eval_results if r.dataset_split == "test").metric_value == 1.0
-    assert text == write(run, better())
+    assert text == write(run, better(), model={"checkpoint": "google/another"})
 
 
 def test_results_that_a_person_has_added_stay_and_those_of_the_run_are_renewed(tmp_path):
     run = tmp_path / "run"
-    write(run)
-    card = ModelCard.load(run / "README.md")
-    index = card.data.to_dict()["model-index"]
-    index[0]["results"][1]["metrics"].append({"type": "auroc", "value": 0.77})
+    text = write(run)
+    index = ModelCard(text).data.to_dict()["model-index"]
     index[0]["results"].append(
         {
             "task": {"type": "image-classification"},
@@ -101,126 +123,191 @@ def test_results_that_a_person_has_added_stay_and_those_of_the_run_are_renewed(t
             "metrics": [{"type": "accuracy", "value": 0.5}],
         }
     )
-    content = (run / "README.md").read_text()
-    start, end = content.index("model-index:"), content.index("\n---", 5)
-    (run / "README.md").write_text(content[:start] + yaml.safe_dump({"model-index": index}).strip() + content[end:])
+    start, end = text.index("model-index:"), text.index("\n---", 5)
+    (run / "README.md").write_text(text[:start] + yaml.safe_dump({"model-index": index}).strip() + text[end:])
     for results in (better(), two_classes()):
         write(run, results)
         found = ModelCard.load(run / "README.md").data.eval_results
         values = [(r.dataset_name, r.dataset_split, r.metric_type, r.metric_value) for r in found]
         assert ("Street photos", None, "accuracy", 0.5) in values
-        assert ("ethz/food101", "test", "auroc", 0.77) in values
         assert ("ethz/food101", "test", "accuracy", results["scores"]["test"]["accuracy"]) in values
-        assert len(values) == 8
+        assert len(values) == 7
 
 
-def test_what_editors_do_to_a_file_is_no_edit(tmp_path):
+@pytest.mark.parametrize("index", ["model-index: none", "model-index:\n- results: 3", "model-index:"])
+def test_an_index_that_is_none_stays(index, tmp_path):
     run = tmp_path / "run"
-    text = write(run).replace("\n", "  \r\n").replace("---  ", "---", 1).rstrip()
+    text = write(run)
+    start, end = text.index("model-index:"), text.index("\n---", 5)
+    (run / "README.md").write_text(text[:start] + index + text[end:])
+    text = write(run, better())
+    assert index in text
+    assert text.count("model-index") == 1
+
+
+def test_what_editors_do_to_a_file_is_no_edit(tmp_path, capsys):
+    run = tmp_path / "run"
+    text = write(run).replace("\n", "  \r\n").rstrip()
     (run / "README.md").write_bytes(b"\xef\xbb\xbf" + text.encode())
     assert write(run, better()) == write(tmp_path / "fresh" / "run", better())
+    assert "card:" not in capsys.readouterr().out
 
 
-def test_a_run_that_is_started_over_takes_what_was_written_along(tmp_path):
+def test_a_run_that_is_started_over_takes_what_was_written_along(tmp_path, capsys):
     for number in (1, 2, 7):
         write(tmp_path / "run")
-        edit(tmp_path / "run", ("## Limits\n", f"## Number {number}\n\n## Limits\n"))
+        around(tmp_path / "run", below=f"## Number {number}")
         os.utime(tmp_path / "run" / "README.md", (1000 - number, 1000 - number))  # the first is the newest
         (tmp_path / "run").rename(tmp_path / f"run.{number}")
     write(tmp_path / "run.8")  # a run of its own, which happens to be called so
-    edit(tmp_path / "run.8", ("## Limits\n", "## Number 8\n\n## Limits\n"))
-    before = (tmp_path / "run.1" / "README.md").read_bytes()
+    around(tmp_path / "run.8", below="## Number 8")
+    before = content(tmp_path / "run.1")
     text = write(tmp_path / "run", better())
-    assert "## Number 1\n\n## Limits" in text
-    assert not any(f"## Number {number}" in text for number in (2, 7, 8))
-    assert "**100.0 %** of 30 test images" in text
-    assert (tmp_path / "run.1" / "README.md").read_bytes() == before
+    assert text.endswith("-->\n\n## Number 1\n")
+    assert NEW in text
+    assert content(tmp_path / "run.1") == before
+    # An edited block comes along too.
+    edit(tmp_path / "run", ("# run\n", "# Our model\n"))
+    (tmp_path / "run").rename(tmp_path / "run.9")
+    assert "# Our model\n" in write(tmp_path / "run")
+    assert f"the new one is in {tmp_path / 'run' / 'README.generated.md'}" in capsys.readouterr().out
 
 
-def test_a_card_of_a_persons_own_is_kept_whole(tmp_path):
+def test_a_card_that_no_run_wrote_stays_and_the_block_is_appended(tmp_path):
     run = tmp_path / "run"
     run.mkdir()
     own = "---\nlicense: mit\n---\n# My model\n\nAll about it.\n"
     (run / "README.md").write_text(own)
     text = write(run)
-    assert "# My model\n\nAll about it.\n" in text
+    assert "---\n\n# My model\n\nAll about it.\n\n<!-- hf-imgcls: generated" in text
     assert ModelCard(text).data.license == "mit"
-    assert "**90.0 %** of 30 test images" in text
-    assert "All about it." in write(run, better())
+    assert ModelCard(text).data.library_name == "transformers"
+    assert OLD in text
+    text = write(run, better())
+    assert "All about it." in text
+    assert text.count("## Limits") == 1
 
 
-def test_a_record_that_was_damaged_costs_nothing(tmp_path):
+@pytest.mark.parametrize("damage", [('{"block"', '{"block'), ('{"block"', ""), ("end of the generated part", "end")])
+def test_a_damaged_marker_counts_as_an_edit(damage, tmp_path):
     run = tmp_path / "run"
     write(run)
-    edit(run, ('{"metadata"', '{"metadata'), ("## Limits\n", "## Mine\n\n## Limits\n"))
-    text = write(run)
+    edit(run, damage)
+    around(run, below="## Mine")
+    text = write(run, better())
     assert text.count("## Mine") == text.count("## Limits") == 1
-    assert text == write(run)
+    assert OLD in text
+    assert NEW in content(run, "README.generated.md")
+    assert text == write(run, better())
 
 
-def test_a_card_that_cannot_be_read_is_kept_beside(tmp_path, capsys):
+def test_a_card_that_cannot_be_read_stays_and_the_new_one_is_beside_it(tmp_path, capsys):
     run = tmp_path / "run"
     run.mkdir()
-    for number, broken in enumerate((b"---\ntags: [\n---\nmy words", b"caf\xe9", b"---\n- a list\n---\n"), 1):
+    for broken in (b"---\ntags: [\n---\nmy words", b"caf\xe9", b"---\n- a list\n---\n"):
         (run / "README.md").write_bytes(broken)
-        assert "## Results" in write(run)
-        assert (run / f"README.before-{number}.md").read_bytes() == broken
-        assert f"it is kept as README.before-{number}.md" in capsys.readouterr().out
+        write(run)
+        assert (run / "README.md").read_bytes() == broken
+        assert "## Results" in content(run, "README.generated.md")
+        line = capsys.readouterr().out
+        assert line.startswith(f"card: {run / 'README.md'} cannot be read (")
+        assert line.endswith(f"stays as it is; the new one is {run / 'README.generated.md'}\n")
+    run.rename(tmp_path / "run.1")
+    assert "## Results" in write(run)
+    assert (tmp_path / "run.1" / "README.md").read_bytes() == broken
 
 
-def test_a_push_names_the_repository_and_takes_what_was_written_on_the_hub(tmp_path):
+def pushed(run, hub) -> str:
+    """Prepare the folder's card for a push, and put it onto the Hub."""
+    prepare_card(run, "someone/food", hub / "README.md" if hub.exists() else None)
+    hub.mkdir(exist_ok=True)
+    (hub / "README.md").write_bytes((run / "README.md").read_bytes())
+    return content(run)
+
+
+def test_a_push_names_the_repository_and_takes_what_was_written_on_the_hub(tmp_path, capsys):
     run, hub = tmp_path / "run", tmp_path / "hub"
     write(run)
-    edit(run, ("## Limits\n", "## Written here\n\n## Limits\n"))
-    write(hub)
-    edit(hub, ("## Limits\n", "## Written there\n\n## Limits\n"), ("library", "license: mit\nlibrary"))
-    prepare_card(run, "someone/food", hub / "README.md")
-    text = (run / "README.md").read_text()
+    text = pushed(run, hub)
     assert 'model="someone/food")' in text
-    card = ModelCard(text)
-    assert (card.data.model_name, card.data.license) == ("food", "mit")
-    assert "## Written there" in text
-    assert "## Written here" in text
-    assert "Changed by hand" not in text
-    prepare_card(run, "someone/food", run / "README.md")
-    assert (run / "README.md").read_text() == text, "a second push changes nothing"
+    assert ModelCard(text).data.model_name == "food"
+    assert by_hand(read_card(text)) == NOTHING
+    around(hub, below="Written there.")
+    edit(hub, ("\nlibrary", "\nlicense: mit\nlibrary"))
+    write(run, better())
+    around(run, above="Written here.")
+    text = pushed(run, hub)
+    assert ("Written here." in text, "Written there." in text, NEW in text) == (True, True, True)
+    assert (ModelCard(text).data.model_name, ModelCard(text).data.license) == ("food", "mit")
+    assert pushed(run, hub) == text, "a second push changes nothing"
+    assert "card:" not in capsys.readouterr().out
 
 
-def test_what_a_person_takes_back_is_gone_at_the_next_push(tmp_path):
+@pytest.mark.parametrize("trained_again", [False, True])
+@pytest.mark.parametrize("place", ["run", "hub"])
+def test_what_a_person_takes_back_is_gone_after_the_next_push(place, trained_again, tmp_path):
     run, hub = tmp_path / "run", tmp_path / "hub"
     write(run)
-    edit(run, ("## Limits\n", "Wrods of mine.\n\n## Limits\n"), ("library", "license: mti\nlibrary"))
-    prepare_card(run, "someone/food")
-    hub.mkdir()
-    (hub / "README.md").write_text((run / "README.md").read_text())
-    edit(run, ("Wrods", "Words"), ("mti", "mit"))
-    prepare_card(run, "someone/food", hub / "README.md")
-    text = (run / "README.md").read_text()
+    around(run, below="Wrods of mine.")
+    edit(run, ("\nlibrary", "\nlicense: mti\nlanguage: ko\nlibrary"), ("base_model: google", "base_model: me"))
+    pushed(run, hub)
+    edit(tmp_path / place, ("Wrods", "Words"), ("mti", "mit"), ("language: ko\n", ""), ("model: me", "model: google"))
+    if trained_again:
+        write(run, better())
+    text = pushed(run, hub)
     assert "Words of mine." in text
     assert "Wrods" not in text
-    assert ModelCard(text).data.license == "mit"
-    assert "mti" not in text
+    found = ModelCard(text).data.to_dict()
+    assert (found["license"], found["base_model"]) == ("mit", "google/vit-base-patch16-224-in21k")
+    assert "language" not in found
     # Another run, which knows nothing of that text, must not take it for deleted.
     write(tmp_path / "other")
-    prepare_card(tmp_path / "other", "someone/food", run / "README.md")
-    assert "Words of mine." in (tmp_path / "other" / "README.md").read_text()
+    assert "Words of mine." in pushed(tmp_path / "other", hub)
 
 
-def test_two_people_who_say_otherwise_are_both_kept(tmp_path):
+def test_a_block_that_was_edited_on_the_hub_stays_there(tmp_path, capsys):
+    run, hub = tmp_path / "run", tmp_path / "hub"
+    write(run)
+    pushed(run, hub)
+    edit(hub, ("# run\n", "# Our model\n"))
+    write(run, better())
+    text = pushed(run, hub)
+    assert "# Our model\n" in text
+    assert OLD in text
+    new = content(run, "README.generated.md")
+    assert NEW in new
+    assert 'model="someone/food")' in new
+    assert f"the new one is in {run / 'README.generated.md'}" in capsys.readouterr().out
+
+
+def test_two_people_who_contradict_are_both_there(tmp_path, capsys):
     run, hub = tmp_path / "run", tmp_path / "hub"
     for folder, license_ in ((run, "mit"), (hub, "apache-2.0")):
         write(folder)
-        edit(folder, ("library", f"license: {license_}\nlibrary"), ("It gets **90.0 %**", f"By {license_}:"))
-    prepare_card(run, "someone/food", hub / "README.md")
-    text = (run / "README.md").read_text()
+        around(folder, below=f"By {license_}.")
+        edit(folder, ("\nlibrary", f"\nlicense: {license_}\nlibrary"), ("# ", f"# {license_} "))
+    theirs = content(hub)
+    text = pushed(run, hub)
     assert ModelCard(text).data.license == "mit"
-    assert "# license: apache-2.0\n" in text
-    assert "By mit:" in text
-    assert "By apache-2.0:" in text
-    assert not (run / "README.before-1.md").exists()
+    assert "By mit.\n\nBy apache-2.0.\n" in text
+    assert "# mit " in text
+    assert content(run, "README.hub.md") == theirs
+    assert f"which is saved as {run / 'README.hub.md'}" in capsys.readouterr().out
 
 
-def test_every_part_of_a_card_is_known_as_the_runs(tmp_path):
-    card = read_card(write(tmp_path / "run", per_class={"cat": 9, "dog": 1}))
-    assert [part.text for part in [*card.metadata, *card.text] if part.key is None] == []
-    assert card.rewritten() == []
+def test_a_card_on_the_hub_that_cannot_be_read_is_saved(tmp_path, capsys):
+    run, hub = tmp_path / "run", tmp_path / "hub"
+    write(run)
+    hub.mkdir()
+    (hub / "README.md").write_bytes(b"caf\xe9")
+    assert "## Results" in pushed(run, hub)
+    assert (run / "README.hub.md").read_bytes() == b"caf\xe9"
+    assert "which is saved as" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("own", [b"# My own card\n", b"caf\xe9", None])
+def test_a_card_that_no_run_wrote_goes_up_as_it_is(own, tmp_path):
+    if own is not None:
+        (tmp_path / "README.md").write_bytes(own)
+    prepare_card(tmp_path, "someone/food")
+    assert [path.read_bytes() for path in tmp_path.iterdir()] == ([] if own is None else [own])

@@ -1,89 +1,180 @@
-"""What people write into a model card stays there when a run writes it again, and when it meets the one on the Hub."""
+"""A README.md that people and runs write together: one generated block between two comments, all else is people's.
 
-from collections.abc import Iterable
+The opening comment holds digests of what was generated: a block, a key of the metadata or a result of the model index
+with another digest, or none, is a person's and survives the next run and the next push.
+"""
+
+import hashlib
+import json
+import re
+from typing import Any, NamedTuple
 
 import yaml
 from huggingface_hub.utils import yaml_dump
 
-from hf_imgcls.reports.card.parts import INDEX, Card, Part, digest, result_digest, results_of
+INDEX = "model-index"
+_BEGIN = (
+    "<!-- hf-imgcls: generated, and renewed by the next run or push. Write above or below this part, or change the\n"
+    "metadata: that stays. If you edit this part, it stays as you leave it, and the new one is written beside it.\n"
+)
+_END = "<!-- hf-imgcls: end of the generated part -->"
+_FRONT = re.compile(r"\A\s*---[ \t]*\n(.*?)^---[ \t]*$\n?", re.DOTALL | re.MULTILINE)
+_BLOCK = re.compile(rf"<!-- hf-imgcls: generated,.*?(\{{.*?)-->(.*?)(?:{_END}|\Z)", re.DOTALL)
 
 
-def merge(fresh: Card, before: Card) -> Card:
-    """A card with everything that people wrote into another one, each at its place.
+class Card(NamedTuple):
+    """A card in parts.
 
-    Args:
-        fresh: what a run has just written, or a card of it on disk that people may have changed as well.
-        before: an earlier card of the run, or the one on the Hub.
+    Attributes:
+        metadata: the YAML text of each key.
+        block: the generated part, between `above` and `below`; None in a card that no run wrote.
+        record: digests of what was generated: `block`, `metadata` by key, `results` of the model index; and `by_hand`,
+            of what people had written by the last push.
     """
-    fresh, before = _merge_results(fresh, before)
-    dropped = _dropped(fresh) | _dropped(before)
-    metadata = _together(fresh.metadata, before.metadata, before.record.get("metadata", {}), dropped)
-    text = _together(fresh.text, before.text, before.record.get("text", {}), dropped)
-    return Card(_one_of_each(metadata, fresh.metadata), text, fresh.record)
+
+    metadata: dict[str, str]
+    above: str
+    block: str | None
+    below: str
+    record: dict[str, Any]
 
 
-def _dropped(card: Card) -> set[str]:
-    """What people had written when the card was last written, and have taken out since."""
-    return set(card.record.get("by_hand", [])) - {digest(part.text) for part in [*card.metadata, *card.text]}
+class ByHand(NamedTuple):
+    """What people have written: keys that were added, changed, or (None) deleted; the block only if it was edited."""
+
+    metadata: dict[str, str | None]
+    results: list[dict]
+    above: str
+    block: str | None
+    below: str
 
 
-def _together(fresh: list[Part], before: list[Part], written: Iterable[str], dropped: set[str]) -> list[Part]:
-    """The parts of `before` in their order, the run's renewed, and what is new of `fresh` before what follows it."""
-    renewed = {part.key: part for part in fresh if part.key}
-    same = {digest(part.text): part for part in fresh if part.key and part.key not in written}
-    before = [same.get(digest(part.text), part) if part.key is None else part for part in before]
-    merged = [
-        renewed.get(part.key, part)
-        for part in before
-        if (part.key in renewed if part.key else digest(part.text) not in dropped)
-    ]
-    for place, part in enumerate(fresh):
-        there = [other.identity for other in merged]
-        if part.identity in there or part.key in written or (part.key is None and digest(part.text) in dropped):
-            continue
-        follower = next((other.identity for other in fresh[place + 1 :] if other.identity in there), None)
-        merged.insert(there.index(follower) if follower else len(merged), part)
-    return merged
+NOTHING = ByHand({}, [], "", None, "")
 
 
-def _one_of_each(metadata: list[Part], preferred: list[Part]) -> list[Part]:
-    """Each key of the metadata once: a person's before the run's; of two persons' the other becomes a comment."""
-    by_hand = {part.name for part in metadata if part.key is None and part.name}
-    first = {part.name: part for part in metadata if part.key is None} | {
-        part.name: part for part in preferred if part.key is None and part in metadata
+def digest(value: Any) -> str:
+    """Of text, whatever editors do to the ends of its lines, or of plain values."""
+    text = value if isinstance(value, str) else json.dumps(value, sort_keys=True, default=str)
+    return hashlib.sha256("\n".join(map(str.rstrip, text.strip().split("\n"))).encode()).hexdigest()[:12]
+
+
+def new_card(metadata: dict[str, Any], block: str) -> Card:
+    """A card as a run generates it, from plain values."""
+    keys = {key: _as_yaml(key, value) for key, value in metadata.items()}
+    record = {
+        "block": digest(block),
+        "metadata": {key: digest(text) for key, text in keys.items() if key != INDEX},
+        "results": [digest(result) for model in metadata.get(INDEX, []) for result in model["results"]],
+        "by_hand": digest(NOTHING),
     }
-    kept = []
-    for part in metadata:
-        if part.key is None and part.name and part != first[part.name]:
-            part = Part(None, "\n".join(f"# {line}" for line in part.text.splitlines()))
-        if part.key is None or part.name not in by_hand:
-            kept.append(part)
-    return kept
+    return Card(keys, "", block, "", record)
 
 
-def _merge_results(fresh: Card, before: Card) -> tuple[Card, Card]:
-    """Both cards, the fresh one with the results that people put into the model index of the other."""
-    mine = next((part for part in fresh.metadata if part.key == INDEX), None)
-    theirs = next((part for part in before.metadata if part.name == INDEX), None)
-    if not mine or not theirs:
-        return fresh, before
+def front_matter(content: str) -> tuple[dict[str, Any], str, str]:
+    """The metadata of a card, as values and as YAML, and its text.
+
+    Raises:
+        ValueError: the metadata is no YAML mapping.
+    """
+    content = content.removeprefix("\ufeff").replace("\r\n", "\n")
+    front = _FRONT.match(content)
+    if not front:
+        return {}, "", content
     try:
-        index, other = (yaml.safe_load(part.text)[INDEX] for part in (mine, theirs))
-        known = {*before.record.get("results", []), *results_of(index)}
-        added = [
-            {**result, "metrics": metrics}
-            for model in other
-            for result in model["results"]
-            if (metrics := [m for m in result["metrics"] if result_digest(result, m) not in known])
-        ]
-    except (TypeError, KeyError):
-        return fresh, before  # no index as the Hub has it: a person's own affair
-    if theirs.key is None and "#" in theirs.text:
-        return fresh, before  # comments would be lost
-    index[0]["results"] += added
-    part = Part(INDEX, yaml_dump({INDEX: index}, sort_keys=False).strip())
-    digests = {**fresh.record["metadata"], INDEX: digest(part.text)}
-    fresh = fresh._replace(
-        metadata=[part if p is mine else p for p in fresh.metadata], record={**fresh.record, "metadata": digests}
+        values = yaml.safe_load(front[1]) or {}
+    except yaml.YAMLError as error:
+        raise ValueError(" ".join(str(error).split())) from None
+    if not isinstance(values, dict):
+        raise ValueError("its metadata is no mapping")
+    return values, front[1], content[front.end() :]
+
+
+def read_card(content: str) -> Card:
+    """Take a card apart; raises ValueError as `front_matter`."""
+    _, front, text = front_matter(content)
+    # A comment goes with the key before it, which is a person's then.
+    chunks = [chunk.strip() for chunk in re.split(r"^(?=[^\s#-])", front, flags=re.MULTILINE)]
+    metadata = {chunk.partition(":")[0].strip("'\" "): chunk for chunk in chunks if chunk}
+    found = _BLOCK.search(text)
+    if not found:
+        return Card(metadata, text.strip(), None, "", {})
+    try:
+        record = json.loads(found[1])
+    except json.JSONDecodeError:  # damaged by hand: all of the card counts as a person's
+        record = {}
+    return Card(metadata, text[: found.start()].strip(), found[2].strip(), text[found.end() :].strip(), record)
+
+
+def write_out(card: Card) -> str:
+    """A card as the content of README.md."""
+    front = "\n".join(card.metadata.values())
+    begin = f"{_BEGIN}{json.dumps(card.record, separators=(',', ':'))} -->"
+    parts = [f"---\n{front}\n---", card.above, begin, card.block, _END, card.below]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def by_hand(card: Card) -> ByHand:
+    """What people have written into a card since it was generated."""
+    known, results = card.record.get("metadata", {}), _results(card)
+    keys = {key: text for key, text in card.metadata.items() if key != INDEX and digest(text) != known.get(key)}
+    keys |= {key: None for key in known if key not in card.metadata}
+    if results is None:
+        keys[INDEX] = card.metadata.get(INDEX)
+    added = [result for result in results or [] if digest(result) not in card.record.get("results", [])]
+    edited = card.block is not None and digest(card.block) != card.record.get("block")
+    return ByHand(keys, added, card.above, card.block if edited else None, card.below)
+
+
+def renew(fresh: Card, people: ByHand, name: str) -> Card:
+    """A generated card of the model `name` with what people have written; a block that they edited stays."""
+    results = [result for result in _results(fresh) or [] if digest(result) in fresh.record["results"]]
+    results += [result for result in people.results if result not in results]
+    index = {INDEX: _as_yaml(INDEX, [{"name": name, "results": results}])} if results else {}
+    generated = {key: text for key, text in fresh.metadata.items() if key != INDEX} | index
+    metadata = {**people.metadata, **generated, **people.metadata}  # people's keys first
+    block = fresh.block if people.block is None else people.block
+    return Card(
+        {k: text for k, text in metadata.items() if text is not None}, people.above, block, people.below, fresh.record
     )
-    return fresh, before._replace(metadata=[Part(INDEX, p.text) if p is theirs else p for p in before.metadata])
+
+
+def combine(here: Card, there: Card) -> tuple[ByHand, bool]:
+    """What people have written into the folder's card and into the one on the Hub, and whether they contradict.
+
+    Where only one of them has changed since the last push, that one counts; otherwise both, first the folder's.
+    """
+    mine, theirs, pushed = by_hand(here), by_hand(there), here.record["by_hand"]
+    if there.record.get("by_hand") == pushed:
+        if digest(theirs) == pushed:
+            return mine, False
+        if digest(mine) == pushed:
+            undone = {key: there.metadata.get(key) for key in mine.metadata}
+            return theirs._replace(metadata={**undone, **theirs.metadata}), False
+    contradict = any(mine.metadata.get(key, text) != text for key, text in theirs.metadata.items())
+    contradict |= None not in (mine.block, theirs.block) and mine.block != theirs.block
+    both = ByHand(
+        {**theirs.metadata, **mine.metadata},
+        mine.results + [result for result in theirs.results if result not in mine.results],
+        _join(mine.above, theirs.above),
+        theirs.block if mine.block is None else mine.block,
+        _join(mine.below, theirs.below),
+    )
+    return both, contradict
+
+
+def _results(card: Card) -> list[dict] | None:
+    """The results of the model index; None where it is missing but was generated, or is not as the Hub has it."""
+    if INDEX not in card.metadata:
+        return None if card.record.get("results") else []
+    try:
+        return [result for model in yaml.safe_load(card.metadata[INDEX])[INDEX] for result in model["results"]]
+    except (TypeError, KeyError):
+        return None
+
+
+def _as_yaml(key: str, value: Any) -> str:
+    return yaml_dump({key: value}, sort_keys=False).strip()
+
+
+def _join(mine: str, theirs: str) -> str:
+    return max(mine, theirs, key=len) if mine in theirs or theirs in mine else f"{mine}\n\n{theirs}"

@@ -1,99 +1,86 @@
-"""What a user should know before trusting a model, written from the figures that its run measured."""
+"""What a user should know before trusting a model, written from what its run measured."""
 
 from typing import Any
 
 from hf_imgcls.reports.card.results import most_confused, trained_images, weakest_classes
 from hf_imgcls.scoring import main_split
-from hf_imgcls.words import Text, listed, percent, plain
+from hf_imgcls.words import listed, percent, plain, plural
 
 _WEAK, _PAIRS = 3, 3  # classes that are named, pairs of classes
-_ROUGH = 30  # images of a class below which its figures are rough
-_EVEN = 1.5  # times as many images of one class as of another that count as even
+_ROUGH = 30  # images of a class below which its metrics are rough
+_EVEN = 1.5  # times as many images of one class as of another that count as balanced
 _CLOSE = 0.03  # between the mean score and the accuracy
 
 
-def limits_section(results: dict[str, Any], weighted: bool) -> Text:
-    """What a user should know before trusting it, from the measured figures.
+def limits_section(results: dict[str, Any], weighted: bool) -> list[str]:
+    """What a user should know before trusting it, as one list.
 
     Args:
         weighted: whether the loss weighed the classes.
     """
     split = main_split(results)
-    text = [
-        ("Limits", "## Limits"),
-        ("Limits: closed world", "- Every image gets one of the classes, also one that shows none of them."),
-    ]
-    text += _imbalance(trained_images(results), weighted)
+    items = ["Every image gets one of the classes, even if it shows none of them."]
+    items += _imbalance(trained_images(results), weighted)
     if split and results.get("breakdown"):
         measured = results["breakdown"][split]
-        text += _weak(measured["classes"], split)
-        text += _confused(measured["classes"], split)
-        text += _confidence(measured["mean_top_score"], results["scores"][split]["accuracy"], split)
-    return text
+        items += _weak(measured["classes"], split)
+        items += _confused(measured["classes"], split)
+        items += _confidence(measured["mean_top_score"], results["scores"][split]["accuracy"], split)
+    return ["## Limits", "\n".join(f"- {item}" for item in items)]
 
 
-def _imbalance(trained: dict[str, int], weighted: bool) -> Text:
+def _imbalance(trained: dict[str, int], weighted: bool) -> list[str]:
     if not trained:
         return []
     order = sorted(trained, key=lambda name: trained[name])
     least, most = order[0], order[-1]
     missing = [name for name in order if not trained[name]]
     if missing:
-        said = f"- There were no training images of {listed(map(plain, missing), 10)}: it cannot know them."
-    elif trained[most] < _EVEN * trained[least]:
-        span = dict.fromkeys(f"{trained[name]:,}" for name in (least, most))
-        said = f"- The classes have about as many training images each: {' to '.join(span)}."
-    else:
-        made_up = "; the loss weighed the classes to make up for it" if weighted else ""
-        said = (
-            f"- The classes are uneven: {trained[most]:,} training images of {plain(most)}, {trained[least]:,} of "
-            f"{plain(least)}, {trained[most] / trained[least]:.1f} times as many{made_up}."
-        )
-    return [("Limits: imbalance", said)]
+        return [f"There were no training images of {listed(map(plain, missing), 10)}: it cannot predict them."]
+    if trained[most] < _EVEN * trained[least]:
+        counts = dict.fromkeys(f"{trained[name]:,}" for name in (least, most))
+        return [f"The classes are balanced: {' to '.join(counts)} training images per class."]
+    loss = "; trained with a class-weighted loss" if weighted else ""
+    return [
+        f"The classes are imbalanced: {plural(trained[most], 'training image')} of {plain(most)}, {trained[least]:,} "
+        f"of {plain(least)}, {trained[most] / trained[least]:.1f} times as many{loss}."
+    ]
 
 
-def _weak(classes: dict[str, dict], split: str) -> Text:
+def _weak(classes: dict[str, dict], split: str) -> list[str]:
     order = weakest_classes(classes)
     weak = [(name, classes[name]) for name in order if classes[name]["recall"] < 1][:_WEAK]
-    named = [f"{plain(n)} ({v['right']:,} of {v['images']:,} right, {percent(v['recall'])})" for n, v in weak]
-    text = [("Limits: weakest", f"- Recognised least: {', '.join(named)}.")] if named else []
+    named = [f"{plain(n)} ({v['right']:,} of {v['images']:,}, {percent(v['recall'])})" for n, v in weak]
+    items = [f"Lowest recall: {', '.join(named)}."] if named else []
     few = [name for name in order if classes[name]["images"] < _ROUGH]
     if few:
         least = min(few, key=lambda name: classes[name]["images"])
-        every = "both classes" if len(classes) == 2 else f"all {len(classes)} classes"
-        which = every if len(few) == len(classes) else f"{len(few)} of {len(classes)} classes"
-        text.append(
-            (
-                "Limits: few images",
-                f"- There are fewer than {_ROUGH} {split} images of {which} (least: {plain(least)}, "
-                f"{classes[least]['images']}): their own figures are rough, as wide as their intervals.",
-            )
+        every = "both classes have" if len(classes) == 2 else f"all {len(classes)} classes have"
+        some = f"{len(few)} of {len(classes)} classes {'has' if len(few) == 1 else 'have'}"
+        which = every if len(few) == len(classes) else some
+        items.append(
+            f"{which[0].upper()}{which[1:]} fewer than {_ROUGH} {split} images (fewest: {plain(least)}, "
+            f"{classes[least]['images']}), so per-class metrics are rough: see their intervals."
         )
     unknown = [name for name in classes if not classes[name]["images"]]
     if unknown:
-        text.append(
-            (
-                "Limits: not scored",
-                f"- There were no {split} images of {listed(map(plain, unknown), 10)}: how well it does on them is not "
-                "known.",
-            )
-        )
-    return text
+        items.append(f"There were no {split} images of {listed(map(plain, unknown), 10)}: not scored on them.")
+    return items
 
 
-def _confused(classes: dict[str, dict], split: str) -> Text:
+def _confused(classes: dict[str, dict], split: str) -> list[str]:
     named = [
-        f"{plain(name)} taken for {plain(other)} ({count:,} of {classes[name]['images']:,}, {percent(part)})"
-        for name, other, count, part in most_confused(classes)[:_PAIRS]
+        f"{plain(name)} predicted as {plain(other)} ({count:,} of {classes[name]['images']:,}, {percent(fraction)})"
+        for name, other, count, fraction in most_confused(classes)[:_PAIRS]
     ]
-    said = f"Confused most often: {', '.join(named)}." if named else f"No {split} image was taken for another class."
-    return [("Limits: confusions", f"- {said}")]
+    if not named:
+        return [f"No {split} image was predicted as another class."]
+    return [f"Most frequent confusions: {', '.join(named)}."]
 
 
-def _confidence(mean: float | None, accuracy: float, split: str) -> Text:
+def _confidence(mean: float | None, accuracy: float, split: str) -> list[str]:
     if mean is None:
         return []
-    kind = "surer than it should be" if mean > accuracy else "less sure than it could be"
-    verdict = f": it is {kind}, so a score is no probability of being right" if abs(mean - accuracy) > _CLOSE else ""
-    said = f"- Its mean top score on {split} is {percent(mean)}, its accuracy {percent(accuracy)}{verdict}."
-    return [("Limits: confidence", said)]
+    kind = "overconfident" if mean > accuracy else "underconfident"
+    verdict = f": the model is {kind}: scores are not calibrated probabilities" if abs(mean - accuracy) > _CLOSE else ""
+    return [f"Mean top score on {split}: {percent(mean)}, accuracy {percent(accuracy)}{verdict}."]

@@ -6,10 +6,12 @@ import re
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from huggingface_hub import EvalResult, ModelCard, ModelCardData, hf_hub_download
+from huggingface_hub import EvalResult, ModelCardData, hf_hub_download
+from huggingface_hub.errors import HTTPError
 from huggingface_hub.utils import HFValidationError, validate_repo_id
 
 from hf_imgcls.machine import use_hub
+from hf_imgcls.reports.card.edits import front_matter
 from hf_imgcls.scoring import metrics_in
 
 _TASK = "image-classification"
@@ -125,7 +127,7 @@ def base_of(section) -> Base:
 
 def _license(card: dict[str, Any], name: str | list[str] | None) -> dict[str, Any]:
     found = {key: card[key] for key in _LICENSE if card.get(key)}
-    link = found.get("license_link", "")
+    link = str(found.get("license_link", ""))
     if link and "://" not in link and isinstance(name, str):  # relative to the repository it was written for
         found["license_link"] = f"https://huggingface.co/{name}/blob/main/{link}"
     return found
@@ -134,12 +136,12 @@ def _license(card: dict[str, Any], name: str | list[str] | None) -> dict[str, An
 def _card_on_hub(name: str, revision: str | None) -> dict[str, Any]:
     try:
         return _read(Path(hf_hub_download(name, "README.md", revision=revision, local_files_only=not use_hub())))
-    except Exception:  # a card that cannot be had must not cost the run its own
+    except (HTTPError, OSError):  # not there, not to be had, or not in the cache: the run has its own card all the same
         return {}
 
 
 def _read(file: Path) -> dict[str, Any]:
     try:
-        return ModelCard.load(file).data.to_dict() if file.is_file() else {}
-    except Exception:  # whatever a stranger's metadata does to the parser
+        return front_matter(file.read_text(encoding="utf-8"))[0] if file.is_file() else {}
+    except ValueError:  # neither text nor YAML
         return {}

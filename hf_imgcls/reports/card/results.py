@@ -6,11 +6,11 @@ from typing import Any
 from hf_imgcls.reports.card.metadata import interval_of
 from hf_imgcls.scoring import main_split, metrics_in
 from hf_imgcls.serving import describe_parity
-from hf_imgcls.words import Text, number, percent, plain, table, without_paths
+from hf_imgcls.words import number, percent, plain, plural, table, without_paths
 
 _FEW = 20  # classes up to which every one stands in an open table
 _TABLED = 250  # classes up to which every one stands in a table at all
-_WORDS = ("", "class", "taken for", "most often taken for")  # headings of columns without figures
+_WORDS = ("", "class", "predicted as", "most often predicted as")  # headings of columns without numbers
 _WEAKEST, _PAIRS = 10, 10  # classes in the open table where not all are; confused pairs
 
 
@@ -21,44 +21,41 @@ def headline(results: dict[str, Any]) -> str:
         return "It was not scored: the data had neither a validation nor a test split."
     values = results["scores"][split]
     low, high = values["accuracy_interval_95"]
+    baseline = values.get("majority_baseline")
+    compared = f"; always predicting the most frequent class: {percent(baseline)}" if baseline is not None else ""
     return (
-        f"It gets **{percent(values['accuracy'])}** of {values['images']:,} {split} images right "
-        f"(95 % interval {percent(low)} to {percent(high)})."
+        f"Accuracy on {plural(values['images'], f'{split} image')}: **{percent(values['accuracy'])}** (95 % interval "
+        f"{percent(low)} to {percent(high)}{compared})."
     )
 
 
-def results_section(folder: Path, results: dict[str, Any]) -> Text:
+def results_section(folder: Path, results: dict[str, Any]) -> list[str]:
     """Scores, the parity check, classes, and the confusion matrix."""
     split = main_split(results)
     if split is None:
         return []
-    text = [("Results", "## Results"), ("Results: table", _scores(results)), ("Results: reading", _reading(results))]
-    text.append(("Results: parity", _served(results["parity"])))
+    text = ["## Results", _scores(results), _reading(results), _parity(results["parity"])]
     classes = results.get("breakdown", {}).get(split, {}).get("classes", {})
     if classes:
-        text += [("Classes", "### Classes"), *_classes(classes, trained_images(results), split)]
+        text += ["### Classes", *_classes(classes, trained_images(results), split)]
     return text + _confusions(folder, classes, split)
 
 
-def _confusions(folder: Path, classes: dict[str, dict], split: str) -> Text:
+def _confusions(folder: Path, classes: dict[str, dict], split: str) -> list[str]:
     text, image = [], "plots/confusion_matrix.png"
-    drawn = (folder / image).is_file()
-    pairs = most_confused(classes)[:_PAIRS]
-    if drawn or pairs:
-        text.append(("Confusions", "### Confusions"))
-    if drawn:
-        text.append(("Confusions: matrix", f"![Confusion matrix of the {split} split]({image})"))
-    if pairs:
-        rows = [
-            [plain(name), plain(other), f"{count:,} of {classes[name]['images']:,}", percent(part)]
-            for name, other, count, part in pairs
-        ]
-        text.append(("Confusions: pairs", table(["class", "taken for", f"{split} images", "share"], rows, _WORDS)))
-    return text
+    if (folder / image).is_file():
+        text.append(f"![Confusion matrix of the {split} split]({image})")
+    rows = [
+        [plain(name), plain(other), f"{count:,} of {classes[name]['images']:,}", percent(fraction)]
+        for name, other, count, fraction in most_confused(classes)[:_PAIRS]
+    ]
+    if rows:
+        text.append(table(["class", "predicted as", f"{split} images", "fraction"], rows, _WORDS))
+    return ["### Confusions", *text] if text else []
 
 
 def most_confused(classes: dict[str, dict]) -> list[tuple[str, str, int, float]]:
-    """Class, what it was taken for, how many of its images, and their share; the most images first."""
+    """Class, what it was predicted as, how many of its images, and their fraction; the most images first."""
     pairs = [
         (name, other, count, count / values["images"])
         for name, values in classes.items()
@@ -84,31 +81,27 @@ def _scores(results: dict[str, Any]) -> str:
 
 
 def _reading(results: dict[str, Any]) -> str:
-    best = "validation" in results["scores"] and any(
-        stage["selected_checkpoint"] == "best" for stage in results["stages"]
-    )
+    best = any(stage["selected_checkpoint"] == "best" for stage in results["stages"])
     chosen = (
-        "The weights were chosen on the validation split, whose figures are therefore a little kind"
-        if best
+        "The checkpoint was selected on the validation split, so validation metrics are slightly optimistic"
+        if "validation" in results["scores"] and best
         else "The weights are those of the last step"
     )
-    tested = (
-        "the test split was scored once, at the end." if "test" in results["scores"] else "no test split was scored."
-    )
+    tested = "the test split was scored once, at the end" if "test" in results["scores"] else "no test split was scored"
     method = " Macro-F1: bootstrap over images." if results.get("breakdown") else ""
-    return f"In brackets: 95 % intervals.{method} {chosen}; {tested}"
+    return f"In brackets: 95 % intervals.{method} {chosen}; {tested}."
 
 
-def _served(verdict: dict[str, Any] | None) -> str:
+def _parity(verdict: dict[str, Any] | None) -> str:
     if verdict is None:
-        return "There was no split to compare the served model with."
+        return "There was no split for the parity check of the saved model."
     if not verdict["passed"]:
         wrong = {**verdict["mismatch"], "image": without_paths(verdict["mismatch"]["image"])}
         return f"**{plain_sentence(describe_parity({**verdict, 'mismatch': wrong}))}**"
     return (
-        f"**Parity check passed.** `pipeline` on the saved folder reproduces the evaluated predictions on "
-        f"{verdict['images']:,} of {verdict['of']:,} {verdict['split']} images (max abs. probability difference "
-        f"{verdict['max_difference']:.1e})."
+        f"**Parity check passed**: `pipeline` on the saved folder reproduces the evaluated predictions on "
+        f"{verdict['images']:,} of {plural(verdict['of'], verdict['split'] + ' image')} (max abs. probability "
+        f"difference {verdict['max_difference']:.1e})."
     )
 
 
@@ -117,9 +110,9 @@ def plain_sentence(text: str) -> str:
     return " ".join(plain(word) for word in text.split())
 
 
-def _classes(classes: dict[str, dict], trained: dict[str, int], split: str) -> Text:
+def _classes(classes: dict[str, dict], trained: dict[str, int], split: str) -> list[str]:
     heading = ["class", *(["training images"] if trained else []), f"{split} images", "recall", "precision", "F1"]
-    heading.append("most often taken for")
+    heading.append("most often predicted as")
     digits = 3 if min(values["images"] for values in classes.values()) >= 1000 else 2
     rows = {
         name: [
@@ -129,34 +122,34 @@ def _classes(classes: dict[str, dict], trained: dict[str, int], split: str) -> T
             number(values["recall"], values["recall_interval_95"], digits),
             number(values["precision"], None, digits),
             number(values["f1"], None, digits),
-            _mistaken_for(name, values["answers"]),
+            _predicted_as(name, values["answers"]),
         ]
         for name, values in classes.items()
     }
     meaning = (
-        "Recall: which share of a class's images was recognised (95 % interval). Precision: which share of the "
-        "answers with that class was right."
+        "Recall: the fraction of a class's images that are predicted as it (95 % interval). Precision: the fraction "
+        "of the predictions of a class that are correct."
     )
     if len(classes) <= _FEW:
-        return [("Classes: table", table(heading, rows.values(), _WORDS)), ("Classes: reading", meaning)]
+        return [table(heading, rows.values(), _WORDS), meaning]
     weakest = [rows[name] for name in weakest_classes(classes)[:_WEAKEST]]
     text = [
-        ("Classes: weakest", f"The {len(weakest)} of {len(classes)} classes that are recognised least:"),
-        ("Classes: table", table(heading, weakest, _WORDS)),
-        ("Classes: reading", meaning),
+        f"The {len(weakest)} of {len(classes)} classes with the lowest recall:",
+        table(heading, weakest, _WORDS),
+        meaning,
     ]
     if len(classes) > _TABLED:
-        return [*text, ("Classes: all", "All of them are in `results.json`, under `breakdown`.")]
+        return [*text, "All of them are in `results.json`, under `breakdown`."]
     summary = f"<details><summary>All {len(classes)} classes</summary>"
-    return [*text, ("Classes: all", f"{summary}\n\n{table(heading, rows.values(), _WORDS)}\n\n</details>")]
+    return [*text, f"{summary}\n\n{table(heading, rows.values(), _WORDS)}\n\n</details>"]
 
 
-def _mistaken_for(name: str, answers: dict[str, int]) -> str:
+def _predicted_as(name: str, answers: dict[str, int]) -> str:
     wrong = [f"{plain(other)} ({count:,})" for other, count in answers.items() if other != name]
     return wrong[0] if wrong else "-"
 
 
 def weakest_classes(classes: dict[str, dict]) -> list[str]:
-    """Names of classes with images, those that are recognised least first."""
+    """Names of classes with images, those with the lowest recall first."""
     known = [name for name, values in classes.items() if values["images"]]
     return sorted(known, key=lambda name: (classes[name]["recall"], -classes[name]["images"]))

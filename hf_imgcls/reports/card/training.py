@@ -9,37 +9,28 @@ from typing import Any
 from hf_imgcls.recipe import as_run, stages_of, value_of
 from hf_imgcls.reports.card.metadata import hub_id
 from hf_imgcls.reports.card.results import plain_sentence
-from hf_imgcls.words import Text, clean_word, duration, plain, table, without_paths
+from hf_imgcls.words import clean_word, duration, plain, plural, table, without_paths
 
 _LONG = 100  # characters from which a command takes a line for each word
 
 
-def training_section(folder: Path, recipe, results: dict[str, Any]) -> Text:
+def training_section(folder: Path, recipe, results: dict[str, Any]) -> list[str]:
     """How it was trained, so that it can be done again."""
-    text = [
-        ("Training", "## Training"),
-        ("Training: data", _data(recipe, results)),
-        ("Training: notes", "\n".join(f"- {plain_sentence(without_paths(note))}" for note in _notes(results))),
-        ("Training: stages", _stages(recipe, results)),
-    ]
-    if (folder / "plots/curves.png").is_file():
-        text.append(("Training: curves", "![Training curves](plots/curves.png)"))
     content = json.dumps(without_paths(as_run(recipe)), indent=2, ensure_ascii=False)
     content = re.sub(r"\[\s+([-\d.e,\s]+?)\s+\]", lambda found: f"[{' '.join(found[1].split())}]", content)  # in a line
-    text += [
-        ("Training: command", _command(results)),
-        (
-            "Training: recipe",
-            f"<details><summary>The recipe, as run</summary>\n\n```json\n{content}\n```\n\n</details>",
-        ),
-        ("Training: machine", _machine(recipe, results)),
-        (
-            "Training: files",
-            "`recipe.json` is this recipe, `splits.json` has the fingerprints of the splits, `results.json` all "
-            "figures, `history.json` the course of the training.",
-        ),
+    text = [
+        "## Training",
+        _data(recipe, results),
+        "\n".join(f"- {plain_sentence(without_paths(note))}" for note in _notes(results)),
+        _stages(recipe, results),
+        "![Training curves](plots/curves.png)" if (folder / "plots/curves.png").is_file() else "",
+        _command(results),
+        f"<details><summary>The recipe, as run</summary>\n\n```json\n{content}\n```\n\n</details>",
+        _machine(results),
+        "`recipe.json` is this recipe, `splits.json` has the fingerprints of the splits, `results.json` all metrics, "
+        "`history.json` the log of the training.",
     ]
-    return [(key, piece) for key, piece in text if piece]
+    return [piece for piece in text if piece]
 
 
 def _data(recipe, results: dict[str, Any]) -> str:
@@ -47,45 +38,35 @@ def _data(recipe, results: dict[str, Any]) -> str:
     source = f"[{name}](https://huggingface.co/datasets/{name})" if hub_id(name) else f"`{Path(name).name or name}`"
     images, fingerprints = results.get("images", {}), results.get("fingerprints", {})
     if not images:
-        return f"Images: {source}, streamed."
+        return f"Dataset: {source}, streamed."
     rows = [[split, f"{count:,}", f"`{fingerprints.get(split, '-')}`"] for split, count in images.items()]
-    seed = f"The rows were chosen with `data.seed` {recipe.data.seed}."
-    return f"Images: {source}. {seed}\n\n{table(['split', 'images', 'fingerprint'], rows, ['split', 'fingerprint'])}"
+    seed = f"Splits were drawn with `data.seed` {recipe.data.seed}."
+    return f"Dataset: {source}. {seed}\n\n{table(['split', 'images', 'fingerprint'], rows, ['split', 'fingerprint'])}"
 
 
 def _notes(results: dict[str, Any]) -> list[str]:
     bad = results.get("bad_images", 0)
-    dropped = [f"{bad:,} unreadable images were left out."] if bad else []
+    dropped = [f"skipped {plural(bad, 'unreadable image')}"] if bad else []
     return dropped + results.get("notes", [])
 
 
 def _stages(recipe, results: dict[str, Any]) -> str:
-    heading = [
-        "stage",
-        "what trains",
-        "parameters",
-        "learning rate",
-        "images a step",
-        "epochs",
-        "steps",
-        "kept",
-        "time",
-    ]
+    heading = ["stage", "trained", "parameters", "learning rate", "batch size", "epochs", "steps", "checkpoint", "time"]
     rows = [
         _stage(record, stage.training, results.get("processes", 1))
         for record, stage in zip(results["stages"], stages_of(recipe), strict=True)
     ]
-    return table(heading, rows, ["stage", "what trains", "kept"])
+    return table(heading, rows, ["stage", "trained", "checkpoint"])
 
 
 def _stage(record: dict[str, Any], training, processes: int) -> list[Any]:
     what = record["train"]
     if isinstance(what, dict):
         last = what["last_blocks"]
-        what = f"the last {last} blocks and what follows" if last > 1 else "the last block and what follows"
+        what = f"last {plural(last, 'block')} and head" if last > 1 else "last block and head"
     elif isinstance(what, list):
         what = ", ".join(map(plain, what))
-    features = ", on features computed once" if record["cache_features"] else ""
+    features = ", on cached features" if record["cache_features"] else ""
     batch = value_of(training, "per_device_train_batch_size", 8) * value_of(training, "gradient_accumulation_steps", 1)
     best = record.get("best_step")
     return [
@@ -131,7 +112,7 @@ def _words(command: str, processes: int) -> list[str] | None:
     return None
 
 
-def _machine(recipe, results: dict[str, Any]) -> str:
+def _machine(results: dict[str, Any]) -> str:
     versions = ", ".join(f"{name} {version}" for name, version in results["versions"].items())
     return "\n".join(
         [

@@ -1,32 +1,28 @@
-"""The model card: README.md of the output folder, written from what the run measured, with what people wrote kept."""
+"""The model card: README.md of the output folder, written from what the run measured, with what people wrote."""
 
 import glob
-import json
 import re
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from hf_imgcls.machine import say
-from hf_imgcls.reports.card.edits import merge
+from hf_imgcls.reports.card.edits import ByHand, Card, by_hand, combine, digest, new_card, read_card, renew, write_out
 from hf_imgcls.reports.card.limits import limits_section
 from hf_imgcls.reports.card.metadata import base_of, metadata
-from hf_imgcls.reports.card.parts import INDEX, Card, Part, digest, new_card, read_card, write_out
 from hf_imgcls.reports.card.results import headline, results_section
 from hf_imgcls.reports.card.training import training_section
 from hf_imgcls.store import RECIPE, SPLITS, own_code, read_json
-from hf_imgcls.words import Text, listed, plain
+from hf_imgcls.words import listed, plain, plural
 
-CARD = "README.md"
-_ABOUT, _USE = "About this card: edits", "Use: code"
+CARD, GENERATED, FROM_HUB = "README.md", "README.generated.md", "README.hub.md"
 
 
 def write_card(folder: Path, recipe, results: dict[str, Any]) -> None:
-    """Write a run's card, and keep what people have written into the one that was there before.
+    """Write a run's card, with what people have written into the one that was there before.
 
-    That is the card in the folder, or in the run that was moved aside for this one; `card.parts` says how a person's
-    parts are told from a run's.
+    That is the card in the folder, or in the run that was moved aside for this one; `card.edits` says how a person's
+    parts are told from a run's. A card that cannot be read stays as it is, with the new one beside it.
 
     Args:
         results: the content of results.json; with `breakdown` the card has classes and confusions.
@@ -34,7 +30,19 @@ def write_card(folder: Path, recipe, results: dict[str, Any]) -> None:
     name = recipe.training.hub_model_id or folder.resolve().name
     splits = folder / SPLITS
     results = {**results, "per_class": read_json(splits)["per_class"] if splits.is_file() else {}}
-    _save(folder, new_card(metadata(recipe, results, name), _text(folder, recipe, results, name)), _card_before(folder))
+    card = new_card(metadata(recipe, results, name), "\n\n".join(_text(folder, recipe, results, name)))
+    before = _card_before(folder)
+    if before is None:
+        return _write(folder / CARD, card)
+    try:
+        there = read_card(before.read_text(encoding="utf-8"))
+    except ValueError as error:  # neither text nor YAML
+        new = folder / (GENERATED if before == folder / CARD else CARD)
+        say(f"card: {before} cannot be read ({error}) and stays as it is; the new one is {new}")
+        return _write(new, card)
+    # Only a push changes what people have written by the last push.
+    card.record["by_hand"] = there.record.get("by_hand", card.record["by_hand"])
+    _write_renewed(folder, card, by_hand(there), name)
 
 
 def prepare_card(folder: Path, repository: str, on_hub: Path | None = None) -> None:
@@ -44,43 +52,46 @@ def prepare_card(folder: Path, repository: str, on_hub: Path | None = None) -> N
         repository: `user/model`.
         on_hub: the repository's README.md, downloaded; None where it has none.
     """
-    card = _read(folder / CARD, folder) if (folder / CARD).is_file() else None
-    if card is None:
-        return  # none, or a person's own that is no card of a run: it goes up as it is
-    name = repository.rpartition("/")[2]
-    card = _changed(card, _USE, lambda text: re.sub(r'(?<=model=)"[^"]*"', f'"{repository}"', text))
-    card = _changed(card, INDEX, lambda text: re.sub(r"(?<=^- name: ).*", json.dumps(name), text, flags=re.MULTILINE))
-    _save(folder, card, on_hub)
-
-
-def _save(folder: Path, card: Card, before: Path | None) -> None:
-    earlier = _read(before, folder) if before else None
-    card = merge(card, earlier) if earlier else card
-    card = _changed(card, _ABOUT, lambda _: _about(card.rewritten()))
-    draft = folder / f"{CARD}.part"
-    draft.write_text(write_out(card), encoding="utf-8", newline="\n")
-    draft.replace(folder / CARD)
-
-
-def _read(file: Path, folder: Path) -> Card | None:
-    """A card in parts; one that cannot be taken apart is kept in the folder under a free name."""
     try:
-        return read_card(file.read_text(encoding="utf-8"))
-    except ValueError as error:  # neither text nor YAML
-        kept = next(p for n in range(1, 10**6) if not (p := folder / f"README.before-{n}.md").exists())
-        shutil.copyfile(file, kept)
-        say(f"{CARD}: what people wrote into it could not be carried over ({error}); it is kept as {kept.name}")
-        return None
+        card = read_card((folder / CARD).read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):
+        return
+    if not card.record:
+        return  # a person's own, that no run wrote: it goes up as it is
+    people = by_hand(card)
+    if people.block is None:
+        block = re.sub(r'(?<=image-classification", model=)"[^"]*"', f'"{repository}"', card.block)
+        card = card._replace(block=block, record={**card.record, "block": digest(block)})
+    if on_hub:
+        people = _with_hub(folder, card, people, on_hub)
+    name = repository.rpartition("/")[2]
+    card.record["by_hand"] = digest(by_hand(renew(card, people, name)))
+    _write_renewed(folder, card, people, name)
 
 
-def _changed(card: Card, key: str, change: Callable[[str], str]) -> Card:
-    """A card with one of the run's parts said otherwise; a person's is left alone."""
-    kinds = {"metadata": card.metadata, "text": card.text}
-    record = dict(card.record)
-    for kind, parts in kinds.items():
-        kinds[kind] = [Part(key, change(part.text)) if part.key == key else part for part in parts]
-        record[kind] = {**record.get(kind, {}), **{p.key: digest(p.text) for p in kinds[kind] if p.key == key}}
-    return Card(kinds["metadata"], kinds["text"], record)
+def _with_hub(folder: Path, card: Card, people: ByHand, on_hub: Path) -> ByHand:
+    try:
+        people, contradict = combine(card, read_card(on_hub.read_text(encoding="utf-8")))
+        why = "it was edited otherwise than the folder's" if contradict else ""
+    except ValueError as error:
+        why = str(error)
+    if why:
+        shutil.copyfile(on_hub, folder / FROM_HUB)
+        say(f"card: the folder's replaces the one on the Hub ({why}), which is saved as {folder / FROM_HUB}")
+    return people
+
+
+def _write_renewed(folder: Path, card: Card, people: ByHand, name: str) -> None:
+    if people.block not in (None, card.block):
+        _write(folder / GENERATED, renew(card, people._replace(block=None), name))
+        say(f"card: the generated part was edited by hand and stays as it is; the new one is in {folder / GENERATED}")
+    _write(folder / CARD, renew(card, people, name))
+
+
+def _write(file: Path, card: Card) -> None:
+    draft = file.with_name(f"{file.name}.part")
+    draft.write_text(write_out(card), encoding="utf-8", newline="\n")
+    draft.replace(file)
 
 
 def _card_before(folder: Path) -> Path | None:
@@ -102,72 +113,59 @@ def _was_in(place: Path, folder: Path) -> bool:
     return Path(recipe.get("training", {}).get("output_dir", "")).name == folder.name
 
 
-def _text(folder: Path, recipe, results: dict[str, Any], name: str) -> Text:
+def _text(folder: Path, recipe, results: dict[str, Any], name: str) -> list[str]:
     title = " ".join((recipe.description or name.rpartition("/")[2]).split())
     verdict = results["parity"]
-    distrusted = verdict is not None and not verdict["passed"]
+    failed = verdict is not None and not verdict["passed"]
     return [
-        ("Title", f"# {title}"),
-        ("What it is", _what(folder, recipe, results)),
-        ("What it is: result", headline(results)),
-        *([("Warning", "**Parity check failed: no metric below holds for the saved model.**")] * distrusted),
+        f"# {title}",
+        _what(folder, recipe, results),
+        headline(results),
+        *(["**Parity check failed: no metric below holds for the saved model.**"] if failed else []),
         *_use(folder, name),
         *results_section(folder, results),
         *limits_section(results, recipe.loss.class_weights is not None),
         *training_section(folder, recipe, results),
-        ("About this card", "## About this card"),
-        (_ABOUT, _about([])),
     ]
 
 
 def _what(folder: Path, recipe, results: dict[str, Any]) -> str:
     file = folder / "config.json"
-    settings = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    settings = read_json(file) if file.is_file() else {}
     network = settings.get("backbone") or settings
     names = [network.get("architecture"), *(network.get("architectures") or [])]
     kind = next((f"A `{name}`" for name in names if name), "An image classifier")
+    head = " with a custom head" if "backbone" in settings else ""
     size = results["stages"][-1]["parameters"] if results["stages"] else 0
-    parameters = f" of {size:,} parameters" if size else ""
-    head = ", with a head of its own," if "backbone" in settings else ""
+    parameters = f" ({size:,} parameters)" if size else ""
     labels = results["labels"]
     base = base_of(recipe.model).name
     if recipe.model.from_scratch:
-        origin = "It was trained from scratch."
+        origin = "trained from scratch"
     elif isinstance(base, str):
-        origin = f"It started from the weights of [{base}](https://huggingface.co/{base})."
+        origin = f"fine-tuned from [{base}](https://huggingface.co/{base})"
     else:
-        origin = f"It started from the weights `{Path(recipe.model.checkpoint).name}`."
+        origin = f"fine-tuned from the weights `{Path(recipe.model.checkpoint).name}`"
     named = listed(map(plain, labels), 20)
-    return f"{kind}{parameters}{head} that tells images of {len(labels)} classes apart: {named}. {origin}"
+    return f"{kind}{head}{parameters}, {origin}, that classifies images into {plural(len(labels), 'class')}: {named}."
 
 
-def _use(folder: Path, name: str) -> Text:
+def _use(folder: Path, name: str) -> list[str]:
     code = own_code(folder)
     trust = ", trust_remote_code=True" if code else ""
     lines = [
         "```python",
         "from transformers import pipeline",
         "",
-        f'classify = pipeline("image-classification", model="{name}"{trust})',
-        'for answer in classify("photo.jpg", top_k=3):',
-        "    print(f\"{answer['score']:.3f} {answer['label']}\")",
+        f'classifier = pipeline("image-classification", model="{name}"{trust})',
+        'for prediction in classifier("photo.jpg", top_k=3):',
+        "    print(f\"{prediction['score']:.3f} {prediction['label']}\")",
         "```",
     ]
-    text = [("Use", "## Use"), (_USE, "\n".join(lines))]
+    text = ["## Use", "\n".join(lines)]
     if code:
-        said = (
-            f"The network is no part of transformers: its code comes with it, in `{code.partition('.')[0]}.py`, and is "
-            "run only with `trust_remote_code=True`. Read it first."
+        text.append(
+            f"The architecture is not part of transformers: its code comes with the model, in "
+            f"`{code.partition('.')[0]}.py`, and runs only with `trust_remote_code=True`. Read it first."
         )
-        text.append(("Use: own code", said))
     return text
-
-
-def _about(rewritten: list[str]) -> str:
-    said = (
-        "Written by hf-imgcls from what the run measured. Whatever you change, add or delete here, in the metadata "
-        "too, stays as you leave it when the model is trained or pushed again; the rest is renewed."
-    )
-    places = ", ".join(dict.fromkeys(key.partition(":")[0] for key in rewritten))
-    kept = f" Changed by hand and not renewed: {places}; figures there may be those of an earlier run."
-    return said + (kept if places else "")
