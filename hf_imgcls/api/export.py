@@ -1,6 +1,6 @@
-"""Exporting: any image classifier as a folder that onnxruntime answers from, checked against the model.
+"""Exporting: any image classifier as a folder that runs without it, checked against the model.
 
-load the network -> find real images -> write ONNX and what belongs to it -> ask both -> put it in its place
+load the network -> find real images -> write the export -> compare the predictions of both -> move it into place
 """
 
 from collections.abc import Sequence
@@ -13,36 +13,37 @@ from hf_imgcls.errors import InputError
 from hf_imgcls.machine import limit_progress_bars, say
 from hf_imgcls.models import load_network
 from hf_imgcls.serving import (
+    EXPORT,
     INT8,
-    MODEL,
-    OPSET,
+    CheckImages,
     Classifier,
-    Images,
+    ExportFormat,
     check_export,
     check_target,
-    cost_of_int8,
-    draft_of,
+    describe_accuracy,
     evaluation_images,
-    finish,
-    import_exporter,
+    find_format,
     is_exported,
-    open_exported,
-    quiet,
+    measure_int8,
+    replace_folder,
     score_function,
-    write_export,
-    write_int8,
+    silenced,
+    write_manifest,
 )
+from hf_imgcls.store import read_json
 from hf_imgcls.words import megabytes
 
 
 class ExportOptions(NamedTuple):
-    """What to export besides the model, whether its code is trusted, and the images to check it on.
+    """What to export besides the model, and the images to check it on.
 
     Attributes:
-        quantize: write it in eight bits as well.
-        data: whatever `data.path` may be; of a run its own if not given.
+        quantize: write it in int8 as well.
+        trust_remote_code: whether code that comes with the model may be run.
+        data: anything `data.path` may be; a run's own if None.
         split: a split or slice of it.
         overrides: `data.key=value`.
+        format: of the table `FORMATS`.
     """
 
     quantize: bool = False
@@ -50,64 +51,71 @@ class ExportOptions(NamedTuple):
     data: str | None = None
     split: str | None = None
     overrides: Sequence[str] = ()
+    format: str = "onnx"
 
 
-_USUAL = ExportOptions()
+_DEFAULTS = ExportOptions()
 
 
-def export_model(model: str, output: Path | None = None, what: ExportOptions = _USUAL) -> Path:
-    """Export a model as ONNX with all that is needed to ask it, and check it on real images.
+def export_model(model: str, output: Path | None = None, options: ExportOptions = _DEFAULTS) -> Path:
+    """Export a model with all that is needed to run it, and compare both on real images.
 
     Weights of half precision are exported, and compared, in float32.
 
     Args:
         model: a folder or a Hub id, of any origin.
-        output: a new folder, or an earlier export, which is replaced when this one has passed; `<model>-onnx` if not
-            given. With `quantize`, the folder `int8` in it is an export of its own.
+        output: a new folder, or an earlier export, which is replaced once this one has passed; `<model>-<format>` if
+            None. With `quantize`, the folder `int8` in it is an export of its own.
 
     Returns:
         The folder.
 
     Raises:
-        InputError: the model cannot be opened or exported, the folder is taken, or images are missing that
-            `quantize` needs. What was there is untouched.
-        ParityError: the export does not answer as the model does. What was there is untouched.
+        InputError: the model cannot be opened or exported, the folder is not free, or there are no labelled images
+            for `quantize`. The output is unchanged.
+        ParityError: the export does not reproduce the model's predictions. The output is unchanged.
     """
     limit_progress_bars()
-    import_exporter()
+    export_format = find_format(options.format)
+    export_format.require()
     if is_exported(model):
-        raise InputError(f"export: {model} is an export already; name the model that it was made of")
+        raise InputError(f"export: {model} is an export already; name the model that it was made from")
     folder = Path(model).expanduser()
     name = folder.resolve().name
-    target = output or (folder.parent if folder.is_dir() else Path()) / f"{name}-onnx"
+    target = output or (folder.parent if folder.is_dir() else Path()) / f"{name}-{options.format}"
     check_target(target)
-    with quiet():
-        network, processor = load_network(model, dtype="auto", trust_remote_code=what.trust_remote_code)
+    with silenced():
+        network, processor = load_network(model, dtype="auto", trust_remote_code=options.trust_remote_code)
     labels = [network.config.id2label[i] for i in range(network.config.num_labels)]
-    images = evaluation_images(model, labels, (what.data, what.split, what.overrides))
-    if what.quantize and images.labels is None:
-        raise InputError(f"export: --quantize needs images with labels ({images.why}); name some with --data")
-    weights, cost = str(network.dtype).removeprefix("torch."), None
-    with draft_of(target) as draft:
-        write_export(draft, network.float(), processor, {"model": name, "weights": weights})
-        del network  # the model itself is asked, opened anew
-        exported = open_exported(str(draft))
-        checked = check_export(_open_exact(model, what.trust_remote_code), exported, images)
-        if what.quantize:
-            write_int8(draft)
-            cost = cost_of_int8(exported, open_exported(str(draft / INT8)), images)
-        finish(draft, checked, cost)
-    said = "" if weights == "float32" else f"; its weights are {weights}, and were taken as float32"
-    say(f"exported: {target}, opset {OPSET}, {_size(target)}{said}")
+    images = evaluation_images(model, labels, (options.data, options.split, options.overrides))
+    if options.quantize and export_format.quantize is None:
+        raise InputError(f"export: --quantize is not available for {options.format}; leave it out")
+    if options.quantize and images.labels is None:
+        raise InputError(f"export: --quantize needs images with labels ({images.reason}); name some with --data")
+    weights, int8 = str(network.dtype).removeprefix("torch."), None
+    with replace_folder(target) as draft:
+        about = {"format": options.format, "model": name, "weights": weights}
+        export_format.write(draft, network.float(), processor, about)
+        del network  # the comparison loads the model anew, unchanged by the export
+        exported = export_format.open(str(draft), "cpu")
+        checked = check_export(_open_float32(model, options.trust_remote_code), exported, images)
+        if options.quantize:
+            export_format.quantize(draft)
+            int8 = measure_int8(exported, export_format.open(str(draft / INT8), "cpu"), images)
+            int8["bytes"] = {"float32": _size(draft, export_format), INT8: _size(draft / INT8, export_format)}
+        _record(draft, export_format, checked, int8)
+    note = "" if weights == "float32" else f" (converted from {weights} to float32)"
+    opset = read_json(target.expanduser() / EXPORT).get("opset")
+    say(f"exported: {target}, {f'opset {opset}, ' if opset else ''}{megabytes(_size(target, export_format))}{note}")
     say(describe_check(checked, images))
-    if cost:
-        say(_describe_cost(cost, target))
+    if int8:
+        say(_describe_int8(int8, target))
     return target
 
 
-def _open_exact(model: str, trust_remote_code: bool) -> Classifier:
+def _open_float32(model: str, trust_remote_code: bool) -> Classifier:
     """The model in float32, as torch computes it on the CPU."""
-    with quiet():
+    with silenced():
         network, processor = load_network(model, trust_remote_code=trust_remote_code)
 
     def logits(pixels: torch.Tensor) -> torch.Tensor:
@@ -118,35 +126,37 @@ def _open_exact(model: str, trust_remote_code: bool) -> Classifier:
     return Classifier(model, labels, processor, logits, score_function(network.config))
 
 
-def describe_check(checked: dict[str, Any], images: Images) -> str:
-    """What was checked, in a line."""
+def _record(folder: Path, export_format: ExportFormat, checked: dict[str, Any], int8: dict[str, Any] | None) -> None:
+    """Add what was measured to export.json and to the README, of the quantized export too."""
+    found = {"cost_of_int8": int8} if int8 else {}
+    for place in [folder, *([folder / INT8] if int8 else [])]:
+        about = read_json(place / EXPORT) | found | ({"checked": checked} if place == folder else {})
+        export_format.finish(place, about)
+        write_manifest(place, about)
+
+
+def describe_check(checked: dict[str, Any], images: CheckImages) -> str:
+    """The check in a line."""
     count = f"{checked['images']} of {checked['of']}" if checked["images"] < checked["of"] else checked["of"]
-    kind = (
-        f"{checked['split']} images" if checked["split"] else f"made-up images, --data names real ones ({images.why})"
-    )
+    kind = f"{checked['split']} images" if checked["split"] else f"synthetic images ({images.reason}; see --data)"
     sizes = checked["batch_sizes"]
     return (
-        f"checked: onnxruntime answers as the model on {count} {kind}, in batches of {sizes[0]} to {sizes[-1]}: top-1 "
-        f"agreement {checked['top1_agreement']:.4f}, largest difference of a logit "
-        f"{checked['largest_logit_difference']:.1e}, of a score {checked['largest_score_difference']:.1e}"
+        f"parity check passed: the export reproduces the model's predictions on {count} {kind}, in batches of "
+        f"{sizes[0]} to {sizes[-1]} (top-1 agreement {checked['top1_agreement']:.4f}, max abs. logit difference "
+        f"{checked['max_logit_difference']:.1e}, probability difference {checked['max_difference']:.1e})"
     )
 
 
-def _describe_cost(cost: dict[str, Any], target: Path) -> str:
-    shares = {
-        precision: f"{share:.4f} (95 % interval {low:.4f} to {high:.4f})"
-        for (precision, share), (low, high) in zip(
-            cost["accuracy"].items(), cost["accuracy_interval_95"].values(), strict=True
-        )
-    }
-    large = cost["bytes"][INT8] > cost["bytes"]["float32"] / 2
-    kept = "; its convolutions stay float32, in which they are faster" if large else ""
+def _describe_int8(int8: dict[str, Any], target: Path) -> str:
+    accuracy = describe_accuracy(int8)
+    large = int8["bytes"][INT8] > int8["bytes"]["float32"] / 2
+    note = "; its convolutions stay in float32, which is faster" if large else ""
     return (
-        f"int8: {target / INT8}, {_size(target / INT8)}{kept}; accuracy {shares['int8']}, in float32 "
-        f"{shares['float32']}, on {cost['images']} {cost['split']} images, of which it answers "
-        f"{cost['answered_differently']} differently"
+        f"int8: {target / INT8}, {megabytes(int8['bytes'][INT8])}{note}; accuracy {accuracy['int8']}, in float32 "
+        f"{accuracy['float32']}, on {int8['images']} {int8['split']} images, "
+        f"{int8['different_predictions']} of which it predicts differently"
     )
 
 
-def _size(folder: Path) -> str:
-    return megabytes(sum(file.stat().st_size for file in folder.expanduser().glob(f"{MODEL}*")))
+def _size(folder: Path, export_format: ExportFormat) -> int:
+    return sum(file.stat().st_size for file in folder.expanduser().glob(export_format.files))

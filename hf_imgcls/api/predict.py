@@ -1,6 +1,6 @@
-"""Predicting: any model on any images, which are read while it runs; a row an image, written as it comes.
+"""Predicting: any model on any images, read while it runs; a row for each image, written as it comes.
 
-accelerate launch hf_imgcls/predict.py MODEL IMAGES... --output answers.csv
+accelerate launch hf_imgcls/predict.py MODEL IMAGES... --output predictions.csv
 """
 
 import os
@@ -20,119 +20,115 @@ from hf_imgcls.errors import InputError
 from hf_imgcls.machine import check_launch, exact_float32, on_main, prepare_launch, show_progress
 from hf_imgcls.serving import (
     Classifier,
-    Earlier,
-    Listed,
+    ListSize,
     PredictOptions,
     RowWriter,
     TerminalTable,
-    check_same,
-    columns,
+    WrittenRows,
+    check_continues,
+    column_names,
     find_images,
     merge_parts,
     open_classifier,
     predict_rows,
-    read_earlier,
     read_list,
+    read_written,
     write_list,
 )
 
-# Images a step. On a CPU what one step makes has to stay in its caches: MobileNetV2 answers to 4 at a time twice
-# as fast as to 16, DeiT a tenth faster.
+# Default batch sizes. On a CPU the activations of a batch have to fit into its caches: MobileNetV2 is twice as fast
+# with 4 images at a time as with 16, DeiT a tenth faster.
 _ON_CPU, _ON_GPU = 4, 64
-_PATIENCE = timedelta(days=7)  # processes wait for the slowest; the usual ten minutes are none in a million images
+_TIMEOUT = timedelta(days=7)  # for the slowest process; the usual ten minutes are too short for a million images
+_DEFAULTS = PredictOptions()
 
 
-class Counts(NamedTuple):
-    """Images that were done now, those of them that cannot be read, those that an earlier run had done."""
+class PredictCounts(NamedTuple):
+    """Images predicted by this run, unreadable ones among them, images that the output already had."""
 
     images: int
     unreadable: int
     earlier: int
 
 
-_USUAL = PredictOptions()
-
-
 def predict_images(
-    model: str, images: Sequence[str], output: Path | None = None, how: PredictOptions = _USUAL
-) -> Counts:
-    """Predict images and write a row for each, in the order of `find_images`, behind those of an earlier run.
+    model: str, images: Sequence[str], output: Path | None = None, options: PredictOptions = _DEFAULTS
+) -> PredictCounts:
+    """Predict images and write a row for each, in the order of `find_images`, after those of an earlier run.
 
-    An image that the output has is not done again, and one that is named twice is done once.
+    Images that the output already has are not predicted again, and duplicate names are predicted once.
 
     Args:
         model: a folder or a Hub id, of any origin.
-        images: files, folders, patterns, addresses; `-` is a list on standard input.
-        output: a .csv, .jsonl or .parquet file; if not given, standard output has a table, or CSV where it is no
-            terminal.
+        images: files, folders, patterns, URLs; `-` reads a list from standard input.
+        output: a .csv, .jsonl or .parquet file; if None, a table on a terminal, else CSV on standard output.
 
     Raises:
-        InputError: nothing found, the model cannot be opened, or the output was not written by it.
+        InputError: no images, a model that cannot be opened, or an output of another model or program.
     """
-    _check(how)
+    for key in ("top_k", "batch_size"):
+        value = getattr(options, key)
+        if value is not None and value < 1:
+            raise InputError(f"--{key.replace('_', '-')}: found {value}, expected 1 or more")
     prepare_launch()
-    state = PartialState(cpu=parse_flag_from_env("ACCELERATE_USE_CPU"), timeout=_PATIENCE)
+    state = PartialState(cpu=parse_flag_from_env("ACCELERATE_USE_CPU"), timeout=_TIMEOUT)
     launch_note = check_launch()
     if output is None and state.num_processes > 1:
-        raise InputError(f"--output: {state.num_processes} processes need one to bring their rows together in")
-    file, listed, earlier = on_main(lambda: _make_list(images, output))
+        raise InputError(f"--output: {state.num_processes} processes need a file to merge their rows in")
+    file, size, written = on_main(lambda: _list_images(images, output))
     try:
         if launch_note:
             _note(launch_note)
-        classifier = _open(model, how, state)
-        names = columns(min(how.top_k, len(classifier.labels)))
-        check_same(earlier, classifier.name, names, output)
-        if listed.done:
-            _note(f"{output} has {listed.done} of the images, {listed.to_do} are left")
-        batch_size = how.batch_size or (_ON_CPU if _on_cpu(how, state) else _ON_GPU)
-        unreadable = _write_share(classifier, names, (file, listed), output, batch_size)
-        unreadable = sum(gather_object([unreadable]))  # every process has written its rows when this is known
+        classifier = _open(model, options, state)
+        columns = column_names(min(options.top_k, len(classifier.labels)))
+        check_continues(written, classifier.name, columns, output)
+        if size.done:
+            _note(f"{output} has {size.done} of the images, {size.to_do} are left")
+        batch_size = options.batch_size or (_ON_CPU if _on_cpu(options, state) else _ON_GPU)
+        unreadable = 0
+        if size.to_do:
+            writer = _writer(output, columns, size, classifier.labels)
+            unreadable = _predict(classifier, writer, (file, size.to_do), batch_size)
+        unreadable = sum(gather_object([unreadable]))  # also waits until every process has written its rows
         if output:
-            on_main(lambda: merge_parts(output, names))
+            on_main(lambda: merge_parts(output, columns))
     finally:
         if state.is_main_process:
             file.unlink(missing_ok=True)
-    return Counts(listed.to_do, unreadable, listed.done)
+    return PredictCounts(size.to_do, unreadable, size.done)
 
 
-def describe_counts(counts: Counts, output: Path | None) -> str:
+def describe_counts(counts: PredictCounts, output: Path | None) -> str:
     """The counts in a line."""
-    without = f", {counts.unreadable} of them without an answer (the rows say why)" if counts.unreadable else ""
-    earlier = f", {counts.earlier} were there" if counts.earlier else ""
-    return f"{counts.images} images done{without}{earlier}" + (f"; in {output}" if output else "")
+    failed = f", {counts.unreadable} of them unreadable (see the column error)" if counts.unreadable else ""
+    earlier = f", {counts.earlier} skipped (already there)" if counts.earlier else ""
+    return f"{counts.images} images predicted{failed}{earlier}" + (f"; in {output}" if output else "")
 
 
-def _check(how: PredictOptions) -> None:
-    for key in ("top_k", "batch_size"):
-        value = getattr(how, key)
-        if value is not None and value < 1:
-            raise InputError(f"--{key.replace('_', '-')}: found {value}, expected 1 or more")
-
-
-def _make_list(images: Sequence[str], output: Path | None) -> tuple[Path, Listed, Earlier]:
-    """What is to be done, in a file that every process can read, and what the output has (without its marks)."""
-    earlier = read_earlier(output) if output else Earlier(set(), set(), None)
+def _list_images(images: Sequence[str], output: Path | None) -> tuple[Path, ListSize, WrittenRows]:
+    """A file of the names to predict, which every process can read, and what the output has, without its hashes."""
+    written = read_written(output) if output else WrittenRows(set(), set(), None)
     several = PartialState().num_processes > 1
     with tempfile.NamedTemporaryFile(
         "w", encoding="ascii", prefix=".hf-imgcls-", dir=output.parent if several else None, delete=False
     ) as file:
         try:
-            listed = write_list(find_images(images), earlier.done, file)
+            size = write_list(find_images(images), written.done, file)
         except BaseException:
             os.unlink(file.name)
             raise
-    return Path(file.name), listed, earlier._replace(done=set())
+    return Path(file.name), size, written._replace(done=set())
 
 
-def _on_cpu(how: PredictOptions, state: PartialState) -> bool:
-    return str(how.device or state.device).startswith("cpu")
+def _on_cpu(options: PredictOptions, state: PartialState) -> bool:
+    return str(options.device or state.device).startswith("cpu")
 
 
-def _open(model: str, how: PredictOptions, state: PartialState) -> Classifier:
-    if how.half and _on_cpu(how, state):
+def _open(model: str, options: PredictOptions, state: PartialState) -> Classifier:
+    if options.half and _on_cpu(options, state):
         raise InputError("--half: is for a GPU, a CPU computes it more slowly; leave it out")
-    with state.main_process_first():  # it copies a model's code to where all find it
-        return open_classifier(model, how.device or state.device, how.trust_remote_code, how.half)
+    with state.main_process_first():  # it copies a model's code to where all processes find it
+        return open_classifier(model, options.device or state.device, options.trust_remote_code, options.half)
 
 
 def _note(line: str) -> None:
@@ -140,26 +136,27 @@ def _note(line: str) -> None:
         print(line, file=sys.stderr, flush=True)
 
 
-def _write_share(classifier: Classifier, names: list[str], todo: tuple[Path, Listed], output, batch_size: int) -> int:
-    """Predict this process's share of the list, write its rows, and count those without an answer."""
-    file, listed = todo
-    if not listed.to_do:
-        return 0
-    state, unreadable = PartialState(), 0
+def _writer(output: Path | None, columns: list[str], size: ListSize, labels: list[str]) -> RowWriter | TerminalTable:
     if output is None:
-        sink = TerminalTable(names, listed.longest, max(map(len, classifier.labels)))
-    elif state.num_processes > 1 or output.suffix.lower() == ".parquet":
-        sink = RowWriter(output.with_name(f"{output.name}.part-{state.process_index}"), names)
-    else:
-        sink = RowWriter(output, names)
-    share = read_list(file, state.process_index, state.num_processes)
-    total = len(range(state.process_index, listed.to_do, state.num_processes))
+        return TerminalTable(columns, size.longest, max(map(len, labels)))
+    state = PartialState()
+    if state.num_processes > 1 or output.suffix.lower() == ".parquet":
+        output = output.with_name(f"{output.name}.part-{state.process_index}")
+    return RowWriter(output, columns)
+
+
+def _predict(classifier: Classifier, writer: RowWriter | TerminalTable, todo: tuple[Path, int], batch_size: int) -> int:
+    """Predict this process's part of the list, write its rows, and count the unreadable images."""
+    file, count = todo
+    state, unreadable = PartialState(), 0
+    names = read_list(file, state.process_index, state.num_processes)
+    total = len(range(state.process_index, count, state.num_processes))
     bar = tqdm(total=total, desc="predicting", unit="image", disable=not show_progress())
-    with sink, bar, exact_float32(), warnings.catch_warnings():
-        # Here, since the threads would put each other's filters back.
+    with writer, bar, exact_float32(), warnings.catch_warnings():
+        # Here and not in the threads, which would restore each other's filters.
         warnings.simplefilter("ignore")
-        for rows in predict_rows(classifier, share, names, batch_size):
-            sink.write(rows)
+        for rows in predict_rows(classifier, names, writer.columns, batch_size):
+            writer.write(rows)
             unreadable += sum(row["error"] is not None for row in rows)
             bar.update(len(rows))
     return unreadable

@@ -9,7 +9,7 @@ HELP = "write any image classifier as ONNX, checked against the model"
 def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", help="a folder or a Hub id, of this package, of transformers or of timm")
     parser.add_argument("overrides", nargs="*", metavar="data.key=value", help="data.label_column=kind ...")
-    parser.add_argument("--format", choices=["onnx"], default="onnx", help="default: onnx")
+    parser.add_argument("--format", default="onnx", help="default: onnx")
     parser.add_argument("--output", type=Path, metavar="FOLDER", help="a new folder (default: MODEL-onnx)")
     parser.add_argument("--quantize", action="store_true", help="in int8 as well, with the accuracy that it costs")
     parser.add_argument("--data", help="check it on this, whatever data.path may be (default: a run's own)")
@@ -20,5 +20,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> None:
     from hf_imgcls.api import ExportOptions, export_model
 
-    what = ExportOptions(options.quantize, options.trust_remote_code, options.data, options.split, options.overrides)
-    export_model(options.model, options.output, what)
+    export_options = ExportOptions(
+        options.quantize, options.trust_remote_code, options.data, options.split, options.overrides, options.format
+    )
+    export_model(options.model, options.output, export_options)

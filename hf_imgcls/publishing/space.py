@@ -21,14 +21,14 @@ _CARD = "README.md"
 _APP = '''\
 """The page of {name}, made by `hf-imgcls push --with-demo`."""
 
-from page import LOOK, make_page
+from page import LAUNCH, make_page
 from transformers import pipeline
 
 ask = pipeline("image-classification", {arguments})
 page = make_page(lambda image: ask(image, top_k={top_k}), {title}, {about})
 
 if __name__ == "__main__":
-    page.launch(**LOOK)
+    page.launch(**LAUNCH)
 '''
 
 

@@ -1,4 +1,4 @@
-"""A model of any origin, opened to answer: its scores are those of `pipeline`, many images at a time."""
+"""A model of any origin, opened for prediction: its scores are those of `pipeline`, for many images at a time."""
 
 import hashlib
 import json
@@ -14,14 +14,14 @@ from hf_imgcls.scoring import softmax
 
 
 class Classifier(NamedTuple):
-    """What answers.
+    """A model with what predictions need.
 
     Attributes:
-        name: of the model, and behind an @ what tells its answers from those of another one of that name.
+        name: of the model, and after an @ a digest that distinguishes it from others of that name.
         labels: in the order of its outputs.
         processor: its image processor.
-        logits: takes pixels (n, 3, h, w), float32 on the CPU, to outputs (n, classes), float32 on the CPU.
-        to_scores: takes outputs to scores, both (n, classes).
+        logits: maps pixels (n, 3, h, w), float32 on the CPU, to logits (n, classes), float32 on the CPU.
+        to_scores: maps logits to scores, both (n, classes).
     """
 
     name: str
@@ -31,23 +31,29 @@ class Classifier(NamedTuple):
     to_scores: Callable[[np.ndarray], np.ndarray]
 
     def scores(self, pixels: list[torch.Tensor]) -> np.ndarray:
-        """Scores of images (3, h, w) as the processor makes them; shape (images, classes).
+        """Scores, shape (images, classes), of processed images (3, h, w).
 
         Raises:
-            InputError: the device's memory does not hold so many at a time.
+            InputError: the batch does not fit into the device's memory.
         """
-        if len({image.shape for image in pixels}) > 1:  # a processor that leaves an image its shape
+        if len({image.shape for image in pixels}) > 1:  # of a processor that does not resize to one shape
             return np.concatenate([self.scores([image]) for image in pixels])
         try:
-            outputs = self.logits(torch.stack(pixels))
+            logits = self.logits(torch.stack(pixels))
         except torch.OutOfMemoryError:
-            raise InputError(f"--batch-size: the device's memory does not hold {len(pixels)} images") from None
-        return self.to_scores(outputs.numpy())
+            raise InputError(
+                f"--batch-size: {len(pixels)} images do not fit into the device's memory; take fewer"
+            ) from None
+        return self.to_scores(logits.numpy())
+
+    def top(self, scores: np.ndarray, top_k: int) -> list[tuple[str, float]]:
+        """The best labels for an image's scores, shape (classes,); equal scores in the order of the outputs."""
+        return [(self.labels[i], float(scores[i])) for i in np.argsort(-scores, kind="stable")[:top_k]]
 
 
 def score_function(config: PreTrainedConfig) -> Callable[[np.ndarray], np.ndarray]:
-    """How `pipeline` makes scores of a model's outputs: softmax, sigmoids for several labels at once, or nothing."""
-    functions = {"none": lambda outputs: outputs, "sigmoid": lambda outputs: 1 / (1 + np.exp(-outputs))}
+    """The function that `pipeline` applies to a model's logits: softmax, sigmoid for multi-label models, or none."""
+    functions = {"none": lambda logits: logits, "sigmoid": lambda logits: 1 / (1 + np.exp(-logits))}
     return functions.get(activation(config), softmax)
 
 
@@ -55,12 +61,12 @@ def activation(config: PreTrainedConfig) -> str:
     """The name of a model's score function: "softmax", "sigmoid" or "none"."""
     if config.problem_type == "regression":
         return "none"
-    several = config.problem_type == "multi_label_classification" or config.num_labels == 1
-    return "sigmoid" if several else "softmax"
+    multi_label = config.problem_type == "multi_label_classification" or config.num_labels == 1
+    return "sigmoid" if multi_label else "softmax"
 
 
 def model_digest(labels: dict[int, str], pixels: torch.Tensor, weights: Iterable[bytes | np.ndarray]) -> str:
-    """What a model answers depends on: its labels, its weights, the size and the scale of the images it sees."""
+    """A digest of all that predictions depend on: labels, weights, and the size and scale of the processed images."""
     digest = hashlib.blake2b(digest_size=6)
     digest.update(json.dumps([labels, list(pixels.shape), round(float(pixels.mean()), 3)]).encode())
     for content in weights:

@@ -1,4 +1,4 @@
-"""From images to rows: the next batches are read by threads while the network runs."""
+"""From images to rows: threads read the next batches while the network runs."""
 
 import itertools
 from collections import deque
@@ -13,41 +13,44 @@ import torch
 from hf_imgcls.images import process_image
 from hf_imgcls.machine import cores_per_process
 from hf_imgcls.serving.classifier import Classifier
-from hf_imgcls.serving.image_list import describe_read_error, display_name, read_source
-from hf_imgcls.serving.output import Row
+from hf_imgcls.serving.image_list import READ_ERRORS, describe_read_error, display_name, read_source
+from hf_imgcls.serving.rows import Row, labels_per_image
 
 
 def predict_rows(
-    classifier: Classifier, images: Iterable[str], names: list[str], batch_size: int
+    classifier: Classifier, images: Iterable[str], columns: list[str], batch_size: int
 ) -> Iterator[list[Row]]:
-    """Rows of images, a batch at a time, in their order; the next batches are read while the network runs.
+    """Rows of images, a batch at a time, in their order.
 
     Args:
-        images: names of files and addresses; no more than three batches of them are held.
-        names: the columns of a row.
+        images: names of files and URLs; at most three batches of them are in memory.
+        columns: of a row.
     """
-    # One thread of torch's each: the network's own would wait for theirs. Never used up, so that reading goes on
-    # while one thread waits for a server.
-    threads = min(16, max(4, cores_per_process()))
-    torch.get_num_threads()  # settles this thread's own number, which the threads would otherwise change
-    pool = ThreadPoolExecutor(threads, "reader", initializer=torch.set_num_threads, initargs=(1,))
+    # At least four, so that reading continues while one waits for a server.
+    pool = reader_pool(min(16, max(4, cores_per_process())))
     try:
-        ready = read_ahead(pool, partial(_prepare, classifier.processor), images, 2 * batch_size)
+        ready = read_ahead(pool, partial(_read, classifier.processor), images, 2 * batch_size)
         while batch := list(itertools.islice(ready, batch_size)):
-            yield _rows(classifier, batch, names)
+            yield _rows(classifier, batch, columns)
     finally:
         pool.shutdown(cancel_futures=True)
 
 
+def reader_pool(threads: int) -> ThreadPoolExecutor:
+    """Threads that read images, each with one thread of torch: more would take the network's cores."""
+    torch.get_num_threads()  # fixes the number of this thread, which the pool's would otherwise change
+    return ThreadPoolExecutor(threads, "reader", initializer=torch.set_num_threads, initargs=(1,))
+
+
 def read_ahead(pool: Executor, read: Callable, items: Iterable, ahead: int) -> Iterator:
-    """Results in the order of the items, at most so many of them begun and not yet taken."""
-    begun = deque()
+    """Results in the order of the items, of which at most `ahead` are submitted before their turn."""
+    submitted = deque()
     for item in items:
-        begun.append(pool.submit(read, item))
-        if len(begun) == ahead:
-            yield begun.popleft().result()
-    while begun:
-        yield begun.popleft().result()
+        submitted.append(pool.submit(read, item))
+        if len(submitted) == ahead:
+            yield submitted.popleft().result()
+    while submitted:
+        yield submitted.popleft().result()
 
 
 class _Read(NamedTuple):
@@ -56,25 +59,28 @@ class _Read(NamedTuple):
     error: str | None
 
 
-def _prepare(processor, name: str) -> _Read:
+def _read(processor, name: str) -> _Read:
     try:
-        return _Read(name, process_image(processor, read_source(name)), None)
-    except Exception as error:  # each of Pillow's plugins, and each server, has its own way to say no
+        image = read_source(name)
+    except READ_ERRORS as error:
+        return _Read(name, None, describe_read_error(error))
+    try:
+        return _Read(name, process_image(processor, image), None)
+    except ValueError as error:  # a processor rejects the image's shape
         return _Read(name, None, describe_read_error(error))
 
 
-def _rows(classifier: Classifier, batch: list[_Read], names: list[str]) -> list[Row]:
+def _rows(classifier: Classifier, batch: list[_Read], columns: list[str]) -> list[Row]:
     pixels = [read.pixels for read in batch if read.pixels is not None]
     scores = iter(classifier.scores(pixels) if pixels else ())
-    rows = []
+    rows, top_k = [], labels_per_image(columns)
     for read in batch:
-        best, error = [None] * (len(names) - 3), read.error
+        best, error = [None] * (2 * top_k), read.error
         if error is None:
-            outputs = next(scores)
-            if np.isfinite(outputs).all():
-                chosen = np.argsort(-outputs, kind="stable")[: len(best) // 2]
-                best = [value for i in chosen for value in (classifier.labels[i], float(outputs[i]))]
+            image_scores = next(scores)
+            if np.isfinite(image_scores).all():
+                best = [value for label, score in classifier.top(image_scores, top_k) for value in (label, score)]
             else:
                 error = "the model's scores are not numbers"
-        rows.append(dict(zip(names, [display_name(read.name), *best, error, classifier.name], strict=True)))
+        rows.append(dict(zip(columns, [display_name(read.name), *best, error, classifier.name], strict=True)))
     return rows

@@ -1,4 +1,4 @@
-"""Any model, opened for predictions."""
+"""Opening any model for prediction."""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -10,16 +10,17 @@ from hf_imgcls.errors import InputError
 from hf_imgcls.images import process_image
 from hf_imgcls.models import as_bytes, as_input_error, channels_last, fold_batch_norms, load_network
 from hf_imgcls.serving.classifier import Classifier, model_digest, score_function
-from hf_imgcls.serving.onnx.session import is_exported, open_exported
+from hf_imgcls.serving.export.folder import is_exported
+from hf_imgcls.serving.export.formats import open_exported
 
 
 class PredictOptions(NamedTuple):
     """How to predict.
 
     Attributes:
-        top_k: labels an image.
-        batch_size: images a step; what suits the device if None.
-        device: an accelerator if None, or the CPU.
+        top_k: labels per image.
+        batch_size: a default for the device if None.
+        device: an accelerator if None, else the CPU.
         trust_remote_code: whether code that comes with the model may be run.
         half: compute in float16.
     """
@@ -34,20 +35,20 @@ class PredictOptions(NamedTuple):
 def open_classifier(
     name: str, device: torch.device | str = "cpu", trust_remote_code: bool = False, half: bool = False
 ) -> Classifier:
-    """Open a folder or Hub model: one of ours, of transformers, of timm, an export, or one that brings its code.
+    """Open a folder or Hub model: of this package, transformers or timm, an export, or one with code of its own.
 
     Args:
         device: where it runs.
         trust_remote_code: whether code that comes with the model may be run.
-        half: compute in float16; the scores then differ by a thousandth, and the name says so.
+        half: compute in float16; scores differ by about 1e-3, and the name ends in `-half`.
 
     Raises:
-        InputError: nothing there, no image classifier, code that is not trusted, weights that are not complete, a
-            device that is not there, or half precision of an export.
+        InputError: there is no such model or device, it is no image classifier, its code is not trusted, weights are
+            missing, or half precision of an export.
     """
     if is_exported(name):
         if half:
-            raise InputError(f"--half: {name} is an export, with a precision of its own; leave it out")
+            raise InputError(f"--half: {name} is an export, whose precision is fixed; leave it out")
         return open_exported(name, device)
     network, processor = load_network(name, dtype="auto", trust_remote_code=trust_remote_code)
     grey = PIL.Image.new("RGB", (320, 240), "grey")

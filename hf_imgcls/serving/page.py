@@ -1,11 +1,13 @@
-"""The page of a model: drop an image, see its labels as bars; callable with gradio_client as `/predict`.
+"""The web page of a model: upload an image, see its labels as bars; callable with gradio_client as `/predict`.
 
-Imports nothing of the package: the file goes as it is beside the app of a Space.
+Imports nothing of this package: the file is copied beside the app of a Space.
 """
 
 import html
 import math
+import struct
 import warnings
+import zlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -14,8 +16,8 @@ from PIL import Image, UnidentifiedImageError
 from transformers.image_utils import load_image
 
 Classify = Callable[[Image.Image], list[dict]]
-# How the page is launched, everywhere. The fonts are the visitor's own: a theme's would be fetched.
-LOOK = {
+# Arguments of `launch`, on this machine as in a Space. The fonts are the visitor's: a theme's would be downloaded.
+LAUNCH = {
     "theme": gr.themes.Default(
         primary_hue="blue", font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"]
     ),
@@ -24,15 +26,20 @@ LOOK = {
     "run_history": False,
     "ssr_mode": False,
 }
+# What Pillow's plugins and `load_image` raise on damaged images.
+_UNREADABLE = (
+    OSError, ValueError, SyntaxError, EOFError, LookupError, ArithmeticError, RuntimeError, TypeError, AttributeError,
+    AssertionError, struct.error, zlib.error, Image.DecompressionBombError,
+)  # fmt: skip
 
 
 def make_page(classify: Classify, title: str, about: str, examples: Sequence[str] = ()) -> gr.Blocks:
-    """The page, to be launched.
+    """The page, ready to be launched.
 
     Args:
-        classify: an RGB image's labels, the best first, as `pipeline` says them: `{"label": ..., "score": ...}`.
+        classify: returns an RGB image's predictions as `pipeline` does, the best first: `{"label": ..., "score": ...}`.
         title, about: Markdown, a line each.
-        examples: paths of images that a browser can show.
+        examples: paths of images in a format that browsers show.
     """
 
     def predict(image: str | None) -> dict[str, float] | None:
@@ -44,29 +51,29 @@ def make_page(classify: Classify, title: str, about: str, examples: Sequence[str
             image = gr.Image(
                 label="Image", type="filepath", sources=["upload", "clipboard"], buttons=["fullscreen"], height=360
             )
-            bars = gr.Label(label="Labels")
+            bars = gr.Label(label="Prediction")
         if examples:
             gr.Examples(list(examples), image, label="Examples", cache_examples=False)
-        image.preprocess = _hand_over(image)
+        image.preprocess = _uploads_only(image)
         image.change(predict, image, bars, api_name="predict", show_progress="minimal")
     return page
 
 
-def _hand_over(image: gr.Image) -> Callable:
-    """What gives `predict` the file that was sent.
+def _uploads_only(image: gr.Image) -> Callable:
+    """A `preprocess` that passes the uploaded file on as it is.
 
-    By itself gradio would turn, convert and write it again, crash on what is no image, and take any file of the
-    machine that a caller names without the mark of an upload.
+    gradio's own would rotate, convert and rewrite it, crash on what is no image, and read any file of this machine
+    that a caller names without marking it as an upload.
     """
     convert, uploads = image.preprocess, Path(image.GRADIO_CACHE).resolve()
 
-    def hand_over(sent) -> str | None:
-        path = sent.path if sent and sent.path else convert(sent)
+    def preprocess(payload) -> str | None:
+        path = payload.path if payload and payload.path else convert(payload)
         if path is not None and not Path(path).resolve().is_relative_to(uploads):
-            raise _said("This image was not sent")
+            raise _error("Only uploaded images can be classified")
         return path
 
-    return hand_over
+    return preprocess
 
 
 def _read(path: str) -> Image.Image:
@@ -76,20 +83,20 @@ def _read(path: str) -> Image.Image:
             warnings.simplefilter("ignore", UserWarning)
             return load_image(Image.open(path))
     except UnidentifiedImageError:
-        why = "not an image, or its header is broken"
-    except Exception as error:  # each of Pillow's plugins has its own way to say no
-        why = " ".join(str(error).split()) or type(error).__name__
-    raise _said(f"This image cannot be read: {why}")
+        reason = "not an image, or its header is broken"
+    except _UNREADABLE as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+    raise _error(f"This image cannot be read: {reason}")
 
 
-def _bars(answers: list[dict]) -> dict[str, float]:
-    if not all(math.isfinite(answer["score"]) for answer in answers):
-        raise _said("The model's scores are not numbers")
+def _bars(predictions: list[dict]) -> dict[str, float]:
+    if not all(math.isfinite(prediction["score"]) for prediction in predictions):
+        raise _error("The model's scores are not numbers")
     bars: dict[str, float] = {}
-    for answer in answers:  # of two classes with one name, as ImageNet has them, the better one
-        bars.setdefault(answer["label"], answer["score"])
+    for prediction in predictions:  # ImageNet has classes of the same name: the best one is shown
+        bars.setdefault(prediction["label"], prediction["score"])
     return bars
 
 
-def _said(line: str) -> gr.Error:
-    return gr.Error(html.escape(line, quote=False), duration=None, title="No answer", print_exception=False)
+def _error(message: str) -> gr.Error:
+    return gr.Error(html.escape(message, quote=False), duration=None, title="No prediction", print_exception=False)

@@ -1,4 +1,4 @@
-"""Exporting: a folder that onnxruntime answers from as the model does, or none; and predicting with it."""
+"""Exporting: a folder with which onnxruntime reproduces the model's predictions, or none; and predicting with it."""
 
 import contextlib
 import csv
@@ -6,6 +6,7 @@ import io
 import json
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import onnx
@@ -17,7 +18,6 @@ from conftest import COLOURS, make_image
 from PIL import Image
 from tiny import PROCESSORS, SIZE, timm_model, tiny_model, tiny_processor
 
-from hf_imgcls.api import export
 from hf_imgcls.cli import main
 from hf_imgcls.errors import InputError
 from hf_imgcls.images.processors import process_image
@@ -25,15 +25,19 @@ from hf_imgcls.images.read import read_image
 from hf_imgcls.models.convnet import ConvNetForImageClassification
 from hf_imgcls.models.load import load_network
 from hf_imgcls.scoring.metrics import interval
-from hf_imgcls.serving.onnx import folder as exported_folder
-from hf_imgcls.serving.onnx.check import evaluation_images
+from hf_imgcls.serving.classifier import Classifier, score_function
+from hf_imgcls.serving.export.folder import write_manifest
+from hf_imgcls.serving.export.formats import FORMATS, ExportFormat
+from hf_imgcls.serving.export.images import evaluation_images
+from hf_imgcls.serving.onnx import write as onnx_folder
 from hf_imgcls.serving.onnx.graph import OPSET, write_onnx
 from hf_imgcls.serving.onnx.pixels import describe_pixels, prepare, usage
+from hf_imgcls.serving.onnx.session import _provider
 from hf_imgcls.serving.open import open_classifier
 
 
 def save(folder: Path, family: str = "convnet", data: Path | None = None) -> Path:
-    """A model that tells the colours apart; a run where it has data."""
+    """A model that predicts the colours; the folder of a run if it has data."""
     model, features = tiny_model(family).eval(), []
     pixels = torch.stack([process_image(tiny_processor(), make_image(colour, 50)) for colour in COLOURS])
     model.classifier.register_forward_hook(lambda module, inputs, outputs: features.append(inputs[0]))
@@ -65,9 +69,9 @@ def make_photos(root: Path, **splits: int) -> Path:
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory):
-    """(folder of a run, of its export with --quantize, what the command printed, what it said besides)."""
-    place = tmp_path_factory.mktemp("made")
+def exported_run(tmp_path_factory):
+    """(folder of a run, of its export with --quantize, standard output, standard error)."""
+    place = tmp_path_factory.mktemp("exported")
     run = save(place / "colours", "vit", make_photos(place / "photos", train=2, test=10))
     out, err = io.StringIO(), io.StringIO()
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
@@ -75,7 +79,7 @@ def made(tmp_path_factory):
     return run, place / "colours-onnx", out.getvalue(), err.getvalue()
 
 
-def answers(folder: Path, photos: Path, output: Path) -> list[dict]:
+def predict(folder: Path, photos: Path, output: Path) -> list[dict]:
     assert main(["predict", str(folder), str(photos), "--output", str(output), "--device", "cpu"]) == 0
     with output.open() as file:
         return list(csv.DictReader(file))
@@ -84,26 +88,28 @@ def answers(folder: Path, photos: Path, output: Path) -> list[dict]:
 def one_line(capsys, *words: str, status: int = 2) -> str:
     capsys.readouterr()
     assert main(list(words)) == status
-    told = capsys.readouterr()
-    lines = [line for line in told.err.splitlines() if line.startswith("hf-imgcls: ")]
-    assert len(lines) == 1, told.err
-    assert "Traceback" not in told.err
+    printed = capsys.readouterr()
+    lines = [line for line in printed.err.splitlines() if line.startswith("hf-imgcls: ")]
+    assert len(lines) == 1, printed.err
+    assert "Traceback" not in printed.err
     return lines[0]
 
 
-def test_the_export_says_what_was_checked_and_nothing_else(made):
-    run, folder, out, err = made
+def test_the_export_prints_what_was_checked_and_nothing_else(exported_run):
+    run, folder, out, err = exported_run
     lines = out.splitlines()
     assert lines[0] == f"exported: {folder}, opset {OPSET}, {(folder / 'model.onnx').stat().st_size / 1e6:.1f} MB"
-    assert lines[1].startswith("checked: onnxruntime answers as the model on 30 test images, in batches of 1 to 16: ")
-    assert "top-1 agreement 1.0000, largest difference of a logit " in lines[1]
+    assert lines[1].startswith(
+        "parity check passed: the export reproduces the model's predictions on 30 test images, in batches "
+    )
+    assert "of 1 to 16 (top-1 agreement 1.0000, max abs. logit difference " in lines[1]
     assert lines[2].startswith(f"int8: {folder / 'int8'}, ")
     assert len(lines) == 3
     assert "[torch.onnx]" not in err
     assert "Warning" not in err
     checked = json.loads((folder / "export.json").read_text())["checked"]
-    assert 0 < checked["largest_logit_difference"] < 1e-4
-    assert checked["largest_score_difference"] < 1e-5
+    assert 0 < checked["max_logit_difference"] < 1e-4
+    assert checked["max_difference"] < 1e-5
     assert {path.name for path in folder.iterdir()} == {
         "README.md", "config.json", "export.json", "int8", "model.onnx", "preprocessing.json",
         "preprocessor_config.json",
@@ -112,8 +118,8 @@ def test_the_export_says_what_was_checked_and_nothing_else(made):
     assert str(run.parent) not in "".join(path.read_text() for path in folder.glob("*.json"))
 
 
-def test_any_batch_in_the_current_opset_by_onnxruntime_alone(made):
-    run, folder, *_ = made
+def test_any_batch_size_with_onnxruntime_alone(exported_run):
+    run, folder, *_ = exported_run
     model = onnx.load(folder / "model.onnx")
     assert {each.domain: each.version for each in model.opset_import} == {"": OPSET}
     session = onnxruntime.InferenceSession(folder / "model.onnx")
@@ -126,12 +132,12 @@ def test_any_batch_in_the_current_opset_by_onnxruntime_alone(made):
         assert np.abs(session.run(["logits"], {"pixel_values": pixels.numpy()})[0] - wanted).max() < 1e-5
 
 
-def test_predict_answers_from_the_folder_as_from_the_model(made, tmp_path):
-    run, folder, *_ = made
+def test_predict_gives_the_same_rows_for_the_folder_as_for_the_model(exported_run, tmp_path):
+    run, folder, *_ = exported_run
     photos = run.parent / "photos" / "test"
-    ours, theirs = answers(run, photos, tmp_path / "model.csv"), answers(folder, photos, tmp_path / "onnx.csv")
+    ours, theirs = predict(run, photos, tmp_path / "model.csv"), predict(folder, photos, tmp_path / "onnx.csv")
     assert len(theirs) == 30
-    assert len({row["label_1"] for row in ours}) > 1, "else nothing is shown"
+    assert len({row["label_1"] for row in ours}) > 1, "a test of one class shows nothing"
     for row, other in zip(ours, theirs, strict=True):
         for key in row.keys() - {"model"}:
             if key.startswith("score"):
@@ -142,8 +148,8 @@ def test_predict_answers_from_the_folder_as_from_the_model(made, tmp_path):
     assert theirs[0]["model"] != ours[0]["model"]
 
 
-def test_the_lines_of_its_readme_run_without_transformers(made, tmp_path, monkeypatch, capsys):
-    run, folder, *_ = made
+def test_the_code_of_its_readme_runs_without_transformers(exported_run, tmp_path, monkeypatch, capsys):
+    run, folder, *_ = exported_run
     photo = run.parent / "photos" / "test" / "red" / "1.png"
     lines = (folder / "README.md").read_text().split("```python\n")[1].split("```")[0]
     assert "transformers" not in lines
@@ -153,7 +159,7 @@ def test_the_lines_of_its_readme_run_without_transformers(made, tmp_path, monkey
     monkeypatch.chdir(tmp_path)
     found = {}
     exec(lines, found)
-    (row,) = answers(run, photo, tmp_path / "answer.csv")
+    (row,) = predict(run, photo, tmp_path / "answer.csv")
     assert capsys.readouterr().out.splitlines()[0] == row["label_1"]
     wanted = process_image(tiny_processor(), read_image({"bytes": None, "path": str(photo)})).numpy()
     assert np.abs(found["pixels"][0] - wanted).mean() < 0.02
@@ -162,7 +168,7 @@ def test_the_lines_of_its_readme_run_without_transformers(made, tmp_path, monkey
 
 
 @pytest.mark.parametrize("name", PROCESSORS)
-def test_preprocessing_in_words_is_what_the_processor_does(name, tmp_path, monkeypatch):
+def test_the_described_preprocessing_is_what_the_processor_does(name, tmp_path, monkeypatch):
     processor = PROCESSORS[name]()
     about, photo = describe_pixels(processor), make_image("red", 3, (101, 66))
     wanted = process_image(processor, photo).numpy()
@@ -191,13 +197,13 @@ def test_preprocessing_in_words_is_what_the_processor_does(name, tmp_path, monke
     assert np.abs(asked["pixel_values"][0] - wanted).mean() < 0.02
 
 
-def test_eight_bits_have_a_folder_of_their_own_and_what_they_cost_is_said(made, tmp_path):
-    run, folder, out, _ = made
+def test_int8_has_its_own_folder_and_its_cost_is_printed(exported_run, tmp_path):
+    run, folder, out, _ = exported_run
     photos, small = run.parent / "photos" / "test", folder / "int8"
     cost = json.loads((small / "export.json").read_text())["cost_of_int8"]
     assert cost == json.loads((folder / "export.json").read_text())["cost_of_int8"]
     assert cost["bytes"]["int8"] == (small / "model.onnx").stat().st_size < cost["bytes"]["float32"]
-    rows = {"float32": answers(folder, photos, tmp_path / "f.csv"), "int8": answers(small, photos, tmp_path / "i.csv")}
+    rows = {"float32": predict(folder, photos, tmp_path / "f.csv"), "int8": predict(small, photos, tmp_path / "i.csv")}
     for precision, given in rows.items():
         right = np.mean([row["label_1"] == Path(row["image"]).parent.name for row in given])
         assert cost["accuracy"][precision] == pytest.approx(right, abs=1e-6)
@@ -205,38 +211,38 @@ def test_eight_bits_have_a_folder_of_their_own_and_what_they_cost_is_said(made, 
         assert f"{right:.4f} (95 % interval" in out.splitlines()[2]
     assert "on 30 test images" in out.splitlines()[2]
     both = zip(*rows.values(), strict=True)
-    assert cost["answered_differently"] == sum(one["label_1"] != other["label_1"] for one, other in both)
+    assert cost["different_predictions"] == sum(one["label_1"] != other["label_1"] for one, other in both)
     assert any(one["score_1"] != other["score_1"] for one, other in zip(*rows.values(), strict=True))
     operators = {node.op_type for node in onnx.load(small / "model.onnx").graph.node}
     assert operators >= {"MatMulInteger", "Conv"}
     assert "ConvInteger" not in operators
 
 
-def test_an_answer_in_eight_bits_does_not_depend_on_its_neighbours(made):
-    classifier = open_classifier(str(made[1] / "int8"))
+def test_an_int8_prediction_does_not_depend_on_the_batch(exported_run):
+    classifier = open_classifier(str(exported_run[1] / "int8"))
     pixels = torch.randn(5, 3, SIZE, SIZE)
     pixels[4] *= 50  # the scale of the whole batch, if it had one
     together = classifier.logits(pixels)
     assert torch.equal(together[:1], classifier.logits(pixels[:1]))
 
 
-def test_an_export_that_answers_otherwise_is_none(made, tmp_path, monkeypatch, capsys):
-    place = save(tmp_path / "model", data=made[0].parent / "photos")
+def test_an_export_that_predicts_otherwise_is_discarded(exported_run, tmp_path, monkeypatch, capsys):
+    place = save(tmp_path / "model", data=exported_run[0].parent / "photos")
 
-    def spoilt(network, size, file):
+    def write_another_network(network, size, file):
         with torch.no_grad():
             network.classifier.bias += torch.tensor([0.02, 0, 0])
         write_onnx(network, size, file)
 
-    monkeypatch.setattr(exported_folder, "write_onnx", spoilt)
+    monkeypatch.setattr(onnx_folder, "write_onnx", write_another_network)
     before = sorted(path.name for path in tmp_path.iterdir())
     line = one_line(capsys, "export", str(place), "--output", str(tmp_path / "deep" / "er" / "onnx"), status=1)
-    assert "NOT exported: to the model " in line
-    assert "onnxruntime answers " in line
+    assert "parity check FAILED: the model predicts " in line
+    assert "the export as " in line
     assert sorted(path.name for path in tmp_path.iterdir()) == before
 
 
-def test_what_lies_in_the_folder_is_not_lost(made, tmp_path, monkeypatch, capsys):
+def test_files_in_the_output_folder_are_not_lost(exported_run, tmp_path, monkeypatch, capsys):
     place, target = save(tmp_path / "model"), tmp_path / "onnx"
 
     def refused() -> str:
@@ -251,10 +257,10 @@ def test_what_lies_in_the_folder_is_not_lost(made, tmp_path, monkeypatch, capsys
     target.unlink()
     target.mkdir()
     (target / "thesis.txt").write_text("mine")
-    assert f"--output: {target} holds files that are no export" in refused()
+    assert f"--output: {target} has files of no export" in refused()
     target.joinpath("thesis.txt").unlink()
     target.rmdir()
-    shutil.copytree(made[1], target)
+    shutil.copytree(exported_run[1], target)
     assert f"{target} is an export already" in one_line(capsys, "export", str(target))
 
     with monkeypatch.context() as broken:
@@ -263,10 +269,10 @@ def test_what_lies_in_the_folder_is_not_lost(made, tmp_path, monkeypatch, capsys
     for name in ("README.md", "int8/notes.txt"):
         before = (target / name).read_text() if (target / name).exists() else None
         (target / name).write_text("# mine")
-        assert f"{target / name} is not of the export that lies there" in refused()
+        assert f"{target / name} was not written by the export there" in refused()
         (target / name).unlink() if before is None else (target / name).write_text(before)
     assert main(["export", str(place), "--output", str(target)]) == 0
-    assert "on 32 made-up images, --data names real ones (" in capsys.readouterr().out
+    assert "on 32 synthetic images (" in capsys.readouterr().out
     assert not (target / "int8").exists(), "the earlier export is replaced as a whole"
     assert json.loads((target / "export.json").read_text())["model"] == "model"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["model", "onnx"]
@@ -274,7 +280,61 @@ def test_what_lies_in_the_folder_is_not_lost(made, tmp_path, monkeypatch, capsys
 
 def fail(*arguments, **named):
     print("pages of progress")
-    raise RuntimeError("a page") from ValueError("the cause\nand more")
+    raise torch.onnx.OnnxExporterError("a page") from ValueError("the cause\nand more")
+
+
+@pytest.mark.parametrize("error", [MemoryError, torch.OutOfMemoryError, NameError])
+def test_bugs_and_exhausted_memory_are_no_user_errors(error, tmp_path, monkeypatch):
+    def fail(*arguments, **named):
+        try:
+            raise error("of this machine, or of this package")
+        except (MemoryError, torch.OutOfMemoryError) as cause:  # as the exporter wraps whatever it meets
+            raise torch.onnx.OnnxExporterError("a page") from cause
+
+    place = save(tmp_path / "model")
+    monkeypatch.setattr(torch.onnx, "export", fail)
+    with pytest.raises(NameError if error is NameError else torch.onnx.OnnxExporterError):
+        main(["export", str(place)])
+    assert [path.name for path in tmp_path.iterdir()] == ["model"]
+
+
+def test_a_format_is_one_entry_of_the_table(tmp_path, monkeypatch, capsys):
+    def write(folder, network, processor, about):
+        network.save_pretrained(folder)
+        processor.save_pretrained(folder)
+        write_manifest(folder, about)
+
+    def open_folder(name, device):
+        network, processor = load_network(name)
+        labels = list(network.config.id2label.values())
+        logits = lambda pixels: network(pixel_values=pixels).logits.detach()  # noqa: E731
+        return Classifier("copied", labels, processor, logits, score_function(network.config))
+
+    readmes = []
+    copy = ExportFormat(lambda: None, write, None, lambda *words: readmes.append(words), open_folder, "*.safetensors")
+    monkeypatch.setitem(FORMATS, "copy", copy)
+    place, photo = save(tmp_path / "model"), tmp_path / "red.png"
+    make_image("red", 1).save(photo)
+    assert main(["export", str(place), "--format", "copy"]) == 0
+    folder = tmp_path / "model-copy"
+    assert "parity check passed: " in capsys.readouterr().out
+    ((_, about),) = readmes
+    assert (about["format"], about["checked"]["images"]) == ("copy", 32)
+    assert predict(folder, photo, tmp_path / "predictions.csv")[0]["model"] == "copied"
+    message = "--format: found 'onx', expected onnx or copy; did you mean"
+    assert message in one_line(capsys, "export", str(place), "--format", "onx")
+    assert "--quantize is not available for copy" in one_line(
+        capsys, "export", str(place), "--format", "copy", "--quantize", "--output", str(tmp_path / "other")
+    )
+    (folder / "export.json").write_text('{"format": "of a later version"}')
+    assert "export.json is damaged or of a later version" in one_line(capsys, "predict", str(folder), str(photo))
+
+
+def test_of_several_processes_each_runs_onnx_on_its_own_gpu(monkeypatch):
+    onnxruntime = SimpleNamespace(get_available_providers=lambda: ["CUDAExecutionProvider"])
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "current_device", lambda: 3)
+    assert [_provider(onnxruntime, device)[1]["device_id"] for device in ("cuda", "cuda:1", "cuda:0")] == [3, 1, 0]
 
 
 def test_a_network_that_torch_cannot_translate_is_one_line(tmp_path, monkeypatch, capsys):
@@ -290,18 +350,18 @@ def test_a_network_that_torch_cannot_translate_is_one_line(tmp_path, monkeypatch
     assert [path.name for path in tmp_path.iterdir()] == ["model"]
 
 
-def test_eight_bits_without_labelled_images_are_refused_before_anything_is_exported(tmp_path, monkeypatch, capsys):
+def test_int8_without_labelled_images_is_refused_before_anything_is_exported(tmp_path, monkeypatch, capsys):
     place = save(tmp_path / "model")
-    monkeypatch.setattr(export, "write_export", fail)
+    monkeypatch.setitem(FORMATS, "onnx", FORMATS["onnx"]._replace(write=fail))
     line = one_line(capsys, "export", str(place), "--quantize")
-    assert f"--quantize needs images with labels ({place} is no run); name some with --data" in line
+    assert f"--quantize needs images with labels ({place} is not the folder of a run); name some with --data" in line
     save(place, data=tmp_path / "gone")
     line = one_line(capsys, "export", str(place), "--quantize")
     assert "--quantize needs images with labels (data.path: " in line
     assert "name some with --data" in line
 
 
-def test_code_that_is_trusted_is_not_needed_any_more(made, tmp_path, capsys):
+def test_trusted_code_is_not_needed_after_the_export(exported_run, tmp_path, capsys):
     place = save(tmp_path / "model")
     code = Path("hf_imgcls/models/convnet.py").read_text().replace('model_type = "convnet"', 'model_type = "foreign"')
     (place / "somebody.py").write_text(code)
@@ -314,7 +374,7 @@ def test_code_that_is_trusted_is_not_needed_any_more(made, tmp_path, capsys):
     }
     (place / "config.json").write_text(json.dumps(config))
     assert "add --trust-remote-code" in one_line(capsys, "export", str(place))
-    photos = str(made[0].parent / "photos")
+    photos = str(exported_run[0].parent / "photos")
     words = ["--data", photos, "--split", "train", "data.max_samples.train=4"]
     assert main(["export", str(place), "--trust-remote-code", *words]) == 0
     assert "on 4 train images, in batches of 1 to 2" in capsys.readouterr().out
@@ -338,12 +398,14 @@ def test_a_model_of_timm_whose_processor_lies_in_its_configuration(tmp_path, cap
     assert transformers.AutoConfig.from_pretrained(tmp_path / "model-onnx").id2label == model.config.id2label
 
 
-def test_large_weights_lie_beside_the_model_and_half_precision_becomes_float32(made, tmp_path, monkeypatch, capsys):
-    place = save(tmp_path / "model", data=made[0].parent / "photos")
+def test_large_weights_lie_beside_the_model_and_half_precision_becomes_float32(
+    exported_run, tmp_path, monkeypatch, capsys
+):
+    place = save(tmp_path / "model", data=exported_run[0].parent / "photos")
     load_network(str(place))[0].to(torch.bfloat16).save_pretrained(place)
     monkeypatch.setattr("torch.onnx._internal.exporter._onnx_program._LARGE_MODEL_THRESHOLD", 1)
     assert main(["export", str(place), "--quantize"]) == 0
-    assert "its weights are bfloat16, and were taken as float32" in capsys.readouterr().out
+    assert " MB (converted from bfloat16 to float32)\n" in capsys.readouterr().out
     folder = tmp_path / "model-onnx"
     (whole,) = load_network(str(place))[0](pixel_values=torch.ones(1, 3, SIZE, SIZE)).logits.detach()
     for each in (folder, folder / "int8"):
@@ -354,16 +416,16 @@ def test_large_weights_lie_beside_the_model_and_half_precision_becomes_float32(m
 
 
 @pytest.fixture
-def exported(made, tmp_path) -> Path:
+def exported(exported_run, tmp_path) -> Path:
     folder = tmp_path / "onnx"
     folder.mkdir()
-    for path in made[1].iterdir():
+    for path in exported_run[1].iterdir():
         if path.is_file():
             (folder / path.name).write_bytes(path.read_bytes())
     return folder
 
 
-def test_what_is_wrong_with_a_folder_is_one_line(exported, monkeypatch, capsys):
+def test_a_damaged_folder_is_one_line(exported, monkeypatch, capsys):
     def refused(*words: str) -> str:
         return one_line(capsys, "predict", str(exported), "no.png", *words)
 
@@ -378,7 +440,7 @@ def test_what_is_wrong_with_a_folder_is_one_line(exported, monkeypatch, capsys):
     (exported / "preprocessor_config.json").rename(exported / "elsewhere.json")
     assert "has no preprocessor_config.json" in refused()
     (exported / "elsewhere.json").rename(exported / "preprocessor_config.json")
-    assert "--device cuda: this onnxruntime does not have it (it has " in refused("--device", "cuda")
+    assert "--device cuda: this onnxruntime does not support it (it has " in refused("--device", "cuda")
     assert "--device warp" in refused("--device", "warp")
     settings = (exported / "config.json").read_text()
     (exported / "config.json").write_text(settings[:-20])
@@ -390,7 +452,7 @@ def test_what_is_wrong_with_a_folder_is_one_line(exported, monkeypatch, capsys):
     assert 'pip install "hf-imgcls[onnx]"' in one_line(capsys, "export", "x")
 
 
-def test_threads_are_torchs_and_an_accelerator_that_nobody_asked_for_is_no_error(exported, monkeypatch):
+def test_as_many_threads_as_torch_and_an_unsupported_accelerator_is_an_error_only_if_requested(exported, monkeypatch):
     made_with, session = [], onnxruntime.InferenceSession
 
     def note(file, options, providers):
@@ -411,7 +473,7 @@ def test_threads_are_torchs_and_an_accelerator_that_nobody_asked_for_is_no_error
         torch.set_num_threads(before)
 
 
-def test_the_images_are_those_that_the_run_was_scored_on(tmp_path, capsys):
+def test_the_images_are_those_that_the_run_was_evaluated_on(tmp_path, capsys):
     labels = ["red", "green", "blue"]  # as a checkpoint may have them
     run = save(tmp_path / "run", data=make_photos(tmp_path / "photos", train=10, test=4))
     found = evaluation_images(str(run), labels)
@@ -428,13 +490,13 @@ def test_the_images_are_those_that_the_run_was_scored_on(tmp_path, capsys):
     (tmp_path / "photos").rename(tmp_path / "gone")
     found = evaluation_images(str(run), labels)
     assert (found.split, found.labels) == (None, None)
-    assert "does not exist" in found.why
-    for where, said in [
+    assert "does not exist" in found.reason
+    for source, message in [
         ((None, "test", ()), "does not exist"),
         ((None, None, ["training.seed=1"]), "export takes data.key=value only"),
         (("no/such", None, ()), "could not be loaded from the Hub"),
     ]:
-        with pytest.raises(InputError, match=said):
-            evaluation_images(str(run), labels, where)
-    with pytest.raises(InputError, match=r"test is of which data. timm/resnet is no run; say --data"):
+        with pytest.raises(InputError, match=message):
+            evaluation_images(str(run), labels, source)
+    with pytest.raises(InputError, match="export: test needs --data, since timm/resnet is not the folder of a run"):
         evaluation_images("timm/resnet", labels, (None, "test", ()))

@@ -1,7 +1,8 @@
-"""`hf-imgcls predict`: a row for every image, the answers of `pipeline`, and going on where a run was stopped."""
+"""`hf-imgcls predict`: a row for every image, the predictions of `pipeline`, and continuing an interrupted run."""
 
 import csv
 import io
+import itertools
 import json
 import threading
 import time
@@ -18,7 +19,7 @@ from transformers import pipeline
 
 from hf_imgcls.api.predict import predict_images
 from hf_imgcls.cli import main
-from hf_imgcls.serving import inference as answering
+from hf_imgcls.serving import inference
 from hf_imgcls.serving.classifier import Classifier
 from hf_imgcls.serving.inference import predict_rows, read_ahead
 from hf_imgcls.serving.open import PredictOptions
@@ -85,45 +86,45 @@ def check_as_pipeline(rows: list[dict], model: str) -> None:
 
 
 @pytest.mark.parametrize("suffix", FORMATS)
-def test_every_image_has_a_row_with_the_answer_of_pipeline_or_the_reason(suffix, model, photos, capsys):
-    output = f"answers{suffix}"
+def test_every_image_has_a_row_with_the_prediction_of_pipeline_or_the_error(suffix, model, photos, capsys):
+    output = f"predictions{suffix}"
     assert main(["predict", model, "photos", "--output", output, "--batch-size", "4"]) == 0
     rows = rows_of(output)
     assert [row["image"] for row in rows] == sorted(str(path) for path in photos.iterdir())
     assert list(rows[0]) == ["image", "label_1", "score_1", "label_2", "score_2", "label_3", "score_3", "error",
                              "model"]  # fmt: skip
     check_as_pipeline(rows, model)
-    told = capsys.readouterr()
-    assert told.out == ""
-    assert f"11 images done, 2 of them without an answer (the rows say why); in {output}" in told.err
-    assert "11/11" in told.err
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert f"11 images predicted, 2 of them unreadable (see the column error); in {output}" in printed.err
+    assert "11/11" in printed.err
 
 
 @pytest.mark.parametrize("suffix", FORMATS)
 @pytest.mark.parametrize("processes_before", [1, 2])
-def test_a_stopped_run_goes_on_and_does_nothing_twice(suffix, processes_before, model, photos, monkeypatch):
-    whole, output = Path(f"whole{suffix}"), Path(f"answers{suffix}")
+def test_an_interrupted_run_continues_and_predicts_nothing_twice(suffix, processes_before, model, photos, monkeypatch):
+    whole, output = Path(f"whole{suffix}"), Path(f"predictions{suffix}")
     assert predict_images(model, ["photos"], whole) == (11, 2, 0)
-    read, opened = answering.read_source, []
+    read, opened = inference.read_source, []
 
     def stop(name):
         if name == "photos/3.png":
             raise KeyboardInterrupt
         return read(name)
 
-    monkeypatch.setattr(answering, "read_source", stop)
+    monkeypatch.setattr(inference, "read_source", stop)
     with pytest.raises(KeyboardInterrupt):
         predict_images(model, ["photos"], output, PredictOptions(batch_size=2))
     if suffix == ".parquet":
         assert not output.exists()
     begun = output.with_name(f"{output.name}.part-0") if suffix == ".parquet" else output
-    if processes_before == 2:  # two processes had shared the work: what the second one has left is a part too
+    if processes_before == 2:  # two processes had run: what the second one left is a part too
         begun.rename(f"{output.name}.part-1")
         begun = Path(f"{output.name}.part-1")
         if suffix == ".csv":
             begun.write_text("".join(json.dumps(row) + "\n" for row in rows_of_text(begun)))
     begun.write_bytes(begun.read_bytes()[:-7])  # killed in the middle of a line
-    monkeypatch.setattr(answering, "read_source", lambda name: opened.append(name) or read(name))
+    monkeypatch.setattr(inference, "read_source", lambda name: opened.append(name) or read(name))
     counts = predict_images(model, ["photos"], output)
     assert counts.earlier == 1
     assert counts.images == 10
@@ -155,10 +156,10 @@ def test_another_model_or_another_number_of_labels_is_refused_in_one_line(model,
         assert len(lines) == 1
         return lines[0]
 
-    assert "has 2 labels an image, not 3; say --top-k 2" in refused(model, "photos", "--output", "a.csv")
+    assert "has 2 labels per image, not 3; use --top-k 2" in refused(model, "photos", "--output", "a.csv")
     tiny_model("vit", ["x", "y", "z"]).save_pretrained(model)
     line = refused(model, "photos", "--output", "a.csv", "--top-k", "2")
-    assert line.startswith("hf-imgcls: --output: a.csv has answers of another model (model@")
+    assert line.startswith("hf-imgcls: --output: a.csv has predictions of another model (model@")
     assert Path("a.csv").read_bytes() == before
     assert "photos/no.png: no such file" in refused(model, "photos/1.png", "photos/no.png")
     assert "--top-k: found 0, expected 1 or more" in refused(model, "photos", "--top-k", "0")
@@ -169,7 +170,7 @@ def test_another_model_or_another_number_of_labels_is_refused_in_one_line(model,
     assert "--device" in refused(model, "photos", "--device", "warp")
 
 
-def test_words_may_stand_behind_options_and_labels_are_at_most_those_there_are(model, photos, capsys, monkeypatch):
+def test_images_may_follow_options_and_top_k_is_limited_to_the_number_of_labels(model, photos, capsys, monkeypatch):
     Path("a=b.png").write_bytes(Path("photos/1.png").read_bytes())
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"photos/2.png\nno/such.png\n")))
     assert main(["predict", "--top-k", "9", model, "photos/0.png", "--device", "cpu", "a=b.png", "-"]) == 0
@@ -198,7 +199,7 @@ def test_a_table_on_a_terminal(model, photos, capsys, monkeypatch):
     assert any("not an image, or its header is broken" in line for line in lines)
 
 
-def test_scores_that_are_not_numbers_are_an_error_of_the_row(photos):
+def test_nan_scores_are_an_error_in_the_row(photos):
     nan = Classifier(
         "x", ["a", "b"], tiny_processor(), lambda pixels: pixels.mean((2, 3))[:, :2] * torch.nan, lambda x: x
     )
@@ -207,26 +208,55 @@ def test_scores_that_are_not_numbers_are_an_error_of_the_row(photos):
                      "error": "the model's scores are not numbers", "model": "x"}]  # fmt: skip
 
 
-def test_reading_goes_on_while_the_network_runs_but_not_without_end():
-    begun, lock = [], threading.Lock()
+@pytest.mark.parametrize(
+    ("step", "error"),
+    [
+        *itertools.product(["read_source", "process_image"], [MemoryError, NameError, TypeError]),
+        ("process_image", torch.OutOfMemoryError),
+    ],
+)
+def test_bugs_and_exhausted_memory_are_no_unreadable_images(step, error, photos, monkeypatch):
+    classifier = Classifier("x", ["a"], tiny_processor(), lambda pixels: pixels.mean((2, 3))[:, :1], lambda x: x)
+    columns = ["image", "label_1", "score_1", "error", "model"]
+
+    def fail(*arguments):
+        raise error("of this machine, or of this package")
+
+    monkeypatch.setattr(inference, step, fail)
+    with pytest.raises(error):
+        list(predict_rows(classifier, ["photos/1.png"], columns, 4))
+
+
+def test_an_image_that_the_processor_rejects_is_an_error_in_the_row(photos, monkeypatch):
+    def reject(*arguments):
+        raise ValueError("too narrow")
+
+    monkeypatch.setattr(inference, "process_image", reject)
+    classifier = Classifier("x", ["a"], tiny_processor(), lambda pixels: pixels, lambda x: x)
+    ((row,),) = predict_rows(classifier, ["photos/1.png"], ["image", "label_1", "score_1", "error", "model"], 4)
+    assert row["error"] == "ValueError: too narrow"
+
+
+def test_a_limited_number_of_images_is_read_ahead():
+    started, lock = [], threading.Lock()
 
     def read(item):
         with lock:
-            begun.append(item)
+            started.append(item)
         return item
 
     with ThreadPoolExecutor(3) as pool:
         results = read_ahead(pool, read, iter(range(1_000)), 8)
         assert next(results) == 0
         deadline = time.monotonic() + 10
-        while len(begun) < 8 and time.monotonic() < deadline:  # as while the network is busy
+        while len(started) < 8 and time.monotonic() < deadline:  # as while the network is busy
             time.sleep(0.01)
         time.sleep(0.05)
-        assert sorted(begun) == list(range(8))
+        assert sorted(started) == list(range(8))
         assert list(results) == list(range(1, 1_000))
 
 
-def test_the_threads_that_read_leave_the_networks_own_threads_alone(photos):
+def test_reader_threads_do_not_change_the_networks_thread_count(photos):
     before, seen = torch.get_num_threads(), []
 
     def logits(pixels):
@@ -251,6 +281,6 @@ def test_two_processes_write_what_one_writes(model, photos, tmp_path):
     one, both = rows_of("one.csv"), rows_of("two.csv")
     assert [row["image"] for row in both] == [row["image"] for row in one]
     assert [row["label_1"] for row in both] == [row["label_1"] for row in one]
-    assert two.stderr.count("11 images done, 2 of them without an answer") == 1
+    assert two.stderr.count("11 images predicted, 2 of them unreadable") == 1
     assert two.stderr.count("6/6") >= 1  # of 11 images the first process has six
     assert sorted(path.name for path in tmp_path.iterdir()) == ["model", "one.csv", "photos", "two.csv"]

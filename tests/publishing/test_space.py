@@ -76,7 +76,7 @@ def test_the_app_of_a_space_runs_by_itself_and_answers_as_pipeline_does(run, hub
         "hf_imgcls" not in (folder / "app.py").read_text().replace("hf-imgcls", "") + (folder / "page.py").read_text()
     )
     app["page"].launch(server_name="127.0.0.1", server_port=free_port(), prevent_thread_lock=True, quiet=True,
-                       **app["LOOK"])  # fmt: skip
+                       **app["LAUNCH"])  # fmt: skip
     try:
         client = Client(app["page"].local_url, verbose=False)
         serve = pipeline("image-classification", model=str(run), device="cpu")
@@ -87,7 +87,7 @@ def test_the_app_of_a_space_runs_by_itself_and_answers_as_pipeline_does(run, hub
             assert [{"label": each["label"], "score": each["confidence"]} for each in answer] == serve(str(path))
         (line,) = [each["props"]["value"] for each in client.config["components"] if each["type"] == "markdown"]
         assert line == (
-            f"# colours\nTells 3 classes of images apart: blue, green, red. [The model]({hub.url}/someone/colours)."
+            f"# colours\nClassifies images into 3 classes: blue, green, red. [The model]({hub.url}/someone/colours)."
         )
     finally:
         app["page"].close(verbose=False)

@@ -1,4 +1,4 @@
-"""Models of any origin, opened: what they answer is what `pipeline` answers."""
+"""Models of any origin, opened: their predictions are those of `pipeline`."""
 
 import json
 import os
@@ -29,7 +29,7 @@ def save(folder, model=None, processor=None) -> str:
 
 
 def save_timm(folder) -> str:
-    """As timm itself saves: its own words in config.json, no model_type, no image processor, no labels."""
+    """As timm itself saves: its own keys in config.json, no model_type, no image processor, no labels."""
     folder.mkdir()
     model = timm_model("resnet10t").timm_model
     settings = {"input_size": [3, 32, 32], "mean": [0.4] * 3, "std": [0.3] * 3, "interpolation": "bilinear",
@@ -41,13 +41,13 @@ def save_timm(folder) -> str:
     return str(folder)
 
 
-def answers(classifier: Classifier) -> np.ndarray:
+def predict(classifier: Classifier) -> np.ndarray:
     return classifier.scores([process_image(classifier.processor, each) for each in IMAGES])
 
 
 def check_as_pipeline(classifier: Classifier, serve) -> None:
-    """All scores of images asked together against those of `pipeline`, which is asked for one at a time."""
-    for image_, scores in zip(IMAGES, answers(classifier), strict=True):
+    """All scores of a batch against those of `pipeline`, which predicts one image at a time."""
+    for image_, scores in zip(IMAGES, predict(classifier), strict=True):
         served = {each["label"]: each["score"] for each in serve(image_, top_k=len(classifier.labels))}
         assert list(served) == [classifier.labels[i] for i in np.argsort(-scores, kind="stable")]
         assert max(abs(served[label] - score) for label, score in zip(classifier.labels, scores, strict=True)) < 1e-6
@@ -85,7 +85,7 @@ def test_a_timm_checkpoint_by_its_id_from_the_cache(tmp_path):
         file.write("0123456789abcdef0123456789abcdef01234567")
     classifier = open_classifier("timm/tiny_resnet.own")
     assert classifier.name.startswith("timm/tiny_resnet.own@")
-    assert answers(classifier).shape == (3, 3)
+    assert predict(classifier).shape == (3, 3)
 
 
 def save_head(folder) -> str:
@@ -93,7 +93,7 @@ def save_head(folder) -> str:
     return save(folder, model)
 
 
-def test_a_head_of_our_own_needs_no_trust_since_its_code_is_installed(tmp_path):
+def test_a_custom_head_needs_no_trust_since_its_code_is_installed(tmp_path):
     place = save_head(tmp_path / "model")
     (tmp_path / "model" / "own_head.py").write_text("raise RuntimeError('this must not run')")
     classifier = open_classifier(place)
@@ -102,7 +102,7 @@ def test_a_head_of_our_own_needs_no_trust_since_its_code_is_installed(tmp_path):
     check_as_pipeline(classifier, serve)
 
 
-def test_code_of_somebody_else_runs_only_where_it_is_trusted(tmp_path):
+def test_code_of_others_runs_only_if_trusted(tmp_path):
     folder = tmp_path / "model"
     place = save_head(folder)
     config = (folder / "config.json").read_text()
@@ -124,7 +124,7 @@ def test_code_of_somebody_else_runs_only_where_it_is_trusted(tmp_path):
     ("settings", "width"),
     [({"problem_type": "multi_label_classification"}, 3), ({"problem_type": "regression"}, 3), ({}, 1), ({}, 3)],
 )
-def test_scores_are_made_as_pipeline_makes_them(settings, width, tmp_path):
+def test_scores_are_computed_as_in_pipeline(settings, width, tmp_path):
     model = tiny_model("vit", ["blue", "green", "red"][:width])
     for key, value in settings.items():
         setattr(model.config, key, value)
@@ -132,57 +132,57 @@ def test_scores_are_made_as_pipeline_makes_them(settings, width, tmp_path):
     check_as_pipeline(open_classifier(place), pipeline("image-classification", model=place, device="cpu"))
 
 
-def test_large_outputs_make_scores():
+def test_large_logits_do_not_overflow():
     scores = score_function(tiny_model("vit").config)(np.array([[1e4, 0.0, -1e4]], np.float32))
     assert scores.tolist() == [[1, 0, 0]]
 
 
-def test_weights_in_half_precision_stay_so_as_in_pipeline(tmp_path):
+def test_half_precision_weights_are_not_converted_as_in_pipeline(tmp_path):
     place = save(tmp_path / "model", tiny_model("vit").to(torch.bfloat16))
     serve = pipeline("image-classification", model=place, device="cpu")
     assert serve.model.dtype == torch.bfloat16
     exact = open_classifier(save(tmp_path / "exact", tiny_model("vit").to(torch.bfloat16).float()))
     classifier = open_classifier(place)
-    assert np.abs(answers(classifier) - answers(exact)).max() > 1e-5
-    for each, scores in zip(IMAGES, answers(classifier), strict=True):
+    assert np.abs(predict(classifier) - predict(exact)).max() > 1e-5
+    for each, scores in zip(IMAGES, predict(classifier), strict=True):
         assert abs(serve(each)[0]["score"] - scores.max()) < 2e-3
 
 
-def test_the_name_tells_apart_models_of_other_weights_labels_or_sizes(tmp_path):
-    def sign(folder, model=None, processor=None):
+def test_the_name_distinguishes_weights_labels_and_sizes(tmp_path):
+    def name_of(folder, model=None, processor=None):
         return open_classifier(save(tmp_path / folder, model, processor)).name
 
-    name = sign("a/model")
+    name = name_of("a/model")
     assert name.startswith("model@")
-    assert sign("b/model") == name
+    assert name_of("b/model") == name
     other = tiny_model("vit")
     torch.nn.init.constant_(other.classifier.bias, 1e-3)
     names = {
         name,
-        sign("c/model", other),
-        sign("d/model", tiny_model("vit", ["red", "green", "blue"])),
-        sign(
+        name_of("c/model", other),
+        name_of("d/model", tiny_model("vit", ["red", "green", "blue"])),
+        name_of(
             "e/model", None, transformers.ViTImageProcessor(size={"height": SIZE, "width": SIZE}, image_std=[0.4] * 3)
         ),
     }
     assert len(names) == 4
 
 
-def test_images_of_several_sizes_are_answered_one_by_one():
+def test_images_of_several_sizes_are_predicted_one_by_one():
     classifier = Classifier("x", ["a", "b"], None, lambda pixels: pixels.mean((2, 3))[:, :2], lambda outputs: outputs)
     pixels = [torch.full((3, 4, 4), 1.0), torch.full((3, 4, 6), 2.0)]
     assert classifier.scores(pixels).tolist() == [[1, 1], [2, 2]]
 
 
-def test_too_many_images_for_the_memory_is_one_line():
+def test_a_batch_that_does_not_fit_into_memory_is_one_line():
     def full(pixels):
         raise torch.OutOfMemoryError("CUDA out of memory")
 
-    with pytest.raises(InputError, match="--batch-size: the device's memory does not hold 2 images"):
+    with pytest.raises(InputError, match="--batch-size: 2 images do not fit into the device's memory; take fewer"):
         Classifier("x", ["a"], None, full, None).scores([torch.zeros(3, 2, 2)] * 2)
 
 
-def test_what_is_no_classifier_is_refused(tmp_path):
+def test_a_folder_that_is_no_classifier_is_refused(tmp_path):
     def refused(place: str, said: str, **how) -> None:
         with pytest.raises(InputError, match=said) as caught:
             open_classifier(place, **how)
@@ -204,8 +204,8 @@ def test_what_is_no_classifier_is_refused(tmp_path):
     refused(place, "found only pytorch_model.bin, which may run code")
 
 
-def test_half_precision_is_close_and_says_so(tmp_path):
+def test_half_precision_is_close_and_shows_in_the_name(tmp_path):
     place = save(tmp_path / "model")
     whole, half = open_classifier(place), open_classifier(place, half=True)
     assert half.name == f"{whole.name}-half"
-    assert 0 < np.abs(answers(half) - answers(whole)).max() < 5e-3
+    assert 0 < np.abs(predict(half) - predict(whole)).max() < 5e-3

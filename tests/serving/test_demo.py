@@ -1,4 +1,4 @@
-"""The page: it answers as `pipeline` does, to this machine alone, and asks nobody else for anything."""
+"""The web page: it predicts as `pipeline` does, is reachable from this machine only, and connects to no other."""
 
 import json
 import shutil
@@ -20,19 +20,21 @@ from transformers import pipeline
 
 from hf_imgcls.cli import main
 from hf_imgcls.errors import InputError
+from hf_imgcls.images.read import UNREADABLE
 from hf_imgcls.serving import demo, page
-from hf_imgcls.serving.demo import describe_demo, evenly_spaced, open_demo
+from hf_imgcls.serving.demo import describe_demo, open_demo
+from hf_imgcls.serving.examples import _run_images, copy_examples, evenly_spaced
 from hf_imgcls.serving.image_list import find_images
 from hf_imgcls.serving.open import PredictOptions
 
-_asked: list[str] = []  # who was looked up or called, while a page is served
+_contacted: list[str] = []  # hosts that were looked up or connected to while a page is opened
 _watching = False
 
 
 def _watch(event: str, arguments: tuple) -> None:
     if _watching and event in ("socket.connect", "socket.getaddrinfo"):
         place = arguments[1] if event == "socket.connect" else arguments[0]
-        _asked.append(str(place[0] if isinstance(place, tuple) else place))
+        _contacted.append(str(place[0] if isinstance(place, tuple) else place))
 
 
 def free_port() -> int:
@@ -64,7 +66,7 @@ def make_run(root: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory):
-    """The page of a run, served in this process, and what it answers with."""
+    """The page of a run, served in this process, and the pipeline of its model."""
     global _watching
     root = tmp_path_factory.mktemp("served")
     run, port = make_run(root), free_port()
@@ -78,14 +80,14 @@ def served(tmp_path_factory):
         )  # fmt: skip
 
 
-def ask(client: Client, path) -> list[dict]:
+def classify(client: Client, path) -> list[dict]:
     answer = client.predict(handle_file(str(path)), api_name="/predict")
     assert answer["label"] == answer["confidences"][0]["label"]
     return [{"label": each["label"], "score": each["confidence"]} for each in answer["confidences"]]
 
 
 def odd_images(folder: Path) -> dict[str, Path]:
-    """Images that are read differently by who reads them naively."""
+    """Images that naive code reads differently."""
     wide = Image.new("RGB", (60, 30), "red")
     wide.paste((20, 40, 230), (0, 0, 30, 30))
     turned = Image.Exif()
@@ -102,16 +104,16 @@ def odd_images(folder: Path) -> dict[str, Path]:
     return {path.stem: path for path in sorted(folder.iterdir())}
 
 
-def test_the_page_answers_as_pipeline_does_on_every_kind_of_image(served, tmp_path):
+def test_the_page_predicts_as_pipeline_does_on_every_kind_of_image(served, tmp_path):
     found = odd_images(tmp_path)
-    answers = {name: ask(served.client, path) for name, path in found.items()}
-    assert len(answers) == 7
-    assert answers == {name: served.serve(str(path), top_k=2) for name, path in found.items()}
-    # That the turned one is turned can be seen in the answer.
-    assert abs(answers["turned"][0]["score"] - answers["plain"][0]["score"]) > 1e-4
+    predictions = {name: classify(served.client, path) for name, path in found.items()}
+    assert len(predictions) == 7
+    assert predictions == {name: served.serve(str(path), top_k=2) for name, path in found.items()}
+    # Whether the image was rotated shows in its scores.
+    assert abs(predictions["turned"][0]["score"] - predictions["plain"][0]["score"]) > 1e-4
 
 
-def test_what_is_no_image_is_a_line_and_the_page_goes_on(served, tmp_path):
+def test_a_broken_image_is_an_error_in_one_line_and_the_page_continues(served, tmp_path):
     make_image("red", 1, (90, 80)).save(tmp_path / "good.png")
     good = (tmp_path / "good.png").read_bytes()
     for name, content, part in (
@@ -121,28 +123,28 @@ def test_what_is_no_image_is_a_line_and_the_page_goes_on(served, tmp_path):
     ):
         (tmp_path / name).write_bytes(content)
         with pytest.raises(AppError) as error:
-            ask(served.client, tmp_path / name)
+            classify(served.client, tmp_path / name)
         assert str(error.value).startswith(f"This image cannot be read: {part}"), name
         assert "\n" not in str(error.value)
         assert str(served.root) not in str(error.value)
-    assert ask(served.client, tmp_path / "good.png") == served.serve(str(tmp_path / "good.png"), top_k=2)
+    assert classify(served.client, tmp_path / "good.png") == served.serve(str(tmp_path / "good.png"), top_k=2)
     assert served.client.predict(None, api_name="/predict") in ({}, None)
 
 
-def test_it_listens_on_this_machine_alone_and_asks_nobody(served):
+def test_it_listens_on_localhost_only_and_contacts_no_other_machine(served):
     listening = {
         each.laddr.ip
         for each in psutil.Process().net_connections("inet")
         if each.status == psutil.CONN_LISTEN and each.laddr.port == served.port
     }
     assert listening == {"127.0.0.1"}
-    assert _asked, "the watch saw nothing at all"
-    assert set(_asked) <= {"127.0.0.1", "localhost"}
+    assert _contacted, "the audit hook saw nothing"
+    assert set(_contacted) <= {"127.0.0.1", "localhost"}
     config = httpx.get(f"{served.url}config").json()
     assert config["analytics_enabled"] is False
 
 
-def test_nothing_of_the_disk_is_served_but_the_examples(served, tmp_path):
+def test_no_file_is_served_but_the_examples(served, tmp_path):
     make_image("red", 1).save(tmp_path / "beside.png")
     for path in (served.run / "config.json", served.root / "photos/test/red/0.png", "pyproject.toml", "/etc/passwd",
                  tmp_path / "beside.png"):  # fmt: skip
@@ -165,27 +167,27 @@ def examples_on(url: str) -> list[bytes]:
     return [httpx.get(f"{url}gradio_api/file={sample[0]['path']}").content for sample in samples]
 
 
-def test_title_and_line_say_what_it_is(served):
+def test_the_title_and_a_line_describe_the_model(served):
     written = [each["props"]["value"] for each in httpx.get(f"{served.url}config").json()["components"]
                if each["type"] == "markdown"]  # fmt: skip
     assert written == [
-        "# colours\nTells 3 classes of images apart: blue, green, red. Right on 98.9 % of 1,200 test images "
+        "# colours\nClassifies images into 3 classes: blue, green, red. Accuracy 98.9 % on 1,200 test images "
         "(95 % interval 98.3 to 99.3 %)."
     ]
     title, about = describe_demo("a*b", [f"kind {n}" for n in range(1000)], served.root)
     assert title == r"a\*b"
-    assert about.startswith("Tells 1,000 classes of images apart: kind 0, ")
+    assert about.startswith("Classifies images into 1,000 classes: kind 0, ")
     assert about.endswith("kind 7 and 992 more.")
 
 
-def test_the_command_serves_until_it_is_stopped_and_leaves_nothing_behind(served, tmp_path, capsys, monkeypatch):
+def test_the_command_serves_until_interrupted_and_leaves_nothing_behind(served, tmp_path, capsys, monkeypatch):
     port, seen = free_port(), {}
     shutil.copytree(served.root / "photos/test", tmp_path / "own")
     (tmp_path / "own" / "red" / "broken.png").write_bytes(b"no image")
 
     def stop(seconds):
         url = f"http://127.0.0.1:{port}/"
-        seen["answer"] = ask(Client(url, verbose=False), tmp_path / "own/red/0.png")
+        seen["prediction"] = classify(Client(url, verbose=False), tmp_path / "own/red/0.png")
         seen["examples"] = examples_on(url)
         seen["places"] = {Path(path).parent for path in demo.os.environ["GRADIO_TEMP_DIR"].splitlines()}
         assert all(place.is_dir() for place in seen["places"])
@@ -195,8 +197,8 @@ def test_the_command_serves_until_it_is_stopped_and_leaves_nothing_behind(served
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")  # where nobody answers
     words = ["demo", str(served.run), "--port", str(port), "--top-k", "1", "--examples", str(tmp_path / "own")]
     assert main(words) == 0
-    assert f"the demo of {served.run} is at http://127.0.0.1:{port}/ (Ctrl-C ends it)" in capsys.readouterr().out
-    assert seen["answer"] == served.serve(str(tmp_path / "own/red/0.png"), top_k=1)
+    assert f"the demo of {served.run} runs at http://127.0.0.1:{port}/ (stop it with Ctrl-C)" in capsys.readouterr().out
+    assert seen["prediction"] == served.serve(str(tmp_path / "own/red/0.png"), top_k=1)
     assert 6 <= len(seen["examples"]) <= 8
     assert not any(place.exists() for place in seen["places"])
     with pytest.raises(OSError, match="refused"):
@@ -208,7 +210,7 @@ def test_the_command_serves_until_it_is_stopped_and_leaves_nothing_behind(served
     [
         (
             ["--port", "{taken}"],
-            "--host 127.0.0.1 --port {taken}: Address already in use; name another --port",
+            "--host 127.0.0.1 --port {taken}: Address already in use; choose another --port",
         ),
         (["--host", "no.such.host.invalid"], "--host no.such.host.invalid --port 7860: "),
         (["--port", "70000"], "--port: found 70000, expected 1 to 65535"),
@@ -217,14 +219,14 @@ def test_the_command_serves_until_it_is_stopped_and_leaves_nothing_behind(served
         (["data.path=photos"], "demo: data.path=photos is no option"),
     ],
 )
-def test_what_cannot_be_is_said_in_a_line(words, part, served, capsys):
+def test_an_impossible_option_is_one_line(words, part, served, capsys):
     words = [word.format(taken=served.port) for word in words]
     assert main(["demo", str(served.run), *words]) == 2
     (line,) = capsys.readouterr().err.strip().splitlines()
     assert line.startswith(f"hf-imgcls: {part.format(taken=served.port)}")
 
 
-def test_without_gradio_the_line_says_how_to_get_it(capsys, monkeypatch, tmp_path):
+def test_without_gradio_the_error_says_how_to_install_it(capsys, monkeypatch, tmp_path):
     from hf_imgcls import serving
 
     monkeypatch.delattr(serving, "page")
@@ -234,8 +236,8 @@ def test_without_gradio_the_line_says_how_to_get_it(capsys, monkeypatch, tmp_pat
     assert capsys.readouterr().err == 'hf-imgcls: demo: gradio is not installed; pip install "hf-imgcls[demo]"\n'
 
 
-def test_examples_are_of_the_split_that_was_scored_the_classes_in_turn(served, tmp_path, capsys):
-    names = [Path(value["path"]).relative_to(served.root / "photos") for value in demo._of_run(served.run)]
+def test_examples_are_of_the_evaluated_split_its_classes_in_turn(served, tmp_path, capsys):
+    names = [Path(value["path"]).relative_to(served.root / "photos") for value in _run_images(served.run)]
     assert [name.parts[:2] for name in names] == [("test", colour) for _ in range(4) for colour in COLOURS][:8]
     recipe = json.loads((served.run / "recipe.json").read_text())
     for change, part in (
@@ -246,37 +248,53 @@ def test_examples_are_of_the_split_that_was_scored_the_classes_in_turn(served, t
         (tmp_path / "recipe.json").write_text(
             json.dumps({**recipe, "data": change, "training": {**recipe["training"], "max_steps": 1}})
         )
-        assert demo._of_run(tmp_path) == []
+        assert _run_images(tmp_path) == []
         line = capsys.readouterr().out
-        assert line.startswith("no examples: the run's images are not to be had here (")
+        assert line.startswith("no examples: the run's images are not available (")
         assert part in line
-        assert line.endswith("); --examples names others\n")
-    assert demo._of_run(tmp_path / "no run") == []
+        assert line.endswith("); choose others with --examples\n")
+    assert _run_images(tmp_path / "no run") == []
     assert capsys.readouterr().out == ""
 
 
-def test_of_many_images_some_are_taken_from_beginning_to_end(tmp_path):
+def test_examples_are_spread_evenly_over_the_images(tmp_path):
     assert evenly_spaced(range(100), 3) == [0, 50, 99]
     assert evenly_spaced(range(2), 3) == [0, 1]
     odd = odd_images(tmp_path)
     odd["plain"].rename(tmp_path / "named.anyhow")
     Image.open(odd["deep"]).save(tmp_path / "no_browser.tiff")
     (tmp_path / "copies").mkdir()
-    found = [*find_images([str(tmp_path / "*.*")]), {"bytes": odd["turned"].read_bytes(), "path": None}]
-    copies = demo._copy(found, tmp_path / "copies")
-    assert len(copies) == 8  # all but the TIFF
+    found = list(find_images([str(tmp_path / "*.*")]))
+    copies = copy_examples(found, tmp_path, tmp_path / "copies")
+    assert len(found) == 8
+    assert len(copies) == 7  # all but the TIFF
     assert {Path(copy).suffix for copy in copies} == {".png", ".jpg", ".gif"}
     assert Path(copies[-1]).read_bytes() == odd["turned"].read_bytes()
 
 
-def test_of_two_classes_with_one_name_the_better_one_is_shown():
-    answers = [{"label": "crane", "score": 0.6}, {"label": "heron", "score": 0.3}, {"label": "crane", "score": 0.1}]
-    assert page._bars(answers) == {"crane": 0.6, "heron": 0.3}
+def test_the_page_knows_every_error_of_a_damaged_image():
+    assert set(page._UNREADABLE) >= set(UNREADABLE)  # it runs alone in a Space and cannot import the list
+
+
+@pytest.mark.parametrize("error", [MemoryError, NameError])
+def test_bugs_and_exhausted_memory_are_no_unreadable_images(error, tmp_path, monkeypatch):
+    def fail(*arguments):
+        raise error("of this machine, or of this package")
+
+    make_image("red", 1).save(tmp_path / "a.png")
+    monkeypatch.setattr(page, "load_image", fail)
+    with pytest.raises(error):
+        page._read(str(tmp_path / "a.png"))
+
+
+def test_of_classes_with_the_same_name_the_best_is_shown():
+    predictions = [{"label": "crane", "score": 0.6}, {"label": "heron", "score": 0.3}, {"label": "crane", "score": 0.1}]
+    assert page._bars(predictions) == {"crane": 0.6, "heron": 0.3}
     with pytest.raises(page.gr.Error, match="not numbers"):
         page._bars([{"label": "crane", "score": float("nan")}])
 
 
-def test_code_that_a_model_brings_is_run_only_if_trusted(tmp_path):
+def test_a_models_own_code_runs_only_if_trusted(tmp_path):
     folder = tmp_path / "model"
     tiny_model("vit").save_pretrained(folder)
     tiny_processor().save_pretrained(folder)
@@ -314,7 +332,7 @@ def browser(tmp_path):
     chromium.quit()
 
 
-def test_in_a_browser_a_image_is_dropped_and_its_label_read(served, browser, tmp_path):
+def test_in_a_browser_an_image_is_uploaded_and_its_label_read(served, browser, tmp_path):
     from selenium.webdriver.common.by import By
     from selenium.webdriver.support.ui import WebDriverWait
 

@@ -1,4 +1,4 @@
-"""What is to be predicted, found one after the other; and reading an image from a file or an address."""
+"""The images to predict, listed one at a time; and reading an image from a file or a URL."""
 
 import http.server
 import io
@@ -9,8 +9,9 @@ import pytest
 from conftest import make_image
 
 from hf_imgcls.errors import InputError
-from hf_imgcls.serving import image_list as image_list
+from hf_imgcls.serving import image_list
 from hf_imgcls.serving.image_list import (
+    READ_ERRORS,
     describe_read_error,
     display_name,
     find_images,
@@ -44,7 +45,7 @@ def listed(text: bytes, monkeypatch) -> list[str]:
     return list(find_images(["-"]))
 
 
-def test_a_folder_gives_its_images_by_name_then_those_of_its_folders(photos):
+def test_a_folders_images_are_sorted_and_come_before_those_of_its_folders(photos):
     assert list(find_images(["photos"])) == FOUND
     assert list(find_images(["./photos//"])) == FOUND
 
@@ -59,7 +60,7 @@ def test_links_are_followed_once_and_never_back_up(photos):
     assert list(find_images(["photos"])) == [*FOUND, "photos/zoo/3.png"]
 
 
-def test_patterns_files_and_addresses(photos):
+def test_patterns_files_and_urls(photos):
     assert list(find_images(["photos/*.png", "photos/notes.txt"])) == ["photos/b.png", "photos/notes.txt"]
     assert list(find_images(["photos/r*"])) == FOUND[-2:]
     assert sorted(find_images(["photos/**"])) == sorted(FOUND)
@@ -77,7 +78,7 @@ def test_a_list_on_standard_input(photos, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "message"),
     [
         (["photos/no.png"], "photos/no.png: no such file or folder"),
         (["empty"], "empty: no images in this folder, nor in those below it"),
@@ -86,20 +87,20 @@ def test_a_list_on_standard_input(photos, monkeypatch):
         (["-"], "-: the list on standard input is empty"),
     ],
 )
-def test_what_is_not_there_is_said(words, said, photos, monkeypatch):
+def test_missing_images_are_an_error(words, message, photos, monkeypatch):
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"\n")))
-    with pytest.raises(InputError, match=said):
+    with pytest.raises(InputError, match=message):
         list(find_images(["photos/b.png", *words]))
 
 
-def test_names_come_one_after_the_other(photos):
+def test_names_are_found_one_at_a_time(photos):
     names = find_images(["photos/b.png", "nowhere"])
     assert next(names) == "photos/b.png"
     with pytest.raises(InputError):
         next(names)
 
 
-def test_a_list_has_each_name_once_without_what_is_done_and_is_shared_in_turn(tmp_path):
+def test_a_list_has_each_name_once_without_those_done_and_is_distributed_in_turn(tmp_path):
     file, names = tmp_path / "list", ["a", "b", "a", "c", "line\nbreak", os.fsdecode(b"\xe9"), "d"]
     done = {name_hash("c"), name_hash("gone")}
     with file.open("w", encoding="ascii") as stream:
@@ -109,7 +110,7 @@ def test_a_list_has_each_name_once_without_what_is_done_and_is_shared_in_turn(tm
     assert [list(read_list(file, i, 2)) for i in (0, 1)] == [left[0::2], left[1::2]]
 
 
-def test_a_name_is_shown_in_one_line_of_text():
+def test_a_name_is_displayed_in_one_line_of_valid_text():
     assert display_name("photos/кот.png") == "photos/кот.png"
     assert display_name("a\r\nb") == "a\\r\\nb"
     assert display_name(os.fsdecode(b"caf\xe9")).encode() == b"caf\\udce9"
@@ -140,14 +141,14 @@ def address():
         server.shutdown()
 
 
-def test_a_image_is_read_from_an_address(address):
+def test_an_image_is_read_from_a_url(address):
     for name in ("/a%20é.png", "/a é.png", "/moved"):
         assert read_source(address + name).tobytes() == make_image("red", 7).tobytes()
 
 
-def test_what_an_address_does_not_give_is_said(address, monkeypatch):
+def test_the_reason_why_a_url_gives_no_image(address, monkeypatch):
     def reason(name: str) -> str:
-        with pytest.raises(Exception) as caught:  # noqa: PT011 - of many kinds, all of them said
+        with pytest.raises(READ_ERRORS) as caught:
             read_source(name)
         return describe_read_error(caught.value)
 
@@ -155,11 +156,11 @@ def test_what_an_address_does_not_give_is_said(address, monkeypatch):
     assert reason(f"{address}/page") == "not an image, or its header is broken"
     assert "refused" in reason("http://127.0.0.1:1/a.png")
     assert "URLError" in reason("http://")
-    monkeypatch.setattr(image_list, "_LARGEST", 1_000_000)
+    monkeypatch.setattr(image_list, "_MAX_BYTES", 1_000_000)
     assert reason(f"{address}/large") == "ValueError: larger than 1 MB"
 
 
-def test_what_is_no_file_is_not_waited_for(tmp_path):
+def test_a_pipe_is_not_waited_for(tmp_path):
     os.mkfifo(tmp_path / "pipe.png")
     for name in ("pipe.png", "none.png", ""):
         with pytest.raises(FileNotFoundError) as caught:

@@ -1,4 +1,4 @@
-"""Files of answers: rows behind rows, what a killed run leaves, what is not ours."""
+"""Output files: appended rows, what a killed run leaves, files of other programs."""
 
 import csv
 import json
@@ -8,11 +8,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from hf_imgcls.errors import InputError
-from hf_imgcls.serving import output as answers
 from hf_imgcls.serving.image_list import name_hash
-from hf_imgcls.serving.output import RowWriter, check_same, columns, merge_parts, parts_of, read_earlier
+from hf_imgcls.serving.output import FORMATS, check_continues, find_parts, merge_parts, read_written
+from hf_imgcls.serving.rows import RowWriter, column_names
 
-NAMES = columns(2)
+NAMES = column_names(2)
 MODEL = "deit@0123456789ab"
 ODD = ["a.png", 'comma, "quote".png', "кот 猫.png", "", "back\\nslash.png"]
 
@@ -26,7 +26,7 @@ ROWS = [*map(row, ODD), row("broken.png", error="OSError: image file is truncate
 
 
 def write(output, rows, part: int | None = None) -> None:
-    """As a run does: lines, or a part of what is put together."""
+    """As a run does: appended lines, or a part that is merged later."""
     if part is not None or output.suffix == ".parquet":
         with RowWriter(output.with_name(f"{output.name}.part-{part or 0}"), NAMES) as lines:
             lines.write(rows)
@@ -38,7 +38,7 @@ def write(output, rows, part: int | None = None) -> None:
 
 
 def read(output) -> list[dict]:
-    """As a program would."""
+    """As a user's program would."""
     if output.suffix == ".parquet":
         return pq.read_table(output).to_pylist()
     if output.suffix == ".jsonl":
@@ -49,34 +49,34 @@ def read(output) -> list[dict]:
     return [row | {"image": row["image"] or ""} | {key: float(row[key]) for key in scores if row[key]} for row in rows]
 
 
-@pytest.fixture(params=answers.FORMATS)
+@pytest.fixture(params=FORMATS)
 def output(request, tmp_path):
-    return tmp_path / f"answers{request.param}"
+    return tmp_path / f"predictions{request.param}"
 
 
-def test_rows_come_back_as_they_were_written_and_more_go_behind_them(output):
+def test_rows_are_read_back_unchanged_and_more_are_appended(output):
     write(output, ROWS[:4])
     write(output, ROWS[4:])
     assert read(output) == ROWS
-    earlier = read_earlier(output)
-    assert earlier.done == {name_hash(row["image"]) for row in ROWS}
-    assert (earlier.models, earlier.columns) == ({MODEL}, NAMES)
+    written = read_written(output)
+    assert written.done == {name_hash(row["image"]) for row in ROWS}
+    assert (written.models, written.columns) == ({MODEL}, NAMES)
     assert [path.name for path in output.parent.iterdir()] == [output.name]
 
 
-def test_parts_are_put_together_in_turn_behind_what_is_there(output):
+def test_parts_are_merged_alternating_after_the_rows_there(output):
     write(output, [row("first")])
     write(output, [row("0"), row("2"), row("4")], part=0)
     write(output, [row("1"), row("3")], part=1)
     write(output, [], part=10)
-    assert [path.name[-2:] for path in parts_of(output)] == ["-0", "-1", "10"]
-    assert len(read_earlier(output).done) == 6
+    assert [path.name[-2:] for path in find_parts(output)] == ["-0", "-1", "10"]
+    assert len(read_written(output).done) == 6
     merge_parts(output, NAMES)
     assert [row["image"] for row in read(output)] == ["first", "0", "1", "2", "3", "4"]
-    assert parts_of(output) == []
+    assert find_parts(output) == []
 
 
-def test_a_run_killed_while_it_put_parts_together_doubles_nothing(output):
+def test_a_run_killed_while_merging_duplicates_nothing(output):
     write(output, [row("0"), row("1")])
     write(output, [row("0"), row("2")], part=0)
     write(output, [row("1"), row("3")], part=1)
@@ -85,23 +85,23 @@ def test_a_run_killed_while_it_put_parts_together_doubles_nothing(output):
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".jsonl"])
-def test_wherever_the_last_line_is_torn_it_is_cut_off_and_nothing_else(suffix, tmp_path):
-    output = tmp_path / f"answers{suffix}"
+def test_an_incomplete_last_line_is_cut_off_and_nothing_else(suffix, tmp_path):
+    output = tmp_path / f"predictions{suffix}"
     write(output, ROWS)
     whole = output.read_bytes()
-    for kept in range(len(whole)):
-        output.write_bytes(whole[:kept])
-        done = read_earlier(output).done
-        assert output.read_bytes() == whole[:kept]  # looking changes nothing
+    for end in range(len(whole)):
+        output.write_bytes(whole[:end])
+        done = read_written(output).done
+        assert output.read_bytes() == whole[:end]  # reading changes nothing
         write(output, [row for row in ROWS if name_hash(row["image"]) not in done])
         assert output.read_bytes() == whole
 
 
-def test_a_torn_part_is_cut_off_too(output):
+def test_an_incomplete_line_of_a_part_is_cut_off_too(output):
     write(output, ROWS[:3], part=0)
-    part = parts_of(output)[0]
+    part = find_parts(output)[0]
     part.write_bytes(part.read_bytes()[:-5])
-    assert len(read_earlier(output).done) == 2
+    assert len(read_written(output).done) == 2
     write(output, [ROWS[2]], part=0)
     merge_parts(output, NAMES)
     assert read(output) == ROWS[:3]
@@ -121,51 +121,70 @@ def test_a_torn_part_is_cut_off_too(output):
         ("a.parquet", b"PAR1 or so"),
     ],
 )
-def test_what_somebody_else_wrote_is_refused_and_left_alone(name, content, tmp_path):
+def test_a_file_of_another_program_is_refused_and_unchanged(name, content, tmp_path):
     output = tmp_path / name
     output.write_bytes(content)
-    with pytest.raises(InputError, match=f"{name} is there, and .* was not written by predict; name another file"):
-        read_earlier(output)
+    with pytest.raises(InputError, match=f"{name} exists, and .* was not written by predict; name another file"):
+        read_written(output)
     assert output.read_bytes() == content
+
+
+def test_an_output_of_an_earlier_version_is_refused_with_the_name_of_its_column(output):
+    write(output, ROWS)
+    if output.suffix == ".parquet":
+        table = pq.read_table(output)
+        pq.write_table(table.rename_columns(["picture", *table.column_names[1:]]), output)
+    else:
+        output.write_bytes(output.read_bytes().replace(b"image", b"picture"))
+    before = output.read_bytes()
+    with pytest.raises(InputError, match="which called the column 'image' 'picture'; rename it there, or name another"):
+        read_written(output)
+    assert output.read_bytes() == before
+
+
+def test_a_field_longer_than_csv_allows_is_not_a_row(tmp_path):
+    (tmp_path / "a.csv").write_text("x" * 200_000 + "\n")
+    with pytest.raises(InputError, match="line 1 was not written by predict"):
+        read_written(tmp_path / "a.csv")
 
 
 def test_a_parquet_file_of_other_columns_is_refused(tmp_path):
     pq.write_table(pa.table({"image": ["a"]}), tmp_path / "a.parquet")
     with pytest.raises(InputError, match="was not written by predict"):
-        read_earlier(tmp_path / "a.parquet")
+        read_written(tmp_path / "a.parquet")
 
 
-def test_an_empty_file_is_filled(output):
+def test_an_empty_file_is_accepted(output):
     output.touch()
-    assert read_earlier(output) == (set(), set(), None)
+    assert read_written(output) == (set(), set(), None)
     write(output, ROWS)
     assert read(output) == ROWS
 
 
 @pytest.mark.parametrize(
-    ("name", "said"),
+    ("name", "message"),
     [("a.txt", "must end in .csv, .jsonl or .parquet"), ("f.csv", "is a folder"), ("no/a.csv", "there is no folder")],
 )
-def test_where_nothing_can_be_written_is_said(name, said, tmp_path):
+def test_an_output_that_cannot_be_written_is_refused(name, message, tmp_path):
     (tmp_path / "f.csv").mkdir()
-    with pytest.raises(InputError, match=said):
-        read_earlier(tmp_path / name)
+    with pytest.raises(InputError, match=message):
+        read_written(tmp_path / name)
 
 
-def test_answers_of_another_model_or_another_number_of_labels_are_refused(output):
+def test_another_model_or_number_of_labels_is_refused(output):
     write(output, ROWS)
-    earlier = read_earlier(output)
-    check_same(earlier, MODEL, NAMES, output)
-    check_same(earlier, "moved@0123456789ab", NAMES, output)
+    written = read_written(output)
+    check_continues(written, MODEL, NAMES, output)
+    check_continues(written, "moved@0123456789ab", NAMES, output)
     with pytest.raises(InputError, match=r"another model \(deit@0123456789ab, not deit@ba9876543210\)"):
-        check_same(earlier, "deit@ba9876543210", NAMES, output)
-    with pytest.raises(InputError, match="has 2 labels an image, not 3; say --top-k 2"):
-        check_same(earlier, MODEL, columns(3), output)
+        check_continues(written, "deit@ba9876543210", NAMES, output)
+    with pytest.raises(InputError, match="has 2 labels per image, not 3; use --top-k 2"):
+        check_continues(written, MODEL, column_names(3), output)
 
 
 def test_a_part_of_other_columns_is_refused(output):
     write(output, ROWS)
     part = output.with_name(f"{output.name}.part-0")
-    part.write_text(json.dumps(dict.fromkeys(columns(1), "x")) + "\n")
+    part.write_text(json.dumps(dict.fromkeys(column_names(1), "x")) + "\n")
     with pytest.raises(InputError, match="differ in their columns"):
-        read_earlier(output)
+        read_written(output)

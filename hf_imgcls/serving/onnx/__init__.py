@@ -1,1 +1,1 @@
-"""An exported folder: its graph, its preprocessing in words, the proof that it answers as its model does."""
+"""ONNX: the graph, the folder, preprocessing that other programs can follow, running it with onnxruntime."""

@@ -1,4 +1,4 @@
-"""A network as an ONNX file, and that file in eight bits."""
+"""A network as an ONNX file, and that file in int8."""
 
 import contextlib
 import io
@@ -14,10 +14,10 @@ from hf_imgcls.errors import InputError
 from hf_imgcls.models import as_input_error
 from hf_imgcls.serving.onnx.session import INPUT, OUTPUT, import_onnxruntime
 
-# The newest that torch's exporter speaks by itself; onnxruntime reads newer ones, but then a converter stands between.
+# The newest that torch's exporter writes directly; for newer ones it runs a version converter on the result.
 OPSET = 23
 # Dense layers. Convolutions become ConvInteger, which took 1.5 to 10 times the time of float32 wherever it was
-# measured, and dynamic quantisation knows attention only as an older operator.
+# measured, and dynamic quantization supports attention only as an older operator.
 _QUANTIZED = ["MatMul", "Gemm"]
 
 
@@ -44,17 +44,17 @@ def import_exporter() -> None:
 
 
 def write_onnx(network: nn.Module, size: tuple[int, int], file: Path) -> None:
-    """Write a network whose batch may have any size; above 2 GB its weights lie beside it, in `<file>.data`.
+    """Write a network for any batch size; weights of more than 2 GB go into `<file>.data`.
 
     Args:
-        network: of transformers' kind, in eval mode, float32, its weights laid out contiguously.
+        network: of transformers' kind, in eval mode, float32, its weights contiguous.
         size: height and width of its input.
 
     Raises:
-        InputError: torch cannot translate it; names the network and why.
+        InputError: torch cannot translate it.
     """
     try:
-        with quiet(), torch.no_grad():
+        with silenced(), torch.no_grad():
             torch.onnx.export(
                 _Logits(network).eval(),
                 (torch.zeros(2, 3, *size),),
@@ -67,37 +67,37 @@ def write_onnx(network: nn.Module, size: tuple[int, int], file: Path) -> None:
                 output_names=[OUTPUT],
                 dynamic_shapes={INPUT: {0: "batch"}},
             )
-    except OSError:
-        raise
-    except Exception as error:  # torch.export, the translation and the optimiser raise their own kinds
-        raise InputError(f"export: torch cannot turn {type(network).__name__} into ONNX: {_reason(error)}") from None
+    except torch.onnx.OnnxExporterError as error:  # whatever torch.export and the translation met is its cause
+        cause = _cause(error)
+        if isinstance(cause, (MemoryError, torch.OutOfMemoryError)):
+            raise
+        lines = [line.strip() for line in str(cause).splitlines() if line.strip()]
+        reason = f"{type(cause).__name__}: {lines[0] if lines else ''}"[:300]
+        raise InputError(f"export: torch cannot turn {type(network).__name__} into ONNX: {reason}") from None
 
 
 def quantize(file: Path, target: Path) -> None:
-    """Write an ONNX file's dense layers with weights of eight bits, a scale for each output.
-
-    The scales of their inputs are drawn from the images as they come (dynamic quantisation).
-    """
-    with quiet(), as_input_error("export: --quantize"):
+    """Dynamic quantization: int8 weights of dense layers, with a scale per output channel."""
+    with silenced(), as_input_error("export: --quantize"):
         import onnx
         from onnxruntime.quantization import quantize_dynamic
 
         model = onnx.load(file)
-        # The shapes that torch has written down are those before dense layers are turned over.
+        # torch has recorded the shapes of the dense layers before they are transposed.
         del model.graph.value_info[:]
         quantize_dynamic(
             model,
             target,
             op_types_to_quantize=_QUANTIZED,
             per_channel=True,
-            reduce_range=True,  # seven bits used: eight overflow on CPUs without int8 dot products
+            reduce_range=True,  # to 7 bits: 8 overflow on CPUs without int8 dot products
             use_external_data_format=file.with_name(f"{file.name}.data").exists(),
         )
 
 
 @contextlib.contextmanager
-def quiet() -> Iterator[None]:
-    """Nothing of what libraries print, warn and log."""
+def silenced() -> Iterator[None]:
+    """Suppress what libraries print, warn and log."""
     handlers, disabled = logging.root.handlers[:], logging.root.manager.disable
     logging.disable(logging.CRITICAL)
     try:
@@ -110,12 +110,11 @@ def quiet() -> Iterator[None]:
             yield
     finally:
         logging.disable(disabled)
-        logging.root.handlers[:] = handlers  # the quantiser logs so that one is added
+        logging.root.handlers[:] = handlers  # the quantizer's logging adds one
 
 
-def _reason(error: BaseException) -> str:
-    """The first line of what lies at the bottom of an exporter's error, which itself is a page."""
+def _cause(error: BaseException) -> BaseException:
+    """The innermost cause: the exporter's own message fills a page."""
     while error.__cause__ is not None:
         error = error.__cause__
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return f"{type(error).__name__}: {lines[0] if lines else ''}"[:300]
+    return error

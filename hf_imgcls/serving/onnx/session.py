@@ -1,6 +1,5 @@
-"""An exported folder, opened to answer: the same images, labels and scores, by onnxruntime."""
+"""Running an exported folder with onnxruntime: the same preprocessing, labels and scores as the model's."""
 
-import hashlib
 import json
 import os
 import warnings
@@ -18,15 +17,10 @@ from hf_imgcls.images import process_image
 from hf_imgcls.models import as_input_error, get_processor
 from hf_imgcls.recipe import ModelSection
 from hf_imgcls.serving.classifier import Classifier, model_digest, score_function
+from hf_imgcls.serving.export.folder import EXPORT, file_digest
 
-# What makes a folder an export is its EXPORT, which has the digests of the others.
-MODEL, CONFIG, EXPORT = "model.onnx", "config.json", "export.json"
+MODEL, CONFIG = "model.onnx", "config.json"
 INPUT, OUTPUT = "pixel_values", "logits"
-
-
-def is_exported(name: str) -> bool:
-    """Whether a model's name is that of a folder that `hf-imgcls export` has written."""
-    return (Path(name).expanduser() / EXPORT).is_file()
 
 
 def import_onnxruntime() -> ModuleType:
@@ -41,15 +35,15 @@ def import_onnxruntime() -> ModuleType:
     return onnxruntime
 
 
-def open_exported(name: str, device: torch.device | str = "cpu") -> Classifier:
-    """Open an exported folder.
+def open_onnx(name: str, device: torch.device | str = "cpu") -> Classifier:
+    """Open a folder that was exported as ONNX.
 
     Args:
-        device: a string is what somebody asked for, a torch.device what this machine has: where onnxruntime has no
-            provider for that, the CPU answers.
+        device: a string was requested by the user, a torch.device detected: onnxruntime then runs on the CPU where it
+            has no provider for it.
 
     Raises:
-        InputError: onnxruntime is missing or has no such device, or a file is missing or damaged.
+        InputError: onnxruntime is missing, a file is missing or damaged, or the requested device is not available.
     """
     folder = Path(name).expanduser()
     with as_input_error(f"model {name!r}"):
@@ -59,32 +53,23 @@ def open_exported(name: str, device: torch.device | str = "cpu") -> Classifier:
         labels = [config.id2label[i] for i in range(config.num_labels)]
     processor = get_processor(ModelSection(checkpoint=str(folder)), config)
     session = _open_session(folder / MODEL, device)
-    logits = _answer(session, one_by_one=about["precision"] == "int8")
+    logits = _logits_function(session, one_by_one=about["precision"] == "int8")
     with as_input_error(f"model {name!r}", *_refusals(import_onnxruntime())):
         pixels = process_image(processor, PIL.Image.new("RGB", (320, 240), "grey"))
         if logits(pixels[None]).shape != (1, len(labels)):
-            raise InputError(f"model {name!r}: {MODEL} has not as many outputs as {CONFIG} has labels")
+            raise InputError(f"model {name!r}: {MODEL} and {CONFIG} differ in the number of labels")
     shown = f"{folder.resolve().name}@{model_digest(config.id2label, pixels, digests)}"
     return Classifier(shown, labels, processor, logits, score_function(config))
 
 
-def digest(file: Path) -> str:
-    """SHA-256 of a file's content."""
-    with file.open("rb") as content:
-        return hashlib.file_digest(content, "sha256").hexdigest()
-
-
 def _check_weights(name: str, folder: Path, files: dict[str, dict[str, Any]]) -> list[bytes]:
-    """Digests of the model's files, which are those of the day they were exported.
-
-    onnxruntime notices a file that was cut off; of a few bytes that changed it only makes other answers.
-    """
+    """Digests of the model's files, verified: with a few changed bytes onnxruntime would run and predict otherwise."""
     digests = []
     for file in sorted(file for file in files if file.startswith(MODEL)):
         if not (folder / file).is_file():
             raise InputError(f"model {name!r}: {file} is missing in this export; export the model again")
-        if digest(folder / file) != files[file]["sha256"]:
-            raise InputError(f"model {name!r}: {file} is damaged (it is not what was exported); export the model again")
+        if file_digest(folder / file) != files[file]["sha256"]:
+            raise InputError(f"model {name!r}: {file} is damaged (its digest differs); export the model again")
         digests.append(files[file]["sha256"].encode())
     return digests
 
@@ -93,14 +78,14 @@ def _open_session(file: Path, device: torch.device | str):
     onnxruntime = import_onnxruntime()
     provider = _provider(onnxruntime, device)
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = torch.get_num_threads()  # as many as the network itself would take
-    # Threads that wait busily take the cores from those that read images.
+    options.intra_op_num_threads = torch.get_num_threads()  # as many as torch uses for the network
+    # Spinning threads take the cores of those that read images.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    options.log_severity_level = 4  # what matters is raised
+    options.log_severity_level = 4  # errors are raised as exceptions
     with as_input_error(f"model {str(file.parent)!r}", *_refusals(onnxruntime)), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # it says at length what is said below
+        warnings.simplefilter("ignore")  # of a fallback to the CPU, which is an error below
         session = onnxruntime.InferenceSession(os.fspath(file), options, providers=[provider])
-    if session.get_providers()[0] != provider[0]:  # it goes on with the CPU where CUDA's libraries do not fit
+    if session.get_providers()[0] != provider[0]:  # falls back to the CPU where CUDA's libraries do not fit
         raise InputError(f"--device {device}: onnxruntime {onnxruntime.__version__} cannot use it here; --device cpu")
     return session
 
@@ -112,27 +97,34 @@ def _refusals(onnxruntime: ModuleType) -> list[type[Exception]]:
 
 
 def _provider(onnxruntime: ModuleType, device: torch.device | str) -> tuple[str, dict[str, Any]]:
-    """onnxruntime's name of a device, and its settings."""
+    """onnxruntime's execution provider for a device, and its options."""
     with as_input_error(f"--device {device}"):
         wanted = torch.device(device)
     there = onnxruntime.get_available_providers()
     if wanted.type == "cuda" and "CUDAExecutionProvider" in there:
-        return "CUDAExecutionProvider", {"device_id": wanted.index or 0, "use_tf32": 0}  # scores are float32
+        return "CUDAExecutionProvider", {"device_id": _cuda_index(wanted), "use_tf32": 0}  # scores are float32
     if wanted.type != "cpu" and isinstance(device, str):
         has = ", ".join(each.removesuffix("ExecutionProvider") for each in there)
         raise InputError(
-            f"--device {device}: this onnxruntime does not have it (it has {has}); take --device cpu, or for cuda "
+            f"--device {device}: this onnxruntime does not support it (it has {has}); use --device cpu, or for cuda "
             "pip install onnxruntime-gpu"
         )
     return "CPUExecutionProvider", {}
 
 
-def _answer(session, one_by_one: bool) -> Callable[[torch.Tensor], torch.Tensor]:
-    """What takes pixels (n, 3, h, w) to outputs (n, classes).
+def _cuda_index(device: torch.device) -> int:
+    """Of several processes each has its own current device, which is meant by `cuda` without an index."""
+    if device.index is not None:
+        return device.index
+    return torch.cuda.current_device() if torch.cuda.is_available() else 0
+
+
+def _logits_function(session, one_by_one: bool) -> Callable[[torch.Tensor], torch.Tensor]:
+    """Maps pixels (n, 3, h, w) to logits (n, classes).
 
     Args:
-        one_by_one: dynamic quantisation draws its scale from all images of a batch: each by itself, and an answer
-            does not depend on its neighbours. It is no slower.
+        one_by_one: dynamic quantization scales activations by their range over the batch: run one by one, an image's
+            prediction does not depend on the others. It is no slower.
     """
 
     def logits(pixels: torch.Tensor) -> torch.Tensor:

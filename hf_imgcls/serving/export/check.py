@@ -1,0 +1,123 @@
+"""Whether an export reproduces its model's predictions, and the accuracy that int8 costs."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from tqdm.auto import tqdm
+
+from hf_imgcls.errors import ParityError
+from hf_imgcls.images import process_image, read_image
+from hf_imgcls.machine import cores_per_process, show_progress
+from hf_imgcls.scoring import choose_rows, interval
+from hf_imgcls.serving.classifier import Classifier
+from hf_imgcls.serving.export.images import CheckImages
+from hf_imgcls.serving.inference import reader_pool
+from hf_imgcls.serving.parity import TOLERANCE, allowed_differences
+
+_LOGITS = 1e-3  # relative to the largest: probabilities close to 1 hide what their logits have lost
+_BATCHES = (1, 2, 5, 16)  # the sizes of the first batches; all others have the last
+
+
+def check_export(model: Classifier, exported: Classifier, images: CheckImages, seed: int = 42) -> dict[str, Any]:
+    """Compare the predictions of a model and its export, on at most 500 images in batches of several sizes.
+
+    Returns:
+        `split`, `images`, `of`, `batch_sizes`, `top1_agreement`, `max_logit_difference`, `max_difference` (of a
+        probability), `tolerance`.
+
+    Raises:
+        ParityError: a probability differs by more than is allowed, a logit by more than a thousandth of the largest,
+            or the best label where it leads by more than is allowed.
+    """
+    chosen = choose_rows(len(images.rows), seed)
+    agreed, logit, score, sizes = 0, 0.0, 0.0, set()
+    for rows, pixels in _batches(images.rows, chosen, model.processor, "checking the export"):
+        if not sizes and not torch.equal(pixels[0], _pixels(exported.processor, rows[0]["image"])):
+            raise ParityError("export: the exported image processor's output differs from that of the model's own")
+        ours, theirs = model.logits(pixels).numpy(), exported.logits(pixels).numpy()
+        our_scores, their_scores = model.to_scores(ours), exported.to_scores(theirs)
+        best, other = our_scores.argmax(axis=1), their_scores.argmax(axis=1)
+        leads = np.take_along_axis(our_scores, best[:, None], 1) - np.take_along_axis(our_scores, other[:, None], 1)
+        allowed = allowed_differences(ours)
+        wrong = _differ(ours, theirs, _LOGITS) | _differ(our_scores, their_scores, allowed) | (leads[:, 0] > allowed)
+        if wrong.any():
+            i = int(wrong.argmax())
+            name = rows[i].get("name") or f"image {rows[i].get('row', '')}".strip()
+            raise ParityError(
+                f"parity check FAILED: the model predicts {name} as {model.labels[best[i]]} "
+                f"({our_scores[i].max():.6f}), the export as {model.labels[other[i]]} ({their_scores[i].max():.6f}); "
+                f"max abs. logit difference {np.abs(ours[i] - theirs[i]).max():.1e}"
+            )
+        agreed += int((best == other).sum())
+        logit, score = max(logit, np.abs(ours - theirs).max()), max(score, np.abs(our_scores - their_scores).max())
+        sizes.add(len(rows))
+    return {
+        "split": images.split,
+        "images": len(chosen),
+        "of": len(images.rows),
+        "batch_sizes": sorted(sizes),
+        "top1_agreement": agreed / len(chosen),
+        "max_logit_difference": float(logit),
+        "max_difference": float(score),
+        "tolerance": TOLERANCE,
+    }
+
+
+def _differ(ours: np.ndarray, theirs: np.ndarray, tolerance: float | np.ndarray) -> np.ndarray:
+    """Which rows differ by more than the tolerance, relative to their largest value if that is above 1; NaN does."""
+    return ~(np.abs(ours - theirs).max(axis=1) <= tolerance * np.maximum(1, np.abs(ours).max(axis=1)))
+
+
+def measure_int8(exported: Classifier, quantized: Classifier, images: CheckImages) -> dict[str, Any]:
+    """The accuracy of both on all images, with 95 % intervals, and the number of different predictions."""
+    logits: dict[str, list[np.ndarray]] = {"float32": [], "int8": []}
+    everything = np.arange(len(images.rows))
+    for _, pixels in _batches(images.rows, everything, exported.processor, "accuracy in float32 and int8"):
+        logits["float32"].append(exported.logits(pixels).numpy())
+        logits["int8"].append(quantized.logits(pixels).numpy())
+    whole = {precision: np.concatenate(parts) for precision, parts in logits.items()}
+    # NaN logits count as wrong.
+    best = {key: np.where(np.isnan(each).any(axis=1), -1, each.argmax(axis=1)) for key, each in whole.items()}
+    accuracy = {key: float(np.mean(each == images.labels)) for key, each in best.items()}
+    return {
+        "split": images.split,
+        "images": len(images.rows),
+        "accuracy": {key: round(value, 6) for key, value in accuracy.items()},
+        "accuracy_interval_95": {
+            key: [round(end, 6) for end in interval(value, len(images.rows))] for key, value in accuracy.items()
+        },
+        "different_predictions": int((best["float32"] != best["int8"]).sum()),
+    }
+
+
+def describe_accuracy(int8: dict[str, Any]) -> dict[str, str]:
+    """By precision, `0.9000 (95 % interval 0.7438 to 0.9654)`."""
+    return {
+        precision: f"{accuracy:.4f} (95 % interval {low:.4f} to {high:.4f})"
+        for (precision, accuracy), (low, high) in zip(
+            int8["accuracy"].items(), int8["accuracy_interval_95"].values(), strict=True
+        )
+    }
+
+
+def _batches(
+    rows: Sequence[dict], chosen: np.ndarray, processor, description: str
+) -> Iterator[tuple[list[dict], torch.Tensor]]:
+    """Rows with their pixels (n, 3, h, w), in batches of several sizes."""
+    with (
+        reader_pool(min(8, cores_per_process())) as pool,
+        tqdm(total=len(chosen), desc=description, unit="image", disable=not show_progress()) as bar,
+    ):
+        start = 0
+        while start < len(chosen):
+            size = next((size for size in _BATCHES if size > start), _BATCHES[-1])
+            batch = [rows[i] for i in chosen[start : start + size].tolist()]
+            yield batch, torch.stack(list(pool.map(lambda row: _pixels(processor, row["image"]), batch)))
+            bar.update(len(batch))
+            start += size
+
+
+def _pixels(processor, image) -> torch.Tensor:
+    return process_image(processor, read_image(image))
