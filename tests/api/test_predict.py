@@ -97,7 +97,7 @@ def test_every_image_has_a_row_with_the_prediction_of_pipeline_or_the_error(suff
     printed = capsys.readouterr()
     assert printed.out == ""
     assert f"11 images predicted, 2 of them unreadable (see the column error); in {output}" in printed.err
-    assert "11/11" in printed.err
+    assert printed.err.count("\n") == 1, "no progress bar where there is no terminal"
 
 
 @pytest.mark.parametrize("suffix", FORMATS)
@@ -282,5 +282,4 @@ def test_two_processes_write_what_one_writes(model, photos, tmp_path):
     assert [row["image"] for row in both] == [row["image"] for row in one]
     assert [row["label_1"] for row in both] == [row["label_1"] for row in one]
     assert two.stderr.count("11 images predicted, 2 of them unreadable") == 1
-    assert two.stderr.count("6/6") >= 1  # of 11 images the first process has six
     assert sorted(path.name for path in tmp_path.iterdir()) == ["model", "one.csv", "photos", "two.csv"]
