@@ -23,11 +23,12 @@ def recipe(make_folder, tmp_path):
         "training": {
             "output_dir": str(tmp_path / "run"), "per_device_train_batch_size": 3, "gradient_accumulation_steps": 2,
             "push_to_hub": True, "hub_model_id": "somebody/else", "eval_on_start": True, "save_strategy": "steps",
-            "save_steps": 1, "eval_strategy": "steps", "eval_steps": 1,
+            "save_steps": 1, "eval_strategy": "steps", "eval_steps": 1, "dataloader_pin_memory": True,
         },
     }  # fmt: skip
 
 
+@pytest.mark.filterwarnings("ignore:'pin_memory' argument")
 def test_the_parts_are_measured_and_nothing_is_left_behind(recipe, tmp_path, monkeypatch, capsys):
     trained = []
     train = ImageTrainer.train
@@ -49,6 +50,9 @@ def test_the_parts_are_measured_and_nothing_is_left_behind(recipe, tmp_path, mon
     (synthetic, _, first), (real, _, second) = trained
     assert isinstance(synthetic, OneBatch)
     assert len(real) == 12
+    # Its one batch lies on the device, where nothing can be pinned, whatever the recipe asks for its own batches.
+    assert (first.args.dataloader_pin_memory, second.args.dataloader_pin_memory) == (False, True)
+    assert not first.get_train_dataloader().base_dataloader.pin_memory
     for trainer in (first, second):
         assert trainer.state.global_step == 4 + 3
         assert trainer.clock.images == 7 * 6

@@ -7,8 +7,16 @@ from transformers import TrainingArguments
 from hf_imgcls.machine import hardware as machine
 from hf_imgcls.machine import processes
 from hf_imgcls.machine.arguments import training_arguments
-from hf_imgcls.machine.hardware import Machine, chosen_settings, cores_per_process, describe_machine, fill_in_defaults
+from hf_imgcls.machine.hardware import (
+    Machine,
+    chosen_settings,
+    cores_per_process,
+    describe_machine,
+    detect_machine,
+    fill_in_defaults,
+)
 from hf_imgcls.machine.precision import exact_float32
+from hf_imgcls.machine.versions import describe_hardware
 from hf_imgcls.recipe.load import load_recipe
 
 H200 = Machine("cuda", "NVIDIA H200", 16, "bf16", True)
@@ -133,3 +141,32 @@ def test_scores_are_exact_on_a_gpu_that_trains_in_tf32():
     finally:
         for backend, precision in zip(backends, before, strict=True):
             backend.fp32_precision = precision
+
+
+@pytest.fixture
+def fake_gpu(monkeypatch):
+    monkeypatch.setattr(torch.accelerator, "current_accelerator", lambda check_available: torch.device("cuda"))
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: True)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "NVIDIA H200")
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(machine, "is_torch_tf32_available", lambda: True)
+    monkeypatch.setattr(machine, "cores_per_process", lambda: 16)
+
+
+def test_a_gpu_is_found_and_named(fake_gpu, tmp_path):
+    found = detect_machine(on_cpu=False)
+    assert found == H200
+    chosen = chosen_settings(found, TrainingArguments(str(tmp_path), use_cpu=True), channels_last=False)
+    assert (chosen["device"], chosen["gpu"]) == ("cuda", "NVIDIA H200")
+    assert "1 GPU (NVIDIA H200), 16 cores" in describe_machine(chosen)
+    assert describe_hardware(2) == "2 processes, NVIDIA H200 x 2"
+    cpu = detect_machine(on_cpu=True)
+    assert (cpu.device, cpu.name, cpu.precision) == ("cpu", "", None)
+    assert chosen_settings(cpu, TrainingArguments(str(tmp_path), use_cpu=True), channels_last=False)["gpu"] is None
+
+
+def test_without_a_gpu_the_cores_are_named(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(machine.joblib, "cpu_count", lambda: 8)
+    assert describe_hardware(1).startswith("1 process, 8 CPU cores (")

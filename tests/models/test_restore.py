@@ -2,12 +2,13 @@
 
 import pytest
 import torch
+import torch.distributed as dist
 from safetensors.torch import load_file, save_file
 from tiny import stock_model
 
 from hf_imgcls.errors import RestoreError
 from hf_imgcls.models.build import build_model
-from hf_imgcls.models.restore import check_restored, differing_tensors, restore_weights
+from hf_imgcls.models.restore import _digest, check_restored, differing_tensors, restore_weights
 from hf_imgcls.recipe.sections import ModelSection
 
 VIT = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "patch_size": 8}
@@ -158,3 +159,21 @@ def test_a_network_that_has_diverged_is_restored_like_any_other(saved):
     model.save_pretrained(folder)
     restore_weights(disturb(model), folder)
     assert model.classifier.weight.isnan().all()
+
+
+@pytest.mark.parametrize("rank", [0, 1])
+def test_processes_that_restored_different_tensors_stop_the_run(rank, saved, monkeypatch):
+    model, folder = saved
+    other = tiny(seed=1)
+    monkeypatch.setattr(dist, "is_initialized", lambda: True)
+    monkeypatch.setattr(dist, "get_rank", lambda: rank)
+    monkeypatch.setattr(dist, "get_world_size", lambda: 2)
+
+    def gather(models):
+        return lambda found, own: found.__setitem__(slice(None), [_digest(each) for each in models])
+
+    monkeypatch.setattr(dist, "all_gather_object", gather([model, model]))
+    check_restored(model, folder)
+    monkeypatch.setattr(dist, "all_gather_object", gather([model, other]))
+    with pytest.raises(RestoreError, match="the processes did not restore the same tensors"):
+        check_restored(model, folder)

@@ -78,7 +78,7 @@ def test_the_best_model_comes_back_exactly(family, make_folder, tmp_path):
 
 @pytest.mark.parametrize("workers", [0, 2])  # which live on from epoch to epoch, as a silent recipe has it
 @pytest.mark.parametrize("family", CONFIGS)
-def test_a_run_resumed_in_mid_epoch_ends_where_an_uninterrupted_one_does(family, workers, make_folder, tmp_path):
+def test_a_run_resumed_in_its_second_epoch_ends_where_an_uninterrupted_one_does(family, workers, make_folder, tmp_path):
     folder = make_folder(train=8, validation=4)
     training = {"save_strategy": "steps", "save_steps": 4, "eval_strategy": "steps", "eval_steps": 2,
                 "dataloader_num_workers": workers, "dataloader_persistent_workers": workers > 0}  # fmt: skip
@@ -86,7 +86,7 @@ def test_a_run_resumed_in_mid_epoch_ends_where_an_uninterrupted_one_does(family,
     whole.train()
     resumed = make_trainer(folder, tmp_path / "run", family, **training)
     assert largest_difference(whole.model, resumed.model) > 0
-    resumed.train(resume_from_checkpoint=str(tmp_path / "run" / "checkpoint-4"))
+    resumed.train(resume_from_checkpoint=str(tmp_path / "run" / "checkpoint-8"))
     assert resumed.state.global_step == whole.state.global_step == 12
     assert largest_difference(whole.model, resumed.model) == 0.0
 
