@@ -4,14 +4,16 @@ accelerate launch hf_imgcls/train.py recipes/digits_resnet.json training.learnin
 """
 
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+import torch
 
 from hf_imgcls.api.check import check_recipe
 from hf_imgcls.data import load_data, write_bad_images
 from hf_imgcls.errors import ParityError
-from hf_imgcls.images import EvalTransform, input_size
+from hf_imgcls.images import EvalTransform, input_size, own_transforms
 from hf_imgcls.machine import (
     check_launch,
     chosen_settings,
@@ -39,29 +41,47 @@ from hf_imgcls.reports import (
 from hf_imgcls.scoring import break_down
 from hf_imgcls.serving import check_serving, describe_parity
 from hf_imgcls.store import BAD_IMAGES, HISTORY, RESULTS, check_run_folder, describe_splits, open_run, write_json
-from hf_imgcls.training import plan_stages, score_splits, train_stages
+from hf_imgcls.training import Custom, plan_stages, score_splits, train_stages
 
 
 def train_classifier(
-    source: str | Path | dict, overrides: Iterable[str] = (), start_over: bool = False
+    source: str | Path | dict,
+    overrides: Iterable[str] = (),
+    start_over: bool = False,
+    *,
+    transforms: Mapping[str, type] | None = None,
+    loss: Callable[[torch.Tensor, torch.Tensor], torch.Tensor] | None = None,
+    metrics: Mapping[str, Callable[..., float]] | None = None,
 ) -> dict[str, Any]:
     """Train, save, score and check the classifier that a recipe describes.
+
+    What a recipe cannot name comes from Python, for this call alone (examples/custom_*.py); a recipe file never
+    imports code.
 
     Args:
         source: a recipe file, or its content.
         overrides: `section.key=value`.
         start_over: move a finished or changed run in the same folder aside and begin anew.
+        transforms: classes that `augmentation.train` may name; their instances map uint8 images (3, height, width).
+        loss: of logits (images, classes) and class ids (images,), one value for each image or their mean, in place of
+            the cross-entropy in training; not with mixing, whose labels are soft.
+        metrics: by name, of predicted ids and label ids, each (images,), and of `probabilities` (images, classes) if
+            the function has such a parameter; `training.metric_for_best_model` may name them.
 
     Returns:
         The content of results.json.
 
     Raises:
         InputError: the recipe, the data, the model or the machine is not as it must be.
-        ParityError: the saved model does not answer as it was scored.
+        ParityError: the saved model does not reproduce the evaluated predictions.
         PushError: the run is complete, but not on the Hub; says what puts it there.
     """
+    with own_transforms(transforms or {}):
+        return _train(check_recipe(source, overrides), start_over, Custom(loss, metrics or {}), tuple(transforms or ()))
+
+
+def _train(recipe, start_over: bool, custom: Custom, transforms: Sequence[str]) -> dict[str, Any]:
     begun = time.perf_counter()
-    recipe = check_recipe(source, overrides)
     prepare_launch()
     arguments = training_arguments(recipe.training)
     folder = Path(arguments.output_dir)
@@ -75,7 +95,7 @@ def train_classifier(
         say(line)
     model, processor = build_model(recipe.model, data.labels, arguments.seed)
     scoring = EvalTransform(processor, [model.config.label2id[name] for name in data.labels])
-    plans = plan_stages(recipe, data, model, scoring)
+    plans = plan_stages(recipe, data, model, scoring, custom)
     laid_out = channels_last(model, input_size(processor), recipe.model.channels_last)
     machine = detect_machine(arguments.device.type == "cpu")
     works_with = chosen_settings(machine, plans[0].arguments, laid_out)
@@ -92,6 +112,7 @@ def train_classifier(
     verdict = on_main(lambda: check_serving(folder, data, outputs, arguments.device, labels, trainer.args.seed))
 
     results = collect_results(data, trainer, stages, scores, verdict, arguments.seed)
+    results["notes"] = [*results["notes"], *custom.notes(transforms)]
     results["breakdown"] = break_down(outputs, scores, results["labels"])
     results["machine"] = works_with
     results["time"] = summarize_time(stages, time.perf_counter() - begun, trainer.clock.scoring)

@@ -1,6 +1,6 @@
 """Bytes to tensors: reading, decoding, processors, augmentation, mixing."""
 
-from hf_imgcls.images.augmentation import build_transforms
+from hf_imgcls.images.augmentation import build_transforms, own_transforms
 from hf_imgcls.images.decode import decode_reduced
 from hf_imgcls.images.erasing import fill_with_noise
 from hf_imgcls.images.files import Listing, is_image_file, list_folder, walk_folder

@@ -2,7 +2,9 @@
 
 import contextlib
 import inspect
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextvars import ContextVar
+from types import MappingProxyType
 
 import numpy as np
 import torch
@@ -17,6 +19,8 @@ _ENUMS = {"interpolation": InterpolationMode, "policy": AutoAugmentPolicy}
 _REFUSALS = (TypeError, ValueError, RuntimeError, KeyError, IndexError, AssertionError, ZeroDivisionError)
 _NOISE_IS_LAST = '"random" is noise, which images get on the device, after everything else; make it the last of train'
 
+_own: ContextVar[Mapping[str, type]] = ContextVar("own_transforms", default=MappingProxyType({}))
+
 
 def build_transforms(specs: Sequence[Transform], size: tuple[int, int]) -> v2.Transform:
     """The recipe's transforms, in its order; a size that is left out is the model's.
@@ -29,7 +33,7 @@ def build_transforms(specs: Sequence[Transform], size: tuple[int, int]) -> v2.Tr
         InputError: an unknown transform or argument, a value it refuses, or a result that is not a uint8 image of
             the given size.
     """
-    check_transforms(specs)
+    check_transforms(specs, _own.get())
     chain = [_build(spec, size, f"augmentation.train.{i}") for i, spec in enumerate(specs)]
     for i, transform in enumerate(chain[:-1]):
         if is_noise(transform):
@@ -39,23 +43,48 @@ def build_transforms(specs: Sequence[Transform], size: tuple[int, int]) -> v2.Tr
     return composed
 
 
+@contextlib.contextmanager
+def own_transforms(classes: Mapping[str, type]):
+    """Let recipes name a Python user's own transforms, for as long as the context lasts.
+
+    Args:
+        classes: by name; an instance takes and returns a uint8 image of shape (3, height, width). Those with a
+            parameter `size` say themselves how an image comes to the model's size.
+
+    Raises:
+        InputError: a name that torchvision has already.
+    """
+    for name in classes:
+        if hasattr(v2, name):
+            raise InputError(f"transforms: torchvision has a {name} already; name your own otherwise")
+    token = _own.set(classes)
+    try:
+        yield
+    finally:
+        _own.reset(token)
+
+
+def _class_named(name: str) -> type:
+    return _own.get().get(name) or getattr(v2, name)
+
+
 def has_size(specs: Sequence[Transform]) -> bool:
     """Whether the recipe says itself how an image comes to the model's size."""
     for spec in specs:
         name, arguments = name_and_arguments(spec)
-        if "size" in inspect.signature(getattr(v2, name)).parameters or has_size(arguments.get("transforms", [])):
+        if "size" in inspect.signature(_class_named(name)).parameters or has_size(arguments.get("transforms", [])):
             return True
     return False
 
 
 def _build(spec: Transform, size: tuple[int, int], key: str) -> v2.Transform:
     name, arguments = name_and_arguments(spec)
-    known = inspect.signature(getattr(v2, name)).parameters
+    known = inspect.signature(_class_named(name)).parameters
     values = {k: _value(k, v, size, f"{key}.{name}") for k, v in arguments.items()}
     if "size" in known and known["size"].default is inspect.Parameter.empty:
         values.setdefault("size", list(size))
     try:
-        return getattr(v2, name)(**values)
+        return _class_named(name)(**values)
     except _REFUSALS as error:
         raise InputError(f"{key}.{name}: {_line(error)}") from None
 

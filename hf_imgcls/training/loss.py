@@ -1,7 +1,7 @@
-"""What is minimised: cross-entropy on hard or soft labels, with label smoothing and weights of classes."""
+"""Training loss: cross-entropy on hard or soft labels, with label smoothing and class weights; or the user's own."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import datasets
 import torch
@@ -18,13 +18,28 @@ def total_loss(
 
     Args:
         logits: shape (images, classes).
-        labels: class ids, shape (images,), or shares of the classes, shape (images, classes).
+        labels: class ids, shape (images,), or soft labels, shape (images, classes).
         weights: of each class, shape (classes,).
-        smoothing: the share of every label that is spread evenly over all classes (Szegedy and others, 2016,
+        smoothing: the fraction of every label that is spread evenly over all classes (Szegedy and others, 2016,
             arXiv:1512.00567).
     """
     weights = None if weights is None else weights.to(logits.device)
     return cross_entropy(logits.float(), labels, weight=weights, label_smoothing=smoothing, reduction="sum")
+
+
+def own_loss(
+    loss: Callable[[torch.Tensor, torch.Tensor], torch.Tensor], logits: torch.Tensor, labels: torch.Tensor
+) -> torch.Tensor:
+    """A user's own loss summed over images, a scalar, whether it returns a value for each image or their mean.
+
+    Raises:
+        InputError: it returns neither.
+    """
+    value = loss(logits.float(), labels)
+    if isinstance(value, torch.Tensor) and value.shape in ((), labels.shape):
+        return value.sum() if value.dim() else value * len(labels)
+    found = f"shape {tuple(value.shape)}" if isinstance(value, torch.Tensor) else type(value).__name__
+    raise InputError(f"loss: returned {found} for {len(labels)} images, expected shape ({len(labels)},) or a scalar")
 
 
 def class_weights(section: LossSection, split, names: Sequence[str], label_ids: Sequence[int]) -> torch.Tensor | None:

@@ -23,6 +23,7 @@ from hf_imgcls.models import (
 from hf_imgcls.recipe import LastBlocks, Stage, Trained, naming_stage, stages_of
 from hf_imgcls.store import STAGES, last_checkpoint, read_json, write_json
 from hf_imgcls.training.callbacks import StopEarly, bad_evaluations
+from hf_imgcls.training.custom import NO_CUSTOM, Custom
 from hf_imgcls.training.features import HeadOnFeatures, cached_features
 from hf_imgcls.training.loss import class_weights
 from hf_imgcls.training.trainer import ImageTrainer
@@ -35,6 +36,7 @@ class Plan:
     Attributes:
         folder: where its checkpoints go, and its weights where another stage follows.
         parameters: names of those that train.
+        custom: the user's own loss and metrics.
         weights: of the classes in the loss, or None.
     """
 
@@ -44,11 +46,17 @@ class Plan:
     images: TrainTransform
     parameters: list[str]
     mixing: Mixing | None
-    weights: torch.Tensor | None
+    custom: Custom
+    weights: torch.Tensor | None = None
 
 
-def plan_stages(recipe, data: Data, model: PreTrainedModel, scoring: EvalTransform) -> list[Plan]:
+def plan_stages(
+    recipe, data: Data, model: PreTrainedModel, scoring: EvalTransform, custom: Custom = NO_CUSTOM
+) -> list[Plan]:
     """Every stage of a recipe, ready to run; a mistake in the last one shows before the first begins.
+
+    Args:
+        custom: the user's own loss and metrics.
 
     Raises:
         InputError: a pattern that matches nothing, too few blocks, an unknown transform, a class that is not there,
@@ -57,10 +65,16 @@ def plan_stages(recipe, data: Data, model: PreTrainedModel, scoring: EvalTransfo
     if data.cache_size:
         check_cache_size(data.cache_size, input_size(scoring.processor))
     weights = class_weights(recipe.loss, data.splits["train"], data.labels, scoring.label_ids)
-    return [_plan(stage, data, model, scoring, weights) for stage in stages_of(recipe)]
+    custom.check(len(data.labels))
+    plans = [_plan(stage, data, model, scoring, custom) for stage in stages_of(recipe)]
+    for plan in plans:
+        plan.weights = weights
+        with naming_stage(plan.stage):
+            custom.check_stage(plan.stage, weights is not None)
+    return plans
 
 
-def _plan(stage: Stage, data: Data, model, scoring: EvalTransform, weights) -> Plan:
+def _plan(stage: Stage, data: Data, model, scoring: EvalTransform, custom: Custom) -> Plan:
     folder = Path(stage.training.output_dir) / (f"stage-{stage.number}" if stage.listed else "")
     # Another seed for each stage, so that its images and their order are not those of the stage before.
     arguments = training_arguments(
@@ -73,12 +87,14 @@ def _plan(stage: Stage, data: Data, model, scoring: EvalTransform, weights) -> P
             disable_evaluation(arguments, stage.training)
             if stage.early_stopping:
                 raise InputError("early_stopping: there is no validation split to evaluate on (data.validation_split)")
+        else:
+            custom.check_best_metric(arguments.metric_for_best_model, len(data.labels))
         specs = stage.augmentation
         images = TrainTransform(specs.train, scoring.processor, scoring.label_ids, arguments.seed)
         check_features(stage, images.size)
         parameters = choose_parameters(model, stage.train, images.size)
         mixing = Mixing(specs.mix, len(data.labels)) if specs.mix else None
-    return Plan(stage, arguments, folder, images, parameters, mixing, weights)
+    return Plan(stage, arguments, folder, images, parameters, mixing, custom)
 
 
 def check_features(stage: Stage, size: tuple[int, int]) -> None:
@@ -172,6 +188,7 @@ def _trainer(model: torch.nn.Module, plan: Plan, splits: dict, **others) -> Imag
         images=plan.images,
         mixing=plan.mixing,
         weights=plan.weights,
+        custom=plan.custom,
         callbacks=[StopEarly(stopping.patience, stopping.threshold)] if stopping else None,
         **others,
     )

@@ -1,6 +1,7 @@
 """The one Trainer subclass: uint8 images, a loss of our own, weights restored exactly, scores in full precision."""
 
 import contextlib
+import functools
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -16,7 +17,8 @@ from hf_imgcls.machine import exact_float32
 from hf_imgcls.models import check_restored, restore_weights
 from hf_imgcls.scoring import Sampler, Scored, collect_scored, compute_metrics, concatenated, reduce_logits
 from hf_imgcls.training.callbacks import EpochCallback, replace_console
-from hf_imgcls.training.loss import total_loss
+from hf_imgcls.training.custom import NO_CUSTOM, Custom
+from hf_imgcls.training.loss import own_loss, total_loss
 from hf_imgcls.training.timing import Clock, TimedRows
 
 
@@ -30,6 +32,7 @@ class ImageTrainer(Trainer):
             change its statistics, and a frozen dropout still drop.
         mixing: what mixes the images of a training batch.
         weights: of the classes, in the training loss, shape (classes,).
+        custom: the user's own loss and metrics.
         Everything else is `transformers.Trainer`'s.
     """
 
@@ -40,13 +43,18 @@ class ImageTrainer(Trainer):
         frozen: Sequence[torch.nn.Module] = (),
         mixing: Mixing | None = None,
         weights: torch.Tensor | None = None,
+        custom: Custom = NO_CUSTOM,
         **kwargs,
     ):
-        super().__init__(*args, compute_metrics=self._metrics, preprocess_logits_for_metrics=reduce_logits, **kwargs)
+        self.custom = custom
+        self._reduce = functools.partial(reduce_logits, probabilities=self.custom.probabilities)
+        super().__init__(*args, compute_metrics=self._metrics, preprocess_logits_for_metrics=self._reduce, **kwargs)
         self._persistent: list[DataLoader] = []
         self.args.eval_do_concat_batches = False  # once at the end, not all of them again with every batch
         self.frozen, self.mixing = frozen, mixing
         self.weights = None if weights is None else weights.to(self.args.device)
+        if isinstance(self.custom.loss, torch.nn.Module):
+            self.custom.loss.to(self.args.device)
         # The loss below is divided by the images of the whole step, whatever the model's forward accepts.
         self.model_accepts_loss_kwargs = True
         self.images, self._scale_and_shift = images, None
@@ -128,7 +136,10 @@ class ImageTrainer(Trainer):
             if self.mixing:
                 pixels, labels = self.mixing(pixels, labels)
         outputs = model(pixel_values=pixels)
-        total = total_loss(outputs["logits"], labels, weights, smoothing)
+        if model.training and self.custom.loss:
+            total = own_loss(self.custom.loss, outputs["logits"], labels)
+        else:
+            total = total_loss(outputs["logits"], labels, weights, smoothing)
         if num_items_in_batch is None or not model.training:
             loss = total / len(labels)
         else:
@@ -176,12 +187,14 @@ class ImageTrainer(Trainer):
             (what was found, in the split's order, the same on every process; its metrics).
         """
         self.args.fp16_full_eval = self.args.bf16_full_eval = False
-        self.preprocess_logits_for_metrics = sampler = Sampler(sample, self.args.process_index, self.args.world_size)
+        self.preprocess_logits_for_metrics = sampler = Sampler(
+            sample, self.args.process_index, self.args.world_size, self.custom.probabilities
+        )
         try:
             with exact_float32(), self._without_autocast():
                 output = self.predict(dataset, metric_key_prefix=split)
         finally:
-            self.preprocess_logits_for_metrics = reduce_logits
+            self.preprocess_logits_for_metrics = self._reduce
             self.stop_workers()
         self.clock.scoring += output.metrics[f"{split}_runtime"]
         found = collect_scored(
@@ -191,9 +204,8 @@ class ImageTrainer(Trainer):
 
     def _metrics(self, prediction: EvalPrediction) -> dict[str, float]:
         classes = self.model.config.num_labels
-        return compute_metrics(
-            collect_scored(concatenated(prediction.predictions), concatenated(prediction.label_ids), classes)
-        )
+        found = collect_scored(concatenated(prediction.predictions), concatenated(prediction.label_ids), classes)
+        return compute_metrics(found, self.custom.metrics)
 
     @contextlib.contextmanager
     def _without_autocast(self):
