@@ -83,7 +83,7 @@ print(sorted(each["label"] for each in answer), round(sum(each["score"] for each
 def test_a_finished_run_is_refused_before_anything_is_loaded(recipe):
     train_classifier(recipe, ["training.max_steps=1"])
     with pytest.raises(InputError, match="finished"):
-        train_classifier(recipe, ["training.max_steps=1", "data.path=/nowhere/at/all"])
+        train_classifier(recipe, ["training.max_steps=1", "data.path=nobody/nothing"])
 
 
 class Killed(Exception):
