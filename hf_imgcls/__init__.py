@@ -3,7 +3,7 @@
     from hf_imgcls import train_classifier
     results = train_classifier("recipes/digits_resnet.json", ["training.num_train_epochs=5"])
 
-The names are imported when they are used: `import hf_imgcls` is quick and has no side effects.
+Names are imported on first use: `import hf_imgcls` is quick and has no side effects.
 """
 
 import importlib

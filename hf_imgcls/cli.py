@@ -25,7 +25,7 @@ def main(arguments: list[str] | None = None) -> int:
     overrides = [word for word in wanted if word == "-" or not word.startswith("-")]
     if len(overrides) < len(left):
         parser.error(f"unknown option: {next(word for word in left if word not in overrides)}")
-    options.overrides += overrides  # those behind an option, which argparse does not put with the others
+    options.overrides += overrides  # those after an option, which argparse does not collect
     status = _run(options)
     _leave(status)
     return status
@@ -50,7 +50,7 @@ def _run(options: argparse.Namespace) -> int:
     except UserError as error:
         if os.environ.get("HF_IMGCLS_TRACEBACK") == "1":
             traceback.print_exc()
-        # Out of a DataLoader's worker the error comes with that process's traceback before it.
+        # From a DataLoader worker the error comes with that process's traceback before it.
         last = str(error).strip().splitlines()[-1]
         return _fail(last.removeprefix(f"{type(error).__module__}.{type(error).__name__}: "), error.status)
     except KeyboardInterrupt:
@@ -59,17 +59,17 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def _fail(line: str, status: int) -> int:
-    # A user error every process finds, and one says; anything else may have happened to this one alone.
+    # Every process finds a user error, and the first reports it; anything else may have happened in this one alone.
     if status != 2 or os.environ.get("RANK", "0") == "0":
         print(f"hf-imgcls: {line}", file=sys.stderr, flush=True)
     return status
 
 
 def _leave(status: int) -> None:
-    """End this process here and now, if it is one of several.
+    """Exit without the interpreter's teardown, if this is one of several processes.
 
-    Now and then one aborts otherwise (once in 50 launches of torch alone), when the threads of its connections are
-    taken down with the interpreter; the launcher then kills the others, and a run that is complete counts as failed.
+    Otherwise about one launch in 50 (of torch alone) aborts while the threads of its connections are taken down; the
+    launcher then kills the other processes, and a complete run counts as failed.
     """
     torch = sys.modules.get("torch")
     if torch and torch.distributed.is_available() and torch.distributed.is_initialized():

@@ -15,13 +15,13 @@ class UserError(Exception):
 
 
 class InputError(UserError, ValueError):
-    """Something that a person can mend: a recipe, a path, an option, the data."""
+    """The user has to change something: the recipe, a path, an option, the data."""
 
     status = 2
 
 
 class PushError(UserError, RuntimeError):
-    """What should be on the Hub is not there, or is not what was sent; nothing on this machine was changed."""
+    """The Hub does not have what was to be pushed; nothing on this machine was changed."""
 
     status = 3
 
@@ -31,7 +31,7 @@ class ParityError(UserError, RuntimeError):
 
 
 class RestoreError(UserError, RuntimeError):
-    """The weights in memory are not those of the file: going on would train or score another model."""
+    """The weights in memory are not those of the checkpoint: continuing would train or score another model."""
 
 
 def nearest(word: str, known: Iterable[str]) -> str:

@@ -1,4 +1,4 @@
-"""The commands: each module owns its options and runs one function of the API, imported when it runs."""
+"""The commands: each module owns its options and imports what it needs when it runs."""
 
 from hf_imgcls.commands import benchmark, check, demo, evaluate, export, predict, push, recipes, train
 

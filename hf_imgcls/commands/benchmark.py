@@ -9,7 +9,7 @@ HELP = "measure a recipe's data path, its model, and both"
 def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("recipe", type=Path)
     parser.add_argument("overrides", nargs="*", metavar="section.key=value")
-    parser.add_argument("--steps", type=int, default=30, help="steps that each is measured over (default: 30)")
+    parser.add_argument("--steps", type=int, default=30, help="optimizer steps per measurement (default: 30)")
     parser.add_argument("--output", type=Path, help="write the measurements to this JSON file")
 
 

@@ -8,7 +8,7 @@ HELP = "score a saved folder or Hub model on a dataset"
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", help="a folder or a Hub id")
-    parser.add_argument("data", help="whatever data.path may be")
+    parser.add_argument("data", help="anything that data.path can be")
     parser.add_argument("overrides", nargs="*", metavar="data.key=value", help="data.label_column=kind ...")
     parser.add_argument("--split", help="a split or slice (default: test)")
     parser.add_argument("--batch-size", type=int, default=32, help="default: 32")

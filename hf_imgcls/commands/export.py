@@ -11,10 +11,10 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("overrides", nargs="*", metavar="data.key=value", help="data.label_column=kind ...")
     parser.add_argument("--format", default="onnx", help="default: onnx")
     parser.add_argument("--output", type=Path, metavar="FOLDER", help="a new folder (default: MODEL-onnx)")
-    parser.add_argument("--quantize", action="store_true", help="in int8 as well, with the accuracy that it costs")
-    parser.add_argument("--data", help="check it on this, whatever data.path may be (default: a run's own)")
+    parser.add_argument("--quantize", action="store_true", help="write an int8 version too, and measure its accuracy")
+    parser.add_argument("--data", help="dataset to check it on, as data.path (default: the run's own)")
     parser.add_argument("--split", help="a split or slice (default: test)")
-    parser.add_argument("--trust-remote-code", action="store_true", help="run the code that a model brings")
+    parser.add_argument("--trust-remote-code", action="store_true", help="run code from the model's repository")
 
 
 def run(options: argparse.Namespace) -> None:

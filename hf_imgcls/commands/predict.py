@@ -5,12 +5,12 @@ import sys
 from pathlib import Path
 
 HELP = "predict images with any image classifier"
-ANY_WORD = True  # what stands behind an option is an image, not an override
+ANY_WORD = True  # words after an option are images, not overrides
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", help="a folder or a Hub id, of this package, of transformers or of timm")
-    # Named as what else may stand behind an option.
+    # Named `overrides` because cli.py adds the words after an option to it.
     parser.add_argument(
         "overrides",
         nargs="+",
@@ -18,13 +18,13 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help="files, folders, 'patterns*', http(s) addresses; - is a list of them on standard input",
     )
     parser.add_argument(
-        "--output", type=Path, help="a .csv, .jsonl or .parquet file; what it has already is not predicted again"
+        "--output", type=Path, help="a .csv, .jsonl or .parquet file; images that it has already are skipped"
     )
     parser.add_argument("--top-k", type=int, default=5, help="labels per image (default: 5)")
     parser.add_argument("--batch-size", type=int, help="default: 4 on a CPU, else 64")
     parser.add_argument("--half", action="store_true", help="in half precision, on a GPU")
-    parser.add_argument("--device", help="cpu, cuda:1, mps, ... (default: an accelerator, where there is one)")
-    parser.add_argument("--trust-remote-code", action="store_true", help="run the code that a model brings")
+    parser.add_argument("--device", help="cpu, cuda:1, mps, ... (default: an accelerator if there is one)")
+    parser.add_argument("--trust-remote-code", action="store_true", help="run code from the model's repository")
 
 
 def run(options: argparse.Namespace) -> None:

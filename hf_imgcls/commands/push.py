@@ -12,12 +12,12 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("folder", type=Path, metavar="RUN", help="its output_dir")
     parser.add_argument("--repo-id", metavar="OWNER/NAME", help="default: training.hub_model_id, or the name of RUN")
     parser.add_argument("--private", action="store_true", default=None, help="a new repository is private")
-    parser.add_argument("--with-demo", action="store_true", help="put its demo up too, as the Space OWNER/NAME-demo")
+    parser.add_argument("--with-demo", action="store_true", help="publish its demo too, as the Space OWNER/NAME-demo")
 
 
 def run(options: argparse.Namespace) -> None:
     from hf_imgcls.publishing import push_saved
 
     if options.overrides:
-        raise InputError(f"push: {options.overrides[0]} is no option: a finished run is pushed as it is")
+        raise InputError(f"push: {options.overrides[0]} is not an option; a finished run is pushed as it is")
     push_saved(options.folder, options.repo_id, options.private, options.with_demo)

@@ -17,7 +17,7 @@ def run(options: argparse.Namespace) -> None:
     from hf_imgcls.recipe import copy_recipe, describe_recipes
 
     if options.overrides:
-        raise InputError(f"recipes: {options.overrides[0]} is no option; overrides go behind hf-imgcls train RECIPE")
+        raise InputError(f"recipes: {options.overrides[0]} is not an option; overrides follow hf-imgcls train RECIPE")
     if options.name is None:
         print(*describe_recipes(), sep="\n")
         return

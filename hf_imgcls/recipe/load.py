@@ -1,4 +1,4 @@
-"""Loading a recipe: a JSON file, overrides, and what is wrong with it in one line."""
+"""Loading a recipe: a JSON file and overrides; what is wrong with it in one line."""
 
 import json
 import re
@@ -18,8 +18,8 @@ def load_recipe(source: str | Path | dict, overrides: typing.Iterable[str] = ())
 
     Args:
         source: a JSON file, or the recipe itself as a dictionary.
-        overrides: `section.key=value`; the value is JSON, or else a string. A number in the path is a position
-            in a list: `augmentation.train.0.RandomResizedCrop.size=160`.
+        overrides: `section.key=value`; the value is JSON, or else a string. A number in the path is an index
+            of a list: `augmentation.train.0.RandomResizedCrop.size=160`.
 
     Returns:
         A frozen object with `data`, `model`, `augmentation` and `training`.
@@ -43,7 +43,7 @@ def load_recipe(source: str | Path | dict, overrides: typing.Iterable[str] = ())
 
 
 def as_run(recipe) -> dict:
-    """The recipe with its overrides applied: exactly the keys that were said."""
+    """The recipe with its overrides applied: exactly the keys that were set."""
     return json.loads(recipe.model_dump_json(exclude_unset=True, by_alias=True))
 
 
@@ -71,7 +71,7 @@ def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict:
     if len(seen) < len(pairs):
         names = [name for name, _ in pairs]
         twice = next(n for n in names if names.count(n) > 1)
-        raise InputError(f'the key "{twice}" stands twice in one section')
+        raise InputError(f'duplicate key "{twice}" in one section')
     return seen
 
 
@@ -98,7 +98,7 @@ def _set(content: dict, keys: tuple[str, ...], value: Any) -> None:
         last = depth == len(keys) - 1
         if isinstance(place, list):
             if not key.isdigit() or int(key) >= len(place):
-                raise InputError(f"override {dotted}: {key!r} is no position in a list of {len(place)}")
+                raise InputError(f"override {dotted}: {key!r} is not an index of a list of {len(place)}")
             key = int(key)
         elif not isinstance(place, dict):
             raise InputError(f"override {dotted}: {'.'.join(keys[:depth])} holds a value, not a section")
@@ -117,16 +117,16 @@ def _kind(value: Any) -> str:
 def _one_line(error: ValidationError, content: dict) -> str:
     problems = error.errors()
     keys = [_real_keys(problem, content)[0] for problem in problems]
-    # Of the branches of a union that fits best whose trouble lies deepest.
+    # The branch of a union that was meant is the one whose error lies deepest.
     deepest = [p for p, mine in zip(problems, keys, strict=True) if not any(mine == k[: len(mine)] != k for k in keys)]
-    deepest.sort(key=lambda problem: problem["type"] != "extra_forbidden")  # a key misspelt is not a key missing
+    deepest.sort(key=lambda problem: problem["type"] != "extra_forbidden")  # a misspelt key also reports one missing
     lines = list(dict.fromkeys(_describe(problem, content, problems) for problem in deepest))
     rest = f" (and {len(lines) - 1} more)" if len(lines) > 1 else ""
     return lines[0] + rest
 
 
 def _real_keys(problem: dict, content: Any) -> tuple[list[str], Any]:
-    """The keys of a problem as the recipe has them, without the branches of unions, and what stands there."""
+    """The keys of a problem as the recipe has them, without the branches of unions, and the value there."""
     keys, place = [], content
     for part in problem["loc"]:
         known = range(len(place)) if isinstance(place, list) else place if isinstance(place, dict) else ()
@@ -190,7 +190,7 @@ def _expected(problem: dict) -> str:
 def _unknown_key(keys: list[str]) -> str:
     section, key = recipe_model(), keys[-1]
     for name in keys[:-1]:
-        if not name.isdigit():  # a position in a list, of sections of the kind that is already at hand
+        if not name.isdigit():  # an index of a list of sections, which is known already
             section = _section_in(section.model_fields[name].annotation)
     if key in NOT_IN_A_RECIPE:
         return f"{'.'.join(keys)}: {NOT_IN_A_RECIPE[key]}"
@@ -202,7 +202,7 @@ def _unknown_key(keys: list[str]) -> str:
 
 
 def _section_in(kind: Any) -> type[BaseModel] | None:
-    """The section among what a key may hold: itself, or in a list or a union."""
+    """The section type among the types of a key: itself, or in a list or a union."""
     if isinstance(kind, type) and issubclass(kind, BaseModel):
         return kind
     return next(filter(None, map(_section_in, typing.get_args(kind))), None)

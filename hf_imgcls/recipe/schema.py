@@ -134,29 +134,33 @@ def _fits_together(recipe: Section) -> Section:
 
 def _stage_fits(recipe: Section, stage: Stage, key: str) -> None:
     if recipe.data.streaming and stage.training.max_steps < 1:
-        raise ValueError("training.max_steps: missing; a stream (data.streaming) does not tell when an epoch ends")
+        raise ValueError(
+            "training.max_steps: missing; needed with data.streaming, where the length of an epoch is unknown"
+        )
     if stage.early_stopping and value_of(stage.training, "eval_strategy", "epoch") == "no":
         raise ValueError(f"{key}.early_stopping: needs an evaluation, but training.eval_strategy is no")
     if not stage.cache_features:
         return
     if stage.train != "head":
-        raise ValueError(f'{key}.cache_features: needs "train": "head"; the features of what trains change')
+        raise ValueError(f'{key}.cache_features: needs "train": "head"; features change where the backbone trains')
     if recipe.data.streaming:
-        raise ValueError(f"{key}.cache_features: a stream (data.streaming) cannot be kept; leave one of them out")
+        raise ValueError(f"{key}.cache_features: cannot be combined with data.streaming")
     if stage.augmentation.mix:
         raise ValueError(
-            f"{key}.cache_features: features are not mixed (augmentation.mix); give the stage an "
+            f"{key}.cache_features: cannot be combined with augmentation.mix; give the stage an "
             '"augmentation" of its own: {}'
         )
 
 
 def json_schema() -> dict:
-    """The schema an editor completes and checks recipes with; `$comment` names the versions it describes."""
+    """JSON schema for editors; `$comment` names the versions of the packages it describes."""
     schema = recipe_model().model_json_schema()
     schema["$comment"] = ", ".join(f"{name} {metadata.version(name)}" for name in ("transformers", "torchvision"))
     schema["title"] = "hf_imgcls recipe"
     schema["$defs"]["TrainingSection"]["description"] = "transformers.TrainingArguments"
-    schema["$defs"]["StageTrainingSection"]["description"] = "what of transformers.TrainingArguments a stage may say"
+    schema["$defs"]["StageTrainingSection"]["description"] = (
+        "the keys of transformers.TrainingArguments that a stage may override"
+    )
     for key, names in {"train": installed()["transforms"], "mix": MIXES}.items():
         schema["$defs"]["AugmentationSection"]["properties"][key]["items"] = _transform_schema(sorted(names))
     return schema

@@ -68,10 +68,8 @@ def training_section() -> type[Section]:
     fields = {}
     for name, field in installed()["training"].items():
         if name not in NOT_IN_A_RECIPE:
-            kind = functools.reduce(
-                lambda kind, limit: Annotated[kind, limit], _RANGES.get(name, []), as_type(field["type"])
-            )
-            fields[name] = (kind, Field(field["default"], description=field["help"] or None))
+            described = Field(description=field["help"] or None)
+            fields[name] = (Annotated[as_type(field["type"]), *_RANGES.get(name, []), described], field["default"])
     fields["output_dir"] = (
         str,
         Field(min_length=1, description="Run folder: checkpoints, the model, its metrics and its card."),

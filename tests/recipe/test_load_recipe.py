@@ -35,7 +35,7 @@ def test_a_number_is_a_string_where_a_string_is_meant():
 
 def test_an_override_reaches_into_a_list():
     recipe = {**SMALL, "augmentation": {"train": [{"RandomResizedCrop": {"size": 64}}]}}
-    assert "no position in a list of 1" in refusal("augmentation.train.3=x", recipe=recipe)
+    assert "not an index of a list of 1" in refusal("augmentation.train.3=x", recipe=recipe)
     changed = load_recipe(recipe, ["augmentation.train.0.RandomResizedCrop.size=160"])
     assert changed.augmentation.train == [{"RandomResizedCrop": {"size": 160}}]
 
@@ -108,7 +108,7 @@ def test_missing_sections_are_named():
     [
         ("{", "not JSON: "),
         ("[1]", "found a list"),
-        ('{"data": 1, "data": 2}', 'the key "data" stands twice'),
+        ('{"data": 1, "data": 2}', 'duplicate key "data"'),
         ("{'data': 1}", "line 1, column 2"),
     ],
 )
