@@ -5,7 +5,6 @@ follows it, and rules of thumb (a JPEG must contain "JFIF") throw good images aw
 """
 
 import contextlib
-import csv
 import hashlib
 import os
 import warnings
@@ -14,31 +13,22 @@ from pathlib import Path
 from typing import NamedTuple
 
 import datasets
-import joblib
-import PIL
 import PIL.Image
-import transformers
 from PIL.JpegImagePlugin import JpegImageFile
 
+from hf_imgcls.data.rows import BadImage, map_cached
 from hf_imgcls.errors import InputError
-from hf_imgcls.images import decode_reduced, open_image, read_image, why_unreadable
+from hf_imgcls.images import UNREADABLE, decode_reduced, open_image, read_image, reader_version, why_unreadable
+from hf_imgcls.words import plural
 
-_VERDICT = datasets.Features(dict.fromkeys(("reason", "digest", "spoilt", "file"), datasets.Value("string")))
-_LOST = ("transparency", "high bit depth")
-_ROWS_A_PROCESS = 250  # below this, starting another process costs more than it saves
-
-
-class BadImage(NamedTuple):
-    """An image that cannot be read: which, of what class, where it was found, and why."""
-
-    file: str
-    label: str
-    split: str
-    reason: str
+_VERDICT = datasets.Features(dict.fromkeys(("reason", "digest", "lost", "file"), datasets.Value("string")))
+_ALPHA, _DEPTH = "alpha channel dropped", "clipped to 8 bits per channel"
+_FORMAT = 3  # another number makes the cached verdicts of older versions be computed anew
+_ROWS_PER_PROCESS = 250  # below this, starting another process costs more than it saves
 
 
-class Checked(NamedTuple):
-    """A split's good rows with what tells them apart, the bad ones, and what to say about it."""
+class CheckedSplit(NamedTuple):
+    """A split's readable rows with their names and digests, the bad images, and notes."""
 
     rows: datasets.Dataset
     files: list[str]
@@ -47,8 +37,8 @@ class Checked(NamedTuple):
     notes: list[str]
 
 
-def check_split(rows: datasets.Dataset, split: str, labels: list[str]) -> Checked:
-    """Read every image of a split and part the good ones from the bad.
+def check_split(rows: datasets.Dataset, split: str, labels: list[str]) -> CheckedSplit:
+    """Read every image of a split and separate the readable from the bad ones.
 
     Args:
         rows: columns image (undecoded), label, row, and name where the images are files.
@@ -72,13 +62,13 @@ def check_split(rows: datasets.Dataset, split: str, labels: list[str]) -> Checke
         raise InputError(
             f"data: none of the {len(bad)} images of {split} can be read; the first, {bad[0].file}: {bad[0].reason}"
         )
-    spoilt = Counter(verdicts["spoilt"][:])
-    return Checked(
+    lost = Counter(verdicts["lost"][:])
+    return CheckedSplit(
         rows.select(good) if bad else rows,
         [files[i] for i in good],
         [digests[i] for i in good],
         bad,
-        [f"{split}: {spoilt[what]} images lose their {what} when converted to RGB" for what in _LOST if spoilt[what]],
+        [f"{split}: {what} in {plural(lost[what], 'image')}" for what in (_ALPHA, _DEPTH) if lost[what]],
     )
 
 
@@ -90,43 +80,32 @@ def check_images(dataset: datasets.Dataset, split: str) -> datasets.Dataset:
         split: for the progress bar.
 
     Returns:
-        A row an image: `reason` (empty if it is good), `digest` of its bytes, `spoilt` (what the conversion to RGB
-        loses: "transparency", "high bit depth", or nothing) and `file`, its name where the source has one. Kept in
-        the cache of `datasets`: a second run reads no images.
+        A row per image: `reason` (empty if it is good), `digest` of its bytes, `lost` (by the conversion to RGB, or
+        empty) and `file`, its name where the source has one. Cached: a second run reads no images.
     """
-    processes = min(joblib.cpu_count(), len(dataset) // _ROWS_A_PROCESS)
     images = dataset.select_columns(["image"])
-    reader = f"2 pillow {PIL.__version__} transformers {transformers.__version__}"
-    # By itself `map` keeps its result beside the rows: of a saved data set in the user's own folder.
-    folder = Path(datasets.config.HF_DATASETS_CACHE) / "hf_imgcls_verdicts"
-    folder.mkdir(parents=True, exist_ok=True)
-    key = hashlib.sha256(f"{reader} {images._fingerprint}".encode()).hexdigest()[:32]
-    return images.map(
+    return map_cached(
+        "verdicts",
+        [_FORMAT, reader_version(), images._fingerprint],
+        images,
         verdicts,
+        _ROWS_PER_PROCESS,
         batched=True,
         batch_size=100,  # one by one, a tenth of the time goes into handing rows over
-        fn_kwargs={"reader": reader},
         remove_columns=["image"],
         features=_VERDICT,
-        num_proc=processes if processes > 1 else None,
-        cache_file_name=str(folder / f"{key}.arrow"),
         desc=f"checking the images of {split}",
-    )
+    )[0]
 
 
-def verdicts(rows: dict[str, list], reader: str) -> dict[str, list[str]]:
+def verdicts(rows: dict[str, list]) -> dict[str, list[str]]:
     """The verdicts on a batch of rows, in columns."""
-    found = [verdict({"image": image}, reader) for image in rows["image"]]
+    found = [verdict({"image": image}) for image in rows["image"]]
     return {key: [one[key] for one in found] for key in _VERDICT}
 
 
-def verdict(row: dict, reader: str) -> dict[str, str]:
-    """The verdict on one image.
-
-    Args:
-        row: has `image`, `{"bytes": ..., "path": ...}`.
-        reader: what reads it; verdicts are cached under this name.
-    """
+def verdict(row: dict) -> dict[str, str]:
+    """The verdict on a row's `image`, `{"bytes": ..., "path": ...}`."""
     image = row["image"]
     if image is None or (image["bytes"] is None and image["path"] is None):
         return _verdict("no image in this row")
@@ -138,16 +117,16 @@ def verdict(row: dict, reader: str) -> dict[str, str]:
         value = {"bytes": data, "path": image["path"]}
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            spoilt = _read(value)
-        return _verdict("", file, hashlib.blake2b(data, digest_size=16).hexdigest(), spoilt)
+            lost = _read(value)
+        return _verdict("", file, hashlib.blake2b(data, digest_size=16).hexdigest(), lost)
     except FileNotFoundError:
         return _verdict("no such file", file)
-    except Exception as error:  # each of Pillow's plugins has its own way to say no
+    except UNREADABLE as error:
         return _verdict(why_unreadable(error), file)
 
 
-def _verdict(reason: str, file: str = "", digest: str = "", spoilt: str = "") -> dict[str, str]:
-    return {"reason": reason, "digest": digest, "spoilt": spoilt, "file": file}
+def _verdict(reason: str, file: str = "", digest: str = "", lost: str = "") -> dict[str, str]:
+    return {"reason": reason, "digest": digest, "lost": lost, "file": file}
 
 
 def _read(value: dict) -> str:
@@ -159,20 +138,20 @@ def _read(value: dict) -> str:
     """
     image = open_image(value)
     if isinstance(image, JpegImageFile):
-        with contextlib.suppress(Exception):
+        with contextlib.suppress(*UNREADABLE):
             decode_reduced(image, 8)
             read_image(image)
             return ""  # it has neither transparency nor more than 8 bits
     read_image(value)
-    return _spoilt(open_image(value))
+    return _lost_in_rgb(open_image(value))
 
 
-def _spoilt(image: PIL.Image.Image) -> str:
+def _lost_in_rgb(image: PIL.Image.Image) -> str:
     if image.mode.startswith("I") or image.mode == "F":
-        return "high bit depth"
+        return _DEPTH
     if image.has_transparency_data:
         alpha = image.convert("RGBA").getchannel("A").getextrema()
-        return "transparency" if alpha[0] < 255 else ""
+        return _ALPHA if alpha[0] < 255 else ""
     return ""
 
 
@@ -188,11 +167,3 @@ def refuse_bad_images(bad: list[BadImage]) -> None:
             f"data: {first.file} ({first.split}, {first.label}) cannot be read: {first.reason}{others}; "
             "data.bad_images=drop trains without it"
         )
-
-
-def write_bad_images(bad: list[BadImage], file: Path) -> None:
-    """Write the bad images as CSV, a header alone where there are none."""
-    with file.open("w", newline="", encoding="utf-8") as stream:
-        writer = csv.writer(stream)
-        writer.writerow(BadImage._fields)
-        writer.writerows(bad)

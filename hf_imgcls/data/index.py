@@ -1,21 +1,21 @@
 """A list of image files as a data set that loads in a second and notices every change.
 
-The list is written to an Arrow file in the `datasets` cache. The file's name is the hash of its content, size and
-time of change of each image included: nothing downstream is computed again unless an image was added, removed
-or changed, and a changed or deleted image never meets a stale result.
+The list is an entry of the cache. Its key is the hash of its content, size and time of change of each image included:
+nothing downstream is computed again unless an image was added, removed or changed, and a changed or deleted image
+never meets a stale result.
 """
 
 import hashlib
 import os
 import unicodedata
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import datasets
 import pyarrow as pa
 
 from hf_imgcls.errors import InputError
+from hf_imgcls.store import cached_rows
 
 
 class Entry(NamedTuple):
@@ -67,7 +67,9 @@ def load_entries(entries: Iterable[Entry], label: Any = None) -> datasets.Datase
     )
     others = [pa.array(column, schema.types[i]) for i, column in enumerate((labels, names, sizes, changed), start=1)]
     # Not through `load_dataset`, which takes longer than listing the files.
-    return datasets.Dataset.from_file(str(_write_once(pa.table([images, *others], schema=schema))))
+    content = _as_arrow(pa.table([images, *others], schema=schema))
+    key = hashlib.sha256(content).hexdigest()[:32]
+    return cached_rows("index", key, lambda folder: (folder / "rows.arrow").write_bytes(content))[0]
 
 
 def _check_text(paths: list[str | None]) -> None:
@@ -83,26 +85,9 @@ def _check_text(paths: list[str | None]) -> None:
         ) from None
 
 
-def _write_once(table: pa.Table) -> Path:
+def _as_arrow(table: pa.Table) -> pa.Buffer:
     """A table as an Arrow file, which `datasets` maps into memory; its schema holds the features, names included."""
     written = pa.BufferOutputStream()
     with pa.ipc.new_stream(written, table.schema) as stream:
         stream.write_table(table)
-    content = written.getvalue()
-    folder = Path(datasets.config.HF_DATASETS_CACHE) / "hf_imgcls_index"
-    file = folder / f"{hashlib.sha256(content).hexdigest()[:32]}.arrow"
-    if not file.exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        draft = folder / f"{file.name}.{os.getpid()}"
-        draft.write_bytes(content)
-        # A hard link fails where the file exists by now: rewriting it would change its time, hence the fingerprint,
-        # under the feet of a process that has already read it. Some file systems have no hard links.
-        try:
-            os.link(draft, file)
-        except FileExistsError:
-            pass
-        except OSError:
-            draft.replace(file)
-        finally:
-            draft.unlink(missing_ok=True)
-    return file
+    return written.getvalue()

@@ -4,29 +4,27 @@ A copy is upright and RGB, its shorter side has `cache_size` pixels. An image th
 for byte. Training alone reads copies: what is scored is read and resized as it is when the model serves.
 """
 
-import hashlib
 import io
-import json
+import os
 from pathlib import Path
 
 import datasets
-import joblib
 import numpy as np
-import PIL
 from PIL import Image
 from PIL.JpegImagePlugin import JpegImageFile
 
+from hf_imgcls.data.rows import map_cached
 from hf_imgcls.errors import InputError
-from hf_imgcls.images import decode_reduced, open_image, read_image
+from hf_imgcls.images import decode_reduced, open_image, read_image, reader_version
 from hf_imgcls.machine import say
 from hf_imgcls.words import megabytes
 
-# Part of the name of what is kept: another number makes the copies of older versions be made anew.
+# Another number makes the cached copies of older versions be made anew.
 FORMAT = 1
 # Next to nothing is lost: colours at full resolution, and two to four bits a pixel more than a camera spends.
 _AS_JPEG = {"format": "JPEG", "quality": 95, "subsampling": 0}
 _COPY = datasets.Features({"image": datasets.Image(decode=False)})
-_ROWS_A_PROCESS = 50  # below this, starting another process costs more than it saves
+_ROWS_PER_PROCESS = 50  # below this, starting another process costs more than it saves
 
 
 def check_cache_size(cache_size: int, size: tuple[int, int]) -> None:
@@ -56,25 +54,19 @@ def prepared_copies(rows: datasets.Dataset, fingerprint: str, cache_size: int) -
             wherever they lie.
         cache_size: shorter side of a copy.
     """
-    folder = Path(datasets.config.HF_DATASETS_CACHE) / "hf_imgcls_prepared"
-    folder.mkdir(parents=True, exist_ok=True)
-    settings = [FORMAT, fingerprint, cache_size, _AS_JPEG, PIL.__version__]
-    key = hashlib.sha256(json.dumps(settings).encode()).hexdigest()[:32]
-    known = set(folder.glob(f"{key}*.arrow"))
-    processes = min(joblib.cpu_count(), len(rows) // _ROWS_A_PROCESS)
-    copies = rows.select_columns(["image"]).map(
+    copies, known = map_cached(
+        "copies",
+        [FORMAT, reader_version(), fingerprint, cache_size, _AS_JPEG],
+        rows.select_columns(["image"]),
         prepare,
+        _ROWS_PER_PROCESS,
         fn_kwargs={"cache_size": cache_size},
         features=_COPY,
-        num_proc=processes if processes > 1 else None,
-        cache_file_name=str(folder / f"{key}.arrow"),
-        new_fingerprint=key,
         desc=f"copies of {cache_size} pixels",
     )
-    files = set(folder.glob(f"{key}*.arrow"))
-    size = megabytes(sum(file.stat().st_size for file in files))
-    how = "made and kept" if files - known else "read from the cache"
-    say(f"prepared copies: {len(copies)} of {cache_size} pixels {how}, {size} in {folder}")
+    size = megabytes(sum(os.path.getsize(file["filename"]) for file in copies.cache_files))
+    how = "read from the cache" if known else "made and cached"
+    say(f"prepared copies: {len(copies)} of {cache_size} pixels {how}, {size} (hf-imgcls cache)")
     for name in rows.column_names:
         if name != "image":
             copies = copies.add_column(name, rows[name][:], feature=rows.features[name])

@@ -7,5 +7,5 @@ from hf_imgcls.images.files import Listing, is_image_file, list_folder, walk_fol
 from hf_imgcls.images.mixing import Mixing
 from hf_imgcls.images.processors import channel_order, input_size, normalization, process_image
 from hf_imgcls.images.randomness import random_transform
-from hf_imgcls.images.read import UNREADABLE, open_image, read_image, why_unreadable
+from hf_imgcls.images.read import UNREADABLE, open_image, read_image, reader_version, why_unreadable
 from hf_imgcls.images.transforms import EvalTransform, TrainTransform

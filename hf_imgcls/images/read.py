@@ -8,6 +8,7 @@ import zlib
 from collections.abc import Iterator
 
 import PIL.Image
+import transformers
 from transformers.image_utils import load_image
 
 # What `open_image` and `read_image` raise on a file that is no image or a damaged one. Found by damaging files of 28
@@ -28,6 +29,11 @@ def _pillow_errors() -> Iterator[None]:
         yield
     except (TypeError, AttributeError, AssertionError) as error:
         raise ValueError(f"{type(error).__name__}: {error}") from error
+
+
+def reader_version() -> str:
+    """What the pixels of an image depend on beside its bytes; part of every cache key."""
+    return f"pillow {PIL.__version__}, transformers {transformers.__version__}"
 
 
 def open_image(value: dict) -> PIL.Image.Image:

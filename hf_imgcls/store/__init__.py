@@ -1,5 +1,6 @@
 """What lies on disk: files written whole or not at all, the run folder, checkpoints, the cache."""
 
+from hf_imgcls.store.cache import cached, cached_rows, clear_cache, list_cache
 from hf_imgcls.store.checkpoints import last_checkpoint
 from hf_imgcls.store.files import read_json, write_json
 from hf_imgcls.store.run_folder import (

@@ -1,0 +1,165 @@
+"""ONE cache for what takes long to compute: the index of image files, verdicts, prepared copies, features, ...
+
+    <the cache folder of `datasets`>/hf_imgcls/<kind>/<key>/    files of one entry, and their digests in manifest.json
+
+An entry is written aside and renamed, so it is there whole or not at all; its digests are compared each time it is
+read, and what is damaged is built again.
+"""
+
+import contextlib
+import hashlib
+import os
+import shutil
+import sys
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple, TypeVar
+
+from hf_imgcls.errors import InputError
+from hf_imgcls.store.files import read_json, write_json
+
+T = TypeVar("T")
+_MANIFEST, _DRAFT = "manifest.json", ".part"
+_BLOCK, _IN_FULL = 1 << 20, 1 << 28  # bytes
+
+
+class Usage(NamedTuple):
+    """The disk that one kind of entry takes."""
+
+    kind: str
+    entries: int
+    size: int  # bytes
+
+
+def cache_folder() -> Path:
+    """`hf_imgcls` in the cache folder of `datasets`, which is not imported for it: that takes seconds."""
+    if config := sys.modules.get("datasets.config"):
+        return Path(config.HF_DATASETS_CACHE) / "hf_imgcls"
+    home = os.environ.get("HF_HOME") or Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "huggingface"
+    return Path(os.environ.get("HF_DATASETS_CACHE") or Path(home) / "datasets").expanduser() / "hf_imgcls"
+
+
+def cached(kind: str, key: str, build: Callable[[Path], None], load: Callable[[Path], T]) -> tuple[T, bool]:
+    """Load an entry, built first if it is not there or damaged.
+
+    Processes that build the same entry at once build it twice; the one that is ready first wins.
+
+    Args:
+        kind: "index", "verdicts", ...
+        key: a digest of all that the content follows from, as a file name.
+        build: writes the entry's files into an empty folder, which is then renamed.
+        load: reads them; an OSError or ValueError of it means that they are damaged.
+
+    Returns:
+        What `load` returns, and whether the entry was there already.
+
+    Raises:
+        InputError: the cache cannot be written.
+    """
+    entry = cache_folder() / kind / key
+    if _is_whole(entry):
+        try:
+            return load(entry), True
+        except (OSError, ValueError):  # those of json and pyarrow are such
+            pass
+    draft = entry.with_name(f"{key}.{uuid.uuid4().hex[:8]}{_DRAFT}")
+    try:
+        draft.mkdir(parents=True)
+    except OSError as error:
+        raise InputError(f"cache: {draft.parent}: {error.strerror}; HF_DATASETS_CACHE names another folder") from None
+    try:
+        build(draft)
+        write_json(draft / _MANIFEST, _digests(draft, [file.name for file in draft.iterdir()]))
+        _replace(entry, draft)
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+    return load(entry), False
+
+
+def cached_rows(kind: str, key: str, build: Callable[[Path], None]):
+    """A `datasets.Dataset` from the cache.
+
+    Args:
+        build: writes Arrow files, whose rows follow each other in the order of the files' names.
+
+    Returns:
+        The rows, with the key as their fingerprint, and whether they were there already.
+    """
+    import datasets
+
+    def load(entry: Path) -> datasets.Dataset:
+        # Those of the manifest alone: `datasets` puts what it computes from the rows beside them.
+        parts = [datasets.Dataset.from_file(str(entry / name)) for name in sorted(read_json(entry / _MANIFEST))]
+        rows = datasets.concatenate_datasets(parts) if len(parts) > 1 else parts[0]
+        # By itself it would follow from the files' times and places: an entry that was rebuilt is the same data.
+        rows._fingerprint = key
+        return rows
+
+    return cached(kind, key, build, load)
+
+
+def list_cache() -> list[Usage]:
+    """The kinds of entries in the cache, by name; what killed runs have left is in the sizes."""
+    folder = cache_folder()
+    kinds = sorted(path for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
+    return [Usage(kind.name, len(list(kind.glob(f"*/{_MANIFEST}"))), _size(kind)) for kind in kinds]
+
+
+def clear_cache() -> int:
+    """Delete the cache; returns the bytes that this frees."""
+    folders = [cache_folder(), *cache_folder().parent.glob("hf_imgcls_*")]  # the latter are those of version 0.1
+    size = sum(map(_size, folders))
+    for folder in folders:
+        shutil.rmtree(folder, ignore_errors=True)
+    return size - sum(map(_size, folders))
+
+
+def _is_whole(entry: Path) -> bool:
+    try:
+        expected = read_json(entry / _MANIFEST)
+        return bool(expected) and expected == _digests(entry, list(expected))
+    except (OSError, ValueError, TypeError):  # not there, or its manifest is damaged
+        return False
+
+
+def _digests(folder: Path, names: list[str]) -> dict[str, str]:
+    """Of each file its size and a hash.
+
+    All of a file is hashed up to half a GB, and of a larger one a quarter to half a GB, in blocks of 1 MB spread
+    evenly with the last one among them: half a second at most, when copies of a million images would take minutes.
+    What is not seen so is a change of single bytes in a large file that leaves its length as it is.
+    """
+    found = {}
+    for name in names:
+        with (folder / name).open("rb", buffering=0) as stream:
+            size = os.fstat(stream.fileno()).st_size
+            hashed = hashlib.blake2b(digest_size=16)
+            for start in [*range(0, size, max(1, size // _IN_FULL) * _BLOCK), max(0, size - _BLOCK)]:
+                stream.seek(start)
+                hashed.update(stream.read(_BLOCK))
+        found[name] = f"{size} {hashed.hexdigest()}"
+    return found
+
+
+def _replace(entry: Path, draft: Path) -> None:
+    """Put a whole draft where a missing or damaged entry is; where another process was faster, leave that one's."""
+    try:
+        draft.rename(entry)
+    except OSError:  # a folder with files in it is there
+        if not entry.exists():
+            raise
+        if not _is_whole(entry):
+            old = draft.with_name(f"{draft.name}.old{_DRAFT}")
+            with contextlib.suppress(FileNotFoundError):
+                entry.rename(old)  # what other processes have open in it stays readable
+            shutil.rmtree(old, ignore_errors=True)
+            _replace(entry, draft)
+
+
+def _size(folder: Path) -> int:
+    size = 0
+    for path in folder.rglob("*"):
+        with contextlib.suppress(FileNotFoundError):  # a run that goes on may rename it
+            size += path.lstat().st_size
+    return size
