@@ -50,7 +50,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=7)
     options = parser.parse_args()
     set_num_threads(1)
-    prepared._ROWS_A_PROCESS = 10**9  # one process makes them, whose time is measured
+    prepared._ROWS_PER_PROCESS = 10**9  # one process makes them, whose time is measured
     with tempfile.TemporaryDirectory() as place:
         training_crops.datasets.config.HF_DATASETS_CACHE = Path(place, "cache")
         folder = options.data or Path(place, "photos")

@@ -20,6 +20,10 @@ class InputError(UserError, ValueError):
     status = 2
 
 
+class CacheError(InputError):
+    """The cache cannot be written."""
+
+
 class PushError(UserError, RuntimeError):
     """The Hub does not have what was to be pushed; nothing on this machine was changed."""
 

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from hf_imgcls.api.check import check_recipe
-from hf_imgcls.data import load_data, write_bad_images
+from hf_imgcls.data import BadImage, load_data
 from hf_imgcls.errors import ParityError
 from hf_imgcls.images import EvalTransform, input_size, own_transforms
 from hf_imgcls.machine import (
@@ -40,7 +40,7 @@ from hf_imgcls.reports import (
 )
 from hf_imgcls.scoring import break_down
 from hf_imgcls.serving import check_serving, describe_parity
-from hf_imgcls.store import BAD_IMAGES, HISTORY, RESULTS, check_run_folder, describe_splits, open_run, write_json
+from hf_imgcls.store import BAD_IMAGES, HISTORY, RESULTS, check_run_folder, open_run, write_csv, write_json
 from hf_imgcls.training import Custom, plan_stages, score_splits, train_stages
 
 
@@ -101,8 +101,8 @@ def _train(recipe, start_over: bool, custom: Custom, transforms: Sequence[str]) 
     works_with = chosen_settings(machine, plans[0].arguments, laid_out)
     say(describe_machine(works_with))
 
-    on_main(lambda: open_run(folder, as_run(recipe), describe_splits(data), start_over))
-    on_main(lambda: write_bad_images(data.bad, folder / BAD_IMAGES))
+    on_main(lambda: open_run(folder, as_run(recipe), data.describe_splits(), start_over))
+    on_main(lambda: write_csv(folder / BAD_IMAGES, BadImage._fields, data.bad))
     on_main(lambda: draw_training_images(folder, data, plans))
     trainer, stages = train_stages(plans, data, model, scoring, recipe.data.bad_images)
     trainer.save_run(folder)

@@ -1,6 +1,6 @@
 """The commands: each module owns its options and imports what it needs when it runs."""
 
-from hf_imgcls.commands import benchmark, check, demo, evaluate, export, predict, push, recipes, train
+from hf_imgcls.commands import benchmark, cache, check, demo, evaluate, export, predict, push, recipes, train
 
 COMMANDS = {
     "recipes": recipes,
@@ -12,4 +12,5 @@ COMMANDS = {
     "predict": predict,
     "demo": demo,
     "export": export,
+    "cache": cache,
 }

@@ -26,5 +26,5 @@ def run(options: argparse.Namespace) -> None:
     # What is left to check imports torch. It is the same for the same recipe and checkpoint, so it is done once.
     config = Path(recipe.model.checkpoint or "", "config.json").expanduser()
     text = config.read_text(encoding="utf-8") if recipe.model.checkpoint and config.is_file() else None
-    cached_json("hf_imgcls_checked", [as_run(recipe), text], check)
+    cached_json("checked", [as_run(recipe), text], check)
     print(f"{options.recipe}: OK")

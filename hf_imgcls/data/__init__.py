@@ -1,9 +1,8 @@
 """A source to rows: folders, tables, archives, the Hub; labels, splits, the check of images, streams."""
 
-from hf_imgcls.data.check import write_bad_images
 from hf_imgcls.data.load import find_rows, load_data, load_split
 from hf_imgcls.data.prepared import advised_size, average_pixels, check_cache_size, prepared_copies
-from hf_imgcls.data.rows import Data
+from hf_imgcls.data.rows import BadImage, Data
 from hf_imgcls.data.sources import open_source
 from hf_imgcls.data.splits import choose_splits
 from hf_imgcls.data.streaming import attach_transform, first_rows, map_stream, readable_rows

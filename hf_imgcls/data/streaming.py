@@ -1,7 +1,7 @@
 """Images that do not fit: read while training, in the order they come.
 
 Nothing can be counted, stratified or checked beforehand. A step budget and the label names must be known; unreadable
-images are passed over (or refused) when they turn up, with a line each.
+images are skipped (or refused) when they turn up, with a line each.
 """
 
 import itertools
@@ -18,6 +18,7 @@ from hf_imgcls.data.rows import Data
 from hf_imgcls.data.sources import open_source
 from hf_imgcls.data.splits import Span, check_overlap, choose_splits
 from hf_imgcls.errors import InputError
+from hf_imgcls.images import UNREADABLE
 from hf_imgcls.recipe import DataSection
 
 _SLICE = re.compile(r"(?P<name>[^\[\]+]+)(\[(?P<start>\d*):(?P<stop>\d*)\])?")
@@ -56,7 +57,7 @@ def map_stream(stream: datasets.IterableDataset, transform: Callable, bad_images
 
     Args:
         transform: from columns image, label, row to pixel_values and labels.
-        bad_images: "drop" passes an unreadable image over with a warning, "raise" ends the run.
+        bad_images: "drop" skips an unreadable image with a warning, "raise" ends the run.
     """
 
     def read_and_transform(rows: dict[str, list]) -> dict[str, list]:
@@ -64,8 +65,8 @@ def map_stream(stream: datasets.IterableDataset, transform: Callable, bad_images
         for i, image in enumerate(rows["image"]):
             try:
                 one = transform({"image": [image], "label": [rows["label"][i]], "row": [_identity(image)]})
-            except Exception:  # each of Pillow's plugins has its own way to say no
-                if not _pass_over(image, rows["row"][i], bad_images):
+            except UNREADABLE:
+                if not _skip(image, rows["row"][i], bad_images):
                     raise
                 continue
             for key, values in one.items():
@@ -77,23 +78,25 @@ def map_stream(stream: datasets.IterableDataset, transform: Callable, bad_images
 
 def readable_rows(stream: datasets.IterableDataset):
     """The rows of a stream whose images can be read, in order."""
-    return (row for row in stream if not _pass_over(row["image"], row["row"], "drop"))
+    return (row for row in stream if not _skip(row["image"], row["row"], "drop"))
 
 
-def _pass_over(image: dict | None, row: int, bad_images: str) -> bool:
+def _skip(image: dict | None, row: int, bad_images: str) -> bool:
     """Whether an image cannot be read, and a line about it."""
-    reason = verdict({"image": image}, reader="")["reason"]
+    reason = verdict({"image": image})["reason"]
     if not reason:
         return False
     name = (image or {}).get("path") or f"row {row}"
     if bad_images == "raise":
         raise InputError(f"data: {name} cannot be read: {reason}; data.bad_images=drop trains without it") from None
-    datasets.logging.get_logger("hf_imgcls").warning(f"data: {name} cannot be read: {reason}; passed over")
+    datasets.logging.get_logger("hf_imgcls").warning(f"data: {name} cannot be read: {reason}; skipped")
     return True
 
 
-def _identity(image: dict) -> int:
+def _identity(image: dict | None) -> int:
     """A number of the image's own, which its augmentation is drawn from: rows are counted in every shard anew."""
+    if image is None or (image["bytes"] is None and image["path"] is None):
+        raise ValueError("no image in this row")
     return zlib.crc32(image["bytes"] if image["bytes"] is not None else image["path"].encode())
 
 

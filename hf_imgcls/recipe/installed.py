@@ -10,7 +10,6 @@ import hashlib
 import inspect
 import json
 import operator
-import os
 import platform
 import types
 import typing
@@ -19,38 +18,27 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, Literal
 
-from hf_imgcls.store import write_json
+from hf_imgcls.errors import CacheError
+from hf_imgcls.store import cached, read_json, write_json
 
 _PACKAGES = ("transformers", "torchvision", "torch", "timm", "pydantic")
 _PLAIN = {kind.__name__: kind for kind in (str, int, float, bool, dict, list, type(None))} | {"Any": Any}
 
 
-def cached_json(folder: str, key: Any, make: Callable[[], Any]) -> Any:
+def cached_json(kind: str, key: Any, make: Callable[[], Any]) -> Any:
     """What `make` returns, from the cache if it was made before with the same key, package sources and versions.
 
     Args:
-        folder: where in the cache folder of `datasets`.
+        kind: of cache entry.
         key: JSON.
         make: returns JSON.
     """
-    hashed = hashlib.sha256(json.dumps([key, _versions(), _sources()]).encode()).hexdigest()
-    file = _cache() / folder / f"{hashed[:32]}.json"
+    hashed = hashlib.sha256(json.dumps([key, _versions(), _sources()]).encode()).hexdigest()[:32]
+    name = "content.json"
     try:
-        return json.loads(file.read_text(encoding="utf-8"))["content"]
-    except (OSError, ValueError, KeyError, TypeError):  # not there, not readable, or not ours
-        content = make()
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        write_json(file, {"content": content})
-    except OSError:
-        pass  # a cache that cannot be written costs time, nothing else
-    return content
-
-
-def _cache() -> Path:
-    """The cache folder of `datasets`, which takes seconds to import."""
-    home = os.environ.get("HF_HOME") or Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "huggingface"
-    return Path(os.environ.get("HF_DATASETS_CACHE") or Path(home) / "datasets").expanduser()
+        return cached(kind, hashed, lambda to: write_json(to / name, make()), lambda entry: read_json(entry / name))[0]
+    except CacheError:
+        return make()  # which costs time, nothing else
 
 
 def _versions() -> dict[str, str]:
@@ -82,7 +70,7 @@ def installed() -> dict[str, Any]:
         `transforms`: for each class of torchvision.transforms.v2 the names of its arguments;
         `architectures`: the model types of transformers.
     """
-    return cached_json("hf_imgcls_installed", "", _ask_packages)
+    return cached_json("installed", "", _ask_packages)
 
 
 def _ask_packages() -> dict[str, Any]:

@@ -1,8 +1,8 @@
 """What lies on disk: files written whole or not at all, the run folder, checkpoints, the cache."""
 
-from hf_imgcls.store.cache import cached, cached_rows, clear_cache, list_cache
+from hf_imgcls.store.cache import cache_folder, cached, cached_rows, clear_cache, list_cache
 from hf_imgcls.store.checkpoints import last_checkpoint
-from hf_imgcls.store.files import read_json, write_json
+from hf_imgcls.store.files import read_json, write_csv, write_json
 from hf_imgcls.store.run_folder import (
     BAD_IMAGES,
     HISTORY,
@@ -11,7 +11,6 @@ from hf_imgcls.store.run_folder import (
     SPLITS,
     STAGES,
     check_run_folder,
-    describe_splits,
     open_run,
     own_code,
 )

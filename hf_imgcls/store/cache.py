@@ -16,7 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
-from hf_imgcls.errors import InputError
+from hf_imgcls.errors import CacheError
 from hf_imgcls.store.files import read_json, write_json
 
 T = TypeVar("T")
@@ -55,19 +55,19 @@ def cached(kind: str, key: str, build: Callable[[Path], None], load: Callable[[P
         What `load` returns, and whether the entry was there already.
 
     Raises:
-        InputError: the cache cannot be written.
+        CacheError: there is no place for a new entry.
     """
     entry = cache_folder() / kind / key
     if _is_whole(entry):
         try:
             return load(entry), True
         except (OSError, ValueError):  # those of json and pyarrow are such
-            pass
+            shutil.rmtree(entry, ignore_errors=True)
     draft = entry.with_name(f"{key}.{uuid.uuid4().hex[:8]}{_DRAFT}")
     try:
         draft.mkdir(parents=True)
     except OSError as error:
-        raise InputError(f"cache: {draft.parent}: {error.strerror}; HF_DATASETS_CACHE names another folder") from None
+        raise CacheError(f"cache: {draft.parent}: {error.strerror}; HF_DATASETS_CACHE names another folder") from None
     try:
         build(draft)
         write_json(draft / _MANIFEST, _digests(draft, [file.name for file in draft.iterdir()]))

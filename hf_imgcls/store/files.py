@@ -1,6 +1,9 @@
-"""JSON files, written whole or not at all."""
+"""Files written whole or not at all: a run that is killed leaves the old one."""
 
+import csv
+import io
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +13,20 @@ def read_json(file: Path) -> Any:
 
 
 def write_json(file: Path, content: Any) -> None:
-    """Write whole or not at all: a run that is killed leaves the old file. What is not a number becomes null."""
-    draft = file.with_name(file.name + ".part")
+    """What is not a number becomes null."""
     content = json.loads(json.dumps(content), parse_constant=lambda name: None)  # NaN and Infinity are no JSON
-    draft.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    _write(file, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+
+
+def write_csv(file: Path, header: Iterable[str], rows: Iterable[Iterable]) -> None:
+    text = io.StringIO(newline="")
+    writer = csv.writer(text)
+    writer.writerow(header)
+    writer.writerows(rows)
+    _write(file, text.getvalue())
+
+
+def _write(file: Path, text: str) -> None:
+    draft = file.with_name(file.name + ".part")
+    draft.write_text(text, encoding="utf-8", newline="")
     draft.replace(file)

@@ -2,7 +2,6 @@
 
 import json
 import re
-from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -87,22 +86,6 @@ def _flat(section: dict | list, prefix: str = ""):
             yield from _flat(value, f"{prefix}{key}.")
         else:
             yield f"{prefix}{key}", value
-
-
-def describe_splits(data) -> dict[str, Any]:
-    """What splits.json says: labels, fingerprints and, where they can be counted, images and classes."""
-    counted = {role: split for role, split in data.splits.items() if role in data.fingerprints}
-    return {
-        "labels": data.labels,
-        "fingerprints": data.fingerprints,
-        "images": {role: len(split) for role, split in counted.items()},
-        "per_class": {role: _per_class(split["label"][:], data.labels) for role, split in counted.items()},
-    }
-
-
-def _per_class(ids: list[int], labels: list[str]) -> dict[str, int]:
-    counts = Counter(ids)
-    return {name: counts[i] for i, name in enumerate(labels)}
 
 
 def own_code(folder: Path) -> str | None:

@@ -3,7 +3,6 @@
 import hashlib
 import itertools
 import json
-import os
 from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
@@ -27,6 +26,7 @@ from hf_imgcls.models import (
     in_evaluation,
     input_of_head,
 )
+from hf_imgcls.store import cached_rows
 
 # Part of every fingerprint: another number makes the features of older versions be computed anew.
 FORMAT = 2
@@ -66,7 +66,7 @@ def cached_features(
     fingerprint: str,
     arguments: TrainingArguments,
 ) -> datasets.Dataset:
-    """The features of a split, computed in float32 or read from the cache of `datasets`.
+    """The features of a split, computed in float32 or read from the cache.
 
     Args:
         split: rows with image, label and row.
@@ -80,19 +80,13 @@ def cached_features(
     rows = split.with_transform(transform)
     head = head_module(model, tuple(rows[0]["pixel_values"].shape[-2:]))
     key = _key(model, head, transform, fingerprint)
-    file = Path(datasets.config.HF_DATASETS_CACHE) / "hf_imgcls_features" / f"{key}.arrow"
-    known = file.exists()
-    if not known:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        draft = file.with_name(f"{file.name}.{os.getpid()}")
-        try:
-            _write(draft, _compute(model.to(arguments.device), head, rows, arguments))
-            draft.replace(file)  # whole or not at all: what a killed run leaves is never read
-        finally:
-            draft.unlink(missing_ok=True)
-    features = datasets.Dataset.from_file(str(file)).with_format("torch")
-    say(f"features: {len(features)} {'read from the cache' if known else 'computed and kept'}")
-    return features
+
+    def build(folder: Path) -> None:
+        _write(folder / "rows.arrow", _compute(model.to(arguments.device), head, rows, arguments))
+
+    features, known = cached_rows("features", key, build)
+    say(f"features: {len(features)} {'read from the cache' if known else 'computed and cached'}")
+    return features.with_format("torch")
 
 
 def _compute(model: PreTrainedModel, head: str, rows: datasets.Dataset, arguments: TrainingArguments) -> Iterator[dict]:

@@ -14,10 +14,13 @@ from test_decode import JPEGS, harmed
 from test_read import AWKWARD as STRANGE
 
 from hf_imgcls.data import check as bad_images
-from hf_imgcls.data.check import BadImage, check_images, check_split, refuse_bad_images, verdict, write_bad_images
+from hf_imgcls.data import rows as data_rows
+from hf_imgcls.data.check import check_images, check_split, refuse_bad_images, verdict
 from hf_imgcls.data.index import entry, load_entries
+from hf_imgcls.data.rows import BadImage
 from hf_imgcls.errors import InputError
 from hf_imgcls.images.read import read_image, why_unreadable
+from hf_imgcls.store import write_csv
 
 SHARED = Path(os.environ.get("HF_IMGCLS_SHARED", Path(__file__).parents[3] / "shared"))
 AWKWARD = SHARED / "datasets/awkward-images"
@@ -30,7 +33,7 @@ def jpeg(number: int = 0) -> bytes:
 
 
 def judge(content: bytes | None, path: str | None = None) -> dict[str, str]:
-    return verdict({"image": {"bytes": content, "path": path}}, reader="test")
+    return verdict({"image": {"bytes": content, "path": path}})
 
 
 def without_jfif() -> bytes:
@@ -71,7 +74,7 @@ def test_files_that_are_not_there(tmp_path):
     assert judge(None, str(tmp_path / "itself.jpg"))["reason"] == "OSError: Too many levels of symbolic links"
     assert judge(None, str(tmp_path))["reason"] == "IsADirectoryError: Is a directory"
     assert judge(None, None)["reason"] == "no image in this row"
-    assert verdict({"image": None}, reader="test")["reason"] == "no image in this row"
+    assert verdict({"image": None})["reason"] == "no image in this row"
 
 
 def encoded(image: Image.Image, kind: str = "PNG", **options) -> bytes:
@@ -87,21 +90,21 @@ def with_alpha(alpha: int) -> Image.Image:
 
 
 @pytest.mark.parametrize(
-    ("content", "spoilt"),
+    ("content", "lost"),
     [
         (encoded(make_image("red", 0)), ""),
         (encoded(make_image("red", 0).convert("L")), ""),
         (encoded(make_image("red", 0).convert("CMYK"), "JPEG"), ""),
         (encoded(with_alpha(255)), ""),
-        (encoded(with_alpha(128)), "transparency"),
-        (encoded(make_image("red", 0).quantize(4), transparency=bytes([0])), "transparency"),
-        (encoded(Image.fromarray(np.full((6, 8), 40000, np.uint16))), "high bit depth"),
-        (encoded(make_image("red", 0).convert("F"), "TIFF"), "high bit depth"),
+        (encoded(with_alpha(128)), "alpha channel dropped"),
+        (encoded(make_image("red", 0).quantize(4), transparency=bytes([0])), "alpha channel dropped"),
+        (encoded(Image.fromarray(np.full((6, 8), 40000, np.uint16))), "clipped to 8 bits per channel"),
+        (encoded(make_image("red", 0).convert("F"), "TIFF"), "clipped to 8 bits per channel"),
     ],
     ids=["rgb", "grey", "cmyk", "opaque", "alpha", "palette", "16 bits", "floats"],
 )
-def test_what_the_conversion_spoils(content, spoilt):
-    assert judge(content) | {"digest": "", "file": ""} == {"reason": "", "digest": "", "spoilt": spoilt, "file": ""}
+def test_what_the_conversion_to_rgb_loses_is_noted(content, lost):
+    assert judge(content) | {"digest": "", "file": ""} == {"reason": "", "digest": "", "lost": lost, "file": ""}
 
 
 def full_read(content: bytes) -> str:
@@ -164,12 +167,12 @@ def test_a_split_is_parted_into_good_and_bad(tmp_path):
     assert checked.notes == []
 
 
-def test_spoilt_images_are_counted(tmp_path):
+def test_images_that_lose_something_are_counted(tmp_path):
     contents = [encoded(with_alpha(9)), encoded(with_alpha(10)), encoded(Image.fromarray(np.eye(6, dtype=np.uint16)))]
     checked = check_split(rows(tmp_path, contents), "train", ["cat"])
     assert checked.notes == [
-        "train: 2 images lose their transparency when converted to RGB",
-        "train: 1 images lose their high bit depth when converted to RGB",
+        "train: alpha channel dropped in 2 images",
+        "train: clipped to 8 bits per channel in 1 image",
     ]
 
 
@@ -201,8 +204,8 @@ def test_the_second_check_reads_nothing_until_a_file_changes(tmp_path, reads):
 def test_several_processes_find_the_same(tmp_path, monkeypatch):
     contents = [jpeg(0), b"", jpeg(1), jpeg(2)[:-500], jpeg(3)]
     alone = check_images(rows(tmp_path / "alone", contents), "train")
-    monkeypatch.setattr(bad_images, "_ROWS_A_PROCESS", 2)
-    monkeypatch.setattr(bad_images.joblib, "cpu_count", lambda: 2)
+    monkeypatch.setattr(bad_images, "_ROWS_PER_PROCESS", 2)
+    monkeypatch.setattr(data_rows.joblib, "cpu_count", lambda: 2)
     together = check_images(rows(tmp_path / "together", contents), "train")
     assert len(together.cache_files) == 2
     assert together["reason"][:] == alone["reason"][:]
@@ -219,9 +222,9 @@ def test_refusing_names_the_first():
     )
 
 
-def test_the_report_is_a_table(tmp_path):
+def test_the_report_is_csv(tmp_path):
     bad = [BadImage('고양이/a "b",\n.jpg', "고양이", "train", "no such file")]
     for found in (bad, []):
-        write_bad_images(found, tmp_path / "bad.csv")
+        write_csv(tmp_path / "bad.csv", BadImage._fields, found)
         with (tmp_path / "bad.csv").open(encoding="utf-8", newline="") as stream:
             assert list(csv.reader(stream)) == [["file", "label", "split", "reason"], *map(list, found)]

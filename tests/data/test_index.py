@@ -6,7 +6,6 @@ from pathlib import Path
 import datasets
 import pytest
 
-from hf_imgcls.data import index
 from hf_imgcls.data.index import entry, load_entries
 
 
@@ -73,22 +72,3 @@ def test_a_label_that_is_missing_is_not_one_called_none(tmp_path):
     file = str(write(tmp_path, count=1)[0])
     missing, called = (load_entries([entry(file, "0.png", label)]) for label in (None, "None"))
     assert (missing["label"][:], called["label"][:]) == ([None], ["None"])
-
-
-def test_the_list_is_not_rewritten_when_another_process_was_faster(tmp_path, monkeypatch):
-    files = write(tmp_path)
-    before = load_entries(entries(files))
-    listing = next(iter(Path(datasets.config.HF_DATASETS_CACHE, "hf_imgcls_index").glob("*.arrow")))
-    exists = Path.exists
-    monkeypatch.setattr(index.Path, "exists", lambda path: path.suffix != ".arrow" and exists(path))
-    written = {path: path.stat().st_mtime_ns for path in listing.parent.iterdir()}
-    assert load_entries(entries(files))._fingerprint == before._fingerprint
-    assert {path: path.stat().st_mtime_ns for path in listing.parent.iterdir()} == written
-
-
-def test_a_file_system_without_hard_links_will_do(tmp_path, monkeypatch):
-    def refuse(*_):
-        raise PermissionError("no hard links here")
-
-    monkeypatch.setattr(os, "link", refuse)
-    assert len(load_entries(entries(write(tmp_path, b"no links")))) == 3

@@ -13,6 +13,7 @@ from tiny import SIZE, tiny_model, tiny_processor
 
 from hf_imgcls import InputError, train_classifier
 from hf_imgcls.data import prepared
+from hf_imgcls.data import rows as data_rows
 from hf_imgcls.data.prepared import (
     advised_size,
     average_pixels,
@@ -83,7 +84,7 @@ def test_copies_are_made_once_and_the_other_columns_stay(copied, capsys):
     given = rows(name=[f"x/{n}.jpg" for n in range(6)])
     copies = prepared_copies(given, "made once", 48)
     assert len(copied) == 6
-    assert "prepared copies: 6 of 48 pixels made and kept, 0 MB in " in capsys.readouterr().out
+    assert "prepared copies: 6 of 48 pixels made and cached, " in capsys.readouterr().out
     assert copies.column_names == ["image", "label", "row", "name"]
     assert copies.features == given.features
     for name in ("label", "row", "name"):
@@ -100,8 +101,8 @@ def test_copies_are_made_once_and_the_other_columns_stay(copied, capsys):
 
 def test_several_processes_make_the_same(monkeypatch):
     alone = prepared_copies(rows(), "alone", 48)
-    monkeypatch.setattr(prepared, "_ROWS_A_PROCESS", 3)
-    monkeypatch.setattr(prepared.joblib, "cpu_count", lambda: 2)
+    monkeypatch.setattr(prepared, "_ROWS_PER_PROCESS", 3)
+    monkeypatch.setattr(data_rows.joblib, "cpu_count", lambda: 2)
     together = prepared_copies(rows(), "together", 48)
     assert len([file for file in together.cache_files if "_of_00002" in file["filename"]]) == 2
     assert together.to_dict() == alone.to_dict()
@@ -157,7 +158,7 @@ def test_training_reads_copies_and_scoring_the_images(recipe, tmp_path, monkeypa
     assert seen == {"train": {(41, 32)}, "scored": {(90, 70)}}
     assert results["parity"]["passed"]
     assert results["bad_images"] == 1
-    assert "prepared copies: 12 of 32 pixels made and kept" in capsys.readouterr().out
+    assert "prepared copies: 12 of 32 pixels made and cached" in capsys.readouterr().out
 
 
 def test_what_does_not_go_together_is_refused_before_anything_is_copied(recipe, copied):

@@ -35,7 +35,7 @@ NETWORKS = {
 @pytest.fixture
 def cache(tmp_path, monkeypatch):
     monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
-    return tmp_path / "cache" / "hf_imgcls_features"
+    return tmp_path / "cache" / "hf_imgcls" / "features"
 
 
 @pytest.fixture
@@ -114,7 +114,7 @@ def test_the_head_drops_what_the_network_would(cache, data, arguments):
 
 def test_a_second_run_reads_what_the_first_has_kept(cache, data, arguments, monkeypatch, capsys):
     first = compute(tiny_model("vit"), data, arguments)
-    assert "features: 12 computed and kept" in capsys.readouterr().out
+    assert "features: 12 computed and cached" in capsys.readouterr().out
     model = tiny_model("vit")
     with torch.no_grad():
         model.classifier.weight.add_(1)  # the head has no part in its features
@@ -148,13 +148,13 @@ OTHER = {
 def test_what_the_features_follow_from_is_all_in_the_fingerprint(name, cache, data, arguments, capsys):
     compute(tiny_model("timm"), data, arguments)
     compute(**{"model": tiny_model("timm"), "data": data, "arguments": arguments, **OTHER[name]()})
-    assert capsys.readouterr().out.count("computed and kept") == 2
+    assert capsys.readouterr().out.count("computed and cached") == 2
 
 
 def test_other_transforms_are_other_features(cache, data, arguments, capsys):
     for specs in (["Resize"], ["Resize", {"Grayscale": {"num_output_channels": 3}}]):
         compute(tiny_model("vit"), data, arguments, TrainTransform(specs, tiny_processor(), [0, 1, 2], 0))
-    assert capsys.readouterr().out.count("computed and kept") == 2
+    assert capsys.readouterr().out.count("computed and cached") == 2
 
 
 def test_a_killed_run_leaves_nothing_that_is_believed(cache, data, arguments, monkeypatch, capsys):
@@ -170,9 +170,9 @@ def test_a_killed_run_leaves_nothing_that_is_believed(cache, data, arguments, mo
     monkeypatch.setattr(model, "forward", killed)
     with pytest.raises(KeyboardInterrupt):
         compute(model, data, arguments)
-    assert not list(cache.glob("*.arrow"))
+    assert not list(cache.iterdir())
     monkeypatch.undo()
-    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", cache.parent)
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", cache.parents[1])
     assert len(compute(model, data, arguments)) == 12
 
 
@@ -223,11 +223,11 @@ def recipe(make_folder, tmp_path):
 
 def test_a_run_on_cached_features_ends_where_one_without_them_does(recipe, cache, tmp_path, capsys):
     cached = train_classifier(recipe)
-    assert "features: 18 computed and kept" in capsys.readouterr().out
+    assert "features: 18 computed and cached" in capsys.readouterr().out
     again = train_classifier(recipe, [f"training.output_dir={tmp_path / 'again'}"])
     out = capsys.readouterr().out
     assert "features: 18 read from the cache" in out
-    assert "computed and kept" not in out
+    assert "computed and cached" not in out
     recipe["stages"][0]["cache_features"] = False
     direct = train_classifier(recipe, [f"training.output_dir={tmp_path / 'direct'}"])
     assert again["scores"] == cached["scores"]

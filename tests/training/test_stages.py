@@ -109,7 +109,7 @@ def test_a_head_on_features_is_the_start_of_the_next_stage_and_later_runs_read_t
     on_features, tmp_path, capsys
 ):
     train_classifier(on_features)
-    assert "features: 12 computed and kept" in capsys.readouterr().out
+    assert "features: 12 computed and cached" in capsys.readouterr().out
     begun, first = weights(tmp_path / "checkpoint"), weights(tmp_path / "run" / "stage-1")
     assert changed(begun, first) == {"classifier.weight", "classifier.bias"}
     again = train_classifier(on_features, [f"training.output_dir={tmp_path / 'again'}"])

@@ -1,0 +1,22 @@
+"""hf-imgcls cache"""
+
+import argparse
+
+HELP = "list what the cache holds, or clear it"
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--clear", action="store_true", help="delete it: what is needed is computed again")
+
+
+def run(options: argparse.Namespace) -> None:
+    from hf_imgcls.store import cache_folder, clear_cache, list_cache
+    from hf_imgcls.words import megabytes, plural
+
+    if options.clear:
+        print(f"{cache_folder()}: {megabytes(clear_cache())} deleted")
+        return
+    kinds = list_cache()
+    for kind in kinds:
+        print(f"{kind.kind:<12}{plural(kind.entries, 'entry'):>14}{megabytes(kind.size):>14}")
+    print(f"{cache_folder()}: {megabytes(sum(kind.size for kind in kinds))}")
