@@ -2,9 +2,9 @@
 
     python benchmarks/cached_features.py --data FOLDER --checkpoint FOLDER --epochs 20 --rounds 3
 
-Both sides run the same recipe in turn, with and without `cache_features`, each time in a process of its own and with
-an empty cache, so computing the features once is counted. The clock runs while the stage trains, evaluations and
-checkpoints of every epoch included; loading the data, scoring at the end and drawing are the same on both sides and
+Both sides run the same recipe in turn, with and without `cache_features`, each time in its own process and with
+an empty cache, so that computing the features once is counted. The clock runs while the stage trains, evaluations and
+checkpoints of every epoch included; loading the data, scoring at the end and plotting are the same on both sides and
 not counted. Without --data and --checkpoint: noisy images of three colours and a small ViT from scratch.
 """
 
@@ -22,7 +22,7 @@ from PIL import Image
 
 RUN = """
 import json, sys, time
-from hf_imgcls import train
+from hf_imgcls.api import train
 stages, seconds = train.train_stages, []
 def timed(*args, **kwargs):
     start = time.perf_counter()

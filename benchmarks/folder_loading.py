@@ -17,8 +17,8 @@ import fresh
 from PIL import Image
 
 OURS = """
-from hf_imgcls.sections import DataSection
-from hf_imgcls.sources import open_source
+from hf_imgcls.data import open_source
+from hf_imgcls.recipe import DataSection
 start = time.perf_counter()
 rows = open_source(DataSection(path=folder)).splits["train"]
 """

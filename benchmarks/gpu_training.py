@@ -4,15 +4,15 @@
 
 ViT-B/16 from its configuration at 224 pixels, 100 classes, half precision, on a few hundred images that are repeated
 (hard links: read and decoded each time). Every measurement is a process of its own, all of them in turn; printed are
-medians of images a second, the peak of the GPU's memory, and ratios. The sides:
+medians of images per second, the peak of the GPU's memory, and ratios. The sides:
 
 - limit: our training of one batch, on the device, over and over;
-- ours, and ours compiled: a recipe that says nothing about the machine;
+- ours, and ours compiled: a recipe with no setting about the machine;
 - example: the way of the `transformers` example script, its transforms on PIL images and its collate function under
   the stock Trainer, with the defaults of TrainingArguments, and with as many workers as cores;
 - predict: ours, and `pipeline` on a list of paths, with its default and with larger batches.
 
-Without a GPU the same runs at a small size on the CPU, to see that it works: its figures say nothing about a GPU.
+Without a GPU the same runs at a small size on the CPU, to see that it works: its results say nothing about a GPU.
 """
 
 import argparse
@@ -86,7 +86,7 @@ def ours(folder: Path, steps: int, compiled: bool) -> dict[str, float]:
 
 
 def watch(batch: int, first: int, last: int):
-    """A callback that knows the images a second between two steps of a Trainer."""
+    """A callback that knows the images per second between two steps of a Trainer."""
     from transformers import TrainerCallback
 
     class Watch(TrainerCallback):
@@ -153,7 +153,7 @@ def save_model(folder: Path) -> None:
 
 
 def predict(folder: Path, model: Path, batch: int | None) -> dict[str, float]:
-    """Images a second, the model's opening included and the imports not; `batch` for `pipeline`, 0 for ours."""
+    """Images per second, the model's opening included and the imports not; `batch` for `pipeline`, 0 for ours."""
     paths = sorted(map(str, folder.rglob("*.jpg")))
     from transformers import pipeline
 
@@ -219,7 +219,7 @@ def show(medians: dict[str, dict[str, float]]) -> None:
     """The table, in Markdown."""
     name = torch.cuda.get_device_name() if GPU else "no GPU: the CPU at a small size; the row of a GPU is open"
     print(f"\n{name}; torch {torch.__version__}; batches of {BATCH}, {SIDE} pixels, {CLASSES} classes\n")
-    print("| what | images a second | of the limit | MB on the GPU |\n|---|---|---|---|")
+    print("| what | images per second | of the limit | MB on the GPU |\n|---|---|---|---|")
     for side, found in medians.items():
         if "limit" in found:
             kind = side.removeprefix("limit and ours")

@@ -3,8 +3,8 @@
     python benchmarks/image_check.py --images 5000 --rounds 3
 
 Both sides read the same files in turn, each time in a process of its own; the clock starts after the imports. Cold is
-the first check, by as many processes as the machine has cores, warm the next run's, which finds the verdicts in the
-cache. The loop loads each image in full with Pillow; it remembers nothing. The files are in the page cache. Without
+the first check, by as many processes as the machine has cores, warm the next run's, which finds the results in the
+cache. The loop loads each image in full with Pillow; it caches nothing. The files are in the page cache. Without
 --data: photo-like images of 512x384, 100 different ones over and over.
 """
 
@@ -18,9 +18,9 @@ import fresh
 from photos import describe, make_folder
 
 OURS = """
-from hf_imgcls.bad_images import check_images
-from hf_imgcls.folders import scan_folder
-from hf_imgcls.index import load_entries
+from hf_imgcls.data.check import check_images
+from hf_imgcls.data.folders import scan_folder
+from hf_imgcls.data.index import load_entries
 rows = load_entries([e for split in scan_folder(Path(folder))[0].values() for e in split])
 start = time.perf_counter()
 bad = sum(map(bool, check_images(rows, "train")["reason"][:]))
@@ -72,7 +72,7 @@ def main() -> None:
             cache = Path(place, f"cache_{number}")
             found = {side: seconds(OURS if side != "loop" else THEIRS, folder, cache) for side in times}
             if len({bad for _, bad in found.values()}) > 1:
-                raise RuntimeError(f"they disagree about what cannot be read: {found}")
+                raise RuntimeError(f"the sides disagree about what cannot be read: {found}")
             for side, (elapsed, _) in found.items():
                 times[side].append(elapsed)
             print(f"round {number + 1}: " + ", ".join(f"{side} {values[-1]:.2f} s" for side, values in times.items()))

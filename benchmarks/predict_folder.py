@@ -1,13 +1,13 @@
-"""How long the answers to a folder of photos take: `hf-imgcls predict` against `pipeline` over the list of files.
+"""How long the predictions of a folder of photos take: `hf-imgcls predict` against `pipeline` over the list of files.
 
     python benchmarks/predict_folder.py --data FOLDER --checkpoint FOLDER --images 2000 --rounds 3
 
-Both sides answer the same files in turn, each time in a process of its own. The clock starts after the imports and
-ends with the last answer; opening the model is counted, and on our side writing the CSV. `pipeline` gets the list and
-its defaults (one image at a time; --pipeline-batch-size for others). The limit is the network alone on ready
-batches: as `pipeline` has it, laid out channels last, with batch normalisations folded as `predict` does, and then
-compiled where there is a compiler. Both sides must give every image the same first label. Without --data and
---checkpoint: drawn noise and a MobileNetV2 with random weights.
+Both sides predict the same files in turn, each time in its own process. The clock starts after the imports and ends
+with the last prediction; opening the model is counted, and on our side writing the CSV. `pipeline` gets the list and
+its defaults (one image at a time; --pipeline-batch-size for others). The limit is the network alone on ready batches:
+as `pipeline` has it, channels last, with batch norms folded as in `predict`, and then compiled where there is a
+compiler. Both sides must predict the same label for every image. Without --data and --checkpoint: noise and a
+MobileNetV2 with random weights.
 """
 
 import argparse
@@ -31,9 +31,10 @@ def done(rates, labels=None):
     print(json.dumps([rates, labels]))
 """
 OURS = """
-from hf_imgcls.predict import How, predict_images
+from hf_imgcls.api import predict_images
+from hf_imgcls.serving import PredictOptions
 start = time.perf_counter()
-predict_images(options["checkpoint"], files, Path(options["output"]), How(top_k=1))
+predict_images(options["checkpoint"], files, Path(options["output"]), PredictOptions(top_k=1))
 seconds = time.perf_counter() - start
 rows = csv.DictReader(Path(options["output"]).open())
 done(len(files) / seconds, [row["label_1"] for row in rows])
@@ -42,8 +43,8 @@ THEIRS = """
 from transformers import pipeline
 start = time.perf_counter()
 serve = pipeline("image-classification", model=options["checkpoint"], device=options["device"])
-answers = serve(files, batch_size=options["batch_size"])
-done(len(files) / (time.perf_counter() - start), [answer[0]["label"] for answer in answers])
+predictions = serve(files, batch_size=options["batch_size"])
+done(len(files) / (time.perf_counter() - start), [prediction[0]["label"] for prediction in predictions])
 """
 LIMIT = """
 from transformers import AutoModelForImageClassification
@@ -126,8 +127,8 @@ def main() -> None:
             for side, rate in {"predict": ours, "pipeline": theirs, **limits}.items():
                 rates.setdefault(side, []).append(rate)
             shown = ", ".join(f"{side} {values[-1]:.1f}" for side, values in rates.items())
-            print(f"round {number + 1}, images a second: {shown}; same first label {same:.2%}", flush=True)
-    print(f"\n{len(files)} images, medians of {options.rounds} rounds, images a second")
+            print(f"round {number + 1}, images per second: {shown}; same label {same:.2%}", flush=True)
+    print(f"\n{len(files)} images, medians of {options.rounds} rounds, images per second")
     for side, values in rates.items():
         print(f"{side}: {statistics.median(values):.1f}")
     print(f"ratio: {statistics.median(rates['predict']) / statistics.median(rates['pipeline']):.2f}")

@@ -72,7 +72,7 @@ def main() -> None:
                 seconds[name].append((time.process_time() - start) / passes)
         speeds = {name: len(paths) / statistics.median(taken[1:]) for name, taken in seconds.items()}
         training_crops.show("an epoch", speeds)
-        print(f"  making the copies: {len(paths) / making:.1f} a second")
+        print(f"  making the copies: {len(paths) / making:.1f} images per second")
 
 
 if __name__ == "__main__":

@@ -2,8 +2,8 @@
 
     python benchmarks/startup.py --files 25000 --rounds 3
 
-Each start is a process of its own. The first finds an empty cache: it lists the folder, reads every image and keeps
-what it found; a second start on the same folder reads that. The clock runs from the start of Python to the first
+Each start is a process of its own. The first finds an empty cache: it lists the folder, reads every image and caches
+the result, which a second start on the same folder uses. The clock runs from the start of Python to the first
 training batch on the device; `imports` is the part of it that importing takes.
 """
 
@@ -22,19 +22,19 @@ from PIL import Image
 RUN = """
 import sys, time
 from transformers import TrainerCallback
-from hf_imgcls import train
-from hf_imgcls.trainer import ImageTrainer
+from hf_imgcls import train_classifier
+from hf_imgcls.training import ImageTrainer
 print("imports", time.time() - float(sys.argv[3]), flush=True)
 class First(TrainerCallback):
     def on_step_begin(self, *args, **kwargs):
         print("first batch", time.time() - float(sys.argv[3]), flush=True)
         raise SystemExit(0)
 original = ImageTrainer.__init__
-def watched(self, *args, **kwargs):
+def with_callback(self, *args, **kwargs):
     original(self, *args, **kwargs)
     self.add_callback(First())
-ImageTrainer.__init__ = watched
-train.train_classifier({
+ImageTrainer.__init__ = with_callback
+train_classifier({
     "data": {"path": sys.argv[1]},
     "model": {"architecture": "convnet", "from_scratch": True, "image_size": 32, "config": {"filters": [8, 8]}},
     "training": {"output_dir": sys.argv[2], "max_steps": 1},
@@ -43,7 +43,7 @@ train.train_classifier({
 
 
 def make_folder(root: Path, files: int, classes: int = 10) -> None:
-    """Class folders of one small JPEG; a number behind its end makes every file another one."""
+    """Class folders of one small JPEG; a number appended to it makes every file unique."""
     stream = io.BytesIO()
     pixels = np.random.default_rng(0).integers(0, 255, (48, 64, 3), dtype=np.uint8)
     Image.fromarray(pixels).save(stream, "JPEG")

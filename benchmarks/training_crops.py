@@ -4,8 +4,8 @@
     python benchmarks/training_crops.py --data FOLDER_OF_CLASS_FOLDERS --rounds 7
 
 Every side reads the same files as its users would, cuts a part out (RandomResizedCrop to 224 pixels), mirrors half of
-them and makes batches of 8 (the Trainer's default), without workers. The sides run in turn, every round; the figure is
-the CPU time of the one thread, into which other work on the machine does not count. The files are in the page cache.
+them and makes batches of 8 (the Trainer's default), without workers. The sides run in turn, every round; measured is
+the CPU time of the one thread, which other work on the machine does not increase. The files are in the page cache.
 Without --data: photo-like images of two sizes, JPEG quality 90 (benchmarks/photos.py).
 """
 
@@ -162,7 +162,7 @@ SIDES = {
 
 
 def measure(folder: Path, rounds: int) -> dict[str, float]:
-    """Median images a second of CPU time, by side."""
+    """Median images per second of CPU time, by side."""
     count = len(list(folder.glob("*/*")))
     passes = {name: side(folder) for name, side in SIDES.items()}
     seconds: dict[str, list[float]] = {name: [] for name in SIDES}
@@ -177,7 +177,7 @@ def measure(folder: Path, rounds: int) -> dict[str, float]:
 def show(title: str, speeds: dict[str, float], other: str = "the guide") -> None:
     print(f"\n{title}")
     for name, speed in speeds.items():
-        print(f"  {name:24} {speed:8.1f} a second   x{speed / speeds[other]:.2f}")
+        print(f"  {name:24} {speed:8.1f} images per second   x{speed / speeds[other]:.2f}")
 
 
 def main() -> None:

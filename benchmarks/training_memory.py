@@ -23,7 +23,7 @@ from startup import make_folder
 
 RUN = """
 import json, sys
-from hf_imgcls.train import train_classifier
+from hf_imgcls import train_classifier
 train_classifier(json.loads(sys.argv[1]))
 """
 

@@ -6,7 +6,7 @@ app, classify = FastAPI(), pipeline("image-classification", model="runs/photos_v
 
 
 @app.post("/classify")
-def answer(image: UploadFile, top_k: int = 5):
+def predict(image: UploadFile, top_k: int = 5):
     try:
         return classify(Image.open(image.file), top_k=top_k)
     except (OSError, ValueError) as error:

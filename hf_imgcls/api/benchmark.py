@@ -1,4 +1,4 @@
-"""How fast a recipe's images come, how fast its model trains, and how fast both go together; nothing is kept."""
+"""Images per second of a recipe's data path, of its model, and of both together; nothing is saved."""
 
 import copy
 import math
@@ -12,7 +12,6 @@ from typing import Any
 
 import torch
 from accelerate.utils import gather_object
-from torch.utils.data import Dataset
 from transformers import DefaultDataCollator, TrainerCallback
 
 from hf_imgcls.data import attach_transform, load_data
@@ -31,7 +30,7 @@ from hf_imgcls.recipe import load_recipe
 from hf_imgcls.training import EpochTable, ImageTrainer, Plan, plan_stages, train_rows
 
 PARTS = {"data": "the data path alone", "model": "the model alone (the limit)", "both": "both together"}
-_WARM_UP = 3  # steps before the clock starts: memory is taken and kernels are chosen by then
+_WARM_UP = 3  # steps before the clock starts: allocations and the choice of kernels are not measured
 
 
 def measure_recipe(source: str | Path | dict, overrides: Iterable[str] = (), steps: int = 30) -> dict[str, Any]:
@@ -41,12 +40,12 @@ def measure_recipe(source: str | Path | dict, overrides: Iterable[str] = (), ste
         steps: optimizer steps that each part is measured over.
 
     Returns:
-        Images a second of all processes together: `data` (read, augmented, on the device), `model` (forward,
-        backward and step on one batch over and over), `both`, and `ratio`, both / model. `processes`: the same of
+        Images per second of all processes: `data` (read, augmented, on the device), `model` (forward,
+        backward and step on one repeated batch), `both`, and `ratio`, both / model. `processes`: the same for
         each, with its peak memory in MB. `machine`, `stage`, `batch`, `steps`, `notes`.
 
     Raises:
-        InputError: as a run of the recipe would; or every stage trains on features, which takes no time to speak of.
+        InputError: as a run of the recipe would; or all of its stages train on cached features.
     """
     if steps < 1:
         raise InputError(f"--steps: found {steps}, expected 1 or more")
@@ -79,52 +78,32 @@ def measure_recipe(source: str | Path | dict, overrides: Iterable[str] = (), ste
     }
 
 
-class OneBatch(Dataset):
-    """Rows without content, as many as are asked for, and the collator that makes one batch of any of them."""
-
-    def __init__(self, batch: dict[str, torch.Tensor], rows: int):
-        self.batch, self.rows = batch, rows
-
-    def __len__(self) -> int:
-        return self.rows
-
-    def __getitem__(self, row: int) -> None:
-        return None
-
-    def collate(self, rows: list[None]) -> dict[str, torch.Tensor]:
-        return self.batch
-
-
 class _Measurement:
-    """A stage's training, measured by this process."""
+    """Measures a stage's training in this process."""
 
     def __init__(self, plan: Plan, model: torch.nn.Module, folder: Path, steps: int):
         self.plan, self.model, self.folder, self.steps = plan, model, folder, steps
-        said = plan.arguments
-        ready = said.dataloader_num_workers * (said.dataloader_prefetch_factor or 2)
-        # What the workers had ready before the clock started is not what they deliver.
-        self.skipped = max(_WARM_UP, math.ceil(ready / said.gradient_accumulation_steps))
+        arguments = plan.arguments
+        # Batches that the workers had prefetched before the clock started do not count.
+        prefetched = arguments.dataloader_num_workers * (arguments.dataloader_prefetch_factor or 2)
+        self.skipped = max(_WARM_UP, math.ceil(prefetched / arguments.gradient_accumulation_steps))
 
     def of(self, rows) -> dict[str, float]:
-        """Images a second of the data path, of the model, and of both."""
+        """Images per second of the data path, of the model, and of both."""
         reader = self._trainer(rows)
         data, batch = self._data(reader.get_train_dataloader())
         reader.stop_workers()
         arguments = self.plan.arguments
         count = arguments.train_batch_size * arguments.gradient_accumulation_steps * arguments.world_size
-        synthetic = OneBatch(batch, count * (self.steps + self.skipped))
-        # The batch lies on the device already: no worker makes it, and only CPU memory can be pinned.
-        ready = {
-            "dataloader_num_workers": 0,
-            "dataloader_prefetch_factor": None,
-            "dataloader_persistent_workers": False,
-        }
-        ready["dataloader_pin_memory"] = False
-        model = self._training(self._trainer(synthetic, synthetic.collate, **ready))
+        empty_rows = [None] * (count * (self.steps + self.skipped))
+        # The batch is on the device already: no worker loads it, and only CPU memory can be pinned.
+        loading = {"num_workers": 0, "prefetch_factor": None, "persistent_workers": False, "pin_memory": False}
+        ready = {f"dataloader_{key}": value for key, value in loading.items()}
+        model = self._training(self._trainer(empty_rows, lambda rows: batch, **ready))
         return {"data": data, "model": model, "both": self._training(self._trainer(rows))}
 
     def _trainer(self, rows, collator=None, **own) -> ImageTrainer:
-        """As a stage has it, with a copy of the model; evaluates, saves and logs nothing."""
+        """The stage's trainer, with a copy of the model; it evaluates, saves and logs nothing."""
         quiet = {"eval_strategy": "no", "save_strategy": "no", "logging_strategy": "no", "report_to": "none"}
         quiet |= {"load_best_model_at_end": False, "push_to_hub": False, "eval_on_start": False, "disable_tqdm": True}
         arguments = training_arguments(
@@ -150,7 +129,7 @@ class _Measurement:
         return watch.rate
 
     def _data(self, loader) -> tuple[float, dict[str, torch.Tensor]]:
-        """Images a second, epoch after epoch, and a batch."""
+        """Images per second, over epochs, and a batch."""
         batches = self.steps * self.plan.arguments.gradient_accumulation_steps
         number, images, begun, first = 0, 0, 0.0, None
         while number < batches + self.skipped:
@@ -167,7 +146,7 @@ class _Measurement:
 
 
 class _Watch(TrainerCallback):
-    """Images a second between the end of a step and that of the last."""
+    """Images per second from the end of the warm-up to the last step."""
 
     def __init__(self, trainer: ImageTrainer, skipped: int):
         self.clock, self.skipped, self.begun, self.rate = trainer.clock, skipped, (0.0, 0), 0.0
@@ -196,11 +175,11 @@ def _memory(workers: int) -> dict[str, int]:
 
 
 def describe_measurement(found: dict[str, Any]) -> list[str]:
-    """What was measured, as a table, and with what."""
+    """The measurements as a table, and the settings."""
     processes = found["processes"]
     heads = ["all"] + [f"process {i}" for i in range(len(processes))] if len(processes) > 1 else [""]
     lines = [describe_machine(found["machine"]), *found["notes"]]
-    lines.append(f"{'images a second':28}" + "".join(f"{head:>12}" for head in heads).rstrip())
+    lines.append(f"{'images per second':28}" + "".join(f"{head:>12}" for head in heads).rstrip())
     for part, name in PARTS.items():
         values = [found[part], *(process[part] for process in processes if len(processes) > 1)]
         lines.append(f"{name:28}" + "".join(f"{value:12,.1f}" for value in values))

@@ -1,12 +1,15 @@
-"""The benchmark of a recipe: what it measures, and that it leaves nothing behind."""
+"""The benchmark of a recipe: what it measures, and that it writes nothing; the scripts in benchmarks/."""
 
+import importlib
 import json
+import re
+from pathlib import Path
 
 import pytest
 from tiny import tiny_model, tiny_processor
 
 from hf_imgcls import InputError
-from hf_imgcls.api.benchmark import OneBatch, describe_measurement, measure_recipe
+from hf_imgcls.api.benchmark import describe_measurement, measure_recipe
 from hf_imgcls.cli import main
 from hf_imgcls.training.trainer import ImageTrainer
 
@@ -29,15 +32,15 @@ def recipe(make_folder, tmp_path):
 
 
 @pytest.mark.filterwarnings("ignore:'pin_memory' argument")
-def test_the_parts_are_measured_and_nothing_is_left_behind(recipe, tmp_path, monkeypatch, capsys):
+def test_all_parts_are_measured_and_nothing_is_written(recipe, tmp_path, monkeypatch, capsys):
     trained = []
     train = ImageTrainer.train
 
-    def watched(self):
+    def note_and_train(self):
         trained.append((self.train_dataset, self.state, self))
         return train(self)
 
-    monkeypatch.setattr(ImageTrainer, "train", watched)
+    monkeypatch.setattr(ImageTrainer, "train", note_and_train)
     file = tmp_path / "recipe.json"
     file.write_text(json.dumps(recipe))
     assert main(["benchmark", str(file), "--steps", "4", "--output", str(tmp_path / "found.json")]) == 0
@@ -48,9 +51,9 @@ def test_the_parts_are_measured_and_nothing_is_left_behind(recipe, tmp_path, mon
     assert found["processes"][0]["memory"] > 100
     assert not (tmp_path / "run").exists()
     (synthetic, _, first), (real, _, second) = trained
-    assert isinstance(synthetic, OneBatch)
+    assert set(synthetic) == {None}
     assert len(real) == 12
-    # Its one batch lies on the device, where nothing can be pinned, whatever the recipe asks for its own batches.
+    # The repeated batch is on the device, where nothing can be pinned, whatever the recipe sets for its own batches.
     assert (first.args.dataloader_pin_memory, second.args.dataloader_pin_memory) == (False, True)
     assert not first.get_train_dataloader().base_dataloader.pin_memory
     for trainer in (first, second):
@@ -62,15 +65,15 @@ def test_the_parts_are_measured_and_nothing_is_left_behind(recipe, tmp_path, mon
     assert "the model alone (the limit)" in out
 
 
-def test_a_table_of_two_processes_has_their_sum():
+def test_the_table_of_two_processes_has_their_sum():
     each = {"data": 100.0, "model": 20.0, "both": 15.0, "memory": 500, "worker_memory": 0, "gpu_memory": 0}
-    works_with = {
+    settings = {
         "device": "cpu", "gpu": None, "processes": 2, "cores_a_process": 1, "threads": 1, "workers": 0,
         "persistent_workers": False, "pinned_memory": False, "non_blocking": False, "channels_last": False,
         "precision": "float32", "tf32": False, "optimizer": "sgd", "compile": None,
     }  # fmt: skip
     found = {"data": 200.0, "model": 40.0, "both": 30.0, "ratio": 0.75, "processes": [each, each]}
-    lines = describe_measurement({**found, "machine": works_with, "notes": ["launch: note"]})
+    lines = describe_measurement({**found, "machine": settings, "notes": ["launch: note"]})
     assert lines[1] == "launch: note"
     assert [line.split()[-3:] for line in lines[3:6]] == [
         ["200.0", "100.0", "100.0"], ["40.0", "20.0", "20.0"], ["30.0", "15.0", "15.0"]
@@ -80,9 +83,17 @@ def test_a_table_of_two_processes_has_their_sum():
     assert len(lines) == 8
 
 
-def test_what_cannot_be_measured_is_said_in_a_line(recipe):
+def test_a_recipe_that_cannot_be_measured_is_one_line(recipe):
     del recipe["stages"][1]
     with pytest.raises(InputError, match="cached features"):
         measure_recipe(recipe)
     with pytest.raises(InputError, match="--steps: found 0"):
         measure_recipe(recipe, steps=0)
+
+
+@pytest.mark.parametrize("script", sorted(Path("benchmarks").glob("*.py")), ids=lambda script: script.name)
+def test_the_benchmark_scripts_import_names_that_exist(script):
+    found = re.findall(r"^ *from (hf_imgcls[\w.]*) import (.+)$", script.read_text(), re.MULTILINE)
+    for module, names in found:
+        for name in names.split(", "):
+            assert hasattr(importlib.import_module(module), name), f"{module}.{name}"
