@@ -34,16 +34,16 @@ def address(tmp_path, monkeypatch):
     thread.join()
 
 
-def test_the_app_answers_as_pipeline_does_and_survives_what_is_no_image(address, tmp_path):
+def test_the_app_predicts_as_pipeline_does_and_continues_after_a_broken_image(address, tmp_path):
     make_image("red", 3).save(tmp_path / "a.png")
     photo = (tmp_path / "a.png").read_bytes()
-    answer = httpx.post(f"{address}?top_k=2", files={"image": ("a.png", photo)})
+    response = httpx.post(f"{address}?top_k=2", files={"image": ("a.png", photo)})
     serve = pipeline("image-classification", model="runs/photos_vit")
-    assert answer.json() == serve("a.png", top_k=2)
+    assert response.json() == serve("a.png", top_k=2)
     for broken in (b"", b"no image", photo[: len(photo) // 2]):
-        answer = httpx.post(address, files={"image": ("b.png", io.BytesIO(broken))})
-        assert answer.status_code == 422
-        assert "b.png cannot be read" in answer.json()["detail"]
+        response = httpx.post(address, files={"image": ("b.png", io.BytesIO(broken))})
+        assert response.status_code == 422
+        assert "b.png cannot be read" in response.json()["detail"]
     assert httpx.post(address, files={"image": ("a.png", photo)}).status_code == 200
 
 

@@ -81,9 +81,9 @@ def served(tmp_path_factory):
 
 
 def classify(client: Client, path) -> list[dict]:
-    answer = client.predict(handle_file(str(path)), api_name="/predict")
-    assert answer["label"] == answer["confidences"][0]["label"]
-    return [{"label": each["label"], "score": each["confidence"]} for each in answer["confidences"]]
+    prediction = client.predict(handle_file(str(path)), api_name="/predict")
+    assert prediction["label"] == prediction["confidences"][0]["label"]
+    return [{"label": each["label"], "score": each["confidence"]} for each in prediction["confidences"]]
 
 
 def odd_images(folder: Path) -> dict[str, Path]:
@@ -148,12 +148,12 @@ def test_no_file_is_served_but_the_examples(served, tmp_path):
     make_image("red", 1).save(tmp_path / "beside.png")
     for path in (served.run / "config.json", served.root / "photos/test/red/0.png", "pyproject.toml", "/etc/passwd",
                  tmp_path / "beside.png"):  # fmt: skip
-        answer = httpx.get(f"{served.url}gradio_api/file={path}")
-        assert answer.status_code in (403, 404), path
+        response = httpx.get(f"{served.url}gradio_api/file={path}")
+        assert response.status_code in (403, 404), path
     for unsent in (served.root / "photos/test/red/0.png", tmp_path / "beside.png"):
         call = httpx.post(f"{served.url}gradio_api/call/predict", json={"data": [{"path": str(unsent)}]}).json()
-        answer = httpx.get(f"{served.url}gradio_api/call/predict/{call['event_id']}").text
-        assert answer.startswith("event: error"), answer
+        response = httpx.get(f"{served.url}gradio_api/call/predict/{call['event_id']}").text
+        assert response.startswith("event: error"), response
     shown = examples_on(served.url)
     photos = [path.read_bytes() for path in (served.root / "photos" / "test").rglob("*.png")]
     assert len(shown) == 8
@@ -194,7 +194,7 @@ def test_the_command_serves_until_interrupted_and_leaves_nothing_behind(served, 
         raise KeyboardInterrupt
 
     monkeypatch.setattr(demo, "time", SimpleNamespace(sleep=stop))
-    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")  # where nobody answers
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")  # where nothing listens
     words = ["demo", str(served.run), "--port", str(port), "--top-k", "1", "--examples", str(tmp_path / "own")]
     assert main(words) == 0
     assert f"the demo of {served.run} runs at http://127.0.0.1:{port}/ (stop it with Ctrl-C)" in capsys.readouterr().out
