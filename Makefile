@@ -35,7 +35,7 @@ schema: environment
 # Renew the tables of recipe keys, and build the site into site/.
 docs: environment
 	$(BIN)/python docs/generate.py
-	$(BIN)/mkdocs build --quiet --strict
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
 
 environment: $(VENV)/installed
 

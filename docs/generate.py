@@ -69,7 +69,8 @@ def _table(definition: dict[str, Any], definitions: dict[str, Any]) -> str:
     for key, value in definition["properties"].items():
         required = key in definition.get("required", [])
         default = "required" if required else _default(value.get("default"))
-        meaning = " ".join(value.get("description", "").split()).replace("|", "\\|").replace("<", "&lt;")
+        section = definitions.get(value.get("$ref", "").rpartition("/")[2], {})
+        meaning = " ".join((value.get("description") or section.get("description", "")).split()).replace("|", "\\|").replace("<", "&lt;")
         lines.append(f"| `{key}` | {_kind(value, definitions)} | {default} | {meaning} |")
     return "\n".join(lines) + "\n"
 
