@@ -70,7 +70,11 @@ def _table(definition: dict[str, Any], definitions: dict[str, Any]) -> str:
         required = key in definition.get("required", [])
         default = "required" if required else _default(value.get("default"))
         section = definitions.get(value.get("$ref", "").rpartition("/")[2], {})
-        meaning = " ".join((value.get("description") or section.get("description", "")).split()).replace("|", "\\|").replace("<", "&lt;")
+        meaning = (
+            " ".join((value.get("description") or section.get("description", "")).split())
+            .replace("|", "\\|")
+            .replace("<", "&lt;")
+        )
         lines.append(f"| `{key}` | {_kind(value, definitions)} | {default} | {meaning} |")
     return "\n".join(lines) + "\n"
 
