@@ -2,9 +2,9 @@
 
     python benchmarks/against_timm.py --model vit
 
-8,000 JPEGs of 512x384 (200 different ones, hard links: read and decoded each time) in 100 classes, RandomResizedCrop and
-flip, batches of 128 at 224 pixels, bf16, AdamW. Each side is a process of its own; printed are images per second in the
-steady state, of ours also the model alone (the limit) and the data path alone, and the peak of the GPU's memory.
+8,000 JPEGs of 512x384 (200 different ones, hard links: read and decoded each time) in 100 classes, RandomResizedCrop
+and flip, batches of 128 at 224 pixels, bf16, AdamW. Each side is a process of its own; printed are images per second in
+the steady state, of ours also the model alone (the limit) and the data path alone, and the peak of the GPU's memory.
 
 Without a GPU the same runs at a small size on the CPU, to see that it works: its rates say nothing
 about a GPU.
