@@ -15,11 +15,18 @@ os.environ.update(
 )
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+import fresh  # noqa: E402
 import numpy as np  # noqa: E402
 import pytest  # noqa: E402
 from PIL import Image  # noqa: E402
 
 COLOURS = {"blue": (20, 30, 200), "green": (30, 180, 40), "red": (200, 30, 20)}
+
+
+def pytest_configure(config):
+    """One server of fresh processes for all workers; it ends with the process that starts it here."""
+    if not hasattr(config, "workerinput"):
+        config.fresh = fresh.start_server(_CACHE.name)
 
 
 def make_image(colour: str, number: int, size: tuple[int, int] = (24, 20)) -> Image.Image:

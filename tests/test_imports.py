@@ -1,7 +1,6 @@
 """A run does not import what it does not use."""
 
-import subprocess
-import sys
+from fresh import run_fresh
 
 # Each of them takes a second or more, and is there on many machines.
 UNUSED = {
@@ -11,8 +10,7 @@ UNUSED = {
 
 
 def test_a_run_and_a_prediction_import_nothing_that_they_do_not_use():
-    script = "import sys, hf_imgcls.api; print(*sys.modules)"
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    done = run_fresh("import sys, hf_imgcls.api; print(*sys.modules)")
     assert done.returncode == 0, done.stderr
     found = set(done.stdout.split())
     assert "hf_imgcls.training.trainer" in found

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 from conftest import make_image
-from test_processes import TWO, launch
+from launches import TWO, launch
 from tiny import tiny_model, tiny_processor
 from transformers import pipeline
 

@@ -1,29 +1,19 @@
 """Real launches: two gloo processes on a CPU, against one."""
 
 import json
-import os
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from launches import TORCHRUN, TWO, launch, launch_for_real
 from pairs import Pairs
 from safetensors.torch import load_file
 from tiny import tiny_model, tiny_processor
 
 from hf_imgcls import train_classifier
+from hf_imgcls.api import train
 from hf_imgcls.machine.processes import requested_processes
 from hf_imgcls.training import stages
-
-ROOT = Path(__file__).parents[2]
-ACCELERATE = str(Path(sys.executable).parent / "accelerate")
-TWO = [ACCELERATE, "launch", "--quiet", "--config_file", str(ROOT / "recipes/launch/two_cpu_processes.yaml")]
-
-
-def launch(command: list[str], *arguments: str, **environment: str) -> subprocess.CompletedProcess:
-    clean = {k: v for k, v in os.environ.items() if not k.startswith("ACCELERATE_")}
-    clean.update(OMP_NUM_THREADS="1", **environment)
-    return subprocess.run([*command, *arguments], cwd=ROOT, env=clean, capture_output=True, text=True, timeout=300)
 
 
 @pytest.fixture
@@ -53,7 +43,7 @@ def results(folder: Path) -> dict:
 
 
 def test_two_processes_score_exactly_what_one_scores(recipe, tmp_path):
-    two = launch(TWO, "hf_imgcls/train.py", str(recipe), f"training.output_dir={tmp_path / 'two'}")
+    two = launch_for_real(TWO, "hf_imgcls/train.py", str(recipe), f"training.output_dir={tmp_path / 'two'}")
     assert two.returncode == 0, two.stderr
     train_classifier(recipe, [f"training.output_dir={tmp_path / 'one'}"])
     files = [sorted(p.name for p in (tmp_path / run).iterdir() if p.is_file()) for run in ("two", "one")]
@@ -111,30 +101,30 @@ def test_two_processes_go_through_stages_and_features_as_one_does(recipe, tmp_pa
     assert results(tmp_path / "two")["parity"]["passed"]
 
 
-def test_a_launch_that_starts_one_process_where_two_were_asked_for_says_so(recipe):
-    alone = launch([ACCELERATE, "launch", "--cpu", "--num_processes", "2"], "hf_imgcls/train.py", str(recipe))
+def test_a_launch_that_starts_one_process_where_two_were_asked_for_says_so():
+    """The launcher's number is in its command line alone, so this one is real."""
+    code = "from hf_imgcls.machine.processes import check_launch; print(check_launch())"
+    single = ["accelerate", "launch", "--cpu", "--num_processes", "2", "--no_python"]
+    alone = launch_for_real(single, sys.executable, "-c", code)
     assert alone.returncode == 0, alone.stderr
     assert "launch: 2 processes were asked for, but this is a single one" in alone.stdout
     assert "two_cpu_processes.yaml" in alone.stdout
 
 
+def test_a_training_says_what_is_wrong_with_its_launch(recipe, monkeypatch, capsys):
+    monkeypatch.setattr(train, "check_launch", lambda: "launch: 2 processes were asked for")
+    train_classifier(recipe, ["training.max_steps=1"])
+    assert "launch: 2 processes were asked for\n" in capsys.readouterr().out
+
+
 def test_two_processes_that_know_nothing_of_each_other_are_refused(recipe):
-    apart = launch(
-        [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"],
-        "hf_imgcls/train.py",
-        str(recipe),
-        ACCELERATE_USE_CPU="false",
-    )
+    apart = launch(TORCHRUN, "hf_imgcls/train.py", str(recipe), ACCELERATE_USE_CPU="false")
     assert apart.returncode != 0
     assert apart.stderr.count("launch: 2 processes were started, but they do not train together") == 1
 
 
 def test_plain_torchrun_trains_together(recipe, tmp_path):
-    both = launch(
-        [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"],
-        "hf_imgcls/train.py",
-        str(recipe),
-    )
+    both = launch(TORCHRUN, "hf_imgcls/train.py", str(recipe))
     assert both.returncode == 0, both.stderr
     assert results(tmp_path / "run")["processes"] == 2
 

@@ -2,10 +2,9 @@
 
 import csv
 import json
-import subprocess
-import sys
 
 import pytest
+from fresh import run_fresh
 from tiny import tiny_model, tiny_processor
 from transformers import TrainerCallback, pipeline
 
@@ -76,7 +75,7 @@ from transformers import pipeline
 answer = pipeline("image-classification", model={str(tmp_path / "run")!r})({image!r}, top_k=3)
 print(sorted(each["label"] for each in answer), round(sum(each["score"] for each in answer), 4))
 """
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    done = run_fresh(script)
     assert done.stdout.strip() == "['blue', 'green', 'red'] 1.0", done.stderr
 
 

@@ -3,8 +3,6 @@
 import json
 import os
 import shutil
-import subprocess
-import sys
 from collections import Counter
 from pathlib import Path
 
@@ -12,6 +10,7 @@ import datasets
 import pytest
 from conftest import COLOURS, make_image
 from datasets import ClassLabel, Dataset, DatasetDict, Features, Image
+from fresh import run_fresh
 
 from hf_imgcls.data import check as bad_images
 from hf_imgcls.data.load import load_data, load_split
@@ -124,15 +123,8 @@ def test_another_process_gets_the_same_splits_and_fingerprints(make_folder, tmp_
     """Another order of hashes, another cache, another place: what every process of a run, and a colleague, has."""
     root = make_folder(8)
     shutil.copytree(root, tmp_path / "copy")
-    elsewhere = {"PYTHONHASHSEED": "7", "HF_DATASETS_CACHE": str(tmp_path / "cache")}
-    run = subprocess.run(
-        [sys.executable, "-c", SCRIPT, str(tmp_path / "copy")],
-        env={**os.environ, **elsewhere},
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=True,
-    )
+    run = run_fresh(SCRIPT, str(tmp_path / "copy"), environment={"HF_DATASETS_CACHE": str(tmp_path / "cache")})
+    assert run.returncode == 0, run.stderr
     here = load(root, samples_per_class={"test": 2})
     names = {split: rows["name"][:] for split, rows in here.splits.items()}
     assert json.loads(run.stdout) == [here.labels, here.fingerprints, names]

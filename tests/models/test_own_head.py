@@ -1,13 +1,12 @@
 """Where a network ends, and a head of our own in its place: found, measured, saved with its code, opened elsewhere."""
 
 import json
-import subprocess
-import sys
 
 import pytest
 import torch
 import transformers
 from conftest import make_image
+from fresh import run_fresh
 from safetensors.torch import load_file
 from tiny import SIZE, tiny_model, tiny_processor
 from torch import nn
@@ -219,12 +218,7 @@ def test_where_this_package_is_not_installed_its_code_opens_it_and_nothing_else_
         processor.save_pretrained(folder)
         pipe = ImageClassificationPipeline(model=own, image_processor=processor)
         expected.append(pipe(str(tmp_path / "red.png")))
-    ran = subprocess.run(
-        [sys.executable, "-c", ELSEWHERE, str(tmp_path / "red.png"), *(str(tmp_path / name) for name in cases)],
-        capture_output=True,
-        text=True,
-        cwd=tmp_path,
-    )
+    ran = run_fresh(ELSEWHERE, str(tmp_path / "red.png"), *(str(tmp_path / name) for name in cases), folder=tmp_path)
     assert ran.returncode == 0, ran.stderr[-2000:]
     for line, own in zip(ran.stdout.splitlines(), expected, strict=True):
         plain, answers = json.loads(line)

@@ -1,14 +1,12 @@
 """The two networks of our own: what they compute, how they begin, and that others can open them."""
 
 import json
-import os
-import subprocess
-import sys
 
 import numpy as np
 import pytest
 import torch
 from conftest import COLOURS, make_image
+from fresh import run_fresh
 from PIL import Image
 from tiny import SIZE, tiny_model
 from torch import nn
@@ -304,14 +302,8 @@ def test_others_open_our_networks_without_this_package(tmp_path):
             scores = model.eval()(process_image(processor, photo)[None]).logits.softmax(1)[0].tolist()
         expected[str(folder)] = dict(zip(LABELS, scores, strict=True))
     (tmp_path / "elsewhere").mkdir()
-    done = subprocess.run(
-        [sys.executable, "-I", "-c", FRESH, json.dumps(list(expected)), str(tmp_path / "photo.png")],
-        cwd=tmp_path / "elsewhere",
-        env={**os.environ, "HF_HOME": str(tmp_path / "home")},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-    )
+    photo, home = str(tmp_path / "photo.png"), {"HF_HOME": str(tmp_path / "home")}
+    done = run_fresh(FRESH, json.dumps(list(expected)), photo, environment=home, folder=tmp_path / "elsewhere")
     assert done.returncode == 0, done.stderr
     answers = json.loads(done.stdout.splitlines()[-1])
     assert answers == {folder: pytest.approx(scores, abs=1e-6) for folder, scores in expected.items()}

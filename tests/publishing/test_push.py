@@ -1,19 +1,18 @@
 """A run on the Hub: what goes up, what it says when it cannot, and what others get of it."""
 
 import json
-import os
 import re
 import subprocess
-import sys
 from types import SimpleNamespace
 
 import datasets
 import pytest
 from conftest import COLOURS, make_image
 from finished import content_of, finished_run
+from fresh import run_fresh
 from huggingface_hub import HfApi
+from launches import TWO, launch
 from local_hub import WRITER, LocalHub
-from test_processes import TWO, launch
 from tiny import tiny_model, tiny_processor
 from transformers import pipeline
 
@@ -243,8 +242,7 @@ except ValueError as error:
     found["own, untrusted"] = str(error)
 print(json.dumps(found))
 """
-    environment = {**os.environ, **hub.environment(), "HF_HOME": str(home)}
-    done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, timeout=300)
+    done = run_fresh(script, environment={**hub.environment(), "HF_HOME": str(home)})
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout.splitlines()[-1])
 
