@@ -26,7 +26,8 @@ COLOURS = {"blue": (20, 30, 200), "green": (30, 180, 40), "red": (200, 30, 20)}
 def pytest_configure(config):
     """One server of fresh processes for all workers; it ends with the process that starts it here."""
     if not hasattr(config, "workerinput"):
-        config.fresh = fresh.start_server(_CACHE.name)
+        server = fresh.start_server(_CACHE.name)
+        config.add_cleanup(server.communicate)
 
 
 def make_image(colour: str, number: int, size: tuple[int, int] = (24, 20)) -> Image.Image:

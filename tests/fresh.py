@@ -1,7 +1,7 @@
 """Fresh processes without the wait: a server that has imported the heavy libraries forks for each script.
 
 conftest.py starts it once for all workers; it imports nothing before it is first asked. A script gets its own
-environment, arguments, folder and output, an order of hashes that is not the tests' (PYTHONHASHSEED), and modules that no test touched.
+environment, arguments, folder and output, another order of hashes (PYTHONHASHSEED), and modules that no test touched.
 """
 
 import atexit
