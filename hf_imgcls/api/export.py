@@ -9,11 +9,12 @@ from typing import Any, NamedTuple
 
 import torch
 
-from hf_imgcls.errors import InputError
+from hf_imgcls.errors import InputError, nearest
 from hf_imgcls.machine import limit_progress_bars, say
 from hf_imgcls.models import load_network
 from hf_imgcls.serving import (
     EXPORT,
+    FORMATS,
     INT8,
     CheckImages,
     Classifier,
@@ -22,7 +23,6 @@ from hf_imgcls.serving import (
     check_target,
     describe_accuracy,
     evaluation_images,
-    find_format,
     is_exported,
     measure_int8,
     replace_folder,
@@ -76,7 +76,10 @@ def export_model(model: str, output: Path | None = None, options: ExportOptions 
         ParityError: the export does not reproduce the model's predictions. The output is unchanged.
     """
     limit_progress_bars()
-    export_format = find_format(options.format)
+    if options.format not in FORMATS:
+        close = nearest(options.format, FORMATS)
+        raise InputError(f"--format: found {options.format!r}, expected {' or '.join(FORMATS)}{close}")
+    export_format = FORMATS[options.format]
     export_format.require()
     if is_exported(model):
         raise InputError(f"export: {model} is an export already; name the model that it was made from")
@@ -131,7 +134,7 @@ def _record(folder: Path, export_format: ExportFormat, checked: dict[str, Any], 
     found = {"cost_of_int8": int8} if int8 else {}
     for place in [folder, *([folder / INT8] if int8 else [])]:
         about = read_json(place / EXPORT) | found | ({"checked": checked} if place == folder else {})
-        export_format.finish(place, about)
+        export_format.write_readme(place, about)
         write_manifest(place, about)
 
 

@@ -87,9 +87,7 @@ def _launch(blocks, address: tuple[str, int], arguments: dict[str, Any]) -> None
             server_name=host, server_port=port, share=False, inbrowser=False, inline=False, quiet=True,
             prevent_thread_lock=True, mcp_server=False, **arguments,
         )  # fmt: skip
-    except (
-        OSError
-    ) as error:  # the port was taken since it was checked, or is taken on 127.0.0.1, which gradio needs too
+    except OSError as error:  # gradio needs the port on 127.0.0.1 too, where it may be in use
         raise InputError(f"--port {port}: {error}") from None
 
 

@@ -1,5 +1,6 @@
 """One row for each predicted image, as CSV, JSON Lines or Parquet: writing rows, and reading those of a file."""
 
+import contextlib
 import csv
 import io
 import json
@@ -28,7 +29,7 @@ def labels_per_image(columns: Iterable[str]) -> int:
     return (len(list(columns)) - 3) // 2
 
 
-class RowWriter:
+class RowWriter(contextlib.AbstractContextManager):
     """Appends rows to a text file; an incomplete last line, of a run that was killed, is cut off first."""
 
     def __init__(self, file: Path, columns: list[str]):
@@ -48,9 +49,6 @@ class RowWriter:
             self.stream.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
         self.stream.flush()
         self.header = False
-
-    def __enter__(self):
-        return self
 
     def __exit__(self, *error) -> None:
         self.stream.close()

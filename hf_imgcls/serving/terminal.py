@@ -1,5 +1,6 @@
 """Predictions on standard output: a table for people, CSV for pipes."""
 
+import contextlib
 import os
 import shutil
 import sys
@@ -9,7 +10,7 @@ from tqdm.auto import tqdm
 from hf_imgcls.serving.rows import Row, format_csv, labels_per_image
 
 
-class TerminalTable:
+class TerminalTable(contextlib.AbstractContextManager):
     """Writes rows to standard output: a table on a terminal, else CSV."""
 
     def __init__(self, columns: list[str], longest_name: int, longest_label: int):
@@ -17,9 +18,6 @@ class TerminalTable:
         self.width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
         self.name_width = min(longest_name, (self.width or 0) // 2)
         self.label_width, self.header = min(longest_label, 24), True
-
-    def __enter__(self):
-        return self
 
     def __exit__(self, *error) -> None:
         pass

@@ -176,14 +176,14 @@ def test_the_described_preprocessing_is_what_the_processor_does(name, tmp_path, 
     assert (about["resize"] is None) == (name == "PP-LCNet, blue first")  # rounds the longer side to nearest
     if about["resize"]:
         assert np.abs(prepare(photo, about) - wanted).mean() < 0.02
-    asked = {}
+    fed = {}
 
     class Session:
         def __init__(self, file):
             pass
 
         def run(self, names, values):
-            asked.update(values)
+            fed.update(values)
             return [np.eye(3)[None, 1]]
 
     monkeypatch.setattr(onnxruntime, "InferenceSession", Session)
@@ -192,9 +192,9 @@ def test_the_described_preprocessing_is_what_the_processor_does(name, tmp_path, 
     Path("preprocessing.json").write_text(json.dumps({**about, "labels": ["a", "b", "c"]}))
     photo.save("photo.jpg", "PNG")
     exec(usage(about), {})
-    assert asked["pixel_values"].shape == (1, *wanted.shape)
-    assert asked["pixel_values"].dtype == np.float32
-    assert np.abs(asked["pixel_values"][0] - wanted).mean() < 0.02
+    assert fed["pixel_values"].shape == (1, *wanted.shape)
+    assert fed["pixel_values"].dtype == np.float32
+    assert np.abs(fed["pixel_values"][0] - wanted).mean() < 0.02
 
 
 def test_int8_has_its_own_folder_and_its_cost_is_printed(exported_run, tmp_path):
@@ -385,7 +385,7 @@ def test_trusted_code_is_not_needed_after_the_export(exported_run, tmp_path, cap
     assert torch.allclose(ours.logits(pixels), theirs.logits(pixels), atol=1e-5)
 
 
-def test_a_model_of_timm_whose_processor_lies_in_its_configuration(tmp_path, capsys):
+def test_a_timm_model_whose_processor_is_in_its_configuration(tmp_path, capsys):
     model = timm_model("resnet10t")
     model.config.id2label, model.config.label2id = dict(enumerate(COLOURS)), {k: i for i, k in enumerate(COLOURS)}
     model.save_pretrained(tmp_path / "model")
@@ -398,7 +398,7 @@ def test_a_model_of_timm_whose_processor_lies_in_its_configuration(tmp_path, cap
     assert transformers.AutoConfig.from_pretrained(tmp_path / "model-onnx").id2label == model.config.id2label
 
 
-def test_large_weights_lie_beside_the_model_and_half_precision_becomes_float32(
+def test_large_weights_are_external_data_and_half_precision_becomes_float32(
     exported_run, tmp_path, monkeypatch, capsys
 ):
     place = save(tmp_path / "model", data=exported_run[0].parent / "photos")

@@ -117,13 +117,13 @@ def test_an_interrupted_run_continues_and_predicts_nothing_twice(suffix, process
         predict_images(model, ["photos"], output, PredictOptions(batch_size=2))
     if suffix == ".parquet":
         assert not output.exists()
-    begun = output.with_name(f"{output.name}.part-0") if suffix == ".parquet" else output
+    unfinished = output.with_name(f"{output.name}.part-0") if suffix == ".parquet" else output
     if processes_before == 2:  # two processes had run: what the second one left is a part too
-        begun.rename(f"{output.name}.part-1")
-        begun = Path(f"{output.name}.part-1")
+        unfinished.rename(f"{output.name}.part-1")
+        unfinished = Path(f"{output.name}.part-1")
         if suffix == ".csv":
-            begun.write_text("".join(json.dumps(row) + "\n" for row in rows_of_text(begun)))
-    begun.write_bytes(begun.read_bytes()[:-7])  # killed in the middle of a line
+            unfinished.write_text("".join(json.dumps(row) + "\n" for row in rows_of_text(unfinished)))
+    unfinished.write_bytes(unfinished.read_bytes()[:-7])  # killed in the middle of a line
     monkeypatch.setattr(inference, "read_source", lambda name: opened.append(name) or read(name))
     counts = predict_images(model, ["photos"], output)
     assert counts.earlier == 1

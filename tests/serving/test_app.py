@@ -1,4 +1,4 @@
-"""`pipeline` in an app: the example runs as it stands, behind a real server."""
+"""`pipeline` in an app: the example runs unchanged behind a real server."""
 
 import io
 import runpy

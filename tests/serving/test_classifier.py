@@ -183,9 +183,9 @@ def test_a_batch_that_does_not_fit_into_memory_is_one_line():
 
 
 def test_a_folder_that_is_no_classifier_is_refused(tmp_path):
-    def refused(place: str, said: str, **how) -> None:
-        with pytest.raises(InputError, match=said) as caught:
-            open_classifier(place, **how)
+    def refused(place: str, message: str, **options) -> None:
+        with pytest.raises(InputError, match=message) as caught:
+            open_classifier(place, **options)
         assert "\n" not in str(caught.value)
 
     place = save(tmp_path / "model")

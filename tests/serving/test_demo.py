@@ -216,7 +216,7 @@ def test_the_command_serves_until_interrupted_and_leaves_nothing_behind(served, 
         (["--port", "70000"], "--port: found 70000, expected 1 to 65535"),
         (["--top-k", "0"], "--top-k: found 0, expected 1 or more"),
         (["--examples", "no/such/folder"], "no/such/folder: no such file or folder"),
-        (["data.path=photos"], "demo: data.path=photos is no option"),
+        (["data.path=photos"], "demo: data.path=photos is not an option"),
     ],
 )
 def test_an_impossible_option_is_one_line(words, part, served, capsys):
@@ -359,7 +359,7 @@ def test_in_a_browser_an_image_is_uploaded_and_its_label_read(served, browser, t
     assert "This image cannot be read: not an image, or its header is broken" in wait_for(".toast-body").text
 
     events = [json.loads(entry["message"])["message"] for entry in browser.get_log("performance")]
-    asked = [each["params"]["request"]["url"] for each in events if each["method"] == "Network.requestWillBeSent"]
-    asked = {url for url in asked if url.startswith(("http", "ws"))}  # not what the browser's own pages ask for
-    assert len(asked) > 10
-    assert [url for url in asked if not url.startswith(served.url)] == []
+    requested = [each["params"]["request"]["url"] for each in events if each["method"] == "Network.requestWillBeSent"]
+    requested = {url for url in requested if url.startswith(("http", "ws"))}  # not those of the browser's own pages
+    assert len(requested) > 10
+    assert [url for url in requested if not url.startswith(served.url)] == []

@@ -1,1 +1,1 @@
-"""Exports in any format: the folder they lie in, the check against the model, the table of formats."""
+"""Exports in any format: their folder, the check against the model, the table of formats."""

@@ -1,4 +1,4 @@
-"""The formats that a model is exported in: one entry of the table each."""
+"""The table of export formats."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import torch
 
-from hf_imgcls.errors import InputError, nearest
+from hf_imgcls.errors import InputError
 from hf_imgcls.serving.classifier import Classifier
 from hf_imgcls.serving.export.folder import EXPORT
 from hf_imgcls.serving.onnx.graph import import_exporter
@@ -16,38 +16,19 @@ from hf_imgcls.store import read_json
 
 
 class ExportFormat(NamedTuple):
-    """How a format is written and opened; `check_export` compares what is opened with the model, in any format.
+    """How a format is written and opened; `check_export` compares any opened export with its model."""
 
-    Attributes:
-        require: raises InputError where a package is missing.
-        write: (folder, network, processor, about) writes the model in float32, with `about` in export.json.
-        quantize: (folder) writes the folder `int8` in that of an export; None where the format has no int8.
-        finish: (folder, about) writes the README of an export from what export.json says.
-        open: (name, device) opens such a folder.
-        files: a pattern of the files that have the model.
-    """
-
-    require: Callable[[], None]
-    write: Callable[[Path, Any, Any, dict[str, Any]], None]
-    quantize: Callable[[Path], None] | None
-    finish: Callable[[Path, dict[str, Any]], None]
-    open: Callable[[str, torch.device | str], Classifier]
-    files: str
+    require: Callable[[], None]  # raises InputError where a package is missing
+    write: Callable[[Path, Any, Any, dict], None]  # (folder, network, processor, for export.json), in float32
+    quantize: Callable[[Path], None] | None  # writes the folder int8 in that of an export; None: the format has no int8
+    write_readme: Callable[[Path, dict], None]  # (folder, content of export.json)
+    open: Callable[[str, torch.device | str], Classifier]  # (name of the folder, device)
+    files: str  # a pattern of the files with the model
 
 
 FORMATS = {
     "onnx": ExportFormat(import_exporter, write_onnx_export, write_int8, write_onnx_readme, open_onnx, "model.onnx*")
 }
-
-
-def find_format(name: str) -> ExportFormat:
-    """
-    Raises:
-        InputError: there is no such format.
-    """
-    if name not in FORMATS:
-        raise InputError(f"--format: found {name!r}, expected {' or '.join(FORMATS)}{nearest(name, FORMATS)}")
-    return FORMATS[name]
 
 
 def open_exported(name: str, device: torch.device | str = "cpu") -> Classifier:

@@ -1,7 +1,7 @@
-"""What an image processor does to an image, in words that a program without transformers can follow, and verified.
+"""Describes an image processor so that programs without transformers can do the same.
 
-Every family has its own words for its resizing, so the likely readings of them are tried: what comes out is what
-counts.
+Each family of models configures its resizing differently: all likely interpretations are run, and the one whose pixels
+match is described.
 """
 
 from collections.abc import Iterator
@@ -12,17 +12,17 @@ from PIL import Image
 
 from hf_imgcls.images import channel_order, input_size, normalization, process_image
 
-_NEAR = 1.0  # levels of 255 on average: Pillow and torchvision round differently, another rule is 10 or more away
-# So many that among them, for any crop, is a margin that ends in half a pixel and is rounded up by one way alone.
+_MATCH = 1.0  # of 255 levels on average: Pillow and torchvision round differently, other rules differ by 10 or more
+# For any crop, one of them has a margin of half a pixel that the two ways of rounding treat differently.
 _SIZES = ((347, 232), (233, 346), (301, 200), (211, 300), (259, 190), (331, 250))
 
 
 def describe_pixels(processor) -> dict[str, Any]:
-    """The way from an image to pixels, ready for JSON.
+    """The steps from an image to pixels, for preprocessing.json.
 
     Returns:
         `height`, `width`, `scale`, `mean`, `std` (in the order of the model's channels), `channel_order`, `resize` and
-        `crop`; both of these None, and `own_way` the processor's name, where it does something of its own.
+        `crop`; where no interpretation matches, these two are None and `own_way` is the processor's name.
     """
     height, width = input_size(processor)
     scale, shift = (each.flatten().double().numpy() for each in normalization(processor))
@@ -35,18 +35,18 @@ def describe_pixels(processor) -> dict[str, Any]:
         "channel_order": "".join("RGB"[channel] for channel in channel_order(processor)),
     }
     images = [_noise(size) for size in _SIZES]
-    wanted = [process_image(processor, image).numpy() for image in images]
-    best, distance = None, _NEAR
-    for rule in _readings(processor, height, width):
-        made = [prepare(image, {**about, **rule}) for image in images]
-        found = max(_levels(one, other, about) for one, other in zip(made, wanted, strict=True))
-        if found < distance:
-            best, distance = rule, found
+    expected = [process_image(processor, image).numpy() for image in images]
+    best, distance = None, _MATCH
+    for rule in _interpretations(processor, height, width):
+        pixels = [prepare(image, {**about, **rule}) for image in images]
+        difference = max(_difference(one, other, about) for one, other in zip(pixels, expected, strict=True))
+        if difference < distance:
+            best, distance = rule, difference
     return {**about, **(best or {"resize": None, "crop": None, "own_way": type(processor).__name__})}
 
 
 def prepare(image: Image.Image, about: dict[str, Any]) -> np.ndarray:
-    """An RGB image as such a description says it: float32, shape (3, height, width)."""
+    """Pixels of an RGB image according to a description: float32, shape (3, height, width)."""
     resize, crop = about["resize"], about["crop"]
     shorter = min(image.size)
     size = (resize["width"], resize["height"]) if "width" in resize else tuple(
@@ -62,7 +62,7 @@ def prepare(image: Image.Image, about: dict[str, Any]) -> np.ndarray:
 
 
 def usage(about: dict[str, Any]) -> str:
-    """The same as lines of Python for people to copy, from a photo's name to a label."""
+    """Python code to copy, from a file to a label."""
     imports = ["import onnxruntime", "from PIL import Image, ImageOps"]
     if about["resize"] is None:
         imports.append("from transformers import AutoImageProcessor")
@@ -107,15 +107,15 @@ def _normalising(about: dict) -> str:
     return f'pixels = (({values} - about["mean"]) / about["std"]).transpose(2, 0, 1)[None].astype(np.float32)'
 
 
-def _readings(processor, height: int, width: int) -> Iterator[dict[str, Any]]:
-    """Rules that a processor's words may mean."""
-    words = getattr(processor, "data_config", None) or processor.to_dict()  # timm's, which keeps its words there
-    resample = words.get("interpolation") or _resample(words.get("resample"))
-    size = {key: value for key, value in dict(words.get("size") or {}).items() if value}
+def _interpretations(processor, height: int, width: int) -> Iterator[dict[str, Any]]:
+    """Rules for resizing and cropping that a processor's configuration may mean."""
+    settings = getattr(processor, "data_config", None) or processor.to_dict()  # timm's has its settings there
+    resample = settings.get("interpolation") or _resample(settings.get("resample"))
+    size = {key: value for key, value in dict(settings.get("size") or {}).items() if value}
     square = {"height": size.get("height", height), "width": size.get("width", width)}
     shorter, whole = size.get("shortest_edge", min(height, width)), {"height": height, "width": width}
     resizes: list[dict[str, Any]] = [whole, square, {"shorter_side": shorter}, {"height": shorter, "width": shorter}]
-    for part in (words.get("crop_pct") or 1, 224 / 256):  # the second is LeViT's, without a word
+    for part in (settings.get("crop_pct") or 1, 224 / 256):  # the second is LeViT's, which has no setting for it
         resizes += [{"height": int(height / part), "width": int(width / part)}, {"shorter_side": int(shorter / part)}]
     for resize in resizes:
         rule = {"resize": {**resize, "resample": resample}}
@@ -130,15 +130,15 @@ def _resample(number: int | None) -> str:
 
 
 def _noise(size: tuple[int, int]) -> Image.Image:
-    """Soft and hard edges, in which a shift by half a pixel shows."""
+    """Soft and hard edges, on which a shift by half a pixel is visible."""
     random = np.random.default_rng(size)
     soft = Image.fromarray(random.integers(0, 256, (9, 9, 3), np.uint8)).resize(size, Image.Resampling.BICUBIC)
     hard = Image.fromarray(random.integers(0, 256, (size[1] // 4, size[0] // 4, 3), np.uint8))
     return Image.blend(soft, hard.resize(size, Image.Resampling.NEAREST), 0.5)
 
 
-def _levels(one: np.ndarray, other: np.ndarray, about: dict[str, Any]) -> float:
-    """Mean distance of two preparations in levels of 255."""
+def _difference(one: np.ndarray, other: np.ndarray, about: dict[str, Any]) -> float:
+    """Mean absolute difference of pixels in 255 levels."""
     if one.shape != other.shape:
         return float("inf")
     return float(np.abs((one - other) * np.reshape(about["std"], (3, 1, 1)) / about["scale"]).mean())

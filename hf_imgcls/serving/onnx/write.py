@@ -41,7 +41,7 @@ def write_onnx_export(folder: Path, network, processor, about: dict[str, Any]) -
         folder / PREPROCESSING,
         {
             "input": INPUT, "layout": "NCHW", "dtype": "float32",
-            "image": "first frame, turned as its EXIF orientation says, converted to RGB", **pixels,
+            "image": "first frame, EXIF orientation applied, converted to RGB", **pixels,
             "output": OUTPUT, "activation": activation(config),
             "labels": [config.id2label[i] for i in range(config.num_labels)],
         },
