@@ -108,7 +108,8 @@ def test_a_wheel_brings_the_recipes_the_schema_and_the_digits(tmp_path):
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert f"hf-imgcls {hf_imgcls.__version__}" in done.stdout
-    assert (target / "hf_imgcls/recipe/shipped/recipe.schema.json").is_file()
+    for name in ("recipe.schema.json", "launch/two_cpu_processes.yaml"):
+        assert (target / "hf_imgcls/recipe/shipped" / name).is_file()
 
 
 def test_every_module_imports_and_says_what_it_is_for():

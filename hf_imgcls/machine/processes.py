@@ -16,9 +16,10 @@ from accelerate.utils import DistributedType, broadcast_object_list
 
 from hf_imgcls.errors import InputError
 from hf_imgcls.machine.hardware import cores_per_process
+from hf_imgcls.recipe import shipped_folder
 
 T = TypeVar("T")
-_CONFIGURATION = "accelerate launch --config_file recipes/launch/two_cpu_processes.yaml"
+_CONFIGURATION = f"accelerate launch --config_file {shipped_folder() / 'launch' / 'two_cpu_processes.yaml'}"
 
 
 def say(line: str) -> None:

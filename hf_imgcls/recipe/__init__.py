@@ -20,6 +20,6 @@ from hf_imgcls.recipe.sections import (
     Trained,
     Transform,
 )
-from hf_imgcls.recipe.shipped import copy_recipe, describe_recipes, shipped_recipes
+from hf_imgcls.recipe.shipped import copy_recipe, describe_recipes, shipped_folder, shipped_recipes
 from hf_imgcls.recipe.training_fields import value_of
 from hf_imgcls.recipe.transforms import check_mixes, check_transforms, name_and_arguments

@@ -12,11 +12,15 @@ SCHEMA = "recipe.schema.json"
 _DATA = "recipes/digits"  # the data that comes along, as recipes name it
 
 
+def shipped_folder() -> Path:
+    """Where the recipes, the digits and the configurations for accelerate lie: in an installation or a checkout."""
+    own = Path(__file__).with_name("shipped")
+    return own if own.is_dir() else Path(__file__).parents[2] / "recipes"
+
+
 def shipped_recipes() -> dict[str, Path]:
     """The files of the shipped recipes, by name."""
-    own = Path(__file__).with_name("shipped")  # of an installed package
-    folder = own if own.is_dir() else Path(__file__).parents[2] / "recipes"  # of a checkout
-    return {file.stem: file for file in sorted(folder.glob("*.json")) if file.name != SCHEMA}
+    return {file.stem: file for file in sorted(shipped_folder().glob("*.json")) if file.name != SCHEMA}
 
 
 def describe_recipes() -> list[str]:

@@ -12,7 +12,7 @@ from hf_imgcls.recipe.sections import Section
 # TrainingArguments fields that a recipe cannot set, and what to do instead.
 NOT_IN_A_RECIPE = {
     "hub_token": "a token never belongs in a recipe: set HF_TOKEN or run `hf auth login`",
-    "parallelism_config": "it is a Python object: set it in an accelerate configuration (recipes/launch/)",
+    "parallelism_config": "it is a Python object: set it in a configuration for `accelerate launch`",
     "resume_from_checkpoint": "an unfinished run resumes by itself from its output_dir",
 }
 # TrainingArguments checks almost no ranges; these values would fail late or, worse, not at all.
