@@ -98,7 +98,7 @@ def chosen_settings(machine: Machine, arguments: TrainingArguments, channels_las
         "device": machine.device,
         "gpu": machine.name or None,
         "processes": arguments.world_size,
-        "cores_a_process": machine.cores,
+        "cores_per_process": machine.cores,
         "threads": torch.get_num_threads(),
         "workers": arguments.dataloader_num_workers,
         "prefetch": (arguments.dataloader_prefetch_factor or 2) if arguments.dataloader_num_workers else None,
@@ -115,15 +115,15 @@ def chosen_settings(machine: Machine, arguments: TrainingArguments, channels_las
 
 def describe_machine(chosen: dict[str, Any]) -> str:
     """What a run works with, in a line."""
-    processes, workers, cores = chosen["processes"], chosen["workers"], chosen["cores_a_process"]
+    processes, workers, cores = chosen["processes"], chosen["workers"], chosen["cores_per_process"]
     where = chosen["device"].replace("cpu", "CPU")
     if chosen["gpu"]:
         where = f"{processes} GPU{'s' * (processes > 1)} ({chosen['gpu']})"
     parts = [
         where,
-        f"{cores} core{'s' * (cores > 1)} a process",
+        f"{cores} core{'s' * (cores > 1)} per process",
         f"{chosen['threads']} thread{'s' * (chosen['threads'] > 1)}",
-        f"{workers} worker{'s' * (workers > 1)} a process" if workers else "no workers",
+        f"{workers} worker{'s' * (workers > 1)} per process" if workers else "no workers",
     ]
     if workers:
         parts.append(f"prefetch {chosen['prefetch']}")

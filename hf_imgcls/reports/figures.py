@@ -1,6 +1,6 @@
-"""The figures of a run: which images and numbers are drawn, and the PNGs in its folder `plots`.
+"""The plots of a run: which images and numbers are drawn, and the PNGs in its folder `plots`.
 
-Nothing here changes the run: random numbers are drawn from generators of its own, or put back.
+Nothing here changes the run: random numbers come from generators of its own, or their state is restored.
 """
 
 import itertools
@@ -17,6 +17,7 @@ from hf_imgcls.data import first_rows, readable_rows
 from hf_imgcls.images import Mixing, TrainTransform, fill_with_noise, read_image
 from hf_imgcls.reports.plots.drawing import FOLDER, import_plots, save
 from hf_imgcls.scoring import Scored
+from hf_imgcls.words import plural
 
 _GALLERY, _AUGMENTED, _DRAWS = 16, 6, 5  # images; of them rows, and draws of each row
 _BATCHES, _BATCH = 3, 6  # mixed batches, images of each
@@ -36,9 +37,9 @@ class Sample(NamedTuple):
 
 
 def draw_training_images(folder: Path, data, plans: Sequence) -> None:
-    """gallery.png, augmented.png and mixed.png; the last two again for stages that treat images otherwise.
+    """gallery.png, augmented.png and mixed.png; the last two again for stages with another augmentation.
 
-    A run that goes on has them already.
+    A resumed run has them already.
 
     Args:
         folder: the run's.
@@ -67,7 +68,7 @@ def draw_results(folder: Path, stages: Sequence[Mapping], outputs: Mapping[str, 
 
     Args:
         stages: a record of each, with `stage` (its number), `history` and `best_step`.
-        outputs: what each split was scored as.
+        outputs: the scored splits, by name.
         names: of the classes, in the order of the logits.
     """
     history = [entry for stage in stages for entry in stage["history"]]
@@ -119,16 +120,16 @@ def draw_mixed(folder: Path, sample: Sample, images: TrainTransform, mixing: Mix
     plots = import_plots("gallery")
     generator = np.random.default_rng(images.seed)
     mixes = [mix for mix in mixing.mixes if not isinstance(mix, v2.Identity)]
-    batches, shares, titles = [], [], []
+    batches, fractions, titles = [], [], []
     for epoch, mix in zip(range(_BATCHES), itertools.cycle(mixes), strict=False):
         rows = [sample.rows[i] for i in generator.permutation(len(sample.rows))[:_BATCH]]
         pixels = torch.tensor(np.stack(_as_trained(images, rows, epoch))).permute(0, 3, 1, 2).float()
         mixed, soft = _mix(mix, pixels, torch.tensor([row["label"] for row in rows]), 100 * epoch)
         batches.append(list(mixed.round().clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1).numpy()))
-        shares.append(soft.numpy())
+        fractions.append(soft.numpy())
         titles.append(type(mix).__name__)
     if batches:
-        save(plots.mixed(batches, np.array(shares), sample.names, titles), folder, f"mixed{suffix}.png")
+        save(plots.mixed(batches, np.array(fractions), sample.names, titles), folder, f"mixed{suffix}.png")
 
 
 def draw_curves(folder: Path, history: Sequence[Mapping], best: Mapping[int, int]) -> None:
@@ -139,9 +140,9 @@ def draw_curves(folder: Path, history: Sequence[Mapping], best: Mapping[int, int
 def draw_confusion(folder: Path, output: Scored, names: Sequence[str], split: str) -> None:
     """confusion_matrix.png of a scored split; an image without a prediction is counted in the title only."""
     confusion = import_plots("confusion")
-    answered = output.predictions >= 0
-    counts = confusion.count_confusions(output.label_ids[answered], output.predictions[answered], len(names))
-    title = split if answered.all() else f"{split}, {np.sum(~answered):,} images without a prediction"
+    predicted = output.predictions >= 0
+    counts = confusion.count_confusions(output.label_ids[predicted], output.predictions[predicted], len(names))
+    title = split if predicted.all() else f"{split}, {plural(int(np.sum(~predicted)), 'image')} without a prediction"
     save(confusion.confusion_matrix(counts, names, title), folder, "confusion_matrix.png")
 
 
@@ -169,7 +170,7 @@ def _as_trained(images: TrainTransform, rows: Iterable[dict], epoch: int) -> lis
 
 
 def _mix(mix: v2.Transform, pixels: torch.Tensor, labels: torch.Tensor, seed: int):
-    """A mixed batch and its soft labels; of the first draws one that can be seen, since many give a share near 1."""
+    """A mixed batch and its soft labels; of the first draws one that can be seen, since many give a fraction near 1."""
     state = torch.get_rng_state()
     try:
         for turn in range(20):

@@ -1,4 +1,4 @@
-"""Numbers to files and to the terminal: what was scored, with what, on which machine."""
+"""The content of results.json, and the lines that a run prints about its data, scores and time."""
 
 import shlex
 import sys
@@ -8,7 +8,7 @@ from typing import Any
 from hf_imgcls.machine import describe_hardware, package_versions
 from hf_imgcls.scoring import metrics_in
 from hf_imgcls.training import PARTS
-from hf_imgcls.words import duration
+from hf_imgcls.words import duration, plural
 
 
 def describe_scores(scores: dict[str, dict[str, Any]]) -> list[str]:
@@ -25,13 +25,14 @@ def describe_scores(scores: dict[str, dict[str, Any]]) -> list[str]:
 
 
 def describe_data(data, launch_note: str | None) -> list[str]:
-    """What a run says before it trains: sizes, what was dropped, what to know."""
-    sizes = [f"{role} {len(data.splits[role])}" for role in data.fingerprints] or [f"{r} streamed" for r in data.splits]
-    lines = [f"data: {len(data.labels)} classes, {', '.join(sizes)} images"]
+    """The lines before training: sizes of the splits, what was dropped, notes."""
+    sizes = [f"{role} {len(data.splits[role]):,}" for role in data.fingerprints]
+    images = f"{', '.join(sizes)} images" if sizes else f"{', '.join(data.splits)} streamed"
+    lines = [f"data: {plural(len(data.labels), 'class')}; {images}"]
     if data.bad:
         first = data.bad[0]
         lines.append(
-            f"data: {len(data.bad)} unreadable images dropped, listed in bad_images.csv "
+            f"data: dropped {plural(len(data.bad), 'unreadable image')}, listed in bad_images.csv "
             f"(first: {first.file}: {first.reason})"
         )
     lines += [f"data: {note}" for note in data.notes]
@@ -77,10 +78,10 @@ def summarize_time(stages: Sequence[Mapping], whole: float, scoring: float) -> d
         `run`, `scoring`, and of training `seconds`, by part, `images`, `images_per_second` (while images were
         trained on), `fractions` of the parts, and `reading`: seconds of all workers together for making images.
     """
-    counted = [figures for figures in map(counts_of, stages) if figures]
-    parts = {part: round(sum(figures[part] for figures in counted), 3) for part in PARTS}
+    counted = [counts for counts in map(counts_of, stages) if counts]
+    parts = {part: round(sum(counts[part] for counts in counted), 3) for part in PARTS}
     seconds, busy = sum(parts.values()), sum(parts[part] for part in ("data", "transfer", "model"))
-    images = sum(figures["images"] for figures in counted)
+    images = sum(counts["images"] for counts in counted)
     return {
         "run": round(whole, 1),
         "scoring": round(scoring, 1),
@@ -90,18 +91,18 @@ def summarize_time(stages: Sequence[Mapping], whole: float, scoring: float) -> d
             "fractions": {part: round(value / seconds, 4) if seconds else 0.0 for part, value in parts.items()},
             "images": images,
             "images_per_second": round(images / busy, 1) if busy else None,
-            "reading": round(sum(figures["reading"] or 0.0 for figures in counted), 3),
+            "reading": round(sum(counts["reading"] or 0.0 for counts in counted), 3),
         },
     }
 
 
 def counts_of(stage: Mapping) -> dict[str, Any] | None:
-    """What the clock of a stage counted; None where it had already stopped when the run went on."""
+    """What the clock of a stage counted; None where the stage had already stopped when the run was resumed."""
     return next((entry["time"] for entry in reversed(stage["history"]) if "time" in entry), None)
 
 
 def describe_time(spent: Mapping[str, Any]) -> list[str]:
-    """Where the time went and what would help, in three lines."""
+    """Where the time went and what would make the run faster, in three lines."""
     training = spent["training"]
     rest = max(0.0, spent["run"] - training["seconds"] - spent["scoring"])
     lines = [

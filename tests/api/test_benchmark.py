@@ -68,7 +68,7 @@ def test_all_parts_are_measured_and_nothing_is_written(recipe, tmp_path, monkeyp
 def test_the_table_of_two_processes_has_their_sum():
     each = {"data": 100.0, "model": 20.0, "both": 15.0, "memory": 500, "worker_memory": 0, "gpu_memory": 0}
     settings = {
-        "device": "cpu", "gpu": None, "processes": 2, "cores_a_process": 1, "threads": 1, "workers": 0,
+        "device": "cpu", "gpu": None, "processes": 2, "cores_per_process": 1, "threads": 1, "workers": 0,
         "persistent_workers": False, "pinned_memory": False, "non_blocking": False, "channels_last": False,
         "precision": "float32", "tf32": False, "optimizer": "sgd", "compile": None,
     }  # fmt: skip

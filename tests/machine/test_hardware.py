@@ -111,13 +111,13 @@ def test_a_line_says_what_a_run_works_with(tmp_path):
     chosen = chosen_settings(H200, arguments, channels_last=True)
     assert chosen["precision"] == "bf16"
     assert describe_machine({**chosen, "threads": 1}) == (
-        "machine: 1 GPU (NVIDIA H200), 16 cores a process, 1 thread, 2 workers a process, prefetch 2, persistent, "
+        "machine: 1 GPU (NVIDIA H200), 16 cores per process, 1 thread, 2 workers per process, prefetch 2, persistent, "
         "pinned memory, non-blocking copies, channels_last, bf16, TF32, fused AdamW, torch.compile (eager)"
     )
     plain = chosen_settings(SMALL, TrainingArguments(str(tmp_path), use_cpu=True, optim="sgd"), channels_last=False)
     assert (
         describe_machine({**plain, "threads": 2})
-        == "machine: CPU, 2 cores a process, 2 threads, no workers, float32, sgd"
+        == "machine: CPU, 2 cores per process, 2 threads, no workers, float32, sgd"
     )
 
 

@@ -82,7 +82,7 @@ def test_a_sample_is_drawn_from_the_seed():
     assert one == again != other
 
 
-def test_a_sample_of_a_stream_passes_over_what_cannot_be_read():
+def test_a_sample_of_a_stream_skips_what_cannot_be_read():
     rows = split(*[0, 1, 2] * 4).to_list()
     rows[1]["image"] = {"bytes": b"broken", "path": None}
     sample = choose_sample(Dataset.from_list(rows).to_iterable_dataset(), NAMES, seed=1)
@@ -115,13 +115,13 @@ def test_augmented_images_are_those_of_the_first_epochs(drawn, tmp_path, process
     assert draws[0][0, 0].argmax() == 2  # blue is blue
 
 
-def test_without_random_transforms_a_image_is_drawn_once(drawn, tmp_path):
+def test_without_random_transforms_an_image_is_drawn_once(drawn, tmp_path):
     draw_augmented(tmp_path, choose_sample(split(0, 1, 2), NAMES, seed=1), transform())
     assert len(drawn["augmented.png"].axes) == 6
     assert shown(drawn["augmented.png"])[1].shape == (24, 24, 3)
 
 
-def test_shares_of_a_mixed_image_are_those_of_its_colours(drawn, tmp_path):
+def test_fractions_of_a_mixed_image_are_those_of_its_colours(drawn, tmp_path):
     before = torch.get_rng_state()
     images = transform({"CenterCrop": {"size": 10}}, {"Resize": {"size": [24, 24]}})
     mixing = Mixing([{"MixUp": {"alpha": 0.2}}, "Identity", "CutMix"], 3)
@@ -132,11 +132,11 @@ def test_shares_of_a_mixed_image_are_those_of_its_colours(drawn, tmp_path):
     rows = [[ax.texts[-1].get_text() for ax in axes[first : first + 6]] for first in (0, 6, 12)]
     assert [axes[first].texts[0].get_text() for first in (0, 6, 12)] == ["MixUp", "CutMix", "MixUp"]
     assert all(any("\n" in text for text in row) for row in rows)  # each shows that it is mixed
-    assert len({text.split("%")[0] for row in rows for text in row if "\n" in text}) == 3  # by a share of its own
+    assert len({text.split("%")[0] for row in rows for text in row if "\n" in text}) == 3  # by a fraction of its own
     colours = dict(zip(NAMES, COLOURS.values(), strict=True))
     for ax in [*axes[:6], *axes[12:]]:
         parts = [line.split("% ") for line in ax.texts[-1].get_text().split("\n")]
-        expected = sum(int(share) / 100 * np.array(colours[name]) for share, name in parts)
+        expected = sum(int(percent) / 100 * np.array(colours[name]) for percent, name in parts)
         assert np.asarray(ax.images[0].get_array())[12, 2] == pytest.approx(expected, abs=3)
 
 
@@ -151,7 +151,7 @@ def plan(number: int, train: list, mix: list) -> SimpleNamespace:
     return SimpleNamespace(stage=stage, images=transform(*train), mixing=Mixing(mix, 3) if mix else None)
 
 
-def test_stages_that_treat_images_otherwise_are_drawn_again(drawn, tmp_path):
+def test_stages_with_another_augmentation_are_drawn_again(drawn, tmp_path):
     plans = [
         plan(1, [], []),
         plan(2, ["RandomHorizontalFlip"], ["MixUp"]),
@@ -164,7 +164,7 @@ def test_stages_that_treat_images_otherwise_are_drawn_again(drawn, tmp_path):
     assert list(drawn) == names
 
 
-def test_a_run_that_goes_on_has_its_images(drawn, tmp_path):
+def test_a_resumed_run_has_its_images(drawn, tmp_path):
     data = SimpleNamespace(splits={"train": split(0, 1, 2)}, labels=NAMES)
     for there in ("augmented.png", "gallery.png"):
         (tmp_path / "plots").mkdir(exist_ok=True)
@@ -185,7 +185,7 @@ def test_confusions_are_counted_from_logits(drawn, tmp_path):
     logits = np.array([[3, 1, 0], [0, 1, 2], [5, 4, 0], [np.nan] * 3])
     draw_confusion(tmp_path, from_logits(logits, np.array([0, 1, 2, 1])), NAMES, "test")
     ax = drawn["confusion_matrix.png"].axes[0]
-    assert ax.get_title() == "test, 1 images without a prediction: 1 of 3 right (33.3%)"
+    assert ax.get_title() == "test, 1 image without a prediction: 1 of 3 correct (33.3%)"
     assert ax.images[0].get_array().tolist() == [[1, 0, 0], [0, 0, 1], [1, 0, 0]]
 
 
@@ -200,10 +200,10 @@ def test_results_are_the_curves_of_all_stages_and_the_confusions_of_the_test_spl
     draw_results(tmp_path, stages, outputs, NAMES)
     loss = drawn["curves.png"].axes[0]
     assert [line.get_xdata()[0] for line in loss.lines if line.get_label() == "best step"] == [14]
-    assert drawn["confusion_matrix.png"].axes[0].get_title() == "test: 3 of 3 right (100.0%)"
+    assert drawn["confusion_matrix.png"].axes[0].get_title() == "test: 3 of 3 correct (100.0%)"
     del outputs["test"]
     draw_results(tmp_path, stages, outputs, NAMES)
-    assert drawn["confusion_matrix.png"].axes[0].get_title() == "validation: 2 of 2 right (100.0%)"
+    assert drawn["confusion_matrix.png"].axes[0].get_title() == "validation: 2 of 2 correct (100.0%)"
 
 
 def test_without_a_scored_split_there_are_curves_alone(drawn, tmp_path):

@@ -32,16 +32,16 @@ def test_rows_are_true_classes_and_columns_predicted_ones():
     assert counts.tolist() == [[1, 2, 0], [0, 1, 0], [1, 0, 0]]
 
 
-def test_two_classes_show_counts_and_shares():
+def test_two_classes_show_counts_and_fractions():
     ax = drawn(confusion_matrix(np.array([[1150, 50], [1, 99]]), ["고양이", "dog"], "test"))
     assert cells(ax) == {(0, 0): "1,150\n95.8%", (0, 1): "50\n4.2%", (1, 0): "1\n1.0%", (1, 1): "99\n99.0%"}
     assert names_of(ax) == ["고양이", "dog"]
     assert (ax.get_ylabel(), ax.get_xlabel()) == ("true class", "predicted class")
-    assert ax.get_title() == "test: 1,249 of 1,300 right (96.1%)"
+    assert ax.get_title() == "test: 1,249 of 1,300 correct (96.1%)"
 
 
-def test_colours_are_shares_of_the_true_class():
-    # A rare class that is always right is as dark as a common one.
+def test_colours_are_fractions_of_the_true_class():
+    # A rare class that is always correct is as dark as a common one.
     ax = drawn(confusion_matrix(np.array([[900, 100], [0, 3]]), ["common", "rare"], "test"))
     assert ax.images[0].get_array().tolist() == [[0.9, 0.1], [0.0, 1.0]]
     assert (ax.images[0].norm.vmin, ax.images[0].norm.vmax) == (0, 1)
@@ -59,7 +59,7 @@ def test_a_class_without_images_is_grey():
 
 
 def test_nothing_scored_is_no_error():
-    assert drawn(confusion_matrix(np.zeros((2, 2), int), ["a", "b"], "test")).get_title() == "test: 0 of 0 right"
+    assert drawn(confusion_matrix(np.zeros((2, 2), int), ["a", "b"], "test")).get_title() == "test: 0 of 0 correct"
 
 
 def test_zeros_off_the_diagonal_stay_empty():
@@ -117,6 +117,6 @@ def test_at_a_thousand_classes_some_are_named():
     assert ax.get_yticks().tolist()[:3] == [0, 8, 16]
 
 
-def test_most_confused_leaves_out_what_is_right_and_what_never_happened():
+def test_most_confused_leaves_out_what_is_correct_and_what_never_happened():
     assert most_confused(np.array([[50, 1, 0], [0, 5, 4], [0, 0, 9]]), 5) == [(1, 2), (0, 1)]
     assert most_confused(np.array([[50, 1, 0], [0, 5, 4], [0, 0, 9]]), 1) == [(1, 2)]

@@ -72,10 +72,10 @@ def test_what_is_not_random_is_shown_once():
     assert texts(augmented([plain("red")], [[plain("green")]], ["cat"])) == ["original", "cat", "in training"]
 
 
-def test_mixed_names_the_two_classes_and_their_shares():
+def test_mixed_names_the_two_classes_and_their_fractions():
     batches = [[plain("red"), plain("green")], [plain("blue"), plain("red")]]
-    shares = np.array([[[0.7, 0, 0.3], [0, 1, 0]], [[0.004, 0.996, 0], [0.5, 0, 0.5]]])
-    figure = mixed(batches, shares, ["고양이", "dog", "bird"], ["MixUp", "CutMix"])
+    fractions = np.array([[[0.7, 0, 0.3], [0, 1, 0]], [[0.004, 0.996, 0], [0.5, 0, 0.5]]])
+    figure = mixed(batches, fractions, ["고양이", "dog", "bird"], ["MixUp", "CutMix"])
     assert texts(figure) == ["MixUp", "70% 고양이\n30% bird", "100% dog", "CutMix", "100% dog", "50% 고양이\n50% bird"]
     below = figure.axes[0].texts[1].get_window_extent()
     assert below.y1 < figure.axes[0].get_window_extent().y0

@@ -30,18 +30,18 @@ def test_a_splits_metrics_lose_their_prefix_and_gain_an_interval():
     assert "top-5 accuracy 0.9900" in describe_scores({"test": {**metrics, "top5_accuracy": 0.99}})[0]
 
 
-def test_what_was_dropped_is_said_with_an_example():
+def test_sizes_are_printed_and_what_was_dropped_with_an_example():
     data = SimpleNamespace(
         labels=["cat", "dog"],
-        splits={"train": [0] * 3},
-        fingerprints={"train": "x"},
+        splits={"train": [0] * 1200, "validation": [0] * 3},
+        fingerprints={"train": "x", "validation": "y"},
         bad=[BadImage("train/cat/1.jpg", "cat", "train", "no such file")],
         notes=["something"],
     )
     lines = describe_data(data, "launch: alone")
     assert lines[0] == "launch: alone"
-    assert "train 3" in lines[1]
-    assert "1 unreadable" in lines[2]
+    assert lines[1] == "data: 2 classes; train 1,200, validation 3 images"
+    assert "dropped 1 unreadable image, listed" in lines[2]
     assert "train/cat/1.jpg: no such file" in lines[2]
     assert lines[3] == "data: something"
 

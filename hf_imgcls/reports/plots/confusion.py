@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from hf_imgcls.reports.plots.gallery import DPI, fit
 from hf_imgcls.reports.plots.typefaces import set_fonts, shorten
 
-_SHARED = 6  # classes up to which every cell shows its share beside its count
+_PERCENT = 6  # classes up to which every cell shows its fraction beside its count
 _COUNTED = 20  # classes up to which every cell shows its count
 _NAMED = 130  # classes up to which every one is named
 _LISTED = 30  # most pairs beside a matrix without counts
@@ -26,7 +26,7 @@ def count_confusions(label_ids: np.ndarray, predicted_ids: np.ndarray, classes: 
 
 
 def confusion_matrix(counts: np.ndarray, names: Sequence[str], split: str) -> Figure:
-    """Counts, coloured by their share of the true class; a class without images is grey.
+    """Counts, coloured by their fraction of the true class; a class without images is grey.
 
     With few classes every cell shows its count; with many, the pairs that are most often confused are listed beside.
 
@@ -34,7 +34,7 @@ def confusion_matrix(counts: np.ndarray, names: Sequence[str], split: str) -> Fi
         counts: images by true class (rows) and predicted class (columns).
         split: named in the title.
     """
-    classes, right, total = len(names), int(np.trace(counts)), int(counts.sum())
+    classes, correct, total = len(names), int(np.trace(counts)), int(counts.sum())
     side = min(max(2.6, 0.55 * classes), 7) if classes <= _COUNTED else min(max(8, 0.12 * classes), 12)
     figure = Figure(figsize=(1, 1), dpi=DPI)
     ax = figure.add_axes((0, 0, side, side))
@@ -42,10 +42,12 @@ def confusion_matrix(counts: np.ndarray, names: Sequence[str], split: str) -> Fi
     if classes <= _COUNTED:
         _write_counts(ax, image.get_array(), counts, side / classes)
     _name_axes(ax, names, side)
-    ax.set_title(f"{split}: {right:,} of {total:,} right" + (f" ({right / total:.1%})" if total else ""), fontsize=11)
+    ax.set_title(
+        f"{split}: {correct:,} of {total:,} correct" + (f" ({correct / total:.1%})" if total else ""), fontsize=11
+    )
     bar = figure.colorbar(image, cax=figure.add_axes((side + 0.15, side / 4, 0.1, side / 2)))
     bar.set_ticks([0, 0.05, 0.25, 0.5, 1], labels=["0%", "5%", "25%", "50%", "100%"], fontsize=8)
-    bar.set_label("share of the true class", fontsize=8)
+    bar.set_label("fraction of the true class", fontsize=8)
     bar.outline.set_visible(False)
     if classes > _COUNTED:
         _list_pairs(figure.add_axes((side + 1.2, 0, 1, side)), counts, names, side)
@@ -63,9 +65,9 @@ def most_confused(counts: np.ndarray, most: int) -> list[tuple[int, int]]:
 
 def _draw_matrix(ax: Axes, counts: np.ndarray):
     images = counts.sum(axis=1, keepdims=True)
-    shares = np.ma.masked_where(np.broadcast_to(images == 0, counts.shape), counts / np.maximum(images, 1))
+    fractions = np.ma.masked_where(np.broadcast_to(images == 0, counts.shape), counts / np.maximum(images, 1))
     # The root brings out rare confusions, which are what one looks for.
-    image = ax.imshow(shares, cmap=colormaps["Blues"].with_extremes(bad="0.9"), norm=PowerNorm(0.5, 0, 1))
+    image = ax.imshow(fractions, cmap=colormaps["Blues"].with_extremes(bad="0.9"), norm=PowerNorm(0.5, 0, 1))
     if len(counts) <= _COUNTED:
         for edge in np.arange(1, len(counts)) - 0.5:
             ax.axhline(edge, color="white", linewidth=1.5)
@@ -74,14 +76,14 @@ def _draw_matrix(ax: Axes, counts: np.ndarray):
     return image
 
 
-def _write_counts(ax: Axes, shares: np.ma.MaskedArray, counts: np.ndarray, cell: float) -> None:
+def _write_counts(ax: Axes, fractions: np.ma.MaskedArray, counts: np.ndarray, cell: float) -> None:
     """Counts that are not zero, and the diagonal; a cell is so many inches wide."""
     size = min(11, 0.8 * 72 * cell / (0.64 * max(2, len(f"{counts.max():,}"))))
     for i, j in zip(*np.nonzero(counts + np.eye(len(counts), dtype=int)), strict=True):
-        empty = shares[i, j] is np.ma.masked
-        share = f"\n{shares[i, j]:.1%}" if len(counts) <= _SHARED and not empty else ""
-        colour = "white" if not empty and shares[i, j] > 0.35 else "0.15"
-        ax.text(j, i, f"{counts[i, j]:,}{share}", ha="center", va="center", fontsize=size, color=colour)
+        empty = fractions[i, j] is np.ma.masked
+        fraction = f"\n{fractions[i, j]:.1%}" if len(counts) <= _PERCENT and not empty else ""
+        colour = "white" if not empty and fractions[i, j] > 0.35 else "0.15"
+        ax.text(j, i, f"{counts[i, j]:,}{fraction}", ha="center", va="center", fontsize=size, color=colour)
 
 
 def _name_axes(ax: Axes, names: Sequence[str], side: float) -> None:
@@ -103,7 +105,7 @@ def _list_pairs(ax: Axes, counts: np.ndarray, names: Sequence[str], side: float)
     ax.set_axis_off()
     ax.set_xlim(0, 1)
     ax.set_ylim(side, 0)
-    ax.text(0, 0.1, "most often confused: images, share of the true class", fontsize=9)
+    ax.text(0, 0.1, "most often confused: images, fraction of the true class", fontsize=9)
     for line, (i, j) in enumerate(most_confused(counts, _LISTED), 1):
         y = 0.15 + 0.24 * line
         ax.text(0.35, y, f"{counts[i, j]:,}", fontsize=9, ha="right")

@@ -1,4 +1,4 @@
-"""Figures of images: a gallery, what augmentation makes of them, what mixing makes of a batch. Arrays in, figure out.
+"""Plots of images: a gallery, augmented images, mixed batches. Arrays in, figure out.
 
 Images are uint8 arrays of shape (height, width, 3). Nothing here touches matplotlib's global state.
 """
@@ -47,17 +47,17 @@ def augmented(originals: Sequence[np.ndarray], draws: Sequence[Sequence[np.ndarr
 def mixed(
     batches: Sequence[Sequence[np.ndarray]], soft_labels: np.ndarray, names: Sequence[str], titles: Sequence[str]
 ) -> Figure:
-    """Batches of mixed images, a row each with its title; below each image its classes and their shares.
+    """Batches of mixed images, a row each with its title; below each image its classes and their fractions.
 
     Args:
-        soft_labels: shares of the classes, shape (batches, images, classes).
+        soft_labels: fractions of the classes, shape (batches, images, classes).
     """
     figure, axes = _grid(batches, 1.25, between=0.4)
     for title, line, batch in zip(titles, axes, soft_labels, strict=True):
         _write(line[0], (-0.05, 0.5), title, ha="right", va="center", fontsize=9, color="0.35")
-        for ax, shares in zip(line, batch, strict=True):
-            best = [i for i in np.argsort(-shares, kind="stable")[:2] if shares[i] >= 0.005]
-            text = "\n".join(f"{shares[i]:.0%} {shorten(names[i], 14)}" for i in best)
+        for ax, fractions in zip(line, batch, strict=True):
+            best = [i for i in np.argsort(-fractions, kind="stable")[:2] if fractions[i] >= 0.005]
+            text = "\n".join(f"{fractions[i]:.0%} {shorten(names[i], 14)}" for i in best)
             _write(ax, (0.5, -0.03), text, ha="center", va="top", fontsize=8, linespacing=1.1)
     return fit(set_fonts(figure, names))
 
@@ -102,5 +102,5 @@ def _show(ax: Axes, image: np.ndarray, cell: np.ndarray) -> None:
 
 
 def _write(ax: Axes, at: tuple[float, float], text: str, **style) -> None:
-    """Text beside an image, placed in shares of its cell."""
+    """Text beside an image, placed in fractions of its cell."""
     ax.text(*at, text, transform=ax.transAxes, **style)
