@@ -5,12 +5,12 @@ RUN := runs/quickstart
 
 .PHONY: quickstart test check format environment schema docs notebooks
 
-# Set up, train a small network on the digits that ship here, and ask it about an image.
+# Set up, train a small network on the digits that ship here, and predict one image.
 quickstart: environment
 	$(BIN)/hf-imgcls train recipes/digits_resnet.json training.output_dir=$(RUN) --start-over
 	$(BIN)/python -c "from transformers import pipeline; \
-		answer = pipeline('image-classification', '$(RUN)')('recipes/digits/seven.png')[0]; \
-		print('recipes/digits/seven.png is a', answer['label'], 'with a score of', round(answer['score'], 4))"
+		best = pipeline('image-classification', '$(RUN)')('recipes/digits/seven.png')[0]; \
+		print('recipes/digits/seven.png is a', best['label'], 'with a score of', round(best['score'], 4))"
 
 test: environment
 	$(BIN)/python -m pytest -n 2 --dist worksteal
