@@ -2,16 +2,27 @@
 
 import itertools
 import re
+import tarfile
+import zlib
 from pathlib import Path
 from typing import NamedTuple
 
 import datasets
+import pyarrow as pa
+from datasets.exceptions import DatasetsError
+from huggingface_hub.errors import EntryNotFoundError, HTTPError, RevisionResolutionError, XetDownloadError
 
 from hf_imgcls.data.folders import SPLIT_NAMES, split_of
 from hf_imgcls.errors import InputError
 from hf_imgcls.recipe import DATA_FILES
 from hf_imgcls.words import listed, plural
 
+# What `datasets` raises where a source is missing or not what it seems: its own errors, and those of pyarrow, pandas
+# and json (ValueError), of archives, of the file system, of the Hub's client and the HTTP library below it.
+LOAD_ERRORS = (
+    DatasetsError, pa.ArrowException, OSError, ValueError, LookupError, RuntimeError, EOFError, tarfile.TarError,
+    zlib.error, HTTPError, EntryNotFoundError, RevisionResolutionError, XetDownloadError,
+)  # fmt: skip
 _LEFT_BY_THE_HUB = {"dataset_info.json", "dataset_infos.json"}
 
 Rows = datasets.Dataset | datasets.IterableDataset
@@ -67,16 +78,27 @@ def load_files(files: list[Path], streaming: bool) -> list[SourcePart]:
             rows = datasets.load_dataset(
                 DATA_FILES[suffix], data_files=paths, split="train", streaming=streaming, **options
             )
-            parts.append(SourcePart(rows if rows.features else rows._resolve_features(), base, where))
-        except Exception as error:  # pandas, pyarrow and the tar reader each raise their own kinds
+            parts.append(SourcePart(with_features(rows), base, where))
+        except LOAD_ERRORS as error:
             raise InputError(f"data.path: {where} cannot be read as {DATA_FILES[suffix]}: {reason(error)}") from None
     return parts
 
 
+def with_features(rows: Rows) -> Rows:
+    """Rows of known columns; those of a stream are known when its first rows are read."""
+    return rows if rows.features else rows._resolve_features()
+
+
 def reason(error: Exception) -> str:
-    """The innermost cause, which is the one that says something, in a line."""
+    """The innermost cause, which is the one that says something, in a line.
+
+    Raises:
+        MemoryError: if that is the cause; `datasets` wraps whatever happens while it reads.
+    """
     while error.__cause__ is not None:
         error = error.__cause__
+    if isinstance(error, MemoryError):
+        raise error
     return f"{type(error).__name__}: {' '.join(str(error).split())[:300]}".removesuffix(": ")
 
 

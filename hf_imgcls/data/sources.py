@@ -1,4 +1,4 @@
-"""Open whatever `data.path` names: one data set a split, each with an image and a label column."""
+"""Open whatever `data.path` names: one dataset per split, each with an image and a label column."""
 
 import contextlib
 import gc
@@ -9,7 +9,7 @@ from typing import NamedTuple
 import datasets
 
 from hf_imgcls.data.columns import find_columns
-from hf_imgcls.data.datafiles import Rows, SourcePart, find_files, load_files, reason
+from hf_imgcls.data.datafiles import LOAD_ERRORS, Rows, SourcePart, find_files, load_files, reason, with_features
 from hf_imgcls.data.folders import scan_folder, split_of
 from hf_imgcls.data.index import Entry, entry, load_entries
 from hf_imgcls.errors import InputError
@@ -78,7 +78,7 @@ def _uncollected():
 def _open_saved(path: Path, data: DataSection) -> Source:
     try:
         saved = datasets.load_from_disk(str(path))
-    except Exception as error:  # whatever pyarrow makes of a damaged file
+    except (*LOAD_ERRORS, TypeError) as error:  # the latter where its JSON is of another form
         raise InputError(f"data.path: {path} cannot be read as a saved Dataset: {reason(error)}") from None
     splits = saved if isinstance(saved, datasets.DatasetDict) else {"train": saved}
     return _join({name: [SourcePart(rows, path, str(path))] for name, rows in splits.items()}, path, data, [])
@@ -88,10 +88,8 @@ def _open_hub(data: DataSection) -> Source:
     missing = "" if use_hub() else "; the network is missing, only what is cached can be used"
     try:
         loaded = datasets.load_dataset(data.path, data.name, revision=data.revision, streaming=data.streaming)
-        parts = {
-            n: [SourcePart(ds if ds.features else ds._resolve_features(), None, data.path)] for n, ds in loaded.items()
-        }
-    except Exception as error:  # the hub client, fsspec and the builders raise some twenty kinds
+        parts = {split: [SourcePart(with_features(rows), None, data.path)] for split, rows in loaded.items()}
+    except LOAD_ERRORS as error:
         raise InputError(
             f"data.path: {data.path!r} is nothing in {Path.cwd()} and could not be loaded from the Hub: "
             f"{reason(error)}{missing}"

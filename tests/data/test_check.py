@@ -4,9 +4,12 @@ import csv
 import io
 import os
 import re
+import struct
+import zlib
 from pathlib import Path
 
 import numpy as np
+import PIL
 import pytest
 from conftest import make_image
 from PIL import Image
@@ -19,8 +22,9 @@ from hf_imgcls.data.check import check_images, check_split, refuse_bad_images, v
 from hf_imgcls.data.index import entry, load_entries
 from hf_imgcls.data.rows import BadImage
 from hf_imgcls.errors import InputError
+from hf_imgcls.images import read
 from hf_imgcls.images.read import read_image, why_unreadable
-from hf_imgcls.store import write_csv
+from hf_imgcls.store import cache_folder, write_csv
 
 SHARED = Path(os.environ.get("HF_IMGCLS_SHARED", Path(__file__).parents[3] / "shared"))
 AWKWARD = SHARED / "datasets/awkward-images"
@@ -199,6 +203,42 @@ def test_the_second_check_reads_nothing_until_a_file_changes(tmp_path, reads):
     after = check_images(rows(tmp_path, contents), "train")
     assert after["digest"][:] == [before[0], ""]
     assert len(reads) == 4
+
+
+@pytest.mark.parametrize("library", ["PIL", "transformers"])
+def test_another_version_of_what_reads_images_reads_them_again(library, tmp_path, reads, monkeypatch):
+    check_images(rows(tmp_path, [jpeg(0)]), "train")
+    monkeypatch.setattr(getattr(read, library), "__version__", "0.0.1")
+    check_images(rows(tmp_path, [jpeg(0)]), "train")
+    assert reads == ["0.jpg", "0.jpg"]
+
+
+@pytest.mark.parametrize("damage", ["verdicts", "index"])
+def test_a_damaged_cache_is_computed_again(damage, tmp_path, reads):
+    before = check_images(rows(tmp_path, [jpeg(0), b""]), "train")[:]
+    for file in (cache_folder() / damage).glob("*/*.arrow"):
+        file.write_bytes(file.read_bytes()[:-9])
+    assert check_images(rows(tmp_path, [jpeg(0), b""]), "train")[:] == before
+    assert len(reads) == (4 if damage == "verdicts" else 2)
+
+
+@pytest.mark.parametrize("error", [TypeError, AttributeError, NameError, MemoryError])
+def test_a_bug_or_exhausted_memory_is_no_bad_image(error, monkeypatch):
+    def fail(value: dict) -> str:
+        raise error
+
+    monkeypatch.setattr(bad_images, "_read", fail)
+    with pytest.raises(error):
+        judge(jpeg())
+
+
+@pytest.mark.parametrize("error", [TypeError, AttributeError, SyntaxError, struct.error, zlib.error, RuntimeError])
+def test_whatever_pillow_raises_is_a_bad_image(error, monkeypatch):
+    def fail(file):
+        raise error("damaged")
+
+    monkeypatch.setattr(PIL.Image, "open", fail)
+    assert "damaged" in judge(jpeg())["reason"]
 
 
 def test_several_processes_find_the_same(tmp_path, monkeypatch):

@@ -1,9 +1,18 @@
 """Which files of a folder hold data, and for which split."""
 
+import tarfile
+import zlib
+
+import datasets
+import pyarrow as pa
 import pytest
+from datasets.exceptions import DatasetsError
+from huggingface_hub.errors import HTTPError
 
 from hf_imgcls.data.datafiles import find_files, load_files, reason
+from hf_imgcls.data.sources import open_source
 from hf_imgcls.errors import InputError
+from hf_imgcls.recipe.sections import DataSection
 
 
 def put(root, *names: str):
@@ -85,3 +94,39 @@ def test_the_reason_is_the_innermost_cause_in_a_line():
     outside.__cause__ = inside
     assert reason(outside) == "ValueError: the first line and the second"
     assert reason(KeyError()) == "KeyError"
+
+
+def failing(error: Exception):
+    def load_dataset(*_, **__):
+        raise error
+
+    return load_dataset
+
+
+def caused_by(cause: BaseException) -> DatasetsError:
+    error = DatasetsError("while reading")
+    error.__cause__ = cause
+    return error
+
+
+@pytest.mark.parametrize(
+    "error", [pa.ArrowInvalid("x"), tarfile.ReadError("x"), zlib.error("x"), HTTPError("x"), caused_by(KeyError("x"))]
+)
+def test_what_the_libraries_raise_is_a_user_error(error, tmp_path, monkeypatch):
+    monkeypatch.setattr(datasets, "load_dataset", failing(error))
+    with pytest.raises(InputError, match=r"data.path: .*x.csv cannot be read as csv: \w+: '?x"):
+        load_files([tmp_path / "x.csv"], streaming=False)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [TypeError(), AttributeError(), NameError(), MemoryError(), pa.lib.ArrowMemoryError(), caused_by(MemoryError())],
+    ids=repr,
+)
+def test_a_bug_or_exhausted_memory_is_no_user_error(error, tmp_path, monkeypatch):
+    monkeypatch.setattr(datasets, "load_dataset", failing(error))
+    cause = type(error.__cause__ or error)
+    with pytest.raises(cause):
+        load_files([tmp_path / "x.csv"], streaming=False)
+    with pytest.raises(cause):
+        open_source(DataSection(path="someone/photos"))

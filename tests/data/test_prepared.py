@@ -22,8 +22,10 @@ from hf_imgcls.data.prepared import (
     prepared_copies,
     seconds_saved,
 )
+from hf_imgcls.images import read
 from hf_imgcls.images.read import read_image
 from hf_imgcls.images.transforms import TrainTransform
+from hf_imgcls.store import cache_folder
 from hf_imgcls.store.run_folder import open_run
 from hf_imgcls.training import stages
 
@@ -97,6 +99,24 @@ def test_copies_are_made_once_and_the_other_columns_stay(copied, capsys):
     prepared_copies(given, "made once", 49)
     prepared_copies(given, "other images", 48)
     assert len(copied) == 18
+
+
+@pytest.mark.parametrize("library", ["PIL", "transformers"])
+def test_another_version_of_what_reads_images_makes_other_copies(library, copied, monkeypatch):
+    prepared_copies(rows(), f"versions of {library}", 48)
+    monkeypatch.setattr(getattr(read, library), "__version__", "0.0.1")
+    prepared_copies(rows(), f"versions of {library}", 48)
+    assert len(copied) == 12
+
+
+def test_damaged_copies_are_made_again(copied):
+    before = prepared_copies(rows(), "damaged", 48)["image"][:]
+    newest = max((cache_folder() / "copies").glob("*/*.arrow"), key=lambda file: file.stat().st_mtime_ns)
+    content = bytearray(newest.read_bytes())
+    content[len(content) // 2] ^= 1  # a bit of an image
+    newest.write_bytes(content)
+    assert prepared_copies(rows(), "damaged", 48)["image"][:] == before
+    assert len(copied) == 12
 
 
 def test_several_processes_make_the_same(monkeypatch):

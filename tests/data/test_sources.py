@@ -251,9 +251,10 @@ def test_a_saved_data_set_that_names_files(tmp_path, monkeypatch):
     assert [read_image(image).size for image in rows["image"]] == [(8, 6), (8, 6)]
 
 
-def test_a_damaged_saved_data_set(tmp_path):
+@pytest.mark.parametrize(("name", "content"), [("*.arrow", b"nothing"), ("state.json", b"{}"), ("state.json", b"[]")])
+def test_a_damaged_saved_dataset(name, content, tmp_path):
     rows_of(["cat", "dog"], [1, 2]).save_to_disk(tmp_path / "saved")
-    next((tmp_path / "saved").glob("*.arrow")).write_bytes(b"nothing")
+    next((tmp_path / "saved").glob(name)).write_bytes(content)
     with pytest.raises(InputError, match=r"saved cannot be read as a saved Dataset: \w+"):
         open_source(section(tmp_path / "saved"))
 

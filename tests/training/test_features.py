@@ -1,6 +1,7 @@
 """Features once: what is kept is what the network makes of an image, and it is computed anew when that changes."""
 
 import json
+from importlib import metadata
 
 import datasets
 import numpy as np
@@ -148,6 +149,15 @@ OTHER = {
 def test_what_the_features_follow_from_is_all_in_the_fingerprint(name, cache, data, arguments, capsys):
     compute(tiny_model("timm"), data, arguments)
     compute(**{"model": tiny_model("timm"), "data": data, "arguments": arguments, **OTHER[name]()})
+    assert capsys.readouterr().out.count("computed and cached") == 2
+
+
+@pytest.mark.parametrize("package", ["transformers", "torchvision", "pillow"])
+def test_other_versions_are_other_features(package, cache, data, arguments, monkeypatch, capsys):
+    compute(tiny_model("timm"), data, arguments)
+    version = metadata.version
+    monkeypatch.setattr(metadata, "version", lambda name: "0.0.1" if name == package else version(name))
+    compute(tiny_model("timm"), data, arguments)
     assert capsys.readouterr().out.count("computed and cached") == 2
 
 
