@@ -1,4 +1,4 @@
-"""A finished run on the Hub: pushed when it is complete on disk, and read back as its users will read it."""
+"""A finished run to the Hub: pushed once it is complete on disk, and read back as its users will load it."""
 
 import json
 import os
@@ -28,12 +28,13 @@ from hf_imgcls.publishing.space import push_demo
 from hf_imgcls.reports import CARD, prepare_card
 from hf_imgcls.serving import TOLERANCE
 from hf_imgcls.store import RECIPE, RESULTS, own_code, read_json
+from hf_imgcls.words import plural
 
-_ASKED = 8  # images that the repository is asked about
+_COMPARED = 8  # images on which the repository's predictions are compared with the folder's
 
 
 def check_push(arguments: TrainingArguments) -> None:
-    """Before anything is loaded: whether this machine may write the repository, which is created where there is none.
+    """Before anything is loaded: check that this machine may write the repository, and create it where there is none.
 
     Raises:
         InputError: on every process, what is wrong, with the override that trains without pushing.
@@ -48,7 +49,7 @@ def check_push(arguments: TrainingArguments) -> None:
 
     def check() -> None:
         try:
-            make_repository(_asked_for(arguments))
+            make_repository(_target_of(arguments))
         except PushError as error:
             raise InputError(f"training.push_to_hub: {error}; or add training.push_to_hub=false") from None
 
@@ -56,17 +57,17 @@ def check_push(arguments: TrainingArguments) -> None:
 
 
 def push_trained(folder: Path, arguments: TrainingArguments, data) -> None:
-    """At the end of a run, if its recipe says so. The main process pushes; the others are done and wait for nothing.
+    """At the end of a run, if its recipe says so. The main process pushes; the others are done and do not wait.
 
     Raises:
         PushError: on the main process, what happened, and the command that finishes the job.
     """
     if arguments.push_to_hub and PartialState().is_main_process:
         held_out = data.splits.get("validation", data.splits.get("test"))
-        push_run(folder, _asked_for(arguments), _images(held_out))
+        push_run(folder, _target_of(arguments), _images(held_out))
 
 
-def _asked_for(arguments: TrainingArguments) -> Target:
+def _target_of(arguments: TrainingArguments) -> Target:
     name = arguments.hub_model_id or Path(arguments.output_dir).resolve().name
     return Target(name, arguments.hub_private_repo, arguments.hub_revision)
 
@@ -75,30 +76,30 @@ def push_saved(folder: Path, name: str | None = None, private: bool | None = Non
     """Push the folder of a finished run; where its recipe names a repository, there, unless told otherwise.
 
     Args:
-        with_demo: put its page up too.
+        with_demo: push its demo page too.
 
     Returns, raises: as `push_run`.
     """
     if not (folder / RECIPE).is_file():
         raise InputError(f"push: {folder} is not the folder of a run: it has no {RECIPE}")
-    said = read_json(folder / RECIPE).get("training", {})
-    name = name or said.get("hub_model_id") or folder.resolve().name
-    private = private if private is not None else said.get("hub_private_repo")
-    return push_run(folder, Target(name, private, said.get("hub_revision")), with_demo=with_demo)
+    settings = read_json(folder / RECIPE).get("training", {})
+    name = name or settings.get("hub_model_id") or folder.resolve().name
+    private = private if private is not None else settings.get("hub_private_repo")
+    return push_run(folder, Target(name, private, settings.get("hub_revision")), with_demo=with_demo)
 
 
 def push_run(folder: Path, target: Target, images: Iterable[Image.Image] = (), with_demo: bool = False) -> str:
-    """Push a finished run in one commit and read it back. It may be done again: what is there already is not sent.
+    """Push a finished run in one commit and read it back. It may be repeated: what is there already is not sent.
 
     Args:
-        images: what the repository and the folder are asked about afterwards; some made up if there are none.
-        with_demo: put the model's page up too, as a Space, once the model is there.
+        images: on which repository and folder are compared afterwards; synthetic ones if there are none.
+        with_demo: push the model's demo page too, as a Space, once the model is there.
 
     Returns:
         `owner/name`.
 
     Raises:
-        InputError: the run is not finished, or is not served as it was scored.
+        InputError: the run is not finished, or failed the parity check.
         PushError: what happened, and the command that finishes the job; of the folder only the card has changed: it
             has the repository's name, and what people have written into it there.
     """
@@ -111,30 +112,32 @@ def push_run(folder: Path, target: Target, images: Iterable[Image.Image] = (), w
         commit = upload(name, files, target, "Model, card and results")
         wrong = compare(name, files, commit)
         if wrong:
-            raise PushError(f"{wrong[0]} came back from {name} as something else, or not at all")
-        _say(name, files, open_pushed(folder, name, commit, as_push_error(lambda: list(images)) or _clouds()))
+            raise PushError(f"{wrong[0]} in {name} is missing or differs from the one that was pushed")
+        _report(
+            name, files, open_pushed(folder, name, commit, as_push_error(lambda: list(images)) or _synthetic_images())
+        )
         if with_demo:
             push_demo(folder, name, target.revision)
     except (PushError, KeyboardInterrupt) as error:
-        what = error if isinstance(error, PushError) else "stopped"
+        what = error if isinstance(error, PushError) else "interrupted"
         command = _command(folder, target, with_demo)
-        raise PushError(f"push: {what}; the run is complete in {folder}, this finishes the job: {command}") from None
+        raise PushError(f"push: {what}; the run is complete in {folder}; to finish the push: {command}") from None
     return name
 
 
-def _say(name: str, files: Files, verdict: dict) -> None:
+def _report(name: str, files: Files, verdict: dict) -> None:
     changed = [path for path, content in files.items() if isinstance(content, bytes)]
     without = f" ({', '.join(changed)} without paths of this machine)" if changed else ""
     say(
-        f"pushed: {constants.ENDPOINT}/{name}, {len(files)} files read back{without}; opened by its name it answers as "
-        f"the folder on {verdict['images']} images (largest difference of a score "
-        f"{verdict['largest_difference']:.1e})"
+        f"pushed: {constants.ENDPOINT}/{name}, {plural(len(files), 'file')} verified{without}; loaded by its id it "
+        f"reproduces the folder's predictions on {plural(verdict['images'], 'image')} (max abs. probability difference "
+        f"{verdict['max_difference']:.1e})"
     )
 
 
 def _check_run(folder: Path) -> None:
     if not (folder / RESULTS).is_file():
-        raise InputError(f"push: the run in {folder} is not finished; the command that began it goes on with it")
+        raise InputError(f"push: the run in {folder} is not finished; the command that started it resumes it")
     results = read_json(folder / RESULTS)
     if "parity" not in results:
         raise InputError(
@@ -150,24 +153,24 @@ def _command(folder: Path, target: Target, with_demo: bool) -> str:
 
 
 def open_pushed(folder: Path, name: str, commit: str, images: list[Image.Image]) -> dict:
-    """Open the repository by its name in a fresh process with an empty cache, and compare its answers.
+    """Load the repository by its id in a fresh process with an empty cache, and compare its predictions.
 
     Returns:
-        `images`, `largest_difference` of a score.
+        `images`, `max_difference` of a probability.
 
     Raises:
-        PushError: it cannot be opened, or answers otherwise than the folder.
+        PushError: it cannot be loaded, or its predictions are not the folder's.
     """
     with tempfile.TemporaryDirectory() as place:
-        cache, asked = Path(place, "cache"), Path(place, "images")
-        asked.mkdir()
+        cache, compared = Path(place, "cache"), Path(place, "images")
+        compared.mkdir()
         for number, image in enumerate(images):
-            image.save(asked / f"{number}.png")
+            image.save(compared / f"{number}.png")
         alone = {key: value for key, value in os.environ.items() if not key.startswith(("ACCELERATE_", "FSDP_"))}
         alone |= {key: str(cache / key) for key in ("HF_HUB_CACHE", "HF_MODULES_CACHE", "HF_XET_CACHE")}
-        for key in ("RANK", "LOCAL_RANK", "WORLD_SIZE"):  # it is nobody's fellow
+        for key in ("RANK", "LOCAL_RANK", "WORLD_SIZE"):  # run as a single, non-distributed process
             alone.pop(key, None)
-        words = [str(folder.resolve()), name, commit, str(asked)]
+        words = [str(folder.resolve()), name, commit, str(compared)]
         words += ["--trust-remote-code"] if own_code(folder) else []
         # -P, and from another folder: neither this package's modules nor a folder of the repository's name are found.
         script = Path(__file__).with_name("readback.py").resolve()
@@ -176,12 +179,12 @@ def open_pushed(folder: Path, name: str, commit: str, images: list[Image.Image])
         )
     if done.returncode:
         why = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
-        raise PushError(f"{name} is on the Hub, but could not be opened from there ({why[:300]})")
+        raise PushError(f"{name} is on the Hub, but could not be loaded from there ({why[:300]})")
     verdict = json.loads(done.stdout.splitlines()[-1])
-    if not verdict["largest_difference"] <= TOLERANCE:
+    if not verdict["max_difference"] <= TOLERANCE:  # NaN too
         raise PushError(
-            f"{name} is on the Hub, but answers otherwise than the folder (a score differs by "
-            f"{verdict['largest_difference']:.1e})"
+            f"{name} is on the Hub, but does not reproduce the folder's predictions (max abs. probability difference "
+            f"{verdict['max_difference']:.1e})"
         )
     return verdict
 
@@ -189,10 +192,10 @@ def open_pushed(folder: Path, name: str, commit: str, images: list[Image.Image])
 def _images(split) -> Iterator[Image.Image]:
     """The first images of a held-out split, as they are read."""
     rows = readable_rows(split) if isinstance(split, datasets.IterableDataset) else split or ()
-    yield from (read_image(row["image"]) for row in first_rows(rows, _ASKED))
+    yield from (read_image(row["image"]) for row in first_rows(rows, _COMPARED))
 
 
-def _clouds() -> list[Image.Image]:
-    """Soft blots of colour, so that answers differ: noise is the same grey to every network."""
-    blots = np.random.default_rng(0).integers(0, 256, (_ASKED, 3, 4, 3), np.uint8)
+def _synthetic_images() -> list[Image.Image]:
+    """Soft blots of colour, so that predictions differ: noise is the same grey to every network."""
+    blots = np.random.default_rng(0).integers(0, 256, (_COMPARED, 3, 4, 3), np.uint8)
     return [Image.fromarray(each).resize((300, 200), Image.Resampling.BICUBIC) for each in blots]

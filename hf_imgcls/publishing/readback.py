@@ -1,9 +1,9 @@
-"""A repository opened as its users will open it: by its id, in a fresh process with an empty cache.
+"""A repository loaded as its users will load it: by its id, in a fresh process with an empty cache.
 
 python readback.py FOLDER REPOSITORY COMMIT IMAGES [--trust-remote-code]
 
-Imports nothing of the package: what runs here must run where the package is not installed. Says as JSON, in its last
-line, how many images both were asked about and the largest difference of a score between folder and repository.
+Imports nothing of the package: what runs here must run where the package is not installed. Prints as JSON, in its last
+line, the number of images and the largest difference of a probability between folder and repository.
 """
 
 import json
@@ -21,14 +21,14 @@ def main(folder: str, repository: str, commit: str, images: str, *trust: str) ->
     there = pipeline("image-classification", model=repository, revision=commit, device="cpu", **code)
     files = sorted(Path(images).iterdir())
     largest = max(_difference(_scores(here, file), _scores(there, file)) for file in files)
-    print(json.dumps({"images": len(files), "largest_difference": largest}))
+    print(json.dumps({"images": len(files), "max_difference": largest}))
 
 
 def _scores(classifier, file: Path) -> dict[str, float]:
     with Image.open(file) as image:
         return {
-            answer["label"]: answer["score"]
-            for answer in classifier(image, top_k=len(classifier.model.config.id2label))
+            prediction["label"]: prediction["score"]
+            for prediction in classifier(image, top_k=len(classifier.model.config.id2label))
         }
 
 

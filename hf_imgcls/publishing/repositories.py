@@ -1,4 +1,4 @@
-"""Repositories on the Hub: made sure of before anything is trained, filled in one commit, and read back."""
+"""Repositories on the Hub: created before anything is trained, written in one commit, and verified."""
 
 from collections.abc import Mapping
 from fnmatch import fnmatch
@@ -18,7 +18,7 @@ Files = Mapping[str, Path | bytes]
 
 
 class Target(NamedTuple):
-    """A repository: `name` or `owner/name`; whether a new one is private (None: the owner's habit); its branch."""
+    """A repository: `name` or `owner/name`; whether a new one is private (None: the owner's default); its branch."""
 
     name: str
     private: bool | None = None
@@ -26,7 +26,7 @@ class Target(NamedTuple):
 
 
 def make_repository(target: Target, kind: str = "model", **settings) -> str:
-    """Make sure that a repository is there and that this machine may write to it.
+    """Create a repository where there is none, and check that this machine may write to it.
 
     Args:
         kind: "model", or "space", which needs `space_sdk`.
@@ -45,14 +45,14 @@ def make_repository(target: Target, kind: str = "model", **settings) -> str:
     name = target.name if "/" in target.name else f"{owner}/{target.name}"
     new = with_retries(lambda: _created(api, name, target.private, kind, settings))
     if target.private and not (new or with_retries(lambda: api.repo_info(name, repo_type=kind)).private):
-        raise PushError(f"{name} is there already and public; make it private on its page, or name another")
+        raise PushError(f"{name} exists already and is public; make it private on its page, or name another")
     if target.revision and not target.revision.startswith("refs/"):
         with_retries(lambda: api.create_branch(name, branch=target.revision, repo_type=kind, exist_ok=True))
     return name
 
 
 def _created(api: HfApi, name: str, private: bool | None, kind: str, settings: dict) -> bool:
-    """Whether the repository is new; `exist_ok` would also be content with one that is there and not ours."""
+    """Whether the repository is new; `exist_ok` would also accept one that exists and is not ours."""
     try:
         api.create_repo(name, private=private, repo_type=kind, **settings)
         return True
@@ -108,7 +108,7 @@ def download(name: str, path: str, target: Target, folder: Path, kind: str = "mo
             return HfApi().hf_hub_download(name, path, repo_type=kind, revision=target.revision, local_dir=folder)
         except RemoteEntryNotFoundError:
             return None
-        except LocalEntryNotFoundError as error:  # nor was it here, where the Hub could not be asked
+        except LocalEntryNotFoundError as error:  # the Hub could not be reached, and it is not in the cache
             raise error.__cause__ or error from None
 
     found = with_retries(get)
@@ -116,7 +116,7 @@ def download(name: str, path: str, target: Target, folder: Path, kind: str = "mo
 
 
 def compare(name: str, files: Files, commit: str, kind: str = "model") -> list[str]:
-    """Read the list of a commit's files back; returns the paths that are missing in it or have another hash.
+    """List a commit's files; returns the paths that are missing in it or have another hash.
 
     Raises:
         PushError: says what happened.

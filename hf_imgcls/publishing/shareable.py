@@ -1,35 +1,35 @@
-"""What of a run's folder is for others: the files that a user of the model needs, without paths of this machine."""
+"""The files of a run's folder that go to the Hub: what a user of the model needs, without paths of this machine."""
 
 import json
 import shlex
 from pathlib import Path
 from typing import Any
 
+from hf_imgcls.reports import CARD
 from hf_imgcls.store import HISTORY, RECIPE, RESULTS, SPLITS, read_json
 from hf_imgcls.words import clean_word, without_paths
 
-# The list of what goes up, not of what stays: checkpoints, optimizer states, logs, images of the training split and
-# whatever else lies in the folder are nobody else's business.
+# A list of what is pushed, not of what is left out: checkpoints, optimizer states, logs, images of the training split
+# and whatever else lies in the folder stay here.
 _FILES = (
     "config.json", "preprocessor_config.json", "processor_config.json", "model*.safetensors",
     "model.safetensors.index.json", "*.py", RECIPE, RESULTS, SPLITS, HISTORY,
 )  # fmt: skip
-_CARD = "README.md"
 
 
 def shareable_files(folder: Path) -> dict[str, Path | bytes]:
-    """What goes up, by its path in the repository: the file as it is, or its content without paths of this machine.
+    """What is pushed, by its path in the repository: the file as it is, or its content without paths of this machine.
 
-    Of the plots those that the card shows: the others show images of the training split.
+    Of the plots only those that the card shows: the others show images of the training split.
 
     Args:
         folder: of a finished run.
     """
     labels = set(read_json(folder / RESULTS)["labels"])
-    card = (folder / _CARD).read_text(encoding="utf-8") if (folder / _CARD).is_file() else ""
+    card = (folder / CARD).read_text(encoding="utf-8") if (folder / CARD).is_file() else ""
     plots = [path for path in sorted(folder.glob("plots/*.png")) if path.relative_to(folder).as_posix() in card]
     chosen = [path for pattern in _FILES for path in sorted(folder.glob(pattern))]
-    chosen += [*plots, *([folder / _CARD] if card else [])]
+    chosen += [*plots, *([folder / CARD] if card else [])]
     return {path.relative_to(folder).as_posix(): _clean(path, labels) for path in chosen}
 
 

@@ -1,4 +1,4 @@
-"""A pushed model's page as a Space: the page of `hf-imgcls demo`, before transformers' pipeline."""
+"""The demo page of a pushed model as a Space: the page of `hf-imgcls demo`, on transformers' pipeline."""
 
 import json
 import sys
@@ -13,19 +13,20 @@ from hf_imgcls.errors import PushError
 from hf_imgcls.machine import say
 from hf_imgcls.publishing.hub import with_retries
 from hf_imgcls.publishing.repositories import Files, Target, compare, download, make_repository, upload
+from hf_imgcls.reports import CARD
 from hf_imgcls.serving import PAGE, TOP_K, describe_demo
 from hf_imgcls.store import RESULTS, own_code, read_json
+from hf_imgcls.words import plural
 
 _GRADIO = "6.31.0"  # what page.py is written for and tested with; a Space takes exactly one
-_CARD = "README.md"
 _APP = '''\
-"""The page of {name}, made by `hf-imgcls push --with-demo`."""
+"""Demo of {name}, written by `hf-imgcls push --with-demo`."""
 
 from page import LAUNCH, make_page
 from transformers import pipeline
 
-ask = pipeline("image-classification", {arguments})
-page = make_page(lambda image: ask(image, top_k={top_k}), {title}, {about})
+classifier = pipeline("image-classification", {arguments})
+page = make_page(lambda image: classifier(image, top_k={top_k}), {title}, {about})
 
 if __name__ == "__main__":
     page.launch(**LAUNCH)
@@ -33,9 +34,9 @@ if __name__ == "__main__":
 
 
 def push_demo(folder: Path, name: str, revision: str | None = None) -> str:
-    """Put the page of a model up as the Space `owner/name-demo`, as private as the model, and read it back.
+    """Push a model's demo page as the Space `owner/name-demo`, as private as the model, and verify it.
 
-    No example images go up: they are the user's own.
+    No example images are pushed: they are the user's own.
 
     Args:
         folder: of the run.
@@ -53,32 +54,32 @@ def push_demo(folder: Path, name: str, revision: str | None = None) -> str:
         target = Target(f"{name}-demo", private)
         space = make_repository(target, "space", space_sdk="gradio")
         with tempfile.TemporaryDirectory() as place:
-            before = download(space, _CARD, target, Path(place), "space")
+            before = download(space, CARD, target, Path(place), "space")
             files = space_files(folder, name, revision, before)
-        commit = upload(space, files, target, f"The page of {name}", "space")
+        commit = upload(space, files, target, f"Demo of {name}", "space")
         wrong = compare(space, files, commit, "space")
         if wrong:
-            raise PushError(f"{wrong[0]} came back from the Space {space} as something else, or not at all")
+            raise PushError(f"{wrong[0]} in the Space {space} is missing or differs from the one that was pushed")
     except PushError as error:
         raise PushError(f"{name} is on the Hub, its demo is not: {error}") from error
     address = f"{constants.ENDPOINT}/spaces/{space}"
-    say(f"demo: {address}, {len(files)} files read back")
+    say(f"demo: {address}, {plural(len(files), 'file')} verified")
     if private:
         say(
-            f"demo: the model is private, so the Space is too; it starts once it has a secret HF_TOKEN, a token that "
-            f"may read {name}: {address}/settings"
+            f"demo: the model is private, so the Space is too; it needs a secret HF_TOKEN with a token that may "
+            f"read {name}: {address}/settings"
         )
     return space
 
 
 def space_files(folder: Path, name: str, revision: str | None, before: Path | None = None) -> Files:
-    """What makes the Space, by its path there: card, app, page, what to install.
+    """The Space's files by their path: card, app, page, requirements.
 
     Args:
         before: the card that the Space has, which people may have written into.
     """
     return {
-        _CARD: _card(folder, name, before).encode(),
+        CARD: _card(folder, name, before).encode(),
         "app.py": _app(folder, name, revision).encode(),
         "page.py": PAGE.read_bytes(),
         "requirements.txt": "".join(f"{line}\n" for line in _requirements(folder)).encode(),
@@ -110,7 +111,7 @@ def _card(folder: Path, name: str, before: Path | None) -> str:
     there = SpaceCard.load(before, ignore_metadata_errors=True) if before else None
     text = there.text.strip() if there else ""
     if not text or "spaces-config-reference" in text:  # what the Hub writes into a new one
-        text = f"The page of [{name}]({constants.ENDPOINT}/{name}): drop an image, see its labels."
+        text = f"Demo of [{name}]({constants.ENDPOINT}/{name}): drop an image, see its labels."
     data: dict[str, Any] = {"title": f"{name.rpartition('/')[2]} demo"} | _license(folder)
     data |= there.data.to_dict() if there else {}
     data |= {
@@ -125,6 +126,6 @@ def _card(folder: Path, name: str, before: Path | None) -> str:
 
 def _license(folder: Path) -> dict[str, Any]:
     """That of the model, as far as it is known."""
-    card = folder / _CARD
+    card = folder / CARD
     data = ModelCard.load(card, ignore_metadata_errors=True).data.to_dict() if card.is_file() else {}
     return {key: data[key] for key in ("license", "license_name", "license_link") if key in data}

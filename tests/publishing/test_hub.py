@@ -1,4 +1,4 @@
-"""Reaching the Hub, the right to write there, and trying again: the real client on a local hub."""
+"""Reaching the Hub, permissions, and retries: the real client on a local hub."""
 
 import pytest
 from huggingface_hub import HfApi, constants
@@ -28,7 +28,7 @@ def refused(*arguments, **settings) -> str:
     return str(caught.value)
 
 
-def test_a_repository_is_made_once(hub):
+def test_a_repository_is_created_once(hub):
     assert make_repository(Target("model", private=True)) == "someone/model"
     assert make_repository(Target("someone/model", private=True)) == "someone/model"
     assert make_repository(Target("model", revision="second")) == "someone/model"
@@ -37,7 +37,7 @@ def test_a_repository_is_made_once(hub):
     assert set(hub.repositories["models", "someone/model"].branches) == {"main", "second"}
 
 
-def test_a_space_is_made_the_same_way(hub):
+def test_a_space_is_created_the_same_way(hub):
     assert make_repository(Target("page"), "space", space_sdk="gradio") == "someone/page"
     assert list(hub.repositories) == [("spaces", "someone/page")]
 
@@ -51,7 +51,7 @@ def test_a_space_is_made_the_same_way(hub):
         (STRANGER, "403 Forbidden to POST /api/repos/create: You don't have the rights to create a model under the "),
     ],
 )  # fmt: skip
-def test_who_may_not_write_is_told_at_once(token, part, hub, monkeypatch):
+def test_missing_write_permission_is_reported_without_retries(token, part, hub, monkeypatch):
     hub.use(monkeypatch, token)
     line = refused("someone/model")
     assert part in line
@@ -60,13 +60,13 @@ def test_who_may_not_write_is_told_at_once(token, part, hub, monkeypatch):
 
 
 @pytest.mark.parametrize("token", [READER, STRANGER])
-def test_a_repository_that_is_there_is_not_ours_for_that(token, hub, monkeypatch):
+def test_an_existing_repository_is_not_taken_for_writable(token, hub, monkeypatch):
     hub.create("models", "someone/model")
     hub.use(monkeypatch, token)
     assert "403 Forbidden" in refused("someone/model")
 
 
-def test_a_token_of_one_repository_alone_may_write_it(hub):
+def test_a_token_for_one_repository_may_write_it(hub):
     hub.create("models", "someone/model")
     hub.fail("POST /api/repos/create", 403)
     assert make_repository(Target("someone/model")) == "someone/model"
@@ -75,10 +75,10 @@ def test_a_token_of_one_repository_alone_may_write_it(hub):
 
 def test_a_public_repository_is_not_used_where_a_private_one_is_wanted(hub):
     hub.create("models", "someone/model")
-    assert "someone/model is there already and public" in refused("model", True)
+    assert "someone/model exists already and is public" in refused("model", True)
 
 
-def test_a_name_that_cannot_be_is_refused(hub):
+def test_an_invalid_name_is_refused(hub):
     assert "my model" in refused("someone/my model")
 
 
@@ -94,7 +94,7 @@ def test_a_dead_server_is_given_up_at_once_and_tried_again_later(hub, monkeypatc
     assert use_hub() is True
 
 
-def test_who_wants_no_hub_is_told_so(hub, monkeypatch):
+def test_offline_mode_is_reported(hub, monkeypatch):
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     with pytest.raises(PushError, match="HF_HUB_OFFLINE is set"):
         reach_hub()
@@ -103,7 +103,7 @@ def test_who_wants_no_hub_is_told_so(hub, monkeypatch):
 
 @pytest.mark.parametrize("how", [503, 500, 429, 408, "drop", "garbage"])
 @pytest.mark.parametrize("call", ["GET /api/whoami", "POST /api/repos/create", "POST /api/validate", "POST .*/commit/"])
-def test_what_passes_is_waited_for(call, how, hub):
+def test_transient_faults_are_retried(call, how, hub):
     hub.fail(call, how, times=2)
     name = make_repository(Target("model"))
     commit = upload(name, {"README.md": b"---\ntags: [a]\n---\n"}, Target("model"), "all of it")
@@ -111,14 +111,14 @@ def test_what_passes_is_waited_for(call, how, hub):
     assert compare(name, {"README.md": b"---\ntags: [a]\n---\n"}, commit) == []
 
 
-def test_a_lost_answer_leaves_the_repository_as_it_should_be(hub):
+def test_a_lost_response_leaves_the_repository_as_it_should_be(hub):
     hub.fail("POST .*/repos/create|POST .*/commit/", "drop after", times=1)
     files = {"README.md": b"card", "model.safetensors": b"weights"}
     name = make_repository(Target("model"))
     assert compare(name, files, upload(name, files, Target("model"), "all of it")) == []
 
 
-def test_the_token_is_in_no_line(hub, capsys):
+def test_the_token_is_never_printed(hub, capsys):
     def shout():
         raise RuntimeError(f"Authorization: Bearer {WRITER}")
 
@@ -129,6 +129,15 @@ def test_the_token_is_in_no_line(hub, capsys):
     printed = capsys.readouterr()
     assert "trying again in 0 s" in printed.out
     assert WRITER not in printed.out + printed.err
+
+
+@pytest.mark.parametrize("bug", [TypeError, KeyError, MemoryError])
+def test_a_bug_is_no_push_error(bug):
+    def call():
+        raise bug("here")
+
+    with pytest.raises(bug):
+        with_retries(call)
 
 
 def test_one_commit_replaces_what_was_there_of_the_model_and_nothing_else(hub, tmp_path):
@@ -153,7 +162,7 @@ def test_one_commit_replaces_what_was_there_of_the_model_and_nothing_else(hub, t
 
 @pytest.mark.parametrize("spoilt", ["README.md", "model.safetensors"])
 @pytest.mark.parametrize("how", ["changed", "lost"])
-def test_what_the_hub_holds_is_compared_by_its_hash(spoilt, how, hub):
+def test_uploaded_files_are_compared_by_hash(spoilt, how, hub):
     files = {"README.md": b"card", "model.safetensors": b"weights"}
     make_repository(Target("model"))
     commit = upload("someone/model", files, Target("model"), "all of it")

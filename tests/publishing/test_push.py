@@ -1,8 +1,10 @@
-"""A run on the Hub: what goes up, what it says when it cannot, and what others get of it."""
+"""Pushing a run: which files, one-line errors, and what others load from the Hub."""
 
+import ast
 import json
 import re
 import subprocess
+from pathlib import Path
 from types import SimpleNamespace
 
 import datasets
@@ -24,7 +26,7 @@ from hf_imgcls.publishing import push, readback
 from hf_imgcls.publishing.shareable import shareable_files
 
 TRAINING = {"max_steps": 2, "per_device_train_batch_size": 4, "disable_tqdm": True, "push_to_hub": True}
-SERVED = {"images": 8, "largest_difference": 0.0}
+SERVED = {"images": 8, "max_difference": 0.0}
 
 
 @pytest.fixture
@@ -70,7 +72,7 @@ def fails(capsys, status: int, *arguments) -> str:
     return line
 
 
-def test_what_a_user_of_the_model_needs_goes_up_and_nothing_else(run, hub, unopened, capsys):
+def test_only_what_a_user_of_the_model_needs_is_pushed(run, hub, unopened, capsys):
     before = but_the_card(run)
     line = pushed(capsys, run)
     there = hub.files("someone/colours")
@@ -80,7 +82,7 @@ def test_what_a_user_of_the_model_needs_goes_up_and_nothing_else(run, hub, unope
     }  # fmt: skip
     changed = {path for path in before if path in there and there[path] != before[path]}
     assert changed == {"recipe.json", "results.json"}
-    assert "9 files read back (recipe.json, results.json without paths of this machine)" in line
+    assert "9 files verified (recipe.json, results.json without paths of this machine)" in line
     assert there["README.md"] == (run / "README.md").read_bytes()
     assert but_the_card(run) == before
     for path, content in there.items():
@@ -90,11 +92,11 @@ def test_what_a_user_of_the_model_needs_goes_up_and_nothing_else(run, hub, unope
     assert json.loads(there["results.json"])["command"] == "hf-imgcls train recipe.json data.path=images"
 
 
-def test_a_run_that_names_no_path_goes_up_as_it_is(run, hub, unopened, capsys):
+def test_a_run_without_local_paths_is_pushed_unchanged(run, hub, unopened, capsys):
     (run / "recipe.json").write_text('{"data": {"path": "photos"}, "training": {"hub_model_id": "someone/other"}}')
     (run / "results.json").write_text('{"labels": ["red"], "parity": null, "command": "train x.json"}')
     (run / "README.md").write_text('model="someone/other"')
-    assert "8 files read back;" in pushed(capsys, run)  # the plot is not in the card
+    assert "8 files verified;" in pushed(capsys, run)  # the plot is not in the card
     there = hub.files("someone/other")
     assert {path: content for path, content in content_of(run).items() if path in there} == {
         path: content for path, content in there.items() if path != ".gitattributes"
@@ -111,7 +113,7 @@ FAULTS = {
     "verify 500": ("POST /objects/verify", 500, "500 Internal Server Error"),
     "card 502": ("HEAD /someone/colours/resolve/main/README.md", 502, "502 Bad Gateway to HEAD"),
     "card 503": ("POST /api/validate-yaml", 503, "503 Service Unavailable"),
-    "card garbage": ("POST /api/validate-yaml", "garbage", "an answer that is none of the Hub's"),
+    "card garbage": ("POST /api/validate-yaml", "garbage", "the response is not the Hub's"),
     "commit 503": ("POST .*/commit/", 503, "503 Service Unavailable"),
     "commit dropped": ("POST .*/commit/", "drop", "Error: "),
     "401": ("POST .*/commit/", 401, "the token is unknown or has expired"),
@@ -121,25 +123,25 @@ FAULTS = {
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-def test_a_fault_is_one_line_and_the_command_in_it_finishes_the_job(fault, run, hub, unopened, capsys):
+def test_a_fault_is_one_line_and_the_command_in_it_finishes_the_push(fault, run, hub, unopened, capsys):
     call, how, part = FAULTS[fault]
     before = but_the_card(run)
     hub.fail(call, how)
     line = fails(capsys, 3, "push", run, "--repo-id", "someone/colours", "--private")
     assert part in line
-    assert f"the run is complete in {run}, this finishes the job: " in line
+    assert f"the run is complete in {run}; to finish the push: " in line
     assert but_the_card(run) == before
     there = hub.files("someone/colours") if hub.repositories else {}
     assert set(there) <= {".gitattributes"}, "half a push"
     hub.heal()
-    command = line.partition("finishes the job: hf-imgcls ")[2].split()
+    command = line.partition("to finish the push: hf-imgcls ")[2].split()
     assert command == ["push", str(run), "--repo-id", "someone/colours", "--private"]
     pushed(capsys, *command[1:])
     assert len(hub.files("someone/colours")) == 10
     assert hub.repositories["models", "someone/colours"].private
 
 
-def test_a_dead_server_and_one_that_comes_back(run, hub, unopened, capsys):
+def test_an_unreachable_server_that_comes_back(run, hub, unopened, capsys):
     port = hub.server.server_port
     hub.stop()
     assert f"{hub.url} cannot be reached from here" in fails(capsys, 3, "push", run)
@@ -147,7 +149,7 @@ def test_a_dead_server_and_one_that_comes_back(run, hub, unopened, capsys):
     pushed(capsys, run)
 
 
-def test_what_comes_back_otherwise_is_an_error(run, hub, unopened, capsys, monkeypatch):
+def test_a_file_that_arrived_changed_is_an_error(run, hub, unopened, capsys, monkeypatch):
     commit = hub.commit
 
     def spoil(*arguments):
@@ -157,14 +159,14 @@ def test_what_comes_back_otherwise_is_an_error(run, hub, unopened, capsys, monke
 
     hub.create("models", "someone/colours")
     monkeypatch.setattr(hub, "commit", spoil)
-    assert "config.json came back from someone/colours as something else" in fails(capsys, 3, "push", run)
+    assert "config.json in someone/colours is missing or differs" in fails(capsys, 3, "push", run)
 
 
 @pytest.mark.parametrize(
     ("content", "part"),
     [
         ({"recipe.json": None}, "is not the folder of a run: it has no recipe.json"),
-        ({"results.json": None}, "is not finished; the command that began it goes on with it"),
+        ({"results.json": None}, "is not finished; the command that started it resumes it"),
         ({"results.json": '{"labels": [], "parity": {"passed": false}}'}, "failed the parity check"),
         (
             {"results.json": '{"labels": [], "served_as_scored": {"passed": false}}'},
@@ -172,7 +174,7 @@ def test_what_comes_back_otherwise_is_an_error(run, hub, unopened, capsys, monke
         ),
     ],
 )
-def test_what_is_no_good_run_is_not_pushed(content, part, run, hub, capsys):
+def test_an_unfinished_or_failed_run_is_not_pushed(content, part, run, hub, capsys):
     for name, text in content.items():
         (run / name).unlink() if text is None else (run / name).write_text(text)
     assert part in fails(capsys, 2, "push", run)
@@ -180,12 +182,12 @@ def test_what_is_no_good_run_is_not_pushed(content, part, run, hub, capsys):
     assert "no option" in fails(capsys, 2, "push", run, "training.hub_private_repo=true")
 
 
-def test_being_stopped_is_no_end_either(run, hub, unopened, capsys, monkeypatch):
+def test_an_interrupted_push_names_the_command_to_finish_it(run, hub, unopened, capsys, monkeypatch):
     def stop(*arguments):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(push, "upload", stop)
-    assert "push: stopped; the run is complete in" in fails(capsys, 3, "push", run)
+    assert "push: interrupted; the run is complete in" in fails(capsys, 3, "push", run)
 
 
 @pytest.fixture
@@ -205,13 +207,15 @@ def recipe(make_folder, tmp_path):
 OWN_NETWORK = {"architecture": "convnet", "from_scratch": True, "image_size": 16, "config": {"filters": [4, 6]}}
 
 
-def test_a_run_is_pushed_and_answers_by_its_name_in_a_fresh_home(recipe, run, hub, tmp_path, capfd):
+def test_a_pushed_run_is_loaded_by_its_id_in_a_fresh_home(recipe, run, hub, tmp_path, capfd):
     """The longest test: a run opens what it has pushed, and so do we, each in a process of its own."""
     assert main(["train", str(recipe), f"model={json.dumps(OWN_NETWORK)}", "training.hub_model_id=someone/own"]) == 0
     printed = "".join(capfd.readouterr())
     out, there = tmp_path / "out" / "colours", hub.files("someone/own")
-    assert f"pushed: {hub.url}/someone/own, {len(there) - 1} files read back" in printed
-    assert re.search(r"it answers as the folder on 8 images \(largest difference of a score 0\.0e\+00\)", printed)
+    assert f"pushed: {hub.url}/someone/own, {len(there) - 1} files verified" in printed
+    assert re.search(
+        r"reproduces the folder's predictions on 8 images \(max abs\. probability difference 0\.0e\+00\)", printed
+    )
     assert sum("/commit/" in call for call in hub.calls) == 1
     assert {"convnet.py", "model.safetensors", "README.md"} <= set(there)
     for place in (tmp_path / "out", hub.root):
@@ -247,40 +251,49 @@ print(json.dumps(found))
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def test_folder_and_repository_are_asked_the_same(run, tmp_path, capsys):
+def test_readback_compares_folder_and_repository(run, tmp_path, capsys):
     other = finished_run(tmp_path / "other" / "colours")
     settings = json.loads((other / "preprocessor_config.json").read_text())
     (other / "preprocessor_config.json").write_text(json.dumps({**settings, "image_mean": [0.1, 0.5, 0.9]}))
     (tmp_path / "images").mkdir()
-    for number, each in enumerate(push._clouds()):
+    for number, each in enumerate(push._synthetic_images()):
         each.save(tmp_path / "images" / f"{number}.png")
     for repository, differs in ((run, False), (other, True)):
         readback.main(str(run), str(repository), "main", str(tmp_path / "images"))
         verdict = json.loads(capsys.readouterr().out.splitlines()[-1])
         assert verdict["images"] == 8
-        assert (verdict["largest_difference"] > 1e-3) is differs
+        assert (verdict["max_difference"] > 1e-3) is differs
+
+
+def test_readback_runs_where_the_package_is_not_installed():
+    tree = ast.parse(Path(readback.__file__).read_text(encoding="utf-8"))
+    modules = {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+    modules |= {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
+    assert modules == {"json", "sys", "pathlib", "PIL", "transformers"}
 
 
 @pytest.mark.parametrize(
     ("status", "out", "err", "part"),
     [
-        (1, "", "Traceback\nOSError: no such model", "could not be opened from there (OSError: no such model)"),
-        (-9, "", "", "could not be opened from there (no reason given)"),
+        (1, "", "Traceback\nOSError: no such model", "could not be loaded from there (OSError: no such model)"),
+        (-9, "", "", "could not be loaded from there (no reason given)"),
         (
             0,
-            '{"images": 8, "largest_difference": 0.2}',
+            '{"images": 8, "max_difference": 0.2}',
             "",
-            "answers otherwise than the folder (a score differs by 2.0e-01",
+            "does not reproduce the folder's predictions (max abs. probability difference 2.0e-01",
         ),
-        (0, '{"images": 8, "largest_difference": NaN}', "", "answers otherwise than the folder"),
+        (0, '{"images": 8, "max_difference": NaN}', "", "does not reproduce the folder's predictions"),
     ],
 )
-def test_what_cannot_be_opened_or_answers_otherwise_is_an_error(status, out, err, part, run, hub, capsys, monkeypatch):
+def test_a_repository_that_cannot_be_loaded_or_predicts_otherwise_is_an_error(
+    status, out, err, part, run, hub, capsys, monkeypatch
+):
     done = subprocess.CompletedProcess([], status, out, err)
     monkeypatch.setattr(push, "subprocess", SimpleNamespace(run=lambda *arguments, **settings: done))
     line = fails(capsys, 3, "push", run)
     assert f"someone/colours is on the Hub, but {part}" in line
-    assert "this finishes the job" in line
+    assert "to finish the push" in line
 
 
 @pytest.mark.parametrize(
@@ -292,7 +305,7 @@ def test_what_cannot_be_opened_or_answers_otherwise_is_an_error(status, out, err
     ],
     ids=["bad token", "foreign namespace", "dead server"],
 )
-def test_who_cannot_push_is_told_before_anything_is_loaded(change, part, recipe, hub, tmp_path, capsys):
+def test_missing_permission_is_reported_before_anything_is_loaded(change, part, recipe, hub, tmp_path, capsys):
     change(hub)
     line = fails(capsys, 2, "train", recipe, "data.path=someone/photos", "training.hub_model_id=someone/colours")
     assert line.startswith("hf-imgcls: training.push_to_hub: ")
@@ -312,7 +325,7 @@ def test_a_run_whose_push_fails_is_complete(recipe, hub, unopened, tmp_path, cap
     line = fails(capsys, 3, "train", recipe)
     out = tmp_path / "out" / "colours"
     assert json.loads((out / "results.json").read_text())["parity"]["passed"]
-    assert f"the run is complete in {out}, this finishes the job: hf-imgcls push {out} --repo-id colours" in line
+    assert f"the run is complete in {out}; to finish the push: hf-imgcls push {out} --repo-id colours" in line
     hub.heal()
     pushed(capsys, out, "--repo-id", "colours")
     assert hub.files("someone/colours")["model.safetensors"] == (out / "model.safetensors").read_bytes()
@@ -345,9 +358,7 @@ def rows_as_folder(hub, folder) -> None:
 
 @pytest.mark.parametrize("streaming", [False, True], ids=["at once", "streaming"])
 @pytest.mark.parametrize("kind", ["parquet", "folder"])
-def test_a_data_set_of_the_hub_is_trained_on_by_its_name(
-    kind, streaming, recipe, make_folder, hub, tmp_path, monkeypatch
-):
+def test_a_hub_dataset_is_loaded_by_its_name(kind, streaming, recipe, make_folder, hub, tmp_path, monkeypatch):
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(datasets.config, "SLEEP_TIME_ON_THREADS_SHUTDOWN", 0.1)  # 5 s, for each look at a stream
     if kind == "parquet":

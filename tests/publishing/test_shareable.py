@@ -1,4 +1,4 @@
-"""What of a run's folder is for others."""
+"""The files of a run's folder that go to the Hub."""
 
 import json
 

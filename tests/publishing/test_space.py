@@ -32,12 +32,12 @@ def card(content: bytes) -> dict:
     return SpaceCard(content.decode()).data.to_dict()
 
 
-def test_the_page_goes_up_behind_its_model_and_no_image_with_it(run, hub, unopened, capsys):
+def test_the_demo_is_pushed_after_its_model_without_images(run, hub, unopened, capsys):
     (run / "README.md").write_text("---\nlicense: apache-2.0\n---\nmine\n")
     before = test_push.but_the_card(run)
     printed = pushed(capsys, run, "--with-demo").splitlines()
     assert printed[-2].startswith(f"pushed: {hub.url}/someone/colours, ")
-    assert printed[-1] == f"demo: {hub.url}/spaces/{SPACE}, 4 files read back"
+    assert printed[-1] == f"demo: {hub.url}/spaces/{SPACE}, 4 files verified"
     there = on_hub(hub)
     assert set(there) == FILES
     assert test_push.but_the_card(run) == before
@@ -57,12 +57,12 @@ def test_the_page_goes_up_behind_its_model_and_no_image_with_it(run, hub, unopen
     assert not hub.repositories["spaces", SPACE].private
 
 
-def test_without_being_asked_nothing_but_the_model_goes_up(run, hub, unopened, capsys):
+def test_by_default_only_the_model_is_pushed(run, hub, unopened, capsys):
     pushed(capsys, run)
     assert list(hub.repositories) == [("models", "someone/colours")]
 
 
-def test_the_app_of_a_space_runs_by_itself_and_answers_as_pipeline_does(run, hub, unopened, capsys, tmp_path,
+def test_the_app_of_a_space_runs_standalone_and_predicts_as_pipeline(run, hub, unopened, capsys, tmp_path,
                                                                        monkeypatch):  # fmt: skip
     pushed(capsys, run, "--with-demo")
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "cache"))
@@ -103,7 +103,7 @@ def test_the_app_of_a_space_runs_by_itself_and_answers_as_pipeline_does(run, hub
         ("HEAD /spaces/.*/resolve/", 502, "502 Bad Gateway"),
     ],
 )
-def test_a_fault_is_one_line_and_the_command_in_it_puts_the_page_up(call, how, part, run, hub, unopened, capsys):
+def test_a_fault_is_one_line_and_the_command_in_it_pushes_the_demo(call, how, part, run, hub, unopened, capsys):
     pushed(capsys, run)
     hub.create("spaces", SPACE)
     hub.commit("spaces", SPACE, "main", {"README.md": b"---\ntitle: t\n---\n"})
@@ -111,7 +111,7 @@ def test_a_fault_is_one_line_and_the_command_in_it_puts_the_page_up(call, how, p
     line = fails(capsys, 3, "push", run, "--with-demo")
     assert "push: someone/colours is on the Hub, its demo is not: " in line
     assert part in line
-    command = line.partition("finishes the job: hf-imgcls ")[2].split()
+    command = line.partition("to finish the push: hf-imgcls ")[2].split()
     assert command == ["push", str(run), "--repo-id", "colours", "--with-demo"]
     assert set(on_hub(hub)) == {"README.md"}, "half a Space"
     hub.heal()
@@ -119,7 +119,7 @@ def test_a_fault_is_one_line_and_the_command_in_it_puts_the_page_up(call, how, p
     assert set(on_hub(hub)) == FILES
 
 
-def test_what_comes_back_otherwise_is_an_error(run, hub, unopened, capsys, monkeypatch):
+def test_a_file_that_arrived_changed_is_an_error(run, hub, unopened, capsys, monkeypatch):
     commit = hub.commit
 
     def spoil(kind, *arguments):
@@ -131,17 +131,17 @@ def test_what_comes_back_otherwise_is_an_error(run, hub, unopened, capsys, monke
     pushed(capsys, run)
     hub.create("spaces", SPACE)
     monkeypatch.setattr(hub, "commit", spoil)
-    assert f"app.py came back from the Space {SPACE} as something else" in fails(capsys, 3, "push", run, "--with-demo")
+    assert f"app.py in the Space {SPACE} is missing or differs" in fails(capsys, 3, "push", run, "--with-demo")
 
 
-def test_the_page_of_a_private_model_is_private_and_says_what_it_needs(run, hub, unopened, capsys):
+def test_the_demo_of_a_private_model_is_private_and_says_what_it_needs(run, hub, unopened, capsys):
     printed = pushed(capsys, run, "--private", "--with-demo").splitlines()
     assert hub.repositories["spaces", SPACE].private
-    assert "it starts once it has a secret HF_TOKEN, a token that may read someone/colours: " in printed[-1]
+    assert "it needs a secret HF_TOKEN with a token that may read someone/colours: " in printed[-1]
     assert printed[-1].endswith(f"/spaces/{SPACE}/settings")
     hub.repositories["spaces", SPACE].private = False
     line = fails(capsys, 3, "push", run, "--with-demo")
-    assert f"its demo is not: {SPACE} is there already and public" in line
+    assert f"its demo is not: {SPACE} exists already and is public" in line
 
 
 def test_what_people_write_into_the_card_of_a_space_stays(run, hub, unopened, capsys):

@@ -1,4 +1,4 @@
-"""The model card: what people read in it, at two classes and at 101, and what it must not give away."""
+"""The model card as people read it, at 2 and at 101 classes, without local paths."""
 
 import json
 import re
@@ -16,7 +16,7 @@ def rows(text: str, heading: str) -> list[list[str]]:
     return [[cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]] for line in lines]
 
 
-def test_what_was_measured_is_told(tmp_path):
+def test_the_results_are_in_the_card(tmp_path):
     text = write(tmp_path / "run", per_class={"cat": 90, "dog": 10}, description="Cats and dogs")
     assert "# Cats and dogs\n" in text
     assert "(2,225,858 parameters), fine-tuned from [google/vit-base-patch16-224-in21k](https://huggingface.co/" in text
@@ -28,8 +28,8 @@ def test_what_was_measured_is_told(tmp_path):
     scores = rows(text, " ")
     assert scores[0] == ["", "validation", "test"]
     assert ["Accuracy", "0.9000 (0.5958 to 0.9821)", "0.9000 (0.7438 to 0.9654)"] in scores
-    assert [row[0] for row in scores[2:]] == ["images", "Accuracy", "Macro-F1", "Loss"]
-    assert all(re.fullmatch(r"[\d.]+ \([\d.]+ to [\d.]+\)", cell) for row in scores[3:] for cell in row[1:])
+    assert [row[0] for row in scores[2:]] == ["images", "Accuracy", "Macro-F1", "Loss", "Majority baseline"]
+    assert all(re.fullmatch(r"[\d.]+ \([\d.]+ to [\d.]+\)", cell) for row in scores[3:-1] for cell in row[1:])
     dog = next(row for row in rows(text, "class |") if row[0] == "dog")
     assert dog == ["dog", "10", "10", "0.70 (0.40 to 0.89)", "1.00", "0.82", "cat (3)"]
     assert ["dog", "cat", "3 of 10", "30.0 %"] in rows(text, "class | predicted as")
@@ -37,7 +37,7 @@ def test_what_was_measured_is_told(tmp_path):
     assert "(max abs. probability difference 2.0e-07)" in text
 
 
-def test_the_limits_are_those_of_the_figures(tmp_path):
+def test_the_limits_follow_from_the_metrics(tmp_path):
     text = write(tmp_path / "run", per_class={"cat": 90, "dog": 10}, loss={"class_weights": "balanced"})
     assert "90 training images of cat, 10 of dog, 9.0 times as many; trained with a class-weighted loss." in text
     assert "Lowest recall: dog (7 of 10, 70.0 %)." in text
@@ -47,7 +47,7 @@ def test_the_limits_are_those_of_the_figures(tmp_path):
     sure = {**two_classes(), "breakdown": {**two_classes()["breakdown"]}}
     sure["breakdown"]["test"]["mean_top_score"] = 0.99
     text = write(tmp_path / "sure", sure)
-    assert "99.0 %, accuracy 90.0 %: the model is overconfident: scores are not calibrated probabilities." in text
+    assert "99.0 %, accuracy 90.0 %; the model is overconfident: scores are not calibrated probabilities." in text
     even = made_results(["cat", "dog", "eel"], {"test": [(0, 0)] * 40 + [(1, 1)] * 40})
     text = write(tmp_path / "even", even, per_class={"cat": 50, "dog": 60, "eel": 0})
     assert "There were no training images of eel" in text
@@ -58,7 +58,7 @@ def test_the_limits_are_those_of_the_figures(tmp_path):
     assert "The classes are balanced: 50 to 60 training images per class." in text
 
 
-def test_how_it_was_trained_is_told(tmp_path):
+def test_the_training_is_in_the_card(tmp_path):
     results = {**two_classes(), "notes": ["test: 3 images are also in train, byte for byte"], "bad_images": 2}
     text = write(tmp_path / "run", results, training={"learning_rate": 1e-4, "gradient_accumulation_steps": 4})
     first, second = rows(text, "stage")[2:]
@@ -123,7 +123,7 @@ def test_a_hundred_and_one_classes_stay_readable(tmp_path):
     assert "| ---" not in html, "a table that is not shown as one"
 
 
-def test_names_are_no_markup(tmp_path):
+def test_class_names_are_escaped(tmp_path):
     names = ["a|b", "<script>alert(1)</script>", "*star* _line_", "T_shirt", "two\nlines"]
     text = write(tmp_path / "run", made_results(names, {"test": [(n, n) for n in range(5)]}))
     html = MarkdownIt("commonmark", {"html": True}).enable("table").render(text)
@@ -134,7 +134,7 @@ def test_names_are_no_markup(tmp_path):
 
 
 @pytest.mark.parametrize("place", ["absolute", "relative", "home"])
-def test_paths_of_the_machine_are_not_given_away(place, tmp_path, monkeypatch):
+def test_no_local_path_is_in_the_card(place, tmp_path, monkeypatch):
     for name in ("weights", "photos"):
         (tmp_path / name).mkdir()
     monkeypatch.chdir(tmp_path)

@@ -16,7 +16,7 @@ def data(folder) -> ModelCardData:
     return ModelCard.load(folder / "README.md").data
 
 
-def test_the_hubs_library_reads_what_was_written(tmp_path):
+def test_the_hubs_library_reads_the_metadata(tmp_path):
     write(tmp_path / "run", description="ViT: a test #1")
     read = data(tmp_path / "run")
     plain = read.to_dict()
@@ -66,7 +66,7 @@ def test_a_metric_that_is_no_number_is_left_out(value, tmp_path):
     assert "nan" not in text.split("---")[1]
 
 
-def test_a_folder_is_not_said_to_be_a_data_set_of_the_hub(tmp_path, monkeypatch):
+def test_a_folder_is_no_hub_dataset(tmp_path, monkeypatch):
     (tmp_path / "mnist").mkdir()
     monkeypatch.chdir(tmp_path)
     for path in ("mnist", "hdfs://server/photos/*.tar"):
@@ -76,7 +76,7 @@ def test_a_folder_is_not_said_to_be_a_data_set_of_the_hub(tmp_path, monkeypatch)
 
 
 @pytest.mark.parametrize("model", [{"architecture": "timm/resnet18"}, {"checkpoint": BASE}])
-def test_weights_of_nobody_have_no_base(model, tmp_path):
+def test_a_model_trained_from_scratch_has_no_base(model, tmp_path):
     write(tmp_path / "run", model={**model, "from_scratch": True})
     assert data(tmp_path / "run").base_model is None
 
@@ -109,7 +109,7 @@ def test_the_license_is_that_of_the_base(tmp_path, monkeypatch):
         assert str(tmp_path) not in (run / "README.md").read_text()
 
 
-def test_a_base_whose_card_cannot_be_had_costs_nothing(tmp_path, monkeypatch):
+def test_an_unreachable_base_card_is_no_error(tmp_path, monkeypatch):
     def unreachable(*args, **options):
         raise ConnectionError
 
@@ -117,6 +117,12 @@ def test_a_base_whose_card_cannot_be_had_costs_nothing(tmp_path, monkeypatch):
     write(tmp_path / "run")
     assert data(tmp_path / "run").base_model == BASE
     assert data(tmp_path / "run").license is None
+
+
+def test_a_bug_in_reading_the_base_card_is_no_missing_card(tmp_path, monkeypatch):
+    monkeypatch.setattr(card_metadata, "hf_hub_download", lambda *args, **options: None)
+    with pytest.raises(TypeError):
+        write(tmp_path / "run")
 
 
 @pytest.mark.parametrize(

@@ -82,5 +82,5 @@ def _confidence(mean: float | None, accuracy: float, split: str) -> list[str]:
     if mean is None:
         return []
     kind = "overconfident" if mean > accuracy else "underconfident"
-    verdict = f": the model is {kind}: scores are not calibrated probabilities" if abs(mean - accuracy) > _CLOSE else ""
+    verdict = f"; the model is {kind}: scores are not calibrated probabilities" if abs(mean - accuracy) > _CLOSE else ""
     return [f"Mean top score on {split}: {percent(mean)}, accuracy {percent(accuracy)}{verdict}."]

@@ -10,7 +10,7 @@ from hf_imgcls.words import number, percent, plain, plural, table, without_paths
 
 _FEW = 20  # classes up to which every one stands in an open table
 _TABLED = 250  # classes up to which every one stands in a table at all
-_WORDS = ("", "class", "predicted as", "most often predicted as")  # headings of columns without numbers
+_WORDS = ("", "class", "predicted as", "most often confused with")  # headings of columns without numbers
 _WEAKEST, _PAIRS = 10, 10  # classes in the open table where not all are; confused pairs
 
 
@@ -77,6 +77,8 @@ def _scores(results: dict[str, Any]) -> str:
     for key, metric in shown.items():
         cells = (number(values.get(key), interval_of(results, split, key)) for split, values in scores.items())
         rows.append([metric.name[0].upper() + metric.name[1:], *cells])
+    if any("majority_baseline" in values for values in scores.values()):
+        rows.append(["Majority baseline", *(number(values.get("majority_baseline")) for values in scores.values())])
     return table(["", *scores], rows, _WORDS)
 
 
@@ -112,7 +114,7 @@ def plain_sentence(text: str) -> str:
 
 def _classes(classes: dict[str, dict], trained: dict[str, int], split: str) -> list[str]:
     heading = ["class", *(["training images"] if trained else []), f"{split} images", "recall", "precision", "F1"]
-    heading.append("most often predicted as")
+    heading.append("most often confused with")
     digits = 3 if min(values["images"] for values in classes.values()) >= 1000 else 2
     rows = {
         name: [
@@ -122,7 +124,7 @@ def _classes(classes: dict[str, dict], trained: dict[str, int], split: str) -> l
             number(values["recall"], values["recall_interval_95"], digits),
             number(values["precision"], None, digits),
             number(values["f1"], None, digits),
-            _predicted_as(name, values["answers"]),
+            _confused_with(name, values["answers"]),
         ]
         for name, values in classes.items()
     }
@@ -144,7 +146,7 @@ def _classes(classes: dict[str, dict], trained: dict[str, int], split: str) -> l
     return [*text, f"{summary}\n\n{table(heading, rows.values(), _WORDS)}\n\n</details>"]
 
 
-def _predicted_as(name: str, answers: dict[str, int]) -> str:
+def _confused_with(name: str, answers: dict[str, int]) -> str:
     wrong = [f"{plain(other)} ({count:,})" for other, count in answers.items() if other != name]
     return wrong[0] if wrong else "-"
 

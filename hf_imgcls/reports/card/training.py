@@ -27,8 +27,8 @@ def training_section(folder: Path, recipe, results: dict[str, Any]) -> list[str]
         _command(results),
         f"<details><summary>The recipe, as run</summary>\n\n```json\n{content}\n```\n\n</details>",
         _machine(results),
-        "`recipe.json` is this recipe, `splits.json` has the fingerprints of the splits, `results.json` all metrics, "
-        "`history.json` the log of the training.",
+        "In this repository: `recipe.json` (this recipe), `splits.json` (fingerprints of the splits), `results.json` "
+        "(all metrics), `history.json` (training log).",
     ]
     return [piece for piece in text if piece]
 
@@ -93,7 +93,7 @@ def _command(results: dict[str, Any]) -> str:
     if len(line) > _LONG:
         start = next((i for i, word in enumerate(words) if word.endswith(".json")), 1) + 1
         line = " \\\n    ".join([" ".join(written[:start]), *written[start:]])
-    cut = "" if shown == words else ", local paths cut to their last part"
+    cut = "" if shown == words else " (local paths shortened to their last part)"
     return f"Trained with{cut}:\n\n```bash\n{line}\n```"
 
 
