@@ -2,7 +2,6 @@
 
 import contextlib
 import re
-from collections.abc import Iterable
 from pathlib import Path
 
 from hf_imgcls.errors import InputError, nearest
@@ -20,7 +19,7 @@ BUILT_IN_ARCHITECTURES = ("convnet", "mini_xception")
 _HUB_ID = re.compile(r"\w[\w.-]*(/\w[\w.-]*)?")
 
 
-def check_settings(recipe: Section, own_transforms: Iterable[str] = ()) -> None:
+def check_settings(recipe: Section) -> None:
     """Check everything that a recipe alone can tell without torch; quick, so that a misspelt name is found at once.
 
     Raises:
@@ -33,7 +32,7 @@ def check_settings(recipe: Section, own_transforms: Iterable[str] = ()) -> None:
         resolve_checkpoint(recipe.model)
     for stage in stages_of(recipe):
         with naming_stage(stage):
-            check_transforms(stage.augmentation.train, own_transforms)
+            check_transforms(stage.augmentation.train)
             check_mixes(stage.augmentation.mix)
 
 

@@ -11,6 +11,7 @@ from hf_imgcls.recipe import load_recipe
 from hf_imgcls.recipe.check import BUILT_IN_ARCHITECTURES, check_path, check_settings
 from hf_imgcls.recipe.installed import as_type, cached_json, installed
 from hf_imgcls.recipe.sections import DataSection
+from hf_imgcls.recipe.transforms import check_transforms
 
 SMALL = {"data": {"path": "photos"}, "model": {"checkpoint": "some/model"}, "training": {"output_dir": "runs/x"}}
 
@@ -48,11 +49,10 @@ def test_built_in_architectures_and_those_of_timm_are_known():
         check_settings(load_recipe(SMALL, [f'model={{"architecture":"{name}","from_scratch":true}}']))
 
 
-def test_a_transform_of_the_users_own_is_not_refused():
-    recipe = load_recipe(SMALL, ['augmentation.train=[{"MyCrop":{"by":3}}]'])
-    check_settings(recipe, ["MyCrop"])
-    with pytest.raises(InputError, match="MyCrop"):
-        check_settings(recipe)
+def test_a_custom_transform_is_known_by_its_name():
+    check_transforms([{"MyCrop": {"by": 3}}, {"RandomApply": {"transforms": ["MyCrop"]}}], ["MyCrop"])
+    with pytest.raises(InputError, match=r"train.1: .* no transform 'MyCro'; did you mean \"MyCrop\""):
+        check_transforms(["MyCrop", "MyCro"], ["MyCrop"])
 
 
 def test_a_path_exists_or_could_be_a_hub_id(tmp_path):
