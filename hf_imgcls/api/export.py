@@ -35,23 +35,14 @@ from hf_imgcls.words import megabytes
 
 
 class ExportOptions(NamedTuple):
-    """What to export besides the model, and the images to check it on.
+    """How to export, and the images to check the export on."""
 
-    Attributes:
-        quantize: write it in int8 as well.
-        trust_remote_code: whether code that comes with the model may be run.
-        data: anything `data.path` may be; a run's own if None.
-        split: a split or slice of it.
-        overrides: `data.key=value`.
-        format: of the table `FORMATS`.
-    """
-
-    quantize: bool = False
-    trust_remote_code: bool = False
-    data: str | None = None
-    split: str | None = None
-    overrides: Sequence[str] = ()
-    format: str = "onnx"
+    quantize: bool = False  # write int8 as well
+    trust_remote_code: bool = False  # whether code that comes with the model may be run
+    data: str | None = None  # anything `data.path` may be; None: a run's own
+    split: str | None = None  # a split or slice of it
+    overrides: Sequence[str] = ()  # data.key=value
+    format: str = "onnx"  # of the table FORMATS
 
 
 _DEFAULTS = ExportOptions()

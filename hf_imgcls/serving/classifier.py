@@ -14,21 +14,13 @@ from hf_imgcls.scoring import softmax
 
 
 class Classifier(NamedTuple):
-    """A model with what predictions need.
+    """A model with what predictions need."""
 
-    Attributes:
-        name: of the model, and after an @ a digest that distinguishes it from others of that name.
-        labels: in the order of its outputs.
-        processor: its image processor.
-        logits: maps pixels (n, 3, h, w), float32 on the CPU, to logits (n, classes), float32 on the CPU.
-        to_scores: maps logits to scores, both (n, classes).
-    """
-
-    name: str
-    labels: list[str]
+    name: str  # and after an @ a digest that distinguishes it from others of that name
+    labels: list[str]  # in the order of its outputs
     processor: Any
-    logits: Callable[[torch.Tensor], torch.Tensor]
-    to_scores: Callable[[np.ndarray], np.ndarray]
+    logits: Callable[[torch.Tensor], torch.Tensor]  # pixels (n, 3, h, w) to logits (n, classes), float32 on the CPU
+    to_scores: Callable[[np.ndarray], np.ndarray]  # logits to scores, both (n, classes)
 
     def scores(self, pixels: list[torch.Tensor]) -> np.ndarray:
         """Scores, shape (images, classes), of processed images (3, h, w).

@@ -15,21 +15,13 @@ from hf_imgcls.serving.export.formats import open_exported
 
 
 class PredictOptions(NamedTuple):
-    """How to predict.
+    """How to predict."""
 
-    Attributes:
-        top_k: labels per image.
-        batch_size: a default for the device if None.
-        device: an accelerator if None, else the CPU.
-        trust_remote_code: whether code that comes with the model may be run.
-        half: compute in float16.
-    """
-
-    top_k: int = 5
-    batch_size: int | None = None
-    device: str | None = None
-    trust_remote_code: bool = False
-    half: bool = False
+    top_k: int = 5  # labels per image
+    batch_size: int | None = None  # None: a default for the device
+    device: str | None = None  # None: an accelerator, or else the CPU
+    trust_remote_code: bool = False  # whether code that comes with the model may be run
+    half: bool = False  # compute in float16
 
 
 def open_classifier(

@@ -15,19 +15,12 @@ from hf_imgcls.store import RECIPE
 
 
 class CheckImages(NamedTuple):
-    """Images to check an export on.
-
-    Attributes:
-        split: the name of their split; None for synthetic images.
-        rows: each has `image`, undecoded or an image.
-        labels: ids in the model's order, shape (images,); None for synthetic images.
-        reason: why they are synthetic.
-    """
+    """Images to check an export on; synthetic ones have neither split nor labels."""
 
     split: str | None
-    rows: Sequence[dict]
-    labels: np.ndarray | None
-    reason: str = ""
+    rows: Sequence[dict]  # each has `image`, undecoded or an image
+    labels: np.ndarray | None  # ids in the model's order, shape (images,)
+    reason: str = ""  # why they are synthetic
 
 
 def evaluation_images(

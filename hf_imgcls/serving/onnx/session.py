@@ -102,7 +102,10 @@ def _provider(onnxruntime: ModuleType, device: torch.device | str) -> tuple[str,
         wanted = torch.device(device)
     there = onnxruntime.get_available_providers()
     if wanted.type == "cuda" and "CUDAExecutionProvider" in there:
-        return "CUDAExecutionProvider", {"device_id": _cuda_index(wanted), "use_tf32": 0}  # scores are float32
+        # Without an index, `cuda` is the current device, of which each of several processes has its own.
+        current = torch.cuda.current_device() if torch.cuda.is_available() else 0
+        index = current if wanted.index is None else wanted.index
+        return "CUDAExecutionProvider", {"device_id": index, "use_tf32": 0}  # scores are float32
     if wanted.type != "cpu" and isinstance(device, str):
         has = ", ".join(each.removesuffix("ExecutionProvider") for each in there)
         raise InputError(
@@ -110,13 +113,6 @@ def _provider(onnxruntime: ModuleType, device: torch.device | str) -> tuple[str,
             "pip install onnxruntime-gpu"
         )
     return "CPUExecutionProvider", {}
-
-
-def _cuda_index(device: torch.device) -> int:
-    """Of several processes each has its own current device, which is meant by `cuda` without an index."""
-    if device.index is not None:
-        return device.index
-    return torch.cuda.current_device() if torch.cuda.is_available() else 0
 
 
 def _logits_function(session, one_by_one: bool) -> Callable[[torch.Tensor], torch.Tensor]:
