@@ -69,7 +69,7 @@ def _class_named(name: str) -> type:
 
 
 def has_size(specs: Sequence[Transform]) -> bool:
-    """Whether the recipe says itself how an image comes to the model's size."""
+    """Whether the recipe's own transforms resize the image."""
     for spec in specs:
         name, arguments = name_and_arguments(spec)
         if "size" in inspect.signature(_class_named(name)).parameters or has_size(arguments.get("transforms", [])):
@@ -118,7 +118,10 @@ def _try_out(transform: v2.Transform, size: tuple[int, int], fixed: bool) -> Non
 
 
 def augment(transform, image: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
-    """A training image, uint8 of shape (3, *size), or an error that says what came out instead."""
+    """Apply the transforms: a training image, uint8 of shape (3, *size).
+
+    Raises:
+        InputError: they fail on this image, or return something else."""
     height, width = image.shape[-2:]
     try:
         out = transform(image)
@@ -131,7 +134,7 @@ def augment(transform, image: torch.Tensor, size: tuple[int, int]) -> torch.Tens
         if isinstance(out, torch.Tensor):
             made = f"{str(out.dtype).removeprefix('torch.')} of shape {tuple(out.shape)}"
         raise InputError(
-            f"augmentation.train: makes {made} of a {width}x{height} image, needed is uint8 of shape {(3, *size)}; "
+            f"augmentation.train: turns a {width}x{height} image into {made}, needed is uint8 of shape {(3, *size)}; "
             "a Resize or RandomResizedCrop without a size brings it there"
         )
     return out

@@ -2,7 +2,7 @@
 
 A JPEG can be decoded at a half, a quarter or an eighth of its size for less, but only by someone who knows what will
 be cut out of it. So the part is drawn first, from the size in the header, then the image is decoded. What counts as
-broken, how colours become RGB and which way is up is the reading rule's to say (`images`).
+broken, how colours become RGB and which way is up is decided in `images.read`.
 """
 
 import warnings
@@ -40,7 +40,7 @@ def can_lead(transform: v2.Transform) -> bool:
 
 
 def read_resized(value: dict | Image.Image, transform: v2.RandomResizedCrop | v2.Resize) -> torch.Tensor:
-    """What a transform makes of an image, with the same draws, without decoding the image in full.
+    """A transform applied to an image, with the same random draws, without decoding the image in full.
 
     At full size it is the same to the bit. Of a reduced JPEG it differs by about one of 256 levels: the decoder
     averages squares of pixels where the resize would have weighed them.

@@ -1,6 +1,6 @@
 """What an image processor does to an image, measured: its size, its normalisation, its order of channels.
 
-Every family says these in words of its own, and the words do not always say it all. What comes out is what counts.
+Every family has its own names for these, and the names do not always tell everything: the output decides.
 """
 
 import torch
@@ -13,19 +13,20 @@ def process_image(processor, image: Image.Image) -> torch.Tensor:
     """One RGB image through an image processor: float, shape (3, height, width).
 
     Raises:
-        InputError: it makes something else of an image: colour tokens (ImageGPT), patches (SigLIP 2 NaFlex).
+        InputError: its output is no image: colour tokens (ImageGPT), patches (SigLIP 2 NaFlex).
     """
     pixels = processor(image, return_tensors="pt").get("pixel_values")
     if pixels is None or pixels.ndim != 4:
-        raise InputError(f"model: its image processor, {type(processor).__name__}, does not make one image of one")
+        raise InputError(
+            f"model: its image processor, {type(processor).__name__}, does not turn an image into one array of pixels"
+        )
     return pixels[0]
 
 
 def input_size(processor) -> tuple[int, int]:
-    """Height and width that a processor delivers, measured on a wide and a tall image.
+    """Height and width of a processor's output, measured on a wide and a tall image.
 
-    Every family says its size in other words (height/width, shortest_edge, crop_size, data_config); what comes out
-    is what counts.
+    Every family has other names for its size (height/width, shortest_edge, crop_size, data_config).
 
     Raises:
         InputError: the size depends on the image, so that no batch could be made.
@@ -33,8 +34,8 @@ def input_size(processor) -> tuple[int, int]:
     wide, tall = (process_image(processor, Image.new("RGB", size)).shape[-2:] for size in ((640, 480), (480, 640)))
     if wide != tall:
         raise InputError(
-            f"model: its image processor does not bring images to one size (a wide one became {tuple(wide)}, "
-            f"a tall one {tuple(tall)}); say model.image_size"
+            f"model: its image processor does not resize images to one size (a wide one became {tuple(wide)}, "
+            f"a tall one {tuple(tall)}); set model.image_size"
         )
     return tuple(wide)
 
@@ -57,7 +58,7 @@ def channel_order(processor) -> list[int]:
 
 
 def _colour(processor, name: str) -> torch.Tensor:
-    """What a processor makes of a colour, shape (3, 1, 1); in the middle, since some pad the border."""
+    """A processor's output for a colour, shape (3, 1, 1), in the middle, since some pad the border."""
     height, width = input_size(processor)
     pixels = process_image(processor, Image.new("RGB", (width, height), name))
     return pixels[:, height // 2, width // 2, None, None]

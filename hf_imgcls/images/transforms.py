@@ -1,8 +1,8 @@
-"""What happens to an image between the data set and the model.
+"""From a row of the dataset to the model's input.
 
 Evaluation runs the saved image processor, exactly what `pipeline` runs. Training runs the recipe's
 `torchvision.transforms.v2` on uint8 tensors; the trainer normalises them on the device with the processor's own
-mean and standard deviation. What is random about a training image is drawn from seed, epoch and row, so that a
+mean and standard deviation. Augmentation is drawn from seed, epoch and row, so that a
 resumed run, and a run with other workers, sees the same images.
 """
 

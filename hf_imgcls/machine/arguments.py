@@ -1,4 +1,4 @@
-"""The recipe's `training` section as TrainingArguments, on the machine that is there."""
+"""The recipe's `training` section as TrainingArguments for this machine."""
 
 import os
 
@@ -11,7 +11,7 @@ from hf_imgcls.machine.hardware import detect_machine, fill_in_defaults
 from hf_imgcls.machine.processes import requested_precision, show_progress
 from hf_imgcls.recipe import value_of
 
-# What a recipe that is silent means. Evaluation and saving go together, so that the best model can be kept.
+# Defaults of a recipe. Evaluation and saving go together, so that the best checkpoint can be selected.
 _DEFAULTS = {
     "eval_strategy": "epoch",
     "save_strategy": "epoch",
@@ -26,13 +26,13 @@ def training_arguments(section, **own) -> TrainingArguments:
 
     Args:
         section: the recipe's, or a stage's.
-        own: what the run sets itself, over what the section says.
+        own: what the run sets itself; wins over the section.
 
     Raises:
         InputError: the machine cannot do what is asked for, or TrainingArguments refuses a combination.
     """
-    said = section.model_dump(mode="json", exclude_unset=True)
-    fitted = fill_in_defaults(detect_machine(_on_cpu(section)), said, requested_precision())
+    given = section.model_dump(mode="json", exclude_unset=True)
+    fitted = fill_in_defaults(detect_machine(_on_cpu(section)), given, requested_precision())
     values = {
         **_DEFAULTS,
         "disable_tqdm": not show_progress(),
@@ -41,7 +41,7 @@ def training_arguments(section, **own) -> TrainingArguments:
         "label_names": ["labels"],
         **own,
     }
-    if "load_best_model_at_end" not in said:
+    if "load_best_model_at_end" not in given:
         evaluate, save = values["eval_strategy"], values["save_strategy"]
         values["load_best_model_at_end"] = evaluate != "no" and save in (evaluate, "best")
     check_precision(section)
@@ -52,7 +52,7 @@ def training_arguments(section, **own) -> TrainingArguments:
 
 
 def disable_evaluation(arguments: TrainingArguments, section) -> None:
-    """Where there is no validation split, nothing is evaluated while training and the last model is kept.
+    """Where there is no validation split, nothing is evaluated while training and the last checkpoint is selected.
 
     Raises:
         InputError: the `training` section asks for an evaluation.
@@ -69,11 +69,11 @@ def check_precision(section) -> None:
     Raises:
         InputError: names the override that turns it off.
     """
-    said_cpu, on_cpu = value_of(section, "use_cpu", False), _on_cpu(section)
+    wants_cpu, on_cpu = value_of(section, "use_cpu", False), _on_cpu(section)
     launched = os.environ.get("ACCELERATE_MIXED_PRECISION", "no")
     for precision in ("fp16", "bf16"):
         asked = value_of(section, precision, False)
-        if on_cpu and (asked or launched == precision) and not (precision == "bf16" and said_cpu):
+        if on_cpu and (asked or launched == precision) and not (precision == "bf16" and wants_cpu):
             way = f"add training.{precision}=false" if asked else "accelerate launch --mixed_precision no"
             raise InputError(f"training.{precision}: there is no GPU here that could; {way}")
     if value_of(section, "bf16", False) and torch.cuda.is_available() and not torch.cuda.is_bf16_supported():

@@ -1,4 +1,4 @@
-"""What the machine can do, and what a recipe that is silent means on it."""
+"""The machine's hardware, and the defaults of TrainingArguments that fit it."""
 
 import dataclasses
 import os
@@ -11,6 +11,8 @@ from accelerate.utils import str_to_bool
 from transformers import TrainingArguments
 from transformers.utils import is_torch_tf32_available
 
+from hf_imgcls.words import plural
+
 # More of them read faster than networks train, and each is a process to be started.
 _MOST_WORKERS = 16
 _PREFETCH = 4  # batches that each worker has ready; they are bytes, so 64 images at 224 take 10 MB
@@ -18,7 +20,7 @@ _PREFETCH = 4  # batches that each worker has ready; they are bytes, so 64 image
 
 @dataclasses.dataclass(frozen=True)
 class Machine:
-    """What one process of a run may count on.
+    """The resources of one process of a run.
 
     Attributes:
         device: "cuda", "mps", ... or "cpu".
@@ -54,25 +56,25 @@ def detect_machine(on_cpu: bool) -> Machine:
     return Machine("cuda", torch.cuda.get_device_name(), cores, precision, is_torch_tf32_available())
 
 
-def fill_in_defaults(machine: Machine, said: dict[str, Any], launched: str | None) -> dict[str, Any]:
-    """A recipe's values of TrainingArguments, with what fits the machine where it says nothing.
+def fill_in_defaults(machine: Machine, given: dict[str, Any], launched: str | None) -> dict[str, Any]:
+    """A recipe's values of TrainingArguments, completed by what fits the machine.
 
     Args:
-        said: what it says; stays as it is, also where it says a default.
-        launched: the precision that the launcher was asked for, which wins too; None where it was not asked.
+        given: the recipe's values, which win, even if they are TrainingArguments' own defaults.
+        launched: the precision requested from the launcher, which wins too; None where none was.
     """
     workers = _workers(machine)
     chosen: dict[str, Any] = {"dataloader_num_workers": workers, "dataloader_pin_memory": machine.device != "cpu"}
-    if said.get("dataloader_num_workers", workers):
+    if given.get("dataloader_num_workers", workers):
         chosen |= {"dataloader_prefetch_factor": _PREFETCH, "dataloader_persistent_workers": True}
     if machine.device == "cuda":
         chosen["logging_nan_inf_filter"] = False  # which looks at the loss of every step, and so waits for the GPU
     if machine.tf32:
         chosen["tf32"] = True
-    if machine.precision and launched is None and not {"fp16", "bf16"} & said.keys() and not _sharded(said):
+    if machine.precision and launched is None and not {"fp16", "bf16"} & given.keys() and not _sharded(given):
         chosen[machine.precision] = True
-    values = {**chosen, **said}
-    config = said.get("accelerator_config") or {}
+    values = {**chosen, **given}
+    config = given.get("accelerator_config") or {}
     if machine.device == "cuda" and values["dataloader_pin_memory"] and isinstance(config, dict):
         values["accelerator_config"] = {"non_blocking": True, **config}
     return values
@@ -86,14 +88,14 @@ def _workers(machine: Machine) -> int:
     return int(machine.device == "cpu" and machine.cores >= 4 and sys.platform == "linux")
 
 
-def _sharded(said: dict[str, Any]) -> bool:
-    """FSDP and DeepSpeed have precisions of their own, which scoring in float32 could not take off again."""
+def _sharded(given: dict[str, Any]) -> bool:
+    """FSDP and DeepSpeed have precisions of their own, which scoring in float32 could not undo."""
     launched = (os.environ.get(f"ACCELERATE_USE_{name}", "false") for name in ("FSDP", "DEEPSPEED"))
-    return bool(said.get("fsdp") or said.get("deepspeed")) or any(map(str_to_bool, launched))
+    return bool(given.get("fsdp") or given.get("deepspeed")) or any(map(str_to_bool, launched))
 
 
 def chosen_settings(machine: Machine, arguments: TrainingArguments, channels_last: bool) -> dict[str, Any]:
-    """What a run works with, whoever has chosen it, ready for JSON."""
+    """The settings that a run uses, whether chosen by the recipe, the launcher or here, ready for JSON."""
     return {
         "device": machine.device,
         "gpu": machine.name or None,
@@ -114,25 +116,19 @@ def chosen_settings(machine: Machine, arguments: TrainingArguments, channels_las
 
 
 def describe_machine(chosen: dict[str, Any]) -> str:
-    """What a run works with, in a line."""
-    processes, workers, cores = chosen["processes"], chosen["workers"], chosen["cores_per_process"]
-    where = chosen["device"].replace("cpu", "CPU")
-    if chosen["gpu"]:
-        where = f"{processes} GPU{'s' * (processes > 1)} ({chosen['gpu']})"
+    """The settings that a run uses, in a line."""
+    workers, device = chosen["workers"], chosen["device"].replace("cpu", "CPU")
     parts = [
-        where,
-        f"{cores} core{'s' * (cores > 1)} per process",
-        f"{chosen['threads']} thread{'s' * (chosen['threads'] > 1)}",
-        f"{workers} worker{'s' * (workers > 1)} per process" if workers else "no workers",
+        f"{plural(chosen['processes'], 'GPU')} ({chosen['gpu']})" if chosen["gpu"] else device,
+        f"{plural(chosen['cores_per_process'], 'core')} per process",
+        plural(chosen["threads"], "thread"),
+        f"{plural(workers, 'worker')} per process" if workers else "no workers",
     ]
     if workers:
         parts.append(f"prefetch {chosen['prefetch']}")
-    names = {
-        "persistent_workers": "persistent",
-        "pinned_memory": "pinned memory",
-        "non_blocking": "non-blocking copies",
-    }
-    parts += [name for key, name in names.items() if chosen[key] and (workers or key != "persistent_workers")]
+    names = {"pinned_memory": "pinned memory", "non_blocking": "non-blocking copies"}
+    parts += ["persistent"] * bool(workers and chosen["persistent_workers"])
+    parts += [name for key, name in names.items() if chosen[key]]
     parts += ["channels_last"] * chosen["channels_last"] + [chosen["precision"]] + ["TF32"] * chosen["tf32"]
     parts.append({"adamw_torch_fused": "fused AdamW"}.get(chosen["optimizer"], chosen["optimizer"]))
     parts += [f"torch.compile ({chosen['compile']})"] if chosen["compile"] else []

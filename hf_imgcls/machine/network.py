@@ -32,7 +32,7 @@ def use_hub() -> bool:
 
 
 def reach_hub() -> None:
-    """Try the Hub again, also where it was once given up: a night lies between the first batch and the push.
+    """Try the Hub again, also where it was once given up: hours lie between the first batch and the push.
 
     Raises:
         PushError: it cannot be reached, or the user wants none.

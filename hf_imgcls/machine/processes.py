@@ -1,4 +1,4 @@
-"""Several processes: who speaks, who writes, and whether there are as many as were asked for."""
+"""Several processes: printing, work for the main process alone, and whether as many run as were requested."""
 
 import contextlib
 import functools
@@ -59,13 +59,13 @@ def prepare_launch() -> None:
 
 
 def user_set_threads() -> bool:
-    """Whether somebody has said how many threads a process may have; a launcher that sets one by itself has not."""
+    """Whether the user, not the launcher, has set the number of threads."""
     environment = os.environ
     if {"ACCELERATE_MIXED_PRECISION", "TORCHELASTIC_RUN_ID"} & os.environ.keys():
         with contextlib.suppress(psutil.Error):
             environment = psutil.Process(os.getppid()).environ()  # as the launcher found it
-    said = {"OMP_NUM_THREADS", "MKL_NUM_THREADS"} & environment.keys()
-    return bool(said) or _asked_for("num_cpu_threads_per_process") is not None
+    set_by_user = {"OMP_NUM_THREADS", "MKL_NUM_THREADS"} & environment.keys()
+    return bool(set_by_user) or _asked_for("num_cpu_threads_per_process") is not None
 
 
 def show_progress() -> bool:
@@ -81,10 +81,10 @@ def limit_progress_bars() -> None:
 
 
 def check_launch() -> str | None:
-    """Whether as many processes run as were asked for.
+    """Check that as many processes run as were requested.
 
     Returns:
-        A line to say where a launcher was asked for several processes and quietly started one.
+        A line to print if a launcher was asked for several processes and silently started one.
 
     Raises:
         InputError: several processes were started that know nothing of each other: they would all train the whole
@@ -103,7 +103,7 @@ def check_launch() -> str | None:
 
 
 def requested_processes() -> int | None:
-    """How many processes the `accelerate launch` above this one was asked for; None where that cannot be told.
+    """How many processes the `accelerate launch` above this one was asked for; None if unknown.
 
     For a single process its simple launcher passes the number on in no variable (and on a CPU it starts a single one
     whatever was asked).

@@ -6,6 +6,8 @@ from importlib import metadata
 import joblib
 import torch
 
+from hf_imgcls.words import plural
+
 
 def package_versions() -> dict[str, str]:
     """Versions of Python and of the packages that matter to a result; those that are installed."""
@@ -24,7 +26,7 @@ def describe_hardware(processes: int) -> str:
         device = f"{torch.cuda.get_device_name()} x {torch.cuda.device_count()}"
     else:
         device = f"{joblib.cpu_count()} CPU cores ({platform.machine()})"
-    return f"{processes} process{'es' if processes > 1 else ''}, {device}"
+    return f"{plural(processes, 'process')}, {device}"
 
 
 _PACKAGES = (

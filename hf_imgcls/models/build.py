@@ -13,7 +13,7 @@ from hf_imgcls.models.configure import get_config, get_processor, set_labels
 from hf_imgcls.models.head import head_keys
 from hf_imgcls.models.input_errors import as_input_error
 from hf_imgcls.models.load import read_weights
-from hf_imgcls.models.replace_head import with_own_head
+from hf_imgcls.models.replace_head import with_custom_head
 from hf_imgcls.models.resize import resize_positions, set_image_size
 from hf_imgcls.recipe import HeadSection, ModelSection
 
@@ -21,8 +21,8 @@ from hf_imgcls.recipe import HeadSection, ModelSection
 def build_model(section: ModelSection, labels: list[str], seed: int):
     """The recipe's model, ready to train, and the image processor that will be saved with it.
 
-    The labels of a checkpoint are kept, in its own order, where they are the data's labels; otherwise its head is
-    replaced, also where the number of labels happens to be the same.
+    The head of a checkpoint, and the order of its labels, stay where they are the data's labels; otherwise the head is
+    replaced, even if the number of labels happens to be the same.
 
     Args:
         labels: class names of the data.
@@ -49,7 +49,7 @@ def build_model(section: ModelSection, labels: list[str], seed: int):
     model = _construct(config) if section.from_scratch else _load_weights(section, config, original, not same)
     _try_out(model, processor)
     if section.head or section.feature_point:
-        model = with_own_head(model, section.head or HeadSection(), section.feature_point, input_size(processor))
+        model = with_custom_head(model, section.head or HeadSection(), section.feature_point, input_size(processor))
     return model, processor
 
 

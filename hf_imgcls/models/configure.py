@@ -20,7 +20,7 @@ from hf_imgcls.models.preprocessing import new_processor, timm_settings
 from hf_imgcls.models.registry import BUILT_IN
 from hf_imgcls.recipe import ModelSection, ProcessorSection, resolve_checkpoint
 
-_OWN = tuple(BUILT_IN)
+_BUILT_IN = tuple(BUILT_IN)
 _TIMM = "timm/"
 _FROM_DATA = ("num_labels", "id2label", "label2id", "problem_type", "num_classes", "label_names")
 
@@ -46,13 +46,13 @@ def get_config(section: ModelSection, trust_remote_code: bool = False) -> PreTra
         if foreign:
             return config
         if "image_size" in section.config:
-            raise InputError("model.config.image_size: say model.image_size, which the image processor follows")
+            raise InputError("model.config.image_size: set model.image_size, which the image processor follows")
         _override(config, section.config)
     if type(config) not in AutoModelForImageClassification._model_mapping:
         name = section.architecture or section.checkpoint
         raise InputError(f"model: {name!r} is of type {config.model_type!r}, which is no image classifier")
-    if isinstance(config, _OWN):
-        _check_own(config, section.image_size)
+    if isinstance(config, _BUILT_IN):
+        _check_built_in(config, section.image_size)
     elif config.to_dict().get("num_channels", 3) != 3:
         raise InputError("model.config.num_channels: must be 3, which is what the pipeline delivers for any image")
     if config.model_type == "timm_wrapper" and config.model_args:
@@ -76,7 +76,7 @@ def _foreign_code(name: str, place: str, revision: str | None, trusted: bool) ->
 
 
 def check_model(section: ModelSection) -> None:
-    """What can be said of the `model` section without weights and without the network.
+    """Check the `model` section without loading weights or asking the Hub.
 
     Raises:
         InputError: no such folder or architecture, no image classifier, or an override that does not fit.
@@ -94,28 +94,28 @@ def set_labels(config: PreTrainedConfig, labels: list[str]) -> None:
 
 
 def with_image_size(config: PreTrainedConfig) -> list[PreTrainedConfig]:
-    """The configurations that say the input's size: the model's own, or that of its vision part (CLIP, SigLIP)."""
+    """The configurations that hold the input's size: the model's own, or that of its vision part (CLIP, SigLIP)."""
     parts = [getattr(config, name) for name in config.sub_configs if name.startswith("vision")]
     return [part for part in (config, *parts) if "image_size" in part.to_dict()]
 
 
 def get_processor(section: ModelSection, config: PreTrainedConfig):
-    """The checkpoint's image processor, or one of the architecture's size as `model.processor` says it.
+    """The checkpoint's image processor, or a new one of the architecture's size from `model.processor`.
 
-    Where the recipe is silent: pixels of 0 to 1 for our own networks and -1 to 1 for those of transformers, squashed
-    to the square; timm's own settings for those of timm.
+    By default: pixels of 0 to 1 for built-in architectures and -1 to 1 for those of transformers, resized to the
+    square without keeping the aspect ratio; timm's own settings for those of timm.
 
     Raises:
         InputError: the checkpoint has none.
     """
-    if "pretrained_cfg" in config.to_dict():  # of timm, or with a head of our own on one of timm
+    if "pretrained_cfg" in config.to_dict():  # of timm, or a custom head on one of timm
         return transformers.TimmWrapperImageProcessor(
             pretrained_cfg=config.pretrained_cfg, architecture=config.architecture
         )
     if section.architecture:
         size = next((part.image_size for part in with_image_size(config)), 224)
         side = section.image_size or (size if isinstance(size, int) else size[0])
-        return new_processor(section.processor or ProcessorSection(), side, isinstance(config, _OWN))
+        return new_processor(section.processor or ProcessorSection(), side, isinstance(config, _BUILT_IN))
     place = resolve_checkpoint(section)
     if Path(place).is_dir() and not any((Path(place) / name).is_file() for name in _PROCESSOR_FILES):
         raise InputError(
@@ -129,8 +129,8 @@ def get_processor(section: ModelSection, config: PreTrainedConfig):
 _PROCESSOR_FILES = ("preprocessor_config.json", "processor_config.json")
 
 
-def _check_own(config: PreTrainedConfig, image_size: int | None) -> None:
-    """Build one of our own networks without memory: it says itself which of its settings cannot be."""
+def _check_built_in(config: PreTrainedConfig, image_size: int | None) -> None:
+    """Build a built-in architecture on the meta device: its constructor names the setting that is wrong."""
     config = copy.deepcopy(config)
     config.image_size = image_size or config.image_size
     with as_input_error("model.config"), torch.device("meta"):

@@ -1,6 +1,7 @@
 """The textbook's stack of convolutions and max pooling (F. Chollet, Deep Learning with Python), from scratch.
 
-This file is saved beside the weights it computes with: it needs torch and transformers alone.
+This file is saved beside the weights and opens them where hf_imgcls is not installed: it imports torch and
+transformers alone.
 """
 
 import torch
@@ -20,7 +21,7 @@ class ConvNetConfig(PreTrainedConfig):
         filters: channels of each convolution, one or more.
         image_size: side of the square input in pixels, which the dense layer depends on.
         num_channels: 3, or 1 for a network that sees grey.
-        dropout: share of the flattened features that is dropped in training.
+        dropout: fraction of the flattened features that is dropped in training.
     """
 
     model_type = "convnet"

@@ -11,19 +11,19 @@ _SHOWN = 8
 
 
 def describe_parameters(model: nn.Module) -> str:
-    """How many parameters train, their share, and which: by name, or by module where there are many."""
+    """How many parameters train, what fraction of all, and which: by name, or by module where there are many."""
     sizes = {name: parameter.numel() for name, parameter in model.named_parameters() if parameter.requires_grad}
     count, everything = sum(sizes.values()), sum(parameter.numel() for parameter in model.parameters())
     if count == everything:
         return f"trains all {everything:,} parameters"
-    names = list(sizes) if len(sizes) <= 4 else list(_wholes(model))
-    names = names if len(names) <= _SHOWN else _runs(names)
+    names = list(sizes) if len(sizes) <= 4 else list(_whole_modules(model))
+    names = names if len(names) <= _SHOWN else _joined_numbers(names)
     percent = 100 * count / everything
-    share = f"{percent:.2f}" if percent >= 0.01 else f"{percent:.1g}"
-    return f"trains {count:,} of {everything:,} parameters ({share} %): {listed(names, _SHOWN)}"
+    shown = f"{percent:.2f}" if percent >= 0.01 else f"{percent:.1g}"
+    return f"trains {count:,} of {everything:,} parameters ({shown} %): {listed(names, _SHOWN)}"
 
 
-def _wholes(module: nn.Module, prefix: str = "") -> Iterator[str]:
+def _whole_modules(module: nn.Module, prefix: str = "") -> Iterator[str]:
     """Names of the largest modules that train whole, and of parameters beside such."""
     for name, parameter in module.named_parameters(recurse=False):
         if parameter.requires_grad:
@@ -33,10 +33,10 @@ def _wholes(module: nn.Module, prefix: str = "") -> Iterator[str]:
         if trains == {True}:
             yield prefix + name
         elif trains:
-            yield from _wholes(child, f"{prefix}{name}.")
+            yield from _whole_modules(child, f"{prefix}{name}.")
 
 
-def _runs(names: list[str]) -> list[str]:
+def _joined_numbers(names: list[str]) -> list[str]:
     """Names that differ in their last number alone become one: layers.0-11.norm.bias."""
     runs: dict[tuple[str, str], list[int]] = {}
     for name in names:

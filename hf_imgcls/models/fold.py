@@ -1,4 +1,4 @@
-"""Batch normalisation folded into the convolution before it, for networks that only answer."""
+"""Batch normalisation folded into the convolution before it, for inference."""
 
 from collections import Counter
 
@@ -10,12 +10,12 @@ _TOLERANCE = 1e-4  # of the largest logit; rounding alone makes some 1e-6
 
 
 def fold_batch_norms(model: nn.Module, size: tuple[int, int]) -> int:
-    """Let each convolution do the work of the batch normalisation that its output alone goes into, in place.
+    """Fold each batch normalisation into the convolution whose output it alone takes, in place.
 
     In evaluation the two are one linear map (Jacob et al., arXiv:1712.05877, section 3.2). On a CPU, where the
-    passes over memory cost as much as the convolutions, this answers 1.3 to 1.6 times as fast (MobileNetV2). The
-    logits stay what they are but for rounding: that is checked, and a network that breaks the rule, by using an
-    output twice or a convolution that is none, gets its own modules back.
+    passes over memory cost as much as the convolutions, inference is 1.3 to 1.6 times as fast (MobileNetV2). The
+    logits stay the same but for rounding: this is checked, and a network of which it does not hold (an output used
+    twice, a subclass that does more than convolve) gets its own modules back.
 
     Args:
         model: in evaluation mode; no longer good for training.
@@ -48,7 +48,7 @@ def _pairs(model: nn.Module, pixels: torch.Tensor) -> tuple[list[tuple[nn.Module
     def called(module, inputs, output):
         calls[module] += 1
         if isinstance(module, nn.Conv2d):
-            outputs[id(output)] = (output, module)  # kept, so that no other tensor comes by its id
+            outputs[id(output)] = (output, module)  # the reference keeps another tensor from getting its id
         elif id(inputs[0]) in outputs:
             pairs.append((outputs[id(inputs[0])][1], module))
 

@@ -11,7 +11,7 @@ from hf_imgcls.errors import InputError
 from hf_imgcls.models.blocks import blocks
 from hf_imgcls.models.head import head_keys, network_name
 from hf_imgcls.models.own_head import OwnHeadForImageClassification
-from hf_imgcls.models.trace import first_uses, trace, with_effect
+from hf_imgcls.models.trace import first_uses, that_affect_logits, trace
 from hf_imgcls.recipe import LastBlocks, Trained
 
 
@@ -23,7 +23,7 @@ def choose_parameters(model: PreTrainedModel, train: Trained, size: tuple[int, i
         size: height and width of the model's input.
 
     Raises:
-        InputError: more blocks than there are, or a pattern that is none or that matches nothing.
+        InputError: more blocks than there are, or an invalid pattern or one that matches nothing.
     """
     names = [name for name, _ in model.named_parameters()]
     if train == "all":
@@ -50,7 +50,7 @@ def _last_blocks(model: PreTrainedModel, count: int, size: tuple[int, int]) -> s
         raise InputError(f"train.last_blocks: found {count}, {network_name(model)} has {len(found)} blocks")
     place = first_uses(model, size)
     begin = min(place[name] for name in found[-count])
-    return with_effect(model, [name for name in place if place[name] >= begin], size)
+    return that_affect_logits(model, [name for name in place if place[name] >= begin], size)
 
 
 def _matching(names: list[str], pattern: str, number: int) -> list[str]:
@@ -78,8 +78,8 @@ def freeze_parameters(model: PreTrainedModel, names: list[str], size: tuple[int,
         size: height and width of the model's input, on which it is run once.
 
     Returns:
-        Modules to put into evaluation mode after every `model.train()`: batch normalisation would change its
-        statistics and dropout the features there, although no parameter trains. Dropout goes with what it feeds.
+        Modules to put into evaluation mode after every `model.train()`: there batch normalisation would update its
+        statistics and dropout change the features, although no parameter trains. Dropout goes with what it feeds.
     """
     chosen = set(names)
     for name, parameter in model.named_parameters():

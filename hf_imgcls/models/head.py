@@ -25,7 +25,7 @@ def head_keys(config: PreTrainedConfig) -> set[str]:
 
 
 def head_module(model: PreTrainedModel, size: tuple[int, int]) -> str:
-    """Name of the module that makes logits of features: the whole of a head of our own, else the output layer.
+    """Name of the module that turns features into logits: the whole of a custom head, else the output layer.
 
     Args:
         size: height and width of the model's input.
@@ -43,7 +43,7 @@ def output_module(model: PreTrainedModel, size: tuple[int, int]) -> str:
         size: height and width of the model's input, on which it is run once.
 
     Raises:
-        InputError: the model has two heads, or its logits are not exactly what one such layer makes of one input.
+        InputError: the model has two heads, or its logits are not exactly the output of one such layer for one input.
     """
     layers = sorted({key.rpartition(".")[0] for key in head_keys(model.config)})
     if len(layers) != 1:

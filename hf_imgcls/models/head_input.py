@@ -1,4 +1,4 @@
-"""What goes into a network's head: the feature, and the dropout that it meets in training."""
+"""The feature that goes into a network's head, and the dropout before it in training."""
 
 import torch
 from torch.nn.functional import dropout

@@ -20,7 +20,8 @@ def load_network(
 
     Args:
         dtype: "auto" for the precision that the weights were saved in, as pipeline has it.
-        trust_remote_code: whether code that comes with the model may be run; ours and transformers' are installed.
+        trust_remote_code: whether code that comes with the model may be run. That of built-in architectures and custom
+            heads is installed.
 
     Raises:
         InputError: nothing there, not an image classifier, code that is not trusted, weights that are no safetensors,

@@ -22,7 +22,7 @@ class MiniXceptionConfig(PreTrainedConfig):
         top_filters: channels of the last separable convolution.
         image_size: side of the square input in pixels.
         num_channels: 3, or 1 for a network that sees grey.
-        dropout: share of the averaged features that is dropped in training.
+        dropout: fraction of the averaged features that is dropped in training.
     """
 
     model_type = "mini_xception"

@@ -1,4 +1,4 @@
-"""A head of our own on the network of a checkpoint: flatten, hidden layer, dropout, output layer.
+"""A custom head on the backbone of a checkpoint: flatten, hidden layer, dropout, output layer.
 
 This file is saved beside the weights, and `trust_remote_code=True` opens them with it where hf_imgcls is not
 installed: it imports torch and transformers alone.
@@ -57,17 +57,22 @@ class OwnHeadForImageClassification(PreTrainedModel):
         self.post_init()
 
     def leave_out(self, names: list[str]) -> None:
-        """Replace modules of the backbone by nothing, so that their weights are neither trained nor saved."""
+        """Replace modules of the backbone by the identity, so that their weights are neither trained nor saved."""
         for name in names:
             self.backbone.set_submodule(name, nn.Identity())
 
     def features(self, pixel_values: torch.Tensor) -> torch.Tensor:
-        """Images (n, 3, h, w) to features (n, ...)."""
+        """Images (n, 3, h, w) to features (n, ...).
+
+        A backbone with a feature point is run by its own `forward`, which a hook leaves by an exception at that module.
+        A truncated module would need each architecture's `forward` written again: the order of its calls, reshaping
+        between them and arguments are in that code and in no list of modules.
+        """
         try:
             outputs = self.backbone(pixel_values=pixel_values)
         except _Reached as reached:
             return reached.feature
-        return outputs.logits  # the output layer has been left out, so this is what would have gone into it
+        return outputs.logits  # the output layer is the identity, so these are its inputs
 
     def forward(
         self, pixel_values: torch.Tensor, labels: torch.Tensor | None = None, **others
@@ -93,7 +98,7 @@ def make_head(config: OwnHeadConfig) -> nn.Sequential:
 
 
 class _Reached(Exception):
-    """The feature is there, and nothing behind it is needed."""
+    """Carries the feature out of the backbone's forward."""
 
     def __init__(self, feature: torch.Tensor):
         self.feature = feature

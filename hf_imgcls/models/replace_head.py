@@ -1,4 +1,4 @@
-"""A head of our own in place of a network's, at its output layer or at another of its modules."""
+"""A custom head in place of a network's own, at its output layer or at another of its modules."""
 
 import copy
 from collections.abc import Iterator
@@ -23,10 +23,10 @@ OwnHeadConfig.register_for_auto_class()
 OwnHeadForImageClassification.register_for_auto_class("AutoModelForImageClassification")
 
 
-def with_own_head(
+def with_custom_head(
     model: PreTrainedModel, section: HeadSection, feature_point: str | None, size: tuple[int, int]
 ) -> OwnHeadForImageClassification:
-    """A network with a new head of our own; what is before it keeps its weights.
+    """A network with a new custom head; what is before it keeps its weights.
 
     The network's own dropout before its output layer goes with its head, where it is a module.
 
@@ -81,10 +81,10 @@ def _settings(model: PreTrainedModel) -> dict:
     config = copy.deepcopy(model.config)
     set_labels(config, ["0", "1"])
     config.architectures = [type(model).__name__]
-    return {key: value for key, value in config.to_dict().items() if key not in _OF_A_FILE}
+    return {key: value for key, value in config.to_dict().items() if key not in _WHERE_FROM}
 
 
-_OF_A_FILE = ("_name_or_path", "transformers_version")
+_WHERE_FROM = ("_name_or_path", "transformers_version")
 
 
 def _feature_size(own: OwnHeadForImageClassification, size: tuple[int, int]) -> int:
@@ -94,14 +94,14 @@ def _feature_size(own: OwnHeadForImageClassification, size: tuple[int, int]) -> 
         two = own.eval().features(random_images(own, 2, size))
     if len(two) != 2 or not two.is_floating_point():
         shape = tuple(two.shape)
-        raise InputError(f"model.feature_point: {point!r} makes shape {shape} of two images, not a feature of each")
+        raise InputError(f"model.feature_point: {point!r} gives shape {shape} for two images, not a feature of each")
     return two[0].numel()
 
 
 def _unused(own: OwnHeadForImageClassification, size: tuple[int, int]) -> list[str]:
-    """Modules of the backbone that an image does not meet before the feature, and dropout between it and the head.
+    """Modules of the backbone that the feature does not depend on, and dropout between it and the head.
 
-    A module is met where its weights are, too: some are used without a call.
+    A module counts as used where its weights are, too: some are used without a call.
     """
     met, point = trace(own, size), own.config.feature_point
     if point and own.backbone.get_submodule(point) not in met:
@@ -110,14 +110,14 @@ def _unused(own: OwnHeadForImageClassification, size: tuple[int, int]) -> list[s
     last = max(place for place, each in enumerate(met) if each in weights)
     late = set(met[last:]) - set(met[:last])
     dropouts = [name for name, each in own.backbone.named_modules() if isinstance(each, nn.Dropout) and each in late]
-    return [name for name in dropouts if name != point] + list(_not_met(own.backbone, set(met)))
+    return [name for name in dropouts if name != point] + list(_not_used(own.backbone, set(met)))
 
 
-def _not_met(module: nn.Module, met: set, path: str = "") -> Iterator[str]:
-    """Names of the largest modules with weights of which nothing was met."""
+def _not_used(module: nn.Module, met: set, path: str = "") -> Iterator[str]:
+    """Names of the largest modules with weights of which nothing was used."""
     for name, child in module.named_children():
         inside = {*child.modules(), *child.parameters()}
         if child.state_dict() and not inside & met:
             yield path + name
         else:
-            yield from _not_met(child, met, f"{path}{name}.")
+            yield from _not_used(child, met, f"{path}{name}.")

@@ -1,4 +1,4 @@
-"""Another input size than the checkpoint's: the processor and the config carry it, position embeddings follow."""
+"""Another input size than the checkpoint's: set in processor and config; position embeddings are interpolated."""
 
 from collections.abc import Iterator
 
@@ -12,9 +12,9 @@ from hf_imgcls.models.configure import with_image_size
 
 
 def set_image_size(config, processor, side: int):
-    """Set a square input of `side` pixels, in every family's own words.
+    """Set a square input of `side` pixels, under every family's own names.
 
-    Where the processor resizes to more than it crops (256 and 224, say), the proportion is kept.
+    Where the processor resizes to more than it crops (256 and 224, say), the ratio stays.
 
     Returns:
         The processor, changed in place; for timm a new one, since its size lives in the model's config.
@@ -26,10 +26,10 @@ def set_image_size(config, processor, side: int):
         return _set_timm_size(config, side)
     for part in with_image_size(config):
         part.image_size = [side, side] if isinstance(part.image_size, list | tuple) else side
-    for settings in _ways(processor, side):
+    for settings in _candidates(processor, side):
         for key, value in settings.items():
             setattr(processor, key, value)
-        # No family says what its words do together: what comes out is what counts.
+        # No family documents what its settings do together: the size of the output decides.
         try:
             if input_size(processor) == (side, side):
                 return processor
@@ -38,7 +38,7 @@ def set_image_size(config, processor, side: int):
     raise InputError(f"model.image_size: {type(processor).__name__} cannot be set to {side}x{side}; leave it out")
 
 
-def _ways(processor, side: int) -> Iterator[dict]:
+def _candidates(processor, side: int) -> Iterator[dict]:
     """Settings that may bring a processor to the size, the likeliest first."""
     sizes = {key: value for key, value in dict(getattr(processor, "size", None) or {}).items() if value}
     crop = {key: value for key, value in dict(getattr(processor, "crop_size", None) or {}).items() if value}
@@ -123,8 +123,8 @@ def _square(count: int, rests) -> tuple[int, int] | None:
     return found[0] if found else None
 
 
-def _interpolate(grid: torch.Tensor, side: int, new_side: int, **how) -> torch.Tensor:
+def _interpolate(grid: torch.Tensor, side: int, new_side: int, **options) -> torch.Tensor:
     """Shape (1, side * side, width) to (1, new_side * new_side, width)."""
     grid = grid.reshape(1, side, side, -1).permute(0, 3, 1, 2)
-    grid = interpolate(grid, size=(new_side, new_side), align_corners=False, **how)
+    grid = interpolate(grid, size=(new_side, new_side), align_corners=False, **options)
     return grid.permute(0, 2, 3, 1).flatten(1, 2)

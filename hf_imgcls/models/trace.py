@@ -1,4 +1,4 @@
-"""In which order a network's modules and parameters are used: the one question every architecture answers by itself."""
+"""The order in which a network's modules and parameters are used, found by running it: right for any architecture."""
 
 import torch
 from torch import nn
@@ -9,7 +9,7 @@ from hf_imgcls.models.head import in_evaluation
 
 
 def trace(model: nn.Module, size: tuple[int, int]) -> list[nn.Module | nn.Parameter]:
-    """Everything that an image meets on its way: modules as they are called, parameters as they are used.
+    """What an image passes through: modules as they are called, parameters as they are used.
 
     Parameters are seen in the operations themselves, not in the modules that own them: a layer may be used without
     being called (`F.linear(x, self.qkv.weight)`), and a parameter of the whole network anywhere in it.
@@ -37,16 +37,16 @@ def execution_order(model: nn.Module, size: tuple[int, int]) -> list[str]:
 
 
 def first_uses(model: nn.Module, size: tuple[int, int]) -> dict[str, int]:
-    """For each parameter that an image meets, its place in the order of first use; the others are left out."""
+    """For each parameter that is used, its place in the order of first use."""
     names = {parameter: name for name, parameter in model.named_parameters()}
     used = dict.fromkeys(names[each] for each in trace(model, size) if isinstance(each, nn.Parameter))
     return {name: place for place, name in enumerate(used)}
 
 
-def with_effect(model: nn.Module, names: list[str], size: tuple[int, int]) -> set[str]:
+def that_affect_logits(model: nn.Module, names: list[str], size: tuple[int, int]) -> set[str]:
     """Those of the named parameters on which the logits depend.
 
-    Some networks compute what their classifier then leaves aside, as SigLIP its pooled output.
+    Some networks compute what their classifier does not use, as SigLIP its pooled output.
     """
     parameters = [model.get_parameter(name) for name in names]
     flags = [(parameter, parameter.requires_grad) for parameter in model.parameters()]

@@ -21,7 +21,7 @@ from hf_imgcls.training.timing import Clock
 
 
 class EpochCallback(TrainerCallback):
-    """Tells the training images which epoch begins: their random numbers are drawn from it."""
+    """Sets the epoch of the training transform: augmentation is drawn from it."""
 
     def __init__(self, images: TrainTransform):
         self.images = images
@@ -38,7 +38,7 @@ class EpochCallback(TrainerCallback):
 
 
 class StopEarly(EarlyStoppingCallback):
-    """Early stopping that a resumed run continues to count where it was."""
+    """Early stopping whose count a resumed run continues."""
 
     def on_train_begin(self, args, state, control, **kwargs):
         super().on_train_begin(args, state, control, **kwargs)
@@ -46,7 +46,7 @@ class StopEarly(EarlyStoppingCallback):
 
 
 def bad_evaluations(saved: dict) -> int:
-    """How many evaluations in a row had brought nothing, from a checkpoint's `stateful_callbacks`."""
+    """How many evaluations in a row brought no improvement, from a checkpoint's `stateful_callbacks`."""
     return saved.get(StopEarly.__name__, {}).get("attributes", {}).get("early_stopping_patience_counter", 0)
 
 

@@ -1,4 +1,4 @@
-"""Features once: what a frozen network makes of each image is computed once, kept, and the head trains on that."""
+"""Cached features: the frozen backbone's features are computed once and stored, and the head trains on them."""
 
 import hashlib
 import itertools
@@ -119,7 +119,7 @@ def _write(file: Path, batches: Iterator[dict]) -> None:
 def _key(model: PreTrainedModel, head: str, transform: EvalTransform | TrainTransform, fingerprint: str) -> str:
     """Everything that the features and their labels follow from; the head is not of it."""
     processor = transform.processor
-    said = {
+    facts = {
         "format": FORMAT,
         "versions": {name: metadata.version(name) for name in ("transformers", "torchvision", "pillow")},
         "split": fingerprint,
@@ -130,7 +130,7 @@ def _key(model: PreTrainedModel, head: str, transform: EvalTransform | TrainTran
         "head": head,
         "network": [(n, type(m).__qualname__, m.extra_repr()) for n, m in model.named_modules() if not _in(head, n)],
     }
-    hashed = hashlib.sha256(json.dumps(said, sort_keys=True, default=str).encode())
+    hashed = hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode())
     for name, tensor in model.state_dict().items():
         if not _in(head, name):
             hashed.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
@@ -143,7 +143,7 @@ def _in(head: str, name: str) -> bool:
 
 
 def _settings(model: PreTrainedModel) -> dict:
-    """The configuration, but for where it came from and for what is said of a head of our own."""
+    """The configuration without where it came from and without the settings of a custom head."""
     without = {"_name_or_path", "architectures", "auto_map", "dtype", "transformers_version"}
     if isinstance(model, OwnHeadForImageClassification):
         without |= {"hidden_size", "activation", "dropout"}

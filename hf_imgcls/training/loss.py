@@ -43,7 +43,7 @@ def own_loss(
 
 
 def class_weights(section: LossSection, split, names: Sequence[str], label_ids: Sequence[int]) -> torch.Tensor | None:
-    """Weights of the classes in the order of the model's ids, shape (classes,), or None where all weigh the same.
+    """Weights of the classes in the order of the model's ids, shape (classes,), or None if the loss is not weighted.
 
     Args:
         split: the training split, with a column `label`.
@@ -53,17 +53,17 @@ def class_weights(section: LossSection, split, names: Sequence[str], label_ids: 
     Raises:
         InputError: a name that is no class, or "balanced" for a stream, which cannot be counted.
     """
-    said = section.class_weights
-    if said is None:
+    chosen = section.class_weights
+    if chosen is None:
         return None
-    if said == "balanced":
-        said = _balanced(split, names)
-    for name in said:
+    if chosen == "balanced":
+        chosen = _balanced(split, names)
+    for name in chosen:
         if name not in names:
             raise InputError(f"loss.class_weights: the data has no class {name!r}{nearest(name, names)}")
     weights = torch.ones(len(names))
     for name, label_id in zip(names, label_ids, strict=True):
-        weights[label_id] = said.get(name, 1.0)
+        weights[label_id] = chosen.get(name, 1.0)
     return weights
 
 

@@ -15,7 +15,7 @@ def score_splits(
     """Score splits, each once, in full precision.
 
     Returns:
-        Metrics by split, and what was found; of the split that is compared with what is served, logits too.
+        Metrics by split, and the scored splits; with logits of those rows that the parity check compares.
     """
     scores, outputs, compared = {}, {}, served_split(splits)
     for split, rows in splits.items():

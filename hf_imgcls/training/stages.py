@@ -1,4 +1,4 @@
-"""The stages of a run, one after the other: each begins with the weights that the one before it left."""
+"""Staged fine-tuning: each stage starts from the selected checkpoint of the one before."""
 
 import dataclasses
 from pathlib import Path
@@ -31,7 +31,7 @@ from hf_imgcls.training.trainer import ImageTrainer
 
 @dataclasses.dataclass
 class Plan:
-    """A stage with everything that can be wrong with it already looked at.
+    """A stage, checked and ready to run.
 
     Attributes:
         folder: where its checkpoints go, and its weights where another stage follows.
@@ -98,15 +98,15 @@ def _plan(stage: Stage, data: Data, model, scoring: EvalTransform, custom: Custo
 
 
 def check_features(stage: Stage, size: tuple[int, int]) -> None:
-    """Features that are kept are those of one look at an image.
+    """Cached features are computed once for each image, so augmentation must not be random.
 
     Raises:
-        InputError: the stage keeps features, and its augmentation is random.
+        InputError: the stage caches features, and its augmentation is random.
     """
     random = random_transform(stage.augmentation.train, size) if stage.cache_features else None
     if random:
         raise InputError(
-            f"augmentation.train: {random} is random, but cache_features looks at each image once; give the stage "
+            f"augmentation.train: {random} is random, but cache_features reads each image once; give the stage "
             'an "augmentation" of its own: {}'
         )
 
@@ -151,7 +151,7 @@ def _train_stage(plan: Plan, data: Data, model: PreTrainedModel, scoring: EvalTr
     seconds = _fit(trainer, plan)
     record = {
         "stage": plan.stage.number,
-        "train": _plain(plan.stage.train),
+        "train": _as_json(plan.stage.train),
         "seed": plan.arguments.seed,
         "cache_features": plan.stage.cache_features,
         "parameters": sum(p.numel() for p in model.parameters()),
@@ -164,14 +164,14 @@ def _train_stage(plan: Plan, data: Data, model: PreTrainedModel, scoring: EvalTr
         "selected_checkpoint": "best" if plan.arguments.load_best_model_at_end else "last",
         "history": [{"stage": plan.stage.number, **entry} for entry in trainer.state.log_history],
     }
-    if plan.stage.cache_features:  # its trainer has had the head alone
+    if plan.stage.cache_features:  # its trainer had the head alone
         trainer = _trainer(model, plan, splits, processing_class=scoring.processor)
     return trainer, record
 
 
 def train_rows(plan: Plan, data: Data):
     """The images that training reads: as they are, or copies that are made once on a machine."""
-    if not data.cache_size or plan.stage.cache_features:  # features look at each image once
+    if not data.cache_size or plan.stage.cache_features:  # features read each image once
         return data.splits["train"]
     with plan.arguments.main_process_first(local=True):
         return prepared_copies(data.splits["train"], data.fingerprints["train"], data.cache_size)
@@ -212,7 +212,7 @@ def _features(plan: Plan, data: Data, model: PreTrainedModel, scoring: EvalTrans
 
 
 def _fit(trainer: ImageTrainer, plan: Plan) -> float:
-    """Train, or go on from the last checkpoint; returns seconds."""
+    """Train, or resume from the last checkpoint; returns seconds."""
     found = on_main(lambda: last_checkpoint(plan.folder))
     checkpoint = str(found) if found else None
     if checkpoint:
@@ -220,7 +220,7 @@ def _fit(trainer: ImageTrainer, plan: Plan) -> float:
         state = TrainerState.load_from_json(str(found / TRAINER_STATE_NAME))
         stopping = plan.stage.early_stopping
         if stopping and bad_evaluations(state.stateful_callbacks) >= stopping.patience:
-            # It had stopped early: going on would train past its end.
+            # It had stopped early: resuming would train past its end.
             trainer.state = state
             best = state.best_model_checkpoint if plan.arguments.load_best_model_at_end else None
             restore_weights(trainer.model, best or checkpoint)
@@ -233,5 +233,5 @@ def _name(stage: Stage) -> str:
     return f"stage {stage.number}" if stage.listed else "model"
 
 
-def _plain(train: Trained) -> str | list[str] | dict[str, int]:
+def _as_json(train: Trained) -> str | list[str] | dict[str, int]:
     return train.model_dump() if isinstance(train, LastBlocks) else train

@@ -1,4 +1,4 @@
-"""The one Trainer subclass: uint8 images, a loss of our own, weights restored exactly, scores in full precision."""
+"""The one Trainer subclass: uint8 images, our own loss, weights restored exactly, scores in full precision."""
 
 import contextlib
 import functools
@@ -110,7 +110,7 @@ class ImageTrainer(Trainer):
         return inputs
 
     def create_scheduler(self, num_training_steps: int, optimizer=None):
-        """Trainer's own, but numbers of steps in `lr_scheduler_kwargs` may be shares, as `warmup_steps` may."""
+        """Trainer's own, but numbers of steps in `lr_scheduler_kwargs` may be fractions, as `warmup_steps` may."""
         steps = {
             name: round(value * num_training_steps)
             for name, value in (self.args.lr_scheduler_kwargs or {}).items()
@@ -149,7 +149,7 @@ class ImageTrainer(Trainer):
         return (loss, outputs) if return_outputs else loss
 
     def prediction_step(self, model, inputs, prediction_loss_only, ignore_keys=None):
-        """Logits alone: models that also return hidden states would have them gathered and kept."""
+        """Logits alone: hidden states that a model also returns would be gathered and stored."""
         loss, logits, labels = super().prediction_step(model, inputs, prediction_loss_only, ignore_keys)
         return loss, logits[0] if isinstance(logits, tuple) else logits, labels
 

@@ -31,10 +31,10 @@ def test_scale_and_shift_make_the_processors_floats_of_any_colour(name):
 
 def test_a_processor_without_one_size_is_refused():
     for processor in (transformers.TextNetImageProcessor(), transformers.ViTImageProcessor(do_resize=False)):
-        with pytest.raises(InputError, match=r"does not bring images to one size .* say model.image_size"):
+        with pytest.raises(InputError, match=r"does not resize images to one size .* set model.image_size"):
             input_size(processor)
 
 
 def test_a_processor_that_makes_no_image_is_refused():
-    with pytest.raises(InputError, match="Siglip2ImageProcessor, does not make one image of one"):
+    with pytest.raises(InputError, match="Siglip2ImageProcessor, does not turn an image into one array of pixels"):
         process_image(transformers.Siglip2ImageProcessor(), make_image("red", 1))

@@ -7,8 +7,8 @@ from torch import nn
 from transformers.models.levit.modeling_levit import LevitAttention
 
 from hf_imgcls.models.blocks import blocks
-from hf_imgcls.models.replace_head import with_own_head
-from hf_imgcls.models.trace import execution_order, first_uses, with_effect
+from hf_imgcls.models.replace_head import with_custom_head
+from hf_imgcls.models.trace import execution_order, first_uses, that_affect_logits
 from hf_imgcls.recipe.sections import HeadSection
 
 FIVE = {"hidden_size": 16, "num_hidden_layers": 5, "num_attention_heads": 2, "intermediate_size": 24}
@@ -100,7 +100,7 @@ def test_the_dense_layers_of_vgg_are_no_blocks_although_they_are_convolutions():
     with torch.device("meta"):  # it is large
         model = timm_model("vgg11")
         assert [names[0] for names in blocks(model, (32, 32))] == expected
-        own = with_own_head(model, HeadSection(hidden_size=4), "timm_model.features", (32, 32))
+        own = with_custom_head(model, HeadSection(hidden_size=4), "timm_model.features", (32, 32))
         assert [names[0] for names in blocks(own, (32, 32))] == [f"backbone.{name}" for name in expected]
 
 
@@ -146,7 +146,7 @@ def test_parameters_that_no_image_meets_are_left_out():
 def test_parameters_that_are_used_without_effect_on_the_logits():
     model = stock_model("siglip", vision_config=VISION)
     used = list(first_uses(model, (32, 32)))
-    without = set(used) - with_effect(model, used, (32, 32))
+    without = set(used) - that_affect_logits(model, used, (32, 32))
     assert without == {name for name in used if name.startswith("vision_model.head.")} != set()
 
 
@@ -157,7 +157,7 @@ def test_looking_at_a_model_leaves_it_as_it_was():
     model.classifier.requires_grad_(False)
     modes, state = [m.training for m in model.modules()], {k: v.clone() for k, v in model.state_dict().items()}
     flags, random = [p.requires_grad for p in model.parameters()], torch.get_rng_state()
-    with_effect(model, list(first_uses(model, (64, 64))), (64, 64))
+    that_affect_logits(model, list(first_uses(model, (64, 64))), (64, 64))
     assert [m.training for m in model.modules()] == modes
     assert [p.requires_grad for p in model.parameters()] == flags
     assert all(torch.equal(value, state[key]) for key, value in model.state_dict().items())

@@ -320,7 +320,7 @@ def test_what_a_checkpoint_cannot_be(spoil, message, tmp_path):
 def test_what_the_settings_of_a_checkpoint_cannot_be(tmp_path):
     saved(tmp_path)
     section = {"checkpoint": str(tmp_path)}
-    assert "say model.image_size" in refusal({**section, "config": {"image_size": 64}})
+    assert "set model.image_size" in refusal({**section, "config": {"image_size": 64}})
     assert "or model.config does not fit them" in refusal({**section, "config": {"hidden_size": 32}})
     assert "model.config.hidden_dropout_prob" in refusal({**section, "config": {"hidden_dropout_prob": "high"}})
 

@@ -9,7 +9,7 @@ from torch.nn.functional import cross_entropy
 from hf_imgcls.errors import InputError
 from hf_imgcls.models.describe import describe_parameters
 from hf_imgcls.models.freeze import choose_parameters, freeze_parameters
-from hf_imgcls.models.replace_head import with_own_head
+from hf_imgcls.models.replace_head import with_custom_head
 from hf_imgcls.recipe.sections import HeadSection, LastBlocks
 
 SIZE = (32, 32)
@@ -36,7 +36,7 @@ FAMILIES = {
     "convnet": (lambda: without_dropout(tiny_model("convnet")), r"convolutions\.0"),
     "mini_xception": (lambda: without_dropout(tiny_model("mini_xception")), r"blocks\.0\.norm"),
     "own head": (
-        lambda: with_own_head(stock_model("resnet", **STAGES), HeadSection(hidden_size=6), None, SIZE),
+        lambda: with_custom_head(stock_model("resnet", **STAGES), HeadSection(hidden_size=6), None, SIZE),
         r"stages\.0\.layers\.1\."),
 }  # fmt: skip
 DROPPING = {"ViT", "ConvNeXt", "timm ResNet", "timm ViT", "timm EfficientNet"}
@@ -114,8 +114,8 @@ HEAD_DROPOUT = {
     "a module of timm's": (lambda: timm_model("test_vit", img_size=32, drop_rate=0.5), SIZE),
     "convnet": (lambda: tiny_model("convnet"), (16, 16)),
     "mini_xception": (lambda: tiny_model("mini_xception"), SIZE),
-    "a head of our own": (lambda: with_own_head(stock_model("resnet", **STAGES), HeadSection(dropout=0.5), None, SIZE),
-                          SIZE),
+    "custom head": (lambda: with_custom_head(stock_model("resnet", **STAGES), HeadSection(dropout=0.5), None, SIZE),
+                    SIZE),
 }  # fmt: skip
 
 
@@ -195,7 +195,7 @@ HEADS = {
     "two heads": (lambda: timm_model("deit_tiny_distilled_patch16_224", 224, depth=1, embed_dim=8, num_heads=2), {
         "timm_model.head", "timm_model.head_dist"}),
     "a head of our own": (
-        lambda: with_own_head(stock_model("resnet", **STAGES), HeadSection(hidden_size=4), None, SIZE),
+        lambda: with_custom_head(stock_model("resnet", **STAGES), HeadSection(hidden_size=4), None, SIZE),
         {"head.1", "head.4"}),
 }  # fmt: skip
 

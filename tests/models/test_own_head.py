@@ -16,7 +16,7 @@ from hf_imgcls.errors import InputError
 from hf_imgcls.models.build import build_model
 from hf_imgcls.models.head import output_module, random_images
 from hf_imgcls.models.head_input import head_dropout, input_of_head
-from hf_imgcls.models.replace_head import with_own_head
+from hf_imgcls.models.replace_head import with_custom_head
 from hf_imgcls.models.restore import restore_weights
 from hf_imgcls.recipe.sections import HeadSection, ModelSection
 
@@ -132,11 +132,11 @@ def test_a_layer_that_is_not_the_last_thing_is_no_output_layer(monkeypatch):
 
 
 OWN = {
-    "vit": lambda: with_own_head(tiny_model("vit"), HIDDEN, None, INPUT),
-    "swin, no hidden layer": lambda: with_own_head(tiny_model("swin"), HeadSection(dropout=0.1), None, INPUT),
-    "timm": lambda: with_own_head(tiny_model("timm"), HIDDEN, None, INPUT),
-    "maps of timm": lambda: with_own_head(timm_model("test_resnet"), HIDDEN, "timm_model.layer2", (32, 32)),
-    "a ViT's hidden states": lambda: with_own_head(tiny_model("vit"), HIDDEN, "vit.layers.0", INPUT),
+    "vit": lambda: with_custom_head(tiny_model("vit"), HIDDEN, None, INPUT),
+    "swin, no hidden layer": lambda: with_custom_head(tiny_model("swin"), HeadSection(dropout=0.1), None, INPUT),
+    "timm": lambda: with_custom_head(tiny_model("timm"), HIDDEN, None, INPUT),
+    "maps of timm": lambda: with_custom_head(timm_model("test_resnet"), HIDDEN, "timm_model.layer2", (32, 32)),
+    "a ViT's hidden states": lambda: with_custom_head(tiny_model("vit"), HIDDEN, "vit.layers.0", INPUT),
 }
 
 
@@ -159,7 +159,7 @@ def test_an_own_head_is_saved_and_opened_bit_by_bit(name, tmp_path):
 
 def test_the_network_keeps_its_weights_and_the_head_begins_as_torch_would():
     model = tiny_model("vit")
-    own = with_own_head(model, HeadSection(hidden_size=400, activation="gelu"), None, INPUT)
+    own = with_custom_head(model, HeadSection(hidden_size=400, activation="gelu"), None, INPUT)
     pixels = random_images(model, 2, INPUT)
     with torch.no_grad():
         assert torch.equal(own.eval().features(pixels), input_of_head(model.eval(), "classifier", pixels))
@@ -182,7 +182,7 @@ def test_what_lies_behind_the_feature_is_not_saved(tmp_path):
 
 
 def test_dropout_between_the_network_and_its_own_head_goes_with_the_head():
-    own = with_own_head(DROPPING["a module, 0.8"][0](), HIDDEN, None, (32, 32))
+    own = with_custom_head(DROPPING["a module, 0.8"][0](), HIDDEN, None, (32, 32))
     assert own.config.unused == ["classifier", "dropout"]
     pixels = random_images(own, 2, (32, 32))
     for module in own.train().modules():
@@ -252,10 +252,10 @@ WRONG = {
 def test_what_is_wrong_is_said_in_a_line(name):
     section, point, message = WRONG[name]
     with pytest.raises(InputError, match=message) as error:
-        with_own_head(tiny_model("vit"), section, point, INPUT)
+        with_custom_head(tiny_model("vit"), section, point, INPUT)
     assert "\n" not in str(error.value)
 
 
 def test_a_head_of_our_own_is_not_replaced_by_another():
     with pytest.raises(InputError, match=r"^model.head: OwnHeadFor.* is not a network of transformers or timm"):
-        with_own_head(OWN["vit"](), HIDDEN, None, INPUT)
+        with_custom_head(OWN["vit"](), HIDDEN, None, INPUT)

@@ -14,7 +14,7 @@ from transformers import CLIPImageProcessor, TimmWrapperImageProcessor, pipeline
 
 from hf_imgcls.errors import InputError
 from hf_imgcls.images.processors import process_image
-from hf_imgcls.models.replace_head import with_own_head
+from hf_imgcls.models.replace_head import with_custom_head
 from hf_imgcls.recipe.sections import HeadSection
 from hf_imgcls.serving.classifier import Classifier, score_function
 from hf_imgcls.serving.open import open_classifier
@@ -89,7 +89,7 @@ def test_a_timm_checkpoint_by_its_id_from_the_cache(tmp_path):
 
 
 def save_head(folder) -> str:
-    model = with_own_head(tiny_model("vit").eval(), HeadSection(hidden_size=5), None, (SIZE, SIZE))
+    model = with_custom_head(tiny_model("vit").eval(), HeadSection(hidden_size=5), None, (SIZE, SIZE))
     return save(folder, model)
 
 

@@ -16,7 +16,7 @@ from hf_imgcls import InputError, train_classifier
 from hf_imgcls.data.load import load_data
 from hf_imgcls.errors import RestoreError
 from hf_imgcls.images.transforms import EvalTransform, TrainTransform
-from hf_imgcls.models.replace_head import with_own_head
+from hf_imgcls.models.replace_head import with_custom_head
 from hf_imgcls.models.restore import restore_weights
 from hf_imgcls.recipe.sections import DataSection
 from hf_imgcls.training.features import HeadOnFeatures, cached_features
@@ -28,8 +28,8 @@ NETWORKS = {
     "timm, dropout in its head": lambda: tiny_model("timm"),
     "timm, dropout in a function": lambda: timm_model("test_efficientnet", drop_rate=0.3),
     "timm, 1x1 convolution": lambda: timm_model("resnetv2_18d", drop_rate=0.3),
-    "own head on ViT": lambda: with_own_head(tiny_model("vit"), HIDDEN, None, INPUT),
-    "own head on maps": lambda: with_own_head(timm_model("test_resnet"), HIDDEN, "timm_model.layer2", INPUT),
+    "own head on ViT": lambda: with_custom_head(tiny_model("vit"), HIDDEN, None, INPUT),
+    "own head on maps": lambda: with_custom_head(timm_model("test_resnet"), HIDDEN, "timm_model.layer2", INPUT),
 }
 
 
