@@ -39,22 +39,31 @@ def run_fresh(
     imported can be changed for the layer "libraries" alone.
     """
     variables = {**os.environ, **(environment or {})}
-    request = {
-        "code": code,
-        "arguments": ["-c", *arguments],
-        "environment": {name: value for name, value in variables.items() if value is not None},
-        "folder": str(folder),
-    }
-    with tempfile.TemporaryFile() as asked, tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
-        asked.write(json.dumps(request).encode())
-        asked.seek(0)
-        with socket.socket(socket.AF_UNIX) as server, open(os.devnull) as nothing:
-            server.connect(os.path.join(os.environ[PLACE], layer))
-            socket.send_fds(server, [b"!"], [file.fileno() for file in (nothing, out, err, asked)])
-            status = int(server.recv(16))
+    variables = {name: value for name, value in variables.items() if value is not None}
+    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err, open(os.devnull) as nothing:
+        files = [file.fileno() for file in (nothing, out, err)]
+        status = _ask(layer, code, ["-c", *arguments], variables, str(folder), files)
         out.seek(0)
         err.seek(0)
         return subprocess.CompletedProcess(code, status, out.read().decode(), err.read().decode())
+
+
+def _ask(layer: str, code: str, arguments: list[str], environment: dict, folder: str, files: list[int]) -> int:
+    """Have code run with these standard files; returns its exit status."""
+    request = {"code": code, "arguments": arguments, "environment": environment, "folder": folder}
+    with tempfile.TemporaryFile() as asked, socket.socket(socket.AF_UNIX) as server:
+        asked.write(json.dumps(request).encode())
+        asked.seek(0)
+        server.connect(os.path.join(os.environ[PLACE], layer))
+        socket.send_fds(server, [b"!"], [*files, asked.fileno()])
+        return int(server.recv(16))
+
+
+def write_kernel(folder: Path) -> None:
+    """In a folder of JUPYTER_PATH: the kernel of notebooks, as a fresh process that has imported the package."""
+    (folder / "kernels" / "python3").mkdir(parents=True)
+    spec = {"argv": [sys.executable, __file__, "kernel", "{connection_file}"], "display_name": "", "language": "python"}
+    (folder / "kernels" / "python3" / "kernel.json").write_text(json.dumps(spec))
 
 
 def start_server(place: str) -> subprocess.Popen:
@@ -134,8 +143,8 @@ def end(status: int) -> None:
     """End this process without taking every imported module apart, which takes seconds."""
     threading._shutdown()
     atexit._run_exitfuncs()
-    sys.stdout.flush()
-    sys.stderr.flush()
+    sys.__stdout__.flush()  # a kernel has replaced the others
+    sys.__stderr__.flush()
     os._exit(status)
 
 
@@ -146,8 +155,18 @@ def run_file(file: str, *arguments: str) -> None:
     runpy.run_path(file, run_name="__main__")
 
 
+KERNEL = """
+import sys
+sys.path[0] = ""  # the folder of the notebook, as a kernel has it
+from ipykernel.kernelapp import launch_new_instance
+launch_new_instance()
+"""
+
 if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if sys.argv[1] == "kernel":
+        arguments = ["ipykernel", "-f", sys.argv[2]]
+        sys.exit(_ask("package", KERNEL, arguments, dict(os.environ), os.getcwd(), [0, 1, 2]))
     sys.path.insert(0, str(ROOT))
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
     _serve(_listen(sys.argv[1]))
