@@ -20,11 +20,7 @@ _HUB_ID = re.compile(r"\w[\w.-]*(/\w[\w.-]*)?")
 
 
 def check_settings(recipe: Section) -> None:
-    """Check everything that a recipe alone can tell without torch; quick, so that a misspelt name is found at once.
-
-    Raises:
-        InputError: the first thing that is wrong, in one line.
-    """
+    """Check the paths and names of a recipe, quickly, without torch: the rest is `api.check_recipe`."""
     check_path(recipe.data)
     if recipe.model.architecture:
         _check_architecture(recipe.model.architecture)
@@ -37,11 +33,7 @@ def check_settings(recipe: Section) -> None:
 
 
 def check_path(data: DataSection) -> None:
-    """`data.path` exists, or could be a Hub id.
-
-    Raises:
-        InputError: neither.
-    """
+    """Refuse a `data.path` that does not exist and cannot be a Hub id."""
     path = Path(data.path).expanduser()
     if not path.exists() and (not _HUB_ID.fullmatch(data.path) or path.suffix.lower() in DATA_FILES):
         raise InputError(f"data.path: {data.path!r} does not exist (looked in {Path.cwd()}) and is no Hub id")
@@ -55,11 +47,7 @@ def _check_architecture(name: str) -> None:
 
 
 def resolve_checkpoint(section: ModelSection) -> str:
-    """The checkpoint as a path that exists, or as a Hub id.
-
-    Raises:
-        InputError: it can only be a path, and there is no such folder.
-    """
+    """The checkpoint as a folder that exists, or as a Hub id; refuses a path that is neither."""
     path = Path(section.checkpoint).expanduser()
     if path.is_file():
         raise InputError(f"model.checkpoint: {section.checkpoint} is a file; name the folder that it lies in")

@@ -26,13 +26,7 @@ _PLAIN = {kind.__name__: kind for kind in (str, int, float, bool, dict, list, ty
 
 
 def cached_json(kind: str, key: Any, make: Callable[[], Any]) -> Any:
-    """What `make` returns, from the cache if it was made before with the same key, package sources and versions.
-
-    Args:
-        kind: of cache entry.
-        key: JSON.
-        make: returns JSON.
-    """
+    """The JSON that `make` returns, cached by `key`, the versions of the packages and the source of this one."""
     hashed = hashlib.sha256(json.dumps([key, _versions(), _sources()]).encode()).hexdigest()[:32]
     name = "content.json"
     try:
@@ -54,11 +48,8 @@ def _versions() -> dict[str, str]:
 @functools.cache
 def _sources() -> str:
     """A digest of this package's own code."""
-    root = Path(__file__).parents[1]
-    hashed = hashlib.sha256()
-    for file in sorted(root.rglob("*.py")):
-        hashed.update(file.read_bytes())
-    return hashed.hexdigest()
+    files = sorted(Path(__file__).parents[1].rglob("*.py"))
+    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
 
 
 @functools.cache

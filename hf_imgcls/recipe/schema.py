@@ -59,8 +59,8 @@ def stages_of(recipe: Section) -> list[Stage]:
 
 
 def _merged(training: Section, own: Section) -> Section:
-    said = [section.model_dump(mode="json", exclude_unset=True) for section in (training, own)]
-    return training_section().model_validate_json(json.dumps({**said[0], **said[1]}))
+    base, overrides = (section.model_dump(mode="json", exclude_unset=True) for section in (training, own))
+    return training_section().model_validate_json(json.dumps({**base, **overrides}))
 
 
 @functools.cache
@@ -75,9 +75,7 @@ def stage_section() -> type[Section]:
         ),
         cache_features=(
             bool,
-            Field(
-                False, description="Precompute and cache the frozen backbone's features, then train the head on them."
-            ),
+            Field(False, description="Cache the frozen backbone's features and train the head on them."),
         ),
         early_stopping=(EarlyStopping | None, Field(None, description=EarlyStopping.__doc__)),
         augmentation=(
@@ -102,17 +100,11 @@ def recipe_model() -> type[Section]:
         description=(str | None, Field(None, description="One line on what the recipe trains.")),
         data=(DataSection, Field(description=DataSection.__doc__)),
         model=(ModelSection, Field(description=ModelSection.__doc__)),
-        augmentation=(
-            AugmentationSection,
-            Field(AugmentationSection(), description=AugmentationSection.__doc__),
-        ),
+        augmentation=(AugmentationSection, Field(AugmentationSection(), description=AugmentationSection.__doc__)),
         loss=(LossSection, Field(LossSection(), description=LossSection.__doc__)),
         stages=(
             list[stage_section()],
-            Field(
-                [],
-                description="Stages in order; each starts from the weights of the one before.",
-            ),
+            Field([], description="Stages in order; each starts from the weights of the one before."),
         ),
         training=(
             training_section(),
@@ -122,9 +114,9 @@ def recipe_model() -> type[Section]:
 
 
 def _fits_together(recipe: Section) -> Section:
-    for number, _ in enumerate(recipe.stages):
+    for number, stage in enumerate(recipe.stages):
         try:
-            _merged(recipe.training, recipe.stages[number].training)
+            _merged(recipe.training, stage.training)
         except ValidationError as error:
             raise ValueError(f"stages.{number}.training: {error.errors()[0]['ctx']['error']}") from None
     for stage in stages_of(recipe):

@@ -19,11 +19,7 @@ def check_transforms(specs: Sequence[Transform], own: Iterable[str] = (), key: s
     """Check names and argument names of transforms, also of those inside RandomApply and the like.
 
     Args:
-        specs: names, or `{name: arguments}`, of `torchvision.transforms.v2`.
-        own: names of the user's own transforms, whose arguments are not known.
-
-    Raises:
-        InputError: an unknown name or argument.
+        own: names of custom transforms, whose arguments are not known.
     """
     known = installed()["transforms"]
     for number, spec in enumerate(specs):
@@ -32,9 +28,8 @@ def check_transforms(specs: Sequence[Transform], own: Iterable[str] = (), key: s
         if name in own:
             continue
         if name not in known:
-            raise InputError(
-                f"{place}: torchvision.transforms.v2 has no transform {name!r}{nearest(name, [*known, *own])}"
-            )
+            near = nearest(name, [*known, *own])
+            raise InputError(f"{place}: torchvision.transforms.v2 has no transform {name!r}{near}")
         if name in _ELSEWHERE:
             raise InputError(f"{place}.{name}: {_ELSEWHERE[name]}")
         _check_arguments(arguments, known[name], f"{place}.{name}")
@@ -45,11 +40,7 @@ def check_transforms(specs: Sequence[Transform], own: Iterable[str] = (), key: s
 
 
 def check_mixes(specs: Sequence[Transform]) -> None:
-    """Check the names and arguments of `augmentation.mix`.
-
-    Raises:
-        InputError: an unknown name or argument, or an alpha that is not positive.
-    """
+    """Check the names and arguments of `augmentation.mix`."""
     for number, spec in enumerate(specs):
         place = f"augmentation.mix.{number}"
         name, arguments = name_and_arguments(spec, place)
@@ -62,11 +53,7 @@ def check_mixes(specs: Sequence[Transform]) -> None:
 
 
 def name_and_arguments(spec: Transform, key: str = "") -> tuple[str, dict]:
-    """The name and the arguments of `name` or `{name: arguments}`.
-
-    Raises:
-        InputError: it is neither.
-    """
+    """The name and the arguments of `name` or `{name: arguments}`."""
     if isinstance(spec, dict) and len(spec) != 1:
         raise InputError(f"{key}: one transform per entry, found {len(spec)}; write them as a list")
     name, arguments = next(iter(spec.items())) if isinstance(spec, dict) else (spec, {})
