@@ -1,7 +1,7 @@
 """Which images cannot be read, and what is done about it.
 
 Every image is read to its end with the library that will read it in training: a header says nothing about what
-follows it, and rules of thumb (a JPEG must contain "JFIF") throw good images away. Nothing on disk is touched.
+follows it, and rules of thumb (a JPEG must contain "JFIF") throw good images away. Nothing on disk is changed.
 """
 
 import contextlib
@@ -133,8 +133,8 @@ def _read(value: dict) -> str:
     """Read an image to its end; returns what its conversion to RGB loses.
 
     A JPEG is broken in its headers or in the compressed data, and those are read to the last byte at any scale: at an
-    eighth the verdict is the same and takes half the time. Only a JPEG that passes is passed; what is wrong with
-    another is said by the full read.
+    eighth the verdict is the same and takes half the time. A JPEG that fails is read in full as well,
+    for the message of that.
     """
     image = open_image(value)
     if isinstance(image, JpegImageFile):

@@ -19,7 +19,7 @@ def find_columns(
 
     Args:
         features: the source's columns and types.
-        data: the recipe's section; what it names is taken as said.
+        data: the recipe's section; columns that it names are used.
         where: the source, for the errors.
         is_path: whether a string column's values are paths of files that exist.
 
@@ -80,7 +80,7 @@ def name_labels(dataset: datasets.Dataset, column: str, given: list[str] | None)
     """The class names in the order of their ids.
 
     Names that the recipe gives come first of all. A ClassLabel brings its own, complete even where this part of the
-    data lacks a class; strings are sorted; integers are counted.
+    dataset lacks a class; strings are sorted; integers are counted.
 
     Args:
         dataset: the training split.
@@ -102,7 +102,7 @@ def check_names(given: list[str]) -> list[str]:
     """The recipe's label names, each once."""
     twice = next((name for name in given if given.count(name) > 1), None)
     if twice is not None:
-        raise InputError(f"data.label_names: {twice!r} stands there {given.count(twice)} times; every class has one")
+        raise InputError(f"data.label_names: {twice!r} is given {given.count(twice)} times; class names are unique")
     return given
 
 
@@ -168,7 +168,7 @@ def _choose(found: list[str], usual: tuple[str, ...], features, key: str, where:
     named = [name for name in found if name.lower() in usual]
     if len(found) == 1 or len(named) == 1:
         return found[0] if len(found) == 1 else named[0]
-    raise InputError(f"data.{key}: {where} leaves it open which of {', '.join(found)} it is; {_listing(features)}")
+    raise InputError(f"data.{key}: {where} has several candidates, {', '.join(found)}; {_listing(features)}")
 
 
 def _listing(features: datasets.Features) -> str:

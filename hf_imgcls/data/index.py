@@ -1,4 +1,4 @@
-"""A list of image files as a data set that loads in a second and notices every change.
+"""A list of image files as a dataset that loads in a second and notices every change.
 
 The list is an entry of the cache. Its key is the hash of its content, size and time of change of each image included:
 nothing downstream is computed again unless an image was added, removed or changed, and a changed or deleted image
@@ -43,10 +43,10 @@ def entry(path: str, name: str, label: Any) -> Entry:
 
 
 def load_entries(entries: Iterable[Entry], label: Any = None) -> datasets.Dataset:
-    """Entries as a data set with the columns image (bytes none, absolute path), label, name, size, changed.
+    """Entries as a dataset with the columns image (bytes none, absolute path), label, name, size, changed.
 
     Args:
-        entries: the image files, in the order the rows shall have.
+        entries: the image files, in the order of the rows.
         label: the label column's feature; a string if not given.
 
     Raises:

@@ -1,6 +1,7 @@
 """Any source as train, validation and test: one image column, one label column, and the label names.
 
-    open the source -> choose the splits -> name the labels -> draw the rows -> check the images -> fingerprint
+    open the source -> take the splits -> name and encode the labels -> hold out what is missing -> limit the rows
+    -> check the images -> fingerprint
 
 Every step is a function of the recipe and the images alone, so all processes of a run arrive at the same rows.
 """
@@ -24,6 +25,7 @@ from hf_imgcls.data.splits import (
     stratified,
     take_rows,
 )
+from hf_imgcls.data.streaming import load_stream
 from hf_imgcls.errors import InputError
 from hf_imgcls.recipe import DataSection
 from hf_imgcls.words import listed, plural
@@ -33,19 +35,13 @@ def load_data(section: DataSection) -> Data:
     """Load what the recipe's `data` section names.
 
     Raises:
-        InputError: the source, a split, a column or a label is not as the recipe says; images are unreadable and
-            `bad_images` is "raise"; a class or the whole of train is empty.
+        InputError: the source, a split, a column or a label is not as in the recipe; images are unreadable and
+            `bad_images` is "raise"; train is empty or of one class.
     """
     if section.streaming:
-        if section.cache_size:
-            raise InputError(
-                "data.cache_size: a stream is read once and keeps no copies; leave it or data.streaming out"
-            )
-        from hf_imgcls.data.streaming import load_stream
-
         return load_stream(section)
     data = find_rows(section)
-    _check(data, section)
+    _check_images(data, section)
     _check_classes(data)
     return data
 
@@ -57,22 +53,16 @@ def find_rows(section: DataSection) -> Data:
         InputError: as `load_data`, but for unreadable images.
     """
     source = open_source(section)
-    chosen = {role: spec for role, spec in choose_splits(source.splits, section).items() if spec}
-    lengths = {name: len(split) for name, split in source.splits.items()}
-    spans = {role: read_spans(spec, lengths, f"data.{role}_split") for role, spec in chosen.items()}
-    check_overlap(spans, chosen)
-    numbered = {name: _number(split) for name, split in source.splits.items()}
-    splits = {role: take_rows(numbered, spans[role], f"data.{role}_split") for role in chosen}
-    data = Data({}, name_labels(splits["train"], "label", section.label_names), notes=list(source.notes))
-    data.cache_size = section.cache_size
+    splits = _take_splits(source.splits, section)
+    labels = name_labels(splits["train"], "label", section.label_names)
+    data = Data({}, labels, notes=list(source.notes), cache_size=section.cache_size)
     for role, split in splits.items():
         encoded = _encode(split, data, role, section, "data.label_names" if section.label_names else "train")
         if encoded is not None:
             data.splits[role] = encoded
     _hold_out_missing(data, section)
-    for role, split in data.splits.items():
-        data.splits[role] = _limit(split, data.labels, role, section)
-    data.splits = {role: data.splits[role] for role in ("train", "validation", "test") if role in data.splits}
+    ordered = [role for role in ("train", "validation", "test") if role in data.splits]
+    data.splits = {role: _limit(data.splits[role], labels, role, section) for role in ordered}
     return data
 
 
@@ -89,18 +79,28 @@ def load_split(section: DataSection, split: str | None, labels: list[str]) -> Da
     source = open_source(section)
     split = scored_split(source.splits, section, split)
     spans = read_spans(split, {name: len(rows) for name, rows in source.splits.items()}, "split")
-    rows = take_rows({name: _number(rows) for name, rows in source.splits.items()}, spans, "split")
+    rows = take_rows(_number(source.splits), spans, "split")
     data = Data({}, labels, notes=list(source.notes))
     encoded = _encode(rows, data, split, section, owner="the model")
     if encoded is None:
         raise InputError(f"data: the split {split!r} of {section.path} has no labels to score against")
     data.splits[split] = _limit(encoded, labels, split, section)
-    _check(data, section)
+    _check_images(data, section)
     return data
 
 
-def _number(split: datasets.Dataset) -> datasets.Dataset:
-    return split.add_column("row", np.arange(len(split)))
+def _take_splits(available: dict[str, datasets.Dataset], section: DataSection) -> dict[str, datasets.Dataset]:
+    """The rows of train, and of validation and test where the source or the recipe has them."""
+    chosen = {role: spec for role, spec in choose_splits(available, section).items() if spec}
+    lengths = {name: len(split) for name, split in available.items()}
+    spans = {role: read_spans(spec, lengths, f"data.{role}_split") for role, spec in chosen.items()}
+    check_overlap(spans, chosen)
+    numbered = _number(available)
+    return {role: take_rows(numbered, spans[role], f"data.{role}_split") for role in chosen}
+
+
+def _number(splits: dict[str, datasets.Dataset]) -> dict[str, datasets.Dataset]:
+    return {name: split.add_column("row", np.arange(len(split))) for name, split in splits.items()}
 
 
 def _encode(split: datasets.Dataset, data: Data, role: str, section: DataSection, owner: str):
@@ -117,34 +117,34 @@ def _encode(split: datasets.Dataset, data: Data, role: str, section: DataSection
             "give them one, or take them out"
         )
     ids = encode_labels(values, data.labels, role, owner)
-    kept = [name for name in ("image", "row", "name") if name in split.column_names]
+    columns = [name for name in ("image", "row", "name") if name in split.column_names]
     feature = datasets.ClassLabel(names=data.labels)
-    return split.select_columns(kept).add_column("label", np.array(ids), feature=feature)
+    return split.select_columns(columns).add_column("label", np.array(ids), feature=feature)
 
 
 def _hold_out_missing(data: Data, section: DataSection) -> None:
-    """Part of train for validation where the source has none, and for test where the recipe asks for one."""
-    asked = section.test_fraction or section.max_samples.test or section.samples_per_class.test
-    if "test" not in data.splits and asked:
+    """Hold out validation where the source has none, and test where the recipe asks for one."""
+    wants_test = section.test_fraction or section.max_samples.test or section.samples_per_class.test
+    if "test" not in data.splits and wants_test:
         _hold_out(data, "test", section.test_fraction or section.validation_fraction, section)
     if "validation" not in data.splits:
         _hold_out(data, "validation", section.validation_fraction, section)
 
 
 def _hold_out(data: Data, role: str, fraction: float, section: DataSection) -> None:
-    """Exactly so many of each class, or else the fraction of train, but no more than `max_samples`."""
+    """`samples_per_class` rows of train, or else this fraction of it, at most `max_samples`."""
     train, each, most = data.splits["train"], *_limits(section, role)
     ids = np.array(train["label"][:])
     if each is not None:
         rows = per_class(ids, each, data.labels, section.seed, role)
     else:
-        share = max(1, round(len(ids) * fraction))
-        rows = stratified(ids, min(share, most or share), section.seed, keep_one=True)
+        count = max(1, round(len(ids) * fraction))
+        rows = stratified(ids, min(count, most or count), section.seed, keep_one=True)
     left = np.setdiff1d(np.arange(len(ids)), rows)
     used_up = sorted(set(ids.tolist()) - set(ids[left].tolist()))
     if used_up:
         name = data.labels[used_up[0]]
-        raise InputError(f"data.samples_per_class.{role}: {each} asked for, which leaves no {name!r} to train on")
+        raise InputError(f"data.samples_per_class.{role}: {each} requested, which leaves no {name!r} to train on")
     if len(rows) == 0:
         raise InputError(
             f"data.{role}_split: none is there, and {len(ids)} images of {len(set(ids.tolist()))} classes in train "
@@ -155,7 +155,7 @@ def _hold_out(data: Data, role: str, fraction: float, section: DataSection) -> N
 
 
 def _limit(split: datasets.Dataset, labels: list[str], role: str, section: DataSection) -> datasets.Dataset:
-    """The rows of a split that the recipe's limits leave."""
+    """A split after `samples_per_class` or `max_samples`."""
     each, most = _limits(section, role)
     ids = np.array(split["label"][:])
     rows = None
@@ -170,7 +170,7 @@ def _limits(section: DataSection, role: str) -> tuple[int | None, int | None]:
     return getattr(section.samples_per_class, role, None), getattr(section.max_samples, role, None)
 
 
-def _check(data: Data, section: DataSection) -> None:
+def _check_images(data: Data, section: DataSection) -> None:
     """Read every image, drop or refuse the bad ones, and take the fingerprints."""
     seen: dict[str, str] = {}
     for role, split in data.splits.items():

@@ -1,7 +1,7 @@
-"""Prepared copies (`data.cache_size`): every training image once small, so that each epoch reads it in no time.
+"""Prepared copies (`data.cache_size`): each training image once in small, so that every epoch reads it faster.
 
-A copy is upright and RGB, its shorter side has `cache_size` pixels. An image that is no larger is kept as it is, byte
-for byte. Training alone reads copies: what is scored is read and resized as it is when the model serves.
+A copy is upright and RGB, its shorter side has `cache_size` pixels. An image that is no larger stays as it is, byte
+for byte. Only training reads copies: evaluation reads and resizes the originals, as `pipeline` does.
 """
 
 import io

@@ -25,7 +25,7 @@ class Source(NamedTuple):
 
 
 def open_source(data: DataSection) -> Source:
-    """Open `data.path`: a file, a folder, or else a data set on the Hub.
+    """Open `data.path`: a file, a folder, or else a dataset on the Hub.
 
     Raises:
         InputError: nothing there, not readable, the network missing, or columns in doubt.
@@ -100,7 +100,7 @@ def _open_hub(data: DataSection) -> Source:
 def _classes_beside(path: Path, data: DataSection) -> Source | None:
     """Class folders, where data files that cannot be used lie beside them: a list of class names, an archive.
 
-    Tables with about as many lines as there are images are meant to be used, and what is wrong with them is said.
+    Tables with about as many lines as there are images are meant to be used: their error is raised.
     """
     try:
         folder = _open_classes(path, data)
@@ -113,7 +113,7 @@ def _classes_beside(path: Path, data: DataSection) -> Source | None:
 
 
 def _join(parts: dict[str, list[SourcePart]], root: Path | None, data: DataSection, notes: list[str]) -> Source:
-    """The parts of each split as one data set, with the columns of train under the names `image` and `label`."""
+    """The parts of each split as one dataset, with the columns of train under the names `image` and `label`."""
     first, *others = sorted(parts, key=lambda name: name != "train")
     columns = _columns(parts[first][0], data)
     found: dict[str, list[Rows]] = {}
@@ -122,7 +122,7 @@ def _join(parts: dict[str, list[SourcePart]], root: Path | None, data: DataSecti
             missing = [name for name in columns if name not in part.rows.features]
             if missing and split == first:
                 raise InputError(f"data.path: {part.where} has no column {missing[0]!r}, but other files of {split} do")
-            if missing:  # Kaggle's test.csv
+            if missing:  # such as the test.csv of a competition
                 notes = [*notes, f"{split}: {part.where} has no column {missing[0]!r}; it is not scored"]
                 continue
             for name, rows in _two_columns(part, *columns, root, alone=not others).items():

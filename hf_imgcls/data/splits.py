@@ -28,7 +28,7 @@ class Span(NamedTuple):
 def choose_splits(available: Collection[str], data: DataSection) -> dict[str, str | None]:
     """The source's split (or slice) for train, validation and test; None where there is none.
 
-    A split that the recipe names for one purpose is not taken for another by itself.
+    A split that the recipe names for one role is never chosen for another by default.
 
     Raises:
         InputError: a named split does not exist, or none is there to train on.
@@ -128,7 +128,7 @@ def _meet(one: Span, other: Span) -> bool:
 
 
 def stratified(labels: np.ndarray, count: int, seed: int, keep_one: bool = False) -> np.ndarray:
-    """Rows of a seeded sample in which every class has its share, by largest remainder.
+    """Rows of a seeded sample that is stratified by class, by largest remainder.
 
     Args:
         labels: class ids, shape (rows,).
@@ -141,30 +141,30 @@ def stratified(labels: np.ndarray, count: int, seed: int, keep_one: bool = False
     classes, sizes = np.unique(labels, return_counts=True)
     room = sizes - 1 if keep_one else sizes
     exact = sizes * min(count, len(labels)) / max(len(labels), 1)
-    shares = np.minimum(np.floor(exact).astype(int), room)
+    counts = np.minimum(np.floor(exact).astype(int), room)
     for c in np.argsort(-(exact - np.floor(exact)), kind="stable"):
-        if shares.sum() >= count:
+        if counts.sum() >= count:
             break
-        shares[c] += shares[c] < room[c]
-    return _draw(labels, dict(zip(classes.tolist(), shares.tolist(), strict=True)), seed)
+        counts[c] += counts[c] < room[c]
+    return _draw(labels, dict(zip(classes.tolist(), counts.tolist(), strict=True)), seed)
 
 
 def per_class(labels: np.ndarray, count: int, names: list[str], seed: int, role: str) -> np.ndarray:
     """Rows of a seeded sample with exactly `count` of every class that occurs.
 
     Raises:
-        InputError: a class has fewer; the line names it.
+        InputError: a class has fewer.
     """
     classes, sizes = np.unique(labels, return_counts=True)
     for c, size in zip(classes, sizes, strict=True):
         if size < count:
-            raise InputError(f"data.samples_per_class.{role}: {count} asked for, but {names[c]!r} has only {size}")
+            raise InputError(f"data.samples_per_class.{role}: {count} requested, but {names[c]!r} has only {size}")
     return _draw(labels, dict.fromkeys(classes.tolist(), count), seed)
 
 
-def _draw(labels: np.ndarray, shares: dict[int, int], seed: int) -> np.ndarray:
+def _draw(labels: np.ndarray, counts: dict[int, int], seed: int) -> np.ndarray:
     random = np.random.default_rng(seed)
-    drawn = [random.permutation(np.flatnonzero(labels == c))[:share] for c, share in sorted(shares.items())]
+    drawn = [random.permutation(np.flatnonzero(labels == c))[:count] for c, count in sorted(counts.items())]
     return np.sort(np.concatenate(drawn)) if drawn else np.array([], dtype=int)
 
 

@@ -1,4 +1,4 @@
-"""Images that do not fit: read while training, in the order they come.
+"""Datasets that do not fit on the disk: images are read while training, in the order they come.
 
 Nothing can be counted, stratified or checked beforehand. A step budget and the label names must be known; unreadable
 images are skipped (or refused) when they turn up, with a line each.
@@ -29,7 +29,7 @@ def load_stream(section: DataSection) -> Data:
     """Open the splits of a source as streams, labels encoded, train shuffled through a buffer.
 
     Raises:
-        InputError: what only a data set of known length can do, or unknown label names.
+        InputError: what needs a dataset of known length, or unknown label names.
     """
     _refuse_counting(section)
     source = open_source(section)
@@ -94,17 +94,19 @@ def _skip(image: dict | None, row: int, bad_images: str) -> bool:
 
 
 def _identity(image: dict | None) -> int:
-    """A number of the image's own, which its augmentation is drawn from: rows are counted in every shard anew."""
+    """The image's own number, which seeds its augmentation: each shard counts its rows from 0."""
     if image is None or (image["bytes"] is None and image["path"] is None):
         raise ValueError("no image in this row")
     return zlib.crc32(image["bytes"] if image["bytes"] is not None else image["path"].encode())
 
 
 def _refuse_counting(section: DataSection) -> None:
+    if section.cache_size:
+        raise InputError("data.cache_size: a stream is read once and keeps no copies; leave it or data.streaming out")
     counting = {"samples_per_class", "test_fraction", "validation_fraction"} & section.model_fields_set
     if counting:
         raise InputError(
-            f"data.{min(counting)}: needs the whole data set, which data.streaming does not have; leave one of them out"
+            f"data.{min(counting)}: needs the whole dataset, which data.streaming does not have; leave one of them out"
         )
 
 
@@ -113,7 +115,7 @@ def _label_names(feature, section: DataSection) -> list[str]:
         return check_names(section.label_names)
     if isinstance(feature, datasets.ClassLabel):
         return list(feature.names)
-    raise InputError("data.label_names: a stream does not tell its labels beforehand; name them here")
+    raise InputError("data.label_names: the labels of a stream are not known beforehand; name them here")
 
 
 def _encoder(labels: list[str], role: str, start: int, feature, section: DataSection) -> Callable:
@@ -149,7 +151,7 @@ def _one_shard(rows: datasets.IterableDataset) -> datasets.IterableDataset:
     """One shard, read by one worker in order.
 
     Skip and take are divided among workers, each of which counts in shards of its own: slices would hold other rows
-    than without workers, and could meet. Scores are compared with what is served in the order of the rows.
+    than without workers, and could meet. The parity check compares predictions in the order of the rows.
     """
     return datasets.IterableDataset.from_generator(_rows_in_order, gen_kwargs={"rows": rows})
 

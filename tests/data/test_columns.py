@@ -47,13 +47,13 @@ def test_columns_that_the_recipe_names_are_taken():
         (
             {"image": Image(), "fine_label": NAMES, "coarse_label": NAMES},
             {},
-            "data.label_column: photos leaves it open which of fine_label, coarse_label it is; "
+            "data.label_column: photos has several candidates, fine_label, coarse_label; "
             "it has image: Image, fine_label: ClassLabel(2), coarse_label: ClassLabel(2)",
         ),
         (
             {"left": Image(), "right": Image(), "label": NAMES},
             {},
-            "data.image_column: photos leaves it open which of left, right it is; "
+            "data.image_column: photos has several candidates, left, right; "
             "it has left: Image, right: Image, label: ClassLabel(2)",
         ),
         (
@@ -137,7 +137,7 @@ def test_the_names_of_the_classes_in_order(values, feature, given, names):
 
 
 def test_a_name_given_twice():
-    with pytest.raises(InputError, match=r"data.label_names: 'cat' stands there 2 times"):
+    with pytest.raises(InputError, match=r"data.label_names: 'cat' is given 2 times"):
         name_labels(rows([0], WHOLE), "label", ["cat", "dog", "cat"])
 
 

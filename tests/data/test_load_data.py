@@ -165,10 +165,10 @@ def test_samples_per_class_of_splits_that_exist(make_folder):
 @pytest.mark.parametrize(
     ("asked", "line"),
     [
-        ({"train": 9}, "data.samples_per_class.train: 9 asked for, but 'blue' has only 7"),
-        ({"test": 9}, "data.samples_per_class.test: 9 asked for, but 'blue' has only 8"),
-        ({"test": 8}, "data.samples_per_class.test: 8 asked for, which leaves no 'blue' to train on"),
-        ({"test": 4, "validation": 4}, "data.samples_per_class.validation: 4 asked for, which leaves no 'blue'"),
+        ({"train": 9}, "data.samples_per_class.train: 9 requested, but 'blue' has only 7"),
+        ({"test": 9}, "data.samples_per_class.test: 9 requested, but 'blue' has only 8"),
+        ({"test": 8}, "data.samples_per_class.test: 8 requested, which leaves no 'blue' to train on"),
+        ({"test": 4, "validation": 4}, "data.samples_per_class.validation: 4 requested, which leaves no 'blue'"),
     ],
 )
 def test_samples_per_class_that_a_pool_does_not_have(make_folder, asked, line):

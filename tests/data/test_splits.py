@@ -196,7 +196,7 @@ def test_what_is_held_out_leaves_one_of_every_class():
 def test_exactly_so_many_of_each_class():
     rows = per_class(LABELS, 5, list("abcd"), seed=3, role="train")
     assert Counter(LABELS[rows].tolist()) == {0: 5, 1: 5, 2: 5, 3: 5}
-    with pytest.raises(InputError, match=r"data.samples_per_class.train: 6 asked for, but 'd' has only 5"):
+    with pytest.raises(InputError, match=r"data.samples_per_class.train: 6 requested, but 'd' has only 5"):
         per_class(LABELS, 6, list("abcd"), seed=3, role="train")
 
 

@@ -198,11 +198,11 @@ def test_a_row_without_a_image_is_a_bad_one(tmp_path):
 @pytest.mark.parametrize(
     ("keys", "line"),
     [
-        ({}, "data.label_names: a stream does not tell its labels beforehand; name them here"),
-        ({"label_names": ["a", "a"]}, "data.label_names: 'a' stands there 2 times"),
-        ({"samples_per_class": {"train": 2}}, "data.samples_per_class: needs the whole data set, which data.streaming"),
-        ({"test_fraction": 0.1}, "data.test_fraction: needs the whole data set"),
-        ({"validation_fraction": 0.1}, "data.validation_fraction: needs the whole data set"),
+        ({}, "data.label_names: the labels of a stream are not known beforehand; name them here"),
+        ({"label_names": ["a", "a"]}, "data.label_names: 'a' is given 2 times"),
+        ({"samples_per_class": {"train": 2}}, "data.samples_per_class: needs the whole dataset, which data.streaming"),
+        ({"test_fraction": 0.1}, "data.test_fraction: needs the whole dataset"),
+        ({"validation_fraction": 0.1}, "data.validation_fraction: needs the whole dataset"),
         (
             {"train_split": "train[:50%]"},
             "data.train_split: a stream takes slices such as train[:5000], not 'train[:50%]'",
