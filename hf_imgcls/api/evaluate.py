@@ -20,14 +20,14 @@ from hf_imgcls.training import ImageTrainer, score_splits
 def evaluate_classifier(
     model: str | Path, data: str, split: str | None = None, overrides: Sequence[str] = (), batch_size: int = 32
 ) -> dict[str, Any]:
-    """Score any saved folder or Hub model on any data set, with the metrics and the reading of images of a run.
+    """Score any saved folder or Hub model on any dataset, with the metrics and the image reading of a run.
 
     Args:
         model: a folder or a Hub id.
         data: whatever `data.path` may be.
         split: a split or slice; the test split if not given.
         overrides: `data.key=value`, as behind a recipe.
-        batch_size: images a step and device.
+        batch_size: images per step and device.
 
     Returns:
         `model`, `data`, `split`, `scores`, `fingerprint`, `bad_images`, `notes`.

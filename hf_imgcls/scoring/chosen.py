@@ -1,4 +1,4 @@
-"""Which split is the main one, and which of its rows are compared with what is served."""
+"""Which split the card is about, and which rows the parity check compares."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -9,7 +9,7 @@ MAX_COMPARED = 500
 
 
 def served_split(splits: Iterable[str]) -> str | None:
-    """The split whose scores are compared with what is served: validation, or test where there is no other."""
+    """The split of the parity check: validation, or test where there is no other."""
     return next((name for name in ("validation", "test") if name in splits), None)
 
 
@@ -21,5 +21,5 @@ def choose_rows(count: int, seed: int) -> np.ndarray:
 
 
 def main_split(results: dict[str, Any]) -> str | None:
-    """The split that a card speaks of: test, else validation."""
+    """The split that the card is about: test, else validation."""
     return next((split for split in ("test", "validation") if split in results["scores"]), None)

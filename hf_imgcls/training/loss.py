@@ -51,7 +51,7 @@ def class_weights(section: LossSection, split, names: Sequence[str], label_ids: 
         label_ids: the model's id of each.
 
     Raises:
-        InputError: a name that is no class, or "balanced" for a stream, which cannot be counted.
+        InputError: a name that is not a class, or "balanced" for a stream, which cannot be counted.
     """
     chosen = section.class_weights
     if chosen is None:

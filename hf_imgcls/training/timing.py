@@ -1,4 +1,4 @@
-"""Where the time of a training goes: every moment belongs to what has just ended."""
+"""Where the time of a training goes: the time between two events counts for what the second one ends."""
 
 import time
 from collections import Counter, deque
@@ -9,7 +9,7 @@ from torch.utils.data import Dataset, get_worker_info
 from transformers import TrainerCallback
 from transformers.trainer_callback import ExportableState
 
-# Of a training, and what people read about them.
+# Parts of a training, and their names on the console.
 PARTS = {
     "data": "waiting for images",
     "transfer": "copying to the device",
@@ -19,11 +19,11 @@ PARTS = {
     "other": "the rest",
 }
 _SLOTS = 256  # one for each worker, so that no two add to the same number at once
-_UNREAD = 64  # marks on a GPU's time line before the oldest are read
+_UNREAD = 64  # CUDA events before the oldest are read
 
 
 class TimedRows(Dataset):
-    """A data set of known length that counts how long its rows took to make, over all workers.
+    """A dataset of known length that counts how long its rows took to make, over all workers.
 
     Attributes:
         seconds: of each worker, the process itself last, in shared memory, shape (slots,).
@@ -48,12 +48,11 @@ class TimedRows(Dataset):
 
 
 class Clock(TrainerCallback, ExportableState):
-    """Gives the time since the last event of a training to what has just ended.
+    """Adds the time since the last event of a training to the part that has just ended.
 
-    On a GPU the events are marks on its own time line, read later: nothing waits for them, and `data` is the time that
-    the GPU stood still for want of a batch, not the time that the process spent on fetching one meanwhile. A
-    checkpoint keeps what it has counted, so a resumed run counts on. The first step is counted too, with what it
-    compiles and allocates.
+    On a GPU the events are CUDA events, read later without waiting: `data` is the time that the GPU was idle for want
+    of a batch, not the time that the process took to fetch one meanwhile. Counts are saved in checkpoints, so a resumed
+    run continues them. The first step is counted too, with what it compiles and allocates.
 
     Attributes:
         seconds: by part.
@@ -61,7 +60,7 @@ class Clock(TrainerCallback, ExportableState):
         batches: of them.
         copying: seconds to copy one batch to the device, measured once; 0 where nothing is copied.
         rows: the training rows that count themselves, or None (a stream).
-        scoring: seconds spent on scoring, which is no part of the training.
+        scoring: seconds of scoring, which is not part of the training.
     """
 
     def __init__(self, device: torch.device | str = "cpu"):
@@ -82,7 +81,7 @@ class Clock(TrainerCallback, ExportableState):
             self.copying = copy_seconds(pixels) if self.on_gpu else 0.0
 
     def lap(self, part: str) -> None:
-        """The time since the last lap was for `part`."""
+        """Count the time since the last lap for `part`."""
         if self.on_gpu:
             mark = torch.cuda.Event(enable_timing=True)
             mark.record()
@@ -103,7 +102,7 @@ class Clock(TrainerCallback, ExportableState):
             self._marks.popleft()
 
     def state(self) -> dict:
-        """What a checkpoint keeps; it is asked for when all but this has been written."""
+        """What a checkpoint keeps; Trainer asks for it when all but this has been written."""
         if self._marks:
             self.lap("saving")
             self._read(wait=True)
@@ -114,7 +113,7 @@ class Clock(TrainerCallback, ExportableState):
         return self._read_before + (self.rows.seconds.sum().item() if self.rows else 0.0)
 
     def totals(self, processes: int = 1) -> dict[str, Any]:
-        """Seconds by part and their sum, images of all processes, and `reading`: seconds spent on making rows."""
+        """Seconds by part and their sum, images of all processes, and `reading`: seconds that making rows took."""
         self._read(wait=True)
         parts = {part: self.seconds[part] for part in PARTS}
         parts["transfer"] = min(parts["data"], self.batches * (self.copying or 0.0))
@@ -161,13 +160,13 @@ class Clock(TrainerCallback, ExportableState):
 
     def on_train_end(self, args, state, control, **kwargs):
         self.lap("other")
-        # Beside the trainer's own figures of the whole training, which is the last entry of its log.
+        # Beside Trainer's own summary, the last entry of its log.
         state.log_history[-1]["time"] = self.totals(args.world_size)
         self._marks.clear()
 
 
 def copy_seconds(batch: torch.Tensor) -> float:
-    """Seconds that a GPU takes to receive a batch from pinned memory, the quickest of three."""
+    """Seconds to copy a batch from pinned memory to the GPU, the fastest of three."""
     held = batch.cpu().pin_memory()
     took = []
     for _ in range(3):

@@ -85,7 +85,7 @@ def test_every_part_of_a_training_gets_its_time_and_a_resumed_one_counts_on(slow
 
 
 class Mark:
-    """A mark on a GPU's time line, reached when `now` is; nothing may wait for it."""
+    """A CUDA event, reached when `now` is; nothing may wait for it."""
 
     now, made = 0.0, 0
 
@@ -107,7 +107,7 @@ class Mark:
         Mark.now = max(Mark.now, self.at)
 
 
-def test_on_a_gpu_marks_are_read_when_they_are_reached_and_not_waited_for(monkeypatch):
+def test_on_a_gpu_events_are_read_when_they_are_reached_and_not_waited_for(monkeypatch):
     monkeypatch.setattr(torch.cuda, "Event", Mark)
     monkeypatch.setattr(Mark, "now", -1.0)
     clock = Clock("cuda")
