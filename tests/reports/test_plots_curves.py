@@ -143,3 +143,14 @@ def test_metrics_that_are_all_one_do_not_stretch_the_axis_beyond():
     history = [{"step": step, "loss": 0.1, "eval_loss": 0.1, "eval_accuracy": 1.0} for step in (1, 2, 3)]
     low, high = curves(history, {1: 1}).axes[1].get_ylim()
     assert (low < 0.95, high) == (True, 1.01)
+
+
+def test_a_users_own_metric_has_its_curve_beside_the_others():
+    history = [
+        {"step": step, "loss": 0.1, "eval_loss": 0.1, "eval_accuracy": 0.9, "eval_errors": 7.0, "eval_runtime": 1.0}
+        for step in (1, 2, 3)
+    ]
+    metrics = drawn(history, {1: 1})[1]
+    assert metrics.get_legend_handles_labels()[1] == ["accuracy", "errors", "best step"]
+    assert lines(metrics, "errors")[0].get_ydata().tolist() == [7.0] * 3
+    assert metrics.get_ylim()[1] > 7, "an axis that ends at 1 is for fractions"
