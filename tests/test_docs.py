@@ -126,3 +126,8 @@ def test_keys_that_a_page_names_are_keys_of_a_recipe(page):
 
 def test_the_readme_is_short():
     assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) < 200
+
+
+def test_the_version_is_the_same_everywhere():
+    assert f'\nversion = "{hf_imgcls.__version__}"\n' in (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    assert f"\n## {hf_imgcls.__version__}" in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
