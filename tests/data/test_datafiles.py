@@ -49,7 +49,7 @@ def test_files_by_split(tmp_path, files, splits):
     assert notes == []
 
 
-def test_files_without_a_split_beside_those_that_have_one_are_passed_over(tmp_path):
+def test_files_without_a_split_beside_those_that_have_one_are_skipped(tmp_path):
     found, notes = find_files(put(tmp_path, "train.csv", "sample_submission.csv"))
     assert list(found) == ["train"]
     assert notes == ["skipped 1 data file without a split in its name: sample_submission.csv"]

@@ -101,7 +101,7 @@ def test_a_name_in_an_old_encoding_is_refused_by_name(tmp_path):
         load_entries(scan_folder(tmp_path)[0]["train"])
 
 
-def test_what_is_passed_over_is_said(tmp_path):
+def test_skipped_files_are_noted(tmp_path):
     put(tmp_path, "cat/1.png", "dog/1.png", "SOURCE.md", "Thumbs.db", "loose.png", "cat/Thumbs.db", "cat/notes.txt")
     put(tmp_path, ".ipynb_checkpoints/1.png", "cat/.ipynb_checkpoints/1.png", "cat/.DS_Store", "__MACOSX/cat/1.png")
     (tmp_path / "fox").mkdir()
@@ -160,7 +160,7 @@ def test_a_pipe_is_no_image_and_is_not_waited_for(tmp_path):
     assert scan_folder(tmp_path)[1] == ["skipped 1 non-image file: cat/pipe"]
 
 
-def test_kaggles_test_folder_without_classes_is_passed_over(tmp_path):
+def test_kaggles_test_folder_without_classes_is_skipped(tmp_path):
     put(tmp_path, "train/cat/1.png", "train/dog/1.png", "test/1.png", "test/2.png")
     found, notes = scan_folder(tmp_path)
     assert list(found) == ["train"]

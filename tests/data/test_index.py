@@ -38,7 +38,7 @@ def test_labels_keep_the_type_of_their_source(tmp_path):
     assert rows["label"][:] == [1, 0, None]
 
 
-def test_nothing_changed_is_the_same_data_set(tmp_path):
+def test_nothing_changed_is_the_same_dataset(tmp_path):
     files = write(tmp_path)
     before = load_entries(entries(files))
     assert load_entries(entries(files))._fingerprint == before._fingerprint
@@ -56,7 +56,7 @@ def change_content(file: Path):
     [change_content, lambda file: file.write_bytes(b"12345"), Path.unlink, lambda file: os.utime(file, (1, 1))],
     ids=["content", "size", "deleted", "touched"],
 )
-def test_every_change_makes_another_data_set(tmp_path, change):
+def test_every_change_makes_another_dataset(tmp_path, change):
     files = write(tmp_path)
     before = load_entries(entries(files))
     change(files[1])

@@ -93,7 +93,7 @@ def overwrite(root: Path):
     ],
     ids=["changed", "deleted", "added", "broken", "another class"],
 )
-def test_every_change_of_a_image_is_noticed(make_folder, change, count, bad):
+def test_every_change_of_an_image_is_noticed(make_folder, change, count, bad):
     root = make_folder(train=3, validation=2)
     before = load(root)
     change(root)
@@ -234,7 +234,7 @@ def colour_of(row: dict) -> str:
     return {0: "red", 1: "green", 2: "blue"}[pixel.index(max(pixel))]
 
 
-def test_nothing_is_written_into_a_saved_data_set(tmp_path):
+def test_nothing_is_written_into_a_saved_dataset(tmp_path):
     place = save(tmp_path, train=rows([0, 1, 2] * 4, NAMES))
     before = {file: file.stat().st_mtime_ns for file in place.rglob("*")}
     load_data(DataSection(path=str(place)))
@@ -295,7 +295,7 @@ def test_missing_labels(tmp_path, missing):
             load(path)
 
 
-def test_classes_without_images_are_said(tmp_path):
+def test_classes_without_images_are_noted(tmp_path):
     data = load(save(tmp_path, train=rows([0, 1] * 5, NAMES)))
     assert data.labels == NAMES
     assert "train: no images of 1 of 3 classes: red" in data.notes
@@ -330,7 +330,7 @@ def test_bad_images_are_refused(with_bad_ones):
         load(with_bad_ones, bad_images="raise")
 
 
-def test_the_same_image_in_two_splits_is_said(make_folder):
+def test_the_same_image_in_two_splits_is_noted(make_folder):
     root = make_folder(train=4, validation=2, test=2)
     shutil.copy(root / "train/red/000.png", root / "test/red/again.png")
     assert load(root).notes == ["test: 1 image also in train, byte for byte"]

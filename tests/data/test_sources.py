@@ -183,7 +183,7 @@ def test_kaggles_files(tmp_path):
     ]
 
 
-def test_rows_without_a_image_and_files_that_are_gone_stay_to_be_reported(tmp_path):
+def test_rows_without_an_image_and_files_that_are_gone_stay_to_be_reported(tmp_path):
     put(tmp_path, "1.png", "2.png")
     csv(tmp_path / "list.csv", "file,label", ",cat", "1.png,cat", "2.png,dog", "gone.png,dog")
     rows = open_source(section(tmp_path)).splits["train"]
@@ -226,7 +226,7 @@ def rows_of(order: list[str], numbers: list[int]) -> Dataset:
     return Dataset.from_dict(columns, features=Features({"img": Image(), "kind": ClassLabel(names=order)}))
 
 
-def test_a_saved_data_set_alone_and_with_splits(tmp_path):
+def test_a_saved_dataset_alone_and_with_splits(tmp_path):
     train, test = rows_of(["cat", "dog"], [1, 2]), rows_of(["dog", "cat"], [3])
     train.save_to_disk(tmp_path / "alone")
     DatasetDict({"test": test, "train": train}).save_to_disk(tmp_path / "both")
@@ -240,7 +240,7 @@ def test_a_saved_data_set_alone_and_with_splits(tmp_path):
     assert read_image(splits["test"][0]["image"]).size == (8, 6)
 
 
-def test_a_saved_data_set_that_names_files(tmp_path, monkeypatch):
+def test_a_saved_dataset_that_names_files(tmp_path, monkeypatch):
     put(tmp_path / "saved", "a.png", "b.png")
     features = Features({"image": Image(decode=False), "label": Value("string")})
     columns = {"image": [{"bytes": None, "path": name} for name in ("a.png", "b.png")], "label": ["cat", "dog"]}
@@ -297,7 +297,7 @@ def test_paths_that_lead_nowhere(tmp_path, monkeypatch, path, line):
     assert "\n" not in str(caught.value)
 
 
-def test_without_a_network_the_hub_is_said_to_be_out_of_reach():
+def test_without_a_network_the_hub_is_out_of_reach():
     with pytest.raises(InputError, match=r"'ethz/food101' .* could not be loaded from the Hub: .*Couldn't reach"):
         open_source(section("ethz/food101"))
 

@@ -161,7 +161,7 @@ def test_names_come_from_the_features(tmp_path):
 
 
 @pytest.mark.parametrize("workers", [0, 2])
-def test_bad_images_are_passed_over(tmp_path, workers):
+def test_bad_images_are_skipped(tmp_path, workers):
     parquet(tmp_path / "train.parquet", range(20), bad=range(3, 20))  # a whole batch of them too
     parquet(tmp_path / "validation.parquet", range(100, 106), bad=[100, 103])
     data = stream(tmp_path, label_names=NAMES)
@@ -179,7 +179,7 @@ def test_bad_images_end_the_run_if_so_asked(tmp_path):
         numbers(data.splits["train"], bad_images="raise")
 
 
-def test_what_fails_on_a_good_image_is_not_put_down_to_it(tmp_path):
+def test_what_fails_on_a_good_image_is_not_blamed_on_the_image(tmp_path):
     def fail(rows: dict[str, list]) -> dict[str, list]:
         if rows["image"]:
             raise ValueError("too much for this transform")
@@ -190,7 +190,7 @@ def test_what_fails_on_a_good_image_is_not_put_down_to_it(tmp_path):
         list(attach_transform(stream(tmp_path, label_names=NAMES).splits["train"], fail))
 
 
-def test_a_row_without_a_image_is_a_bad_one(tmp_path):
+def test_a_row_without_an_image_is_a_bad_one(tmp_path):
     pq.write_table(pa.table({"image": [png(0), None, png(2)], "label": ["red"] * 3}), tmp_path / "train.parquet")
     assert sorted(numbers(stream(tmp_path, label_names=NAMES).splits["train"])) == [0, 2]
 

@@ -77,7 +77,7 @@ def test_images_are_read_as_the_pipeline_reads_them(awkward):
         assert read.tobytes() == served.tobytes()
 
 
-def test_a_image_that_was_read_already_stays_as_it_is(awkward):
+def test_an_image_that_was_read_already_stays_as_it_is(awkward):
     once = read_image({"bytes": None, "path": str(awkward)})
     assert read_image(once).tobytes() == once.tobytes()
 

@@ -4,10 +4,12 @@ import http.server
 import io
 import os
 import threading
+from pathlib import Path
 
 import pytest
 from conftest import make_image
 
+from hf_imgcls.data.folders import scan_folder
 from hf_imgcls.errors import InputError
 from hf_imgcls.serving import image_list
 from hf_imgcls.serving.image_list import (
@@ -166,3 +168,13 @@ def test_a_pipe_is_not_waited_for(tmp_path):
         with pytest.raises(FileNotFoundError) as caught:
             read_source(str(tmp_path / name))
         assert describe_read_error(caught.value) == "no such file"
+
+
+def test_a_folder_gives_the_images_that_training_reads(photos, monkeypatch):
+    monkeypatch.chdir(photos.parent)
+    for name in ("blue/3.png", "blue/deep/4", "blue/.5.png", "blue/notes.txt", "blue/__MACOSX/6.png"):
+        file = photos / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        make_image("red", 1).save(file, format="PNG") if "notes" not in name else file.write_text("no image")
+    trained = {str(Path("photos", entry.name)) for entry in scan_folder(photos)[0]["train"]}
+    assert trained == set(find_images(["photos/blue", "photos/red"]))
