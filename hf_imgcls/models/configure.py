@@ -91,6 +91,8 @@ def set_labels(config: PreTrainedConfig, labels: list[str]) -> None:
     config.label2id = {name: i for i, name in enumerate(labels)}
     config.num_labels = len(labels)  # follows by itself but where it is a field of its own (PVT)
     config.problem_type = "single_label_classification"
+    if hasattr(config, "label_names"):  # timm's own list, in what was saved before; it wins when this is loaded
+        config.label_names = list(labels)
 
 
 def with_image_size(config: PreTrainedConfig) -> list[PreTrainedConfig]:

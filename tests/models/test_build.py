@@ -7,6 +7,7 @@ import torch
 import transformers
 from conftest import make_image
 from safetensors.torch import load_file, save_file
+from tiny import tiny_model
 from transformers import ViTImageProcessor
 
 from hf_imgcls.errors import InputError
@@ -218,6 +219,14 @@ def test_timm_networks_begin_as_timm_begins_them():
     for key, tensor in model.timm_model.state_dict().items():
         if tensor.ndim == 4 and tensor.numel() > 1000:
             assert tensor.std().item() == pytest.approx(own[key].std().item(), rel=0.15), key
+
+
+def test_a_saved_timm_model_with_other_labels_is_loaded_with_those(tmp_path):
+    tiny_model("timm", ["pizza", "waffle", "soup", "salad"]).save_pretrained(tmp_path / "foods")
+    model, _ = build_model(ModelSection(checkpoint=str(tmp_path / "foods")), LABELS, 0)
+    model.save_pretrained(tmp_path / "again")
+    assert transformers.AutoConfig.from_pretrained(tmp_path / "again").label2id == model.config.label2id
+    assert list(model.config.label2id) == LABELS
 
 
 def test_a_folder_that_timm_saved(tmp_path):
