@@ -128,6 +128,5 @@ def test_the_readme_is_short():
     assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) < 200
 
 
-def test_the_version_is_the_same_everywhere():
-    assert f'\nversion = "{hf_imgcls.__version__}"\n' in (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+def test_the_changelog_has_this_version():
     assert f"\n## {hf_imgcls.__version__}" in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
