@@ -109,7 +109,7 @@ def _train(recipe, start_over: bool, custom: Custom, transforms: Sequence[str]) 
     held_out = {split: rows for split, rows in data.splits.items() if split != "train"}
     scores, outputs = score_splits(trainer, held_out, scoring)
     labels = [model.config.id2label[i] for i in range(len(data.labels))]
-    verdict = on_main(lambda: check_serving(folder, data, outputs, arguments.device, labels, trainer.args.seed))
+    verdict = on_main(lambda: check_serving(folder, data, outputs, labels, trainer.args))
 
     results = collect_results(data, trainer, stages, scores, verdict, arguments.seed)
     results["notes"] = [*results["notes"], *custom.notes(transforms)]

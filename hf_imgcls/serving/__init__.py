@@ -4,7 +4,7 @@ from hf_imgcls.serving.classifier import Classifier, score_function
 from hf_imgcls.serving.demo import PAGE, TOP_K, describe_demo, serve_demo
 from hf_imgcls.serving.export.check import check_export, describe_accuracy, measure_int8
 from hf_imgcls.serving.export.folder import EXPORT, INT8, check_target, is_exported, replace_folder, write_manifest
-from hf_imgcls.serving.export.formats import FORMATS, ExportFormat, open_exported
+from hf_imgcls.serving.export.formats import FORMATS, ExportFormat
 from hf_imgcls.serving.export.images import CheckImages, evaluation_images
 from hf_imgcls.serving.image_list import ListSize, find_images, read_list, write_list
 from hf_imgcls.serving.inference import predict_rows

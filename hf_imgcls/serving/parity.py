@@ -9,7 +9,7 @@ from typing import Any
 import datasets
 import numpy as np
 from tqdm.auto import tqdm
-from transformers import pipeline
+from transformers import TrainingArguments, pipeline
 from transformers.dynamic_module_utils import get_class_from_dynamic_module
 
 from hf_imgcls.data import Data, first_rows, readable_rows
@@ -110,15 +110,14 @@ def _image(image: dict):
 
 
 def check_serving(
-    folder: Path, data: Data, outputs: Mapping[str, Scored], device, labels: Sequence[str], seed: int
+    folder: Path, data: Data, outputs: Mapping[str, Scored], labels: Sequence[str], arguments: TrainingArguments
 ) -> dict[str, Any] | None:
     """Compare the predictions of `pipeline` on the saved folder with the evaluated ones.
 
     Args:
         outputs: of the evaluated splits.
-        device: of the evaluation.
         labels: the trained model's, in the order of its outputs.
-        seed: that the compared rows were drawn with.
+        arguments: of the evaluation; its device, and the seed that the compared rows were drawn with.
 
     Returns:
         The verdict, with the compared rows where it was not the whole split; None where nothing was evaluated.
@@ -131,6 +130,6 @@ def check_serving(
         rows: Iterable[dict] = first_rows(readable_rows(data.splits[split]), len(chosen))
     else:
         rows = data.splits[split].select(chosen)
-    verdict = compare_predictions(folder, rows, logits, device, labels)
-    sample = {} if len(chosen) == count else {"sample_seed": seed, "rows": chosen.tolist()}
+    verdict = compare_predictions(folder, rows, logits, arguments.device, labels)
+    sample = {} if len(chosen) == count else {"sample_seed": arguments.seed, "rows": chosen.tolist()}
     return {"split": split, "of": count, **verdict, **sample}
