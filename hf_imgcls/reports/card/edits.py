@@ -144,12 +144,11 @@ def combine(here: Card, there: Card) -> tuple[ByHand, bool]:
     Where only one of them has changed since the last push, that one counts; otherwise both, first the folder's.
     """
     mine, theirs, pushed = by_hand(here), by_hand(there), here.record["by_hand"]
-    if there.record.get("by_hand") == pushed:
-        if digest(theirs) == pushed:
-            return mine, False
-        if digest(mine) == pushed:
-            undone = {key: there.metadata.get(key) for key in mine.metadata}
-            return theirs._replace(metadata={**undone, **theirs.metadata}), False
+    if digest(theirs) == pushed:
+        return mine, False
+    if digest(mine) == pushed:
+        undone = {key: there.metadata.get(key) for key in mine.metadata}
+        return theirs._replace(metadata={**undone, **theirs.metadata}), False
     contradict = any(mine.metadata.get(key, text) != text for key, text in theirs.metadata.items())
     contradict |= None not in (mine.block, theirs.block) and mine.block != theirs.block
     both = ByHand(
