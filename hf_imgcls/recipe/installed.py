@@ -25,9 +25,9 @@ _PACKAGES = ("transformers", "torchvision", "torch", "timm", "pydantic")
 _PLAIN = {kind.__name__: kind for kind in (str, int, float, bool, dict, list, type(None))} | {"Any": Any}
 
 
-def cached_json(kind: str, key: Any, make: Callable[[], Any]) -> Any:
-    """The JSON that `make` returns, cached by `key`, the versions of the packages and the source of this one."""
-    hashed = hashlib.sha256(json.dumps([key, _versions(), _sources()]).encode()).hexdigest()[:32]
+def cached_json(kind: str, key: Any, make: Callable[[], Any], source: str = "*.py") -> Any:
+    """The JSON that `make` returns, cached by `key`, the versions of the packages and the source that it runs."""
+    hashed = hashlib.sha256(json.dumps([key, _versions(), _digest(source)]).encode()).hexdigest()[:32]
     name = "content.json"
     try:
         return cached(kind, hashed, lambda to: write_json(to / name, make()), lambda entry: read_json(entry / name))[0]
@@ -45,10 +45,8 @@ def _versions() -> dict[str, str]:
     return found
 
 
-@functools.cache
-def _sources() -> str:
-    """A digest of this package's own code."""
-    files = sorted(Path(__file__).parents[1].rglob("*.py"))
+def _digest(source: str) -> str:
+    files = sorted(Path(__file__).parents[1].rglob(source))
     return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
 
 
@@ -61,7 +59,7 @@ def installed() -> dict[str, Any]:
         `transforms`: for each class of torchvision.transforms.v2 the names of its arguments;
         `architectures`: the model types of transformers.
     """
-    return cached_json("installed", "", _ask_packages)
+    return cached_json("installed", "", _ask_packages, "installed.py")
 
 
 def _ask_packages() -> dict[str, Any]:

@@ -90,7 +90,7 @@ def test_another_key_version_or_source_is_asked_again(cache, monkeypatch, what):
     if what == "torchvision":
         monkeypatch.setattr(module, "_versions", lambda: {"torchvision": "9"})
     if what == "source":
-        monkeypatch.setattr(module, "_sources", lambda: "another")
+        monkeypatch.setattr(module, "_digest", lambda source: "another")
     assert cached_json("here", "other" if what == "key" else "key", lambda: 2) == 2
 
 
