@@ -1,4 +1,4 @@
-"""The recipe's augmentation: torchvision's by name, and what it cannot be, said in a line."""
+"""The recipe's augmentation: torchvision's transforms by name, and one-line errors."""
 
 import pytest
 from torchvision.transforms import AutoAugmentPolicy, InterpolationMode, v2

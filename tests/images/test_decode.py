@@ -1,4 +1,4 @@
-"""Reading only what was drawn: the same crops as torchvision makes of the image read in full."""
+"""Decoding only the drawn crop: the same pixels as torchvision's crop of the fully decoded image."""
 
 import io
 
@@ -56,7 +56,7 @@ JPEGS = {
 
 
 def both(value: dict, transform, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
-    """(what `read_resized` makes, what torchvision makes of the whole image), with the same draws."""
+    """(output of `read_resized`, torchvision's output for the fully decoded image), with the same draws."""
     torch.manual_seed(seed)
     made = read_resized(value, transform)
     after = torch.get_rng_state()

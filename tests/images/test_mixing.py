@@ -11,10 +11,10 @@ LABELS = torch.tensor([0, 1, 2, 3, 1, 0])
 def test_mixup_is_a_weighted_mean_of_neighbours_in_images_and_labels():
     torch.manual_seed(1)
     pixels, labels = Mixing([{"MixUp": {"alpha": 0.4}}], 4)(PIXELS, LABELS)
-    share = labels[1, 1].item()  # neighbours 1 and 0: labels 1 and 0
-    assert 0 < share < 1
-    assert torch.allclose(pixels[1], share * PIXELS[1] + (1 - share) * PIXELS[0], atol=1e-6)
-    assert labels[1].tolist() == pytest.approx([1 - share, share, 0, 0])
+    fraction = labels[1, 1].item()  # neighbours 1 and 0: labels 1 and 0
+    assert 0 < fraction < 1
+    assert torch.allclose(pixels[1], fraction * PIXELS[1] + (1 - fraction) * PIXELS[0], atol=1e-6)
+    assert labels[1].tolist() == pytest.approx([1 - fraction, fraction, 0, 0])
     assert labels.sum(dim=1).tolist() == pytest.approx([1.0] * 6)
 
 
@@ -22,11 +22,11 @@ def test_cutmix_pastes_a_box_and_shares_the_label_by_its_area():
     torch.manual_seed(3)
     pixels, labels = Mixing(["CutMix"], 4)(PIXELS, LABELS)
     pasted = (pixels[2] == PIXELS[1]).all(dim=0)
-    kept = (pixels[2] == PIXELS[2]).all(dim=0)
-    assert (pasted ^ kept).all()
+    unchanged = (pixels[2] == PIXELS[2]).all(dim=0)
+    assert (pasted ^ unchanged).all()
     assert 0 < pasted.sum() < 64
     assert labels[2, 1].item() == pytest.approx(pasted.float().mean().item())
-    assert labels[2, 2].item() == pytest.approx(kept.float().mean().item())
+    assert labels[2, 2].item() == pytest.approx(unchanged.float().mean().item())
 
 
 def test_one_of_several_is_drawn_for_each_batch():

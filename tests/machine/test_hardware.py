@@ -1,4 +1,4 @@
-"""Defaults for machines that are not here: a recipe that is silent, and one that says everything."""
+"""Defaults for several machines: a recipe without settings, and one with all of them."""
 
 import pytest
 import torch
@@ -35,7 +35,7 @@ SMALL, LARGE = Machine("cpu", "", 2, None, False), Machine("cpu", "", 32, None, 
         (LARGE, {"dataloader_num_workers": 1, "dataloader_pin_memory": False}),
     ],
 )
-def test_a_silent_recipe_gets_what_fits_the_machine(here, expected, monkeypatch):
+def test_defaults_fit_the_machine(here, expected, monkeypatch):
     monkeypatch.setattr(machine.sys, "platform", "linux")
     if expected["dataloader_num_workers"]:
         expected |= {"dataloader_prefetch_factor": 4, "dataloader_persistent_workers": True}
@@ -44,16 +44,16 @@ def test_a_silent_recipe_gets_what_fits_the_machine(here, expected, monkeypatch)
     assert fill_in_defaults(here, {}, None) == expected
 
 
-def test_what_a_recipe_says_wins_also_where_it_says_a_default():
-    said = {
+def test_a_recipes_values_win_even_if_they_are_defaults():
+    given = {
         "dataloader_num_workers": 0, "bf16": False, "tf32": False,
         "dataloader_pin_memory": False, "logging_nan_inf_filter": True, "accelerator_config": {"even_batches": True},
     }  # fmt: skip
-    assert fill_in_defaults(H200, said, None) == said
-    said = {"dataloader_num_workers": 2, "dataloader_prefetch_factor": 1, "dataloader_persistent_workers": False,
+    assert fill_in_defaults(H200, given, None) == given
+    given = {"dataloader_num_workers": 2, "dataloader_prefetch_factor": 1, "dataloader_persistent_workers": False,
             "accelerator_config": {"non_blocking": False, "even_batches": True}, "fp16": True}  # fmt: skip
-    made = fill_in_defaults(H200, said, None)
-    assert {key: made[key] for key in said} == said
+    made = fill_in_defaults(H200, given, None)
+    assert {key: made[key] for key in given} == given
     assert "bf16" not in made
 
 
@@ -66,11 +66,11 @@ def test_the_launchers_precision_wins_over_the_machines(launched):
 def test_sharded_training_keeps_its_own_precision(sharded, monkeypatch):
     if sharded == "launcher":
         monkeypatch.setenv("ACCELERATE_USE_FSDP", "true")
-    said = {} if sharded == "launcher" else {sharded: {"some": "setting"}}
-    assert "bf16" not in fill_in_defaults(H200, said, None)
+    given = {} if sharded == "launcher" else {sharded: {"some": "setting"}}
+    assert "bf16" not in fill_in_defaults(H200, given, None)
 
 
-def test_cores_are_shared_by_the_processes_of_a_machine(monkeypatch):
+def test_cores_are_divided_among_the_processes_of_a_machine(monkeypatch):
     monkeypatch.setattr(machine.joblib, "cpu_count", lambda only_physical_cores: 4 if only_physical_cores else 8)
     assert (cores_per_process(), cores_per_process(physical=True)) == (8, 4)
     monkeypatch.setenv("LOCAL_WORLD_SIZE", "3")
@@ -79,7 +79,7 @@ def test_cores_are_shared_by_the_processes_of_a_machine(monkeypatch):
     assert cores_per_process() == 1
 
 
-def test_launched_processes_share_the_threads_unless_somebody_has_said_how_many(monkeypatch):
+def test_launched_processes_divide_the_threads_unless_the_user_set_them(monkeypatch):
     monkeypatch.setattr(torch.accelerator, "is_available", lambda: False)
     monkeypatch.setattr(processes, "cores_per_process", lambda physical: 3)
     taken = []
@@ -88,21 +88,21 @@ def test_launched_processes_share_the_threads_unless_somebody_has_said_how_many(
         monkeypatch.delenv(name, raising=False)
     processes.prepare_launch()
     assert taken == [3]
-    # A launcher's own single thread is nobody's wish; what was there before the launcher is.
-    said = {}
-    monkeypatch.setattr(processes.psutil.Process, "environ", lambda self: said)
+    # A launcher's own single thread is not the user's setting; the environment before the launcher is.
+    given = {}
+    monkeypatch.setattr(processes.psutil.Process, "environ", lambda self: given)
     monkeypatch.setenv("TORCHELASTIC_RUN_ID", "1")
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     processes.prepare_launch()
     assert taken == [3, 3]
-    said["OMP_NUM_THREADS"] = "1"
+    given["OMP_NUM_THREADS"] = "1"
     processes.prepare_launch()
     monkeypatch.delenv("TORCHELASTIC_RUN_ID")
     processes.prepare_launch()
     assert taken == [3, 3]
 
 
-def test_a_line_says_what_a_run_works_with(tmp_path):
+def test_the_settings_of_a_run_are_described_in_one_line(tmp_path):
     arguments = TrainingArguments(
         str(tmp_path), use_cpu=True, dataloader_num_workers=2, dataloader_persistent_workers=True, bf16=True,
         torch_compile=True, torch_compile_backend="eager", accelerator_config={"non_blocking": True},

@@ -95,7 +95,7 @@ def test_the_size_of_an_architecture_is_its_own_where_none_is_said():
 
 
 @pytest.mark.parametrize("architecture", ["vit", "resnet", "timm/test_resnet"])
-def test_a_head_for_the_same_labels_is_kept_in_its_own_order(architecture, tmp_path):
+def test_a_head_for_the_same_labels_stays_in_its_own_order(architecture, tmp_path):
     model = saved(tmp_path, architecture, labels=["red", "blue", "green"])
     again, _ = build_model(ModelSection(checkpoint=str(tmp_path)), LABELS, seed=9)
     assert again.config.label2id == {"red": 0, "blue": 1, "green": 2}
@@ -169,8 +169,8 @@ def test_a_backbone_without_a_head_gets_one(tmp_path):
     ViTImageProcessor(size={"height": 32, "width": 32}).save_pretrained(tmp_path)
     assert any("pooler" in key for key in load_file(tmp_path / "model.safetensors"))
     model, _ = build_model(ModelSection(checkpoint=str(tmp_path)), LABELS, 0)
-    kept = {key: tensor for key, tensor in backbone.state_dict().items() if "pooler" not in key}
-    assert all(torch.equal(model.vit.state_dict()[key], tensor) for key, tensor in kept.items())
+    expected = {key: tensor for key, tensor in backbone.state_dict().items() if "pooler" not in key}
+    assert all(torch.equal(model.vit.state_dict()[key], tensor) for key, tensor in expected.items())
     with pytest.raises(InputError, match=r"lacks 2 tensors of ViTForImageClassification \(classifier.bias"):
         load_network(str(tmp_path))
 
@@ -303,7 +303,7 @@ def change_config(**values):
 
 
 @pytest.mark.parametrize(
-    ("spoil", "message"),
+    ("damage", "message"),
     [
         (drop_tensor, "lacks 1 of the 24 tensors of ViTForImageClassification (vit.layers.0."),
         (change_shape, "lacks 1 of the 24 tensors of ViTForImageClassification (vit.layers.0."),
@@ -318,9 +318,9 @@ def change_config(**values):
         (change_config(model_type="of_my_own"), "of_my_own"),
     ],
 )
-def test_what_a_checkpoint_cannot_be(spoil, message, tmp_path):
+def test_what_a_checkpoint_cannot_be(damage, message, tmp_path):
     saved(tmp_path)
-    spoil(tmp_path)
+    damage(tmp_path)
     line = refusal({"checkpoint": str(tmp_path)})
     assert message in line
     assert line.startswith("model")
@@ -367,9 +367,9 @@ def test_a_hub_model_without_the_network_is_one_line():
 
 
 def test_a_home_folder_is_found(tmp_path, monkeypatch):
-    saved(tmp_path / "kept")
+    saved(tmp_path / "model")
     monkeypatch.setenv("HOME", str(tmp_path))
-    assert load_network("~/kept")[0].config.num_labels == 3
+    assert load_network("~/model")[0].config.num_labels == 3
 
 
 @pytest.mark.parametrize("bug", [AttributeError("x"), NameError("x"), MemoryError(), torch.OutOfMemoryError("CUDA")])
@@ -384,6 +384,6 @@ def test_a_bug_or_exhausted_memory_is_no_user_error(bug):
     "refusal", [RuntimeError("size\nmismatch"), OSError("size mismatch"), TypeError("size mismatch")]
 )
 def test_what_a_library_refuses_is_one_line(refusal):
-    said = r"^model\.config: size mismatch; take another$"
-    with pytest.raises(InputError, match=said), as_input_error("model.config", hint="; take another"):
+    expected = r"^model\.config: size mismatch; take another$"
+    with pytest.raises(InputError, match=expected), as_input_error("model.config", hint="; take another"):
         raise refusal

@@ -35,7 +35,7 @@ FAMILIES = {
     "LeViT": (lambda: stock_model("levit", **LEVIT), r"stages\.1\."),
     "convnet": (lambda: without_dropout(tiny_model("convnet")), r"convolutions\.0"),
     "mini_xception": (lambda: without_dropout(tiny_model("mini_xception")), r"blocks\.0\.norm"),
-    "own head": (
+    "custom head, hidden layer": (
         lambda: with_custom_head(stock_model("resnet", **STAGES), HeadSection(hidden_size=6), None, SIZE),
         r"stages\.0\.layers\.1\."),
 }  # fmt: skip
@@ -194,7 +194,7 @@ HEADS = {
     "behind a batch norm": (lambda: stock_model("levit", **LEVIT), {"classifier.linear"}),
     "two heads": (lambda: timm_model("deit_tiny_distilled_patch16_224", 224, depth=1, embed_dim=8, num_heads=2), {
         "timm_model.head", "timm_model.head_dist"}),
-    "a head of our own": (
+    "custom head": (
         lambda: with_custom_head(stock_model("resnet", **STAGES), HeadSection(hidden_size=4), None, SIZE),
         {"head.1", "head.4"}),
 }  # fmt: skip
@@ -218,7 +218,7 @@ WRONG = {
 
 
 @pytest.mark.parametrize("name", WRONG)
-def test_what_cannot_be_chosen_is_said_in_one_line(name):
+def test_what_cannot_be_chosen_is_one_line(name):
     train, message = WRONG[name]
     with pytest.raises(InputError) as error:
         choose_parameters(stock_model("vit", **VISION), train, SIZE)

@@ -1,4 +1,4 @@
-"""Where a network ends, and a head of our own in its place: found, measured, saved with its code, opened elsewhere."""
+"""The output layer, the dropout before it, and a custom head in its place: saved with its code, opened elsewhere."""
 
 import json
 
@@ -57,7 +57,7 @@ DROPPING = {
 
 
 @pytest.mark.parametrize("name", DROPPING)
-def test_the_head_is_found_and_the_dropout_before_it_measured(name):
+def test_the_head_is_found_and_the_dropout_before_it(name):
     make, expected = DROPPING[name]
     model, size = make(), (32, 32)
     head = output_module(model, size)
@@ -131,7 +131,7 @@ def test_a_layer_that_is_not_the_last_thing_is_no_output_layer(monkeypatch):
         output_module(model, INPUT)
 
 
-OWN = {
+CUSTOM = {
     "vit": lambda: with_custom_head(tiny_model("vit"), HIDDEN, None, INPUT),
     "swin, no hidden layer": lambda: with_custom_head(tiny_model("swin"), HeadSection(dropout=0.1), None, INPUT),
     "timm": lambda: with_custom_head(tiny_model("timm"), HIDDEN, None, INPUT),
@@ -140,9 +140,9 @@ OWN = {
 }
 
 
-@pytest.mark.parametrize("name", OWN)
-def test_an_own_head_is_saved_and_opened_bit_by_bit(name, tmp_path):
-    own = OWN[name]().eval()
+@pytest.mark.parametrize("name", CUSTOM)
+def test_a_custom_head_is_saved_and_opened_bit_by_bit(name, tmp_path):
+    own = CUSTOM[name]().eval()
     pixels = random_images(own, 2, (32, 32) if "maps" in name else INPUT)
     with torch.no_grad():
         logits = own(pixel_values=pixels).logits
@@ -172,7 +172,7 @@ def test_the_network_keeps_its_weights_and_the_head_begins_as_torch_would():
 
 
 def test_what_lies_behind_the_feature_is_not_saved(tmp_path):
-    own = OWN["maps of timm"]()
+    own = CUSTOM["maps of timm"]()
     own.save_pretrained(tmp_path)
     names = load_file(tmp_path / "model.safetensors").keys()
     parts = {name.split(".")[2] for name in names if name.startswith("backbone")}
@@ -181,7 +181,7 @@ def test_what_lies_behind_the_feature_is_not_saved(tmp_path):
     assert own.config.feature_size == 48 * 4 * 4
 
 
-def test_dropout_between_the_network_and_its_own_head_goes_with_the_head():
+def test_dropout_between_the_backbone_and_a_custom_head_goes_with_the_head():
     own = with_custom_head(DROPPING["a module, 0.8"][0](), HIDDEN, None, (32, 32))
     assert own.config.unused == ["classifier", "dropout"]
     pixels = random_images(own, 2, (32, 32))
@@ -201,8 +201,8 @@ for folder in sys.argv[2:]:
         plain = "opened"
     except ValueError as error:
         plain = str(error)
-    answers = pipeline("image-classification", folder, trust_remote_code=True)(sys.argv[1])
-    print(json.dumps([plain, answers]))
+    predictions = pipeline("image-classification", folder, trust_remote_code=True)(sys.argv[1])
+    print(json.dumps([plain, predictions]))
 """
 
 
@@ -211,7 +211,7 @@ def test_where_this_package_is_not_installed_its_code_opens_it_and_nothing_else_
     cases = {"vit": tiny_processor(), "maps of timm": None}
     expected = []
     for name, processor in cases.items():
-        own, folder = OWN[name]().eval(), tmp_path / name
+        own, folder = CUSTOM[name]().eval(), tmp_path / name
         own.save_pretrained(folder)
         # timm's image processor saves nothing of its own: its settings are in the model's configuration.
         processor = processor or TimmWrapperImageProcessor(own.config.pretrained_cfg, own.config.architecture)
@@ -221,13 +221,13 @@ def test_where_this_package_is_not_installed_its_code_opens_it_and_nothing_else_
     ran = run_fresh(ELSEWHERE, str(tmp_path / "red.png"), *(str(tmp_path / name) for name in cases), folder=tmp_path)
     assert ran.returncode == 0, ran.stderr[-2000:]
     for line, own in zip(ran.stdout.splitlines(), expected, strict=True):
-        plain, answers = json.loads(line)
+        plain, predictions = json.loads(line)
         assert "trust_remote_code=True" in plain
-        assert answers == own
+        assert predictions == own
 
 
-def test_a_saved_own_head_trains_on_with_other_labels(tmp_path):
-    own = OWN["vit"]()
+def test_a_saved_custom_head_trains_on_with_other_labels(tmp_path):
+    own = CUSTOM["vit"]()
     own.save_pretrained(tmp_path)
     tiny_processor().save_pretrained(tmp_path)
     model, _ = build_model(ModelSection(checkpoint=str(tmp_path)), ["cat", "dog"], 0)
@@ -237,8 +237,8 @@ def test_a_saved_own_head_trains_on_with_other_labels(tmp_path):
     assert torch.equal(model.head[1].weight, own.head[1].weight)
     state, begun = model.backbone.state_dict(), own.backbone.state_dict()
     assert all(torch.equal(state[name], begun[name]) for name in begun)
-    kept, _ = build_model(ModelSection(checkpoint=str(tmp_path)), ["red", "green", "blue"], 0)
-    assert torch.equal(kept.head[-1].weight, own.head[-1].weight)
+    same, _ = build_model(ModelSection(checkpoint=str(tmp_path)), ["red", "green", "blue"], 0)
+    assert torch.equal(same.head[-1].weight, own.head[-1].weight)
 
 
 WRONG = {
@@ -249,13 +249,13 @@ WRONG = {
 
 
 @pytest.mark.parametrize("name", WRONG)
-def test_what_is_wrong_is_said_in_a_line(name):
+def test_what_is_wrong_is_one_line(name):
     section, point, message = WRONG[name]
     with pytest.raises(InputError, match=message) as error:
         with_custom_head(tiny_model("vit"), section, point, INPUT)
     assert "\n" not in str(error.value)
 
 
-def test_a_head_of_our_own_is_not_replaced_by_another():
+def test_a_custom_head_is_not_replaced_by_another():
     with pytest.raises(InputError, match=r"^model.head: OwnHeadFor.* is not a network of transformers or timm"):
-        with_custom_head(OWN["vit"](), HIDDEN, None, INPUT)
+        with_custom_head(CUSTOM["vit"](), HIDDEN, None, INPUT)

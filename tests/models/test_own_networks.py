@@ -1,4 +1,4 @@
-"""The two networks of our own: what they compute, how they begin, and that others can open them."""
+"""The built-in architectures: what they compute, how they are initialised, and that others can open them."""
 
 import json
 
@@ -278,16 +278,16 @@ FRESH = """
 import json, sys
 sys.modules["hf_imgcls"] = None
 from transformers import pipeline
-answers = {}
+predictions = {}
 for folder in json.loads(sys.argv[1]):
     try:
         pipeline("image-classification", folder)
-        answers[folder] = ["opened without trust"]
+        predictions[folder] = ["opened without trust"]
     except ValueError as error:
         assert "trust_remote_code=True" in str(error), error
         classify = pipeline("image-classification", folder, trust_remote_code=True)
-        answers[folder] = {a["label"]: a["score"] for a in classify(sys.argv[2])}
-print("\\n" + json.dumps(answers))
+        predictions[folder] = {a["label"]: a["score"] for a in classify(sys.argv[2])}
+print("\\n" + json.dumps(predictions))
 """
 
 
@@ -305,8 +305,8 @@ def test_others_open_our_networks_without_this_package(tmp_path):
     photo, home = str(tmp_path / "photo.png"), {"HF_HOME": str(tmp_path / "home")}
     done = run_fresh(FRESH, json.dumps(list(expected)), photo, environment=home, folder=tmp_path / "elsewhere")
     assert done.returncode == 0, done.stderr
-    answers = json.loads(done.stdout.splitlines()[-1])
-    assert answers == {folder: pytest.approx(scores, abs=1e-6) for folder, scores in expected.items()}
+    predictions = json.loads(done.stdout.splitlines()[-1])
+    assert predictions == {folder: pytest.approx(scores, abs=1e-6) for folder, scores in expected.items()}
 
 
 def test_the_code_in_a_folder_is_never_run_to_train_or_score(tmp_path):

@@ -98,11 +98,11 @@ def test_what_is_not_said_stays_what_the_architecture_has(architecture, mean, st
 def test_timm_keeps_its_own_crop_where_none_is_said():
     silent, _ = scratch("timm/test_resnet")
     mean_alone, _ = scratch("timm/test_resnet", image_mean=MEAN)
-    said, _ = scratch("timm/test_resnet", resize="crop")
+    cropped, _ = scratch("timm/test_resnet", resize="crop")
     own = {key: silent.config.pretrained_cfg[key] for key in ("crop_pct", "crop_mode", "std", "interpolation")}
     assert own["crop_pct"] < 1
     assert {key: mean_alone.config.pretrained_cfg[key] for key in own} == own
-    assert (said.config.pretrained_cfg["crop_pct"], said.config.pretrained_cfg["crop_mode"]) == (1.0, "center")
+    assert (cropped.config.pretrained_cfg["crop_pct"], cropped.config.pretrained_cfg["crop_mode"]) == (1.0, "center")
 
 
 @pytest.mark.parametrize(("architecture", "size"), [("convnet", 180), ("mini_xception", 180), ("resnet", 224)])

@@ -74,7 +74,7 @@ def checkpoint(folder, family: str):
 
 @pytest.mark.parametrize("family", PROCESSORS)
 def test_a_processor_takes_a_size_and_keeps_it_in_the_folder(family, tmp_path):
-    """What the saved folder makes of an image is what the run made of it."""
+    """The saved folder processes an image as the run did."""
     tiny = transformers.ResNetConfig(embedding_size=8, hidden_sizes=[8], depths=[1], id2label=dict(enumerate(LABELS)))
     AutoModelForImageClassification.from_config(tiny).save_pretrained(tmp_path / "before")
     processor = PROCESSORS[family]()

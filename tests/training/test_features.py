@@ -1,4 +1,4 @@
-"""Features once: what is kept is what the network makes of an image, and it is computed anew when that changes."""
+"""Cached features: they are the frozen backbone's, and computed again when anything they depend on changes."""
 
 import json
 from importlib import metadata
@@ -28,8 +28,8 @@ NETWORKS = {
     "timm, dropout in its head": lambda: tiny_model("timm"),
     "timm, dropout in a function": lambda: timm_model("test_efficientnet", drop_rate=0.3),
     "timm, 1x1 convolution": lambda: timm_model("resnetv2_18d", drop_rate=0.3),
-    "own head on ViT": lambda: with_custom_head(tiny_model("vit"), HIDDEN, None, INPUT),
-    "own head on maps": lambda: with_custom_head(timm_model("test_resnet"), HIDDEN, "timm_model.layer2", INPUT),
+    "custom head on ViT": lambda: with_custom_head(tiny_model("vit"), HIDDEN, None, INPUT),
+    "custom head on maps": lambda: with_custom_head(timm_model("test_resnet"), HIDDEN, "timm_model.layer2", INPUT),
 }
 
 

@@ -10,13 +10,13 @@ LOGITS = torch.tensor([[2.0, -1.0, 0.5], [0.0, 1.0, -3.0], [1.0, 1.0, 1.0], [-2.
 HARD = torch.tensor([0, 2, 1, 2])
 
 
-def by_hand(shares: torch.Tensor, weights=(1.0, 1.0, 1.0), smoothing=0.0) -> float:
-    """Minus the weighted sum of shares times log-probabilities, one number at a time."""
+def by_hand(targets: torch.Tensor, weights=(1.0, 1.0, 1.0), smoothing=0.0) -> float:
+    """Minus the weighted sum of targets times log-probabilities, one number at a time."""
     total = 0.0
-    for logits, row in zip(LOGITS.tolist(), shares.tolist(), strict=True):
+    for logits, row in zip(LOGITS.tolist(), targets.tolist(), strict=True):
         powers = [torch.tensor(x).exp().item() for x in logits]
-        for weight, power, share in zip(weights, powers, row, strict=True):
-            smooth = share * (1 - smoothing) + smoothing / 3
+        for weight, power, target in zip(weights, powers, row, strict=True):
+            smooth = target * (1 - smoothing) + smoothing / 3
             total -= weight * smooth * torch.tensor(power / sum(powers)).log().item()
     return total
 
@@ -27,8 +27,8 @@ def test_hard_and_soft_labels_give_the_cross_entropy_written_by_hand(weights, sm
     tensor = None if weights is None else torch.tensor(weights)
     one_hot = torch.nn.functional.one_hot(HARD, 3).float()
     soft = 0.3 * one_hot + 0.7 * one_hot.roll(1, 0)
-    for labels, shares in ((HARD, one_hot), (soft, soft)):
-        expected = by_hand(shares, weights or (1.0, 1.0, 1.0), smoothing)
+    for labels, targets in ((HARD, one_hot), (soft, soft)):
+        expected = by_hand(targets, weights or (1.0, 1.0, 1.0), smoothing)
         assert total_loss(LOGITS, labels, tensor, smoothing).item() == pytest.approx(expected, rel=1e-5)
 
 

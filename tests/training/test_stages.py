@@ -1,4 +1,4 @@
-"""Stages of a run: what each trains, what the next begins with, and going on in the middle of one."""
+"""Stages of a run: what each trains, which checkpoint the next starts from, and resuming in the middle of one."""
 
 import json
 
@@ -46,7 +46,7 @@ def changed(before: dict, after: dict) -> set[str]:
     return {name for name in before if not before[name].equal(after[name])}
 
 
-def test_each_stage_trains_its_part_and_the_next_goes_on_from_there(recipe, tmp_path, capsys):
+def test_each_stage_trains_its_part_and_the_next_starts_from_it(recipe, tmp_path, capsys):
     results = train_classifier(recipe)
     run = tmp_path / "run"
     begun, first, last = weights(tmp_path / "checkpoint"), weights(run / "stage-1"), weights(run)
@@ -84,7 +84,7 @@ def test_a_convolutional_network_stays_channels_last_in_every_stage(recipe, tmp_
 
 
 @pytest.mark.parametrize(("best", "step"), [(True, 3), (False, 6)])
-def test_a_stage_says_whether_its_best_or_its_last_weights_go_on(recipe, best, step, tmp_path):
+def test_the_selected_checkpoint_is_the_best_or_the_last(recipe, best, step, tmp_path):
     # The largest loss is called the best, so that the best step is the first evaluated and not the last.
     keep = {"load_best_model_at_end": best, "metric_for_best_model": "loss", "greater_is_better": True}
     recipe["stages"][0]["training"].update(keep)
@@ -172,7 +172,7 @@ def kill(monkeypatch, stage: int, step: int):
 
 
 @pytest.mark.parametrize(("stage", "step", "features"), [(1, 5, False), (1, 5, True), (2, 1, True), (2, 5, False)])
-def test_a_run_killed_in_a_stage_goes_on_in_it_and_ends_as_if_nothing_had_happened(
+def test_a_run_killed_in_a_stage_resumes_there_and_ends_like_an_uninterrupted_one(
     recipe, stage, step, features, tmp_path, monkeypatch, capsys
 ):
     recipe["augmentation"] = {**AUGMENTATION, "mix": ["MixUp", "CutMix"]}
@@ -198,7 +198,7 @@ def test_a_run_killed_in_a_stage_goes_on_in_it_and_ends_as_if_nothing_had_happen
     assert losses[0] == losses[1]
 
 
-def test_early_stopping_goes_on_counting_where_it_was(recipe, tmp_path, monkeypatch):
+def test_a_resumed_run_continues_the_count_of_early_stopping(recipe, tmp_path, monkeypatch):
     # A learning rate of 0: the first evaluation is the best, and the next three bring nothing.
     recipe["stages"][1:] = [{"early_stopping": {"patience": 3}, "training": {"learning_rate": 0.0}}]
     recipe["training"]["num_train_epochs"] = 9
@@ -231,14 +231,14 @@ def test_a_mistake_in_the_last_stage_shows_before_the_first_begins(recipe, overr
     assert not (tmp_path / "run").exists()
 
 
-def test_class_weights_move_the_answers_towards_the_heavy_class(recipe, tmp_path):
+def test_class_weights_move_predictions_towards_the_heavy_class(recipe, tmp_path):
     recipe["stages"] = [{"train": "head", "training": {"learning_rate": 1e-2, "load_best_model_at_end": False}}]
     plain = train_classifier(recipe, [f"training.output_dir={tmp_path / 'plain'}"])
     heavy = train_classifier(recipe, ['loss.class_weights={"red": 50}'])
     assert plain["stages"][0]["steps"] == heavy["stages"][0]["steps"]
     image = f"{recipe['data']['path']}/test/blue/000.png"
-    share = {}
+    score = {}
     for run in ("plain", "run"):
-        answers = pipeline("image-classification", str(tmp_path / run))(image)
-        share[run] = next(answer["score"] for answer in answers if answer["label"] == "red")
-    assert share["run"] > share["plain"] + 0.02
+        predictions = pipeline("image-classification", str(tmp_path / run))(image)
+        score[run] = next(each["score"] for each in predictions if each["label"] == "red")
+    assert score["run"] > score["plain"] + 0.02

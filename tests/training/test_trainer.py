@@ -153,10 +153,10 @@ def test_the_mixed_loss_is_the_cross_entropy_written_by_hand(make_folder, tmp_pa
         torch.manual_seed(seed)
         loss = trainer.compute_loss(model, inputs, num_items_in_batch=torch.tensor(6)).item()
         torch.manual_seed(seed)
-        pixels, shares = own["mixing"](inputs["pixel_values"], inputs["labels"])
+        pixels, targets = own["mixing"](inputs["pixel_values"], inputs["labels"])
         probabilities = torch.softmax(model(pixel_values=pixels).logits, dim=1)
-        shares = 0.9 * shares + 0.1 / 3
-        assert loss == pytest.approx(-(shares * probabilities.log()).sum().item() / 6, rel=1e-5)
+        targets = 0.9 * targets + 0.1 / 3
+        assert loss == pytest.approx(-(targets * probabilities.log()).sum().item() / 6, rel=1e-5)
     assert not model.config.problem_type
 
 
@@ -191,7 +191,7 @@ def test_the_loss_is_plain_cross_entropy_and_smoothing_is_for_training_only(make
     assert trainer.compute_loss(model, inputs, num_items_in_batch=torch.tensor(10)).item() == pytest.approx(smooth / 2)
 
 
-def test_warm_up_hold_and_cosine_decay_as_shares_of_the_run(make_folder, tmp_path):
+def test_warm_up_hold_and_cosine_decay_as_fractions_of_the_run(make_folder, tmp_path):
     trainer = make_trainer(
         make_folder(train=4, validation=3), tmp_path / "run", max_steps=20, learning_rate=1.0, logging_steps=1,
         lr_scheduler_type="warmup_stable_decay", warmup_steps=0.1, lr_scheduler_kwargs={"num_decay_steps": 0.45},
