@@ -22,7 +22,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 PLACE = "HF_IMGCLS_TESTS_FRESH"
-SECONDS = 300
+SECONDS = 600
 # In the first, libraries that do not read the Hugging Face environment; the second goes on from there.
 LAYERS = {
     "libraries": ["numpy", "torch", "torch._dynamo", "torchvision", "pandas", "scipy.stats", "PIL.Image"],
