@@ -17,11 +17,15 @@ _HOMES = {
     "train_classifier": "api",
     "evaluate_classifier": "api",
     "predict_images": "api",
+    "measure_recipe": "api",
+    "export_model": "api",
 }
+_FORMER = {"predict_pictures": "predict_images"}  # names of earlier versions
 __all__ = sorted(_HOMES)
 
 
 def __getattr__(name: str):
+    name = _FORMER.get(name, name)
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)

@@ -30,6 +30,10 @@ def test_public_names_are_documented(name):
     assert getattr(hf_imgcls, name).__doc__
 
 
+def test_names_of_earlier_versions_still_work():
+    assert hf_imgcls.predict_pictures is hf_imgcls.predict_images
+
+
 def test_an_unknown_name_is_an_attribute_error():
     with pytest.raises(AttributeError, match="no attribute 'trian'"):
         _ = hf_imgcls.trian
