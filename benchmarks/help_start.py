@@ -12,7 +12,7 @@ import sys
 import time
 
 SIDES = {
-    "hf-imgcls --help": [sys.executable, "-m", "hf_imgcls.cli", "--help"],
+    "hf-imgcls --help": [sys.executable, "-m", "hf_imgcls", "--help"],
     "from transformers import Trainer": [sys.executable, "-c", "from transformers import Trainer"],
     "python -c pass": [sys.executable, "-c", "pass"],
 }

@@ -25,7 +25,10 @@ def main(arguments: list[str] | None = None) -> int:
     overrides = [word for word in wanted if word == "-" or not word.startswith("-")]
     if len(overrides) < len(left):
         parser.error(f"unknown option: {next(word for word in left if word not in overrides)}")
-    options.overrides += overrides  # those after an option, which argparse does not collect
+    if overrides and options.overrides is None:
+        return _fail(f"{options.command}: {overrides[0]} is not an option; see hf-imgcls {options.command} --help", 2)
+    # Those after an option, which argparse does not collect, follow those before it.
+    options.overrides = (options.overrides or []) + overrides
     status = _run(options)
     _leave(status)
     return status
@@ -39,7 +42,7 @@ def _parser() -> argparse.ArgumentParser:
     subparsers = parser.add_subparsers(required=True, metavar="COMMAND")
     for name, command in COMMANDS.items():
         own = subparsers.add_parser(name, help=command.HELP)
-        own.set_defaults(run=command.run, overrides=[], any_word=getattr(command, "ANY_WORD", False))
+        own.set_defaults(command=name, run=command.run, overrides=None, any_word=getattr(command, "ANY_WORD", False))
         command.add_options(own)
     return parser
 
@@ -77,7 +80,3 @@ def _leave(status: int) -> None:
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(status)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -2,15 +2,5 @@
 
 from hf_imgcls.commands import benchmark, cache, check, demo, evaluate, export, predict, push, recipes, train
 
-COMMANDS = {
-    "recipes": recipes,
-    "train": train,
-    "check": check,
-    "benchmark": benchmark,
-    "evaluate": evaluate,
-    "push": push,
-    "predict": predict,
-    "demo": demo,
-    "export": export,
-    "cache": cache,
-}
+_LISTED = (recipes, train, check, benchmark, evaluate, push, predict, demo, export, cache)
+COMMANDS = {module.__name__.rpartition(".")[2]: module for module in _LISTED}

@@ -2,8 +2,6 @@
 
 import argparse
 
-from hf_imgcls.errors import InputError
-
 HELP = "a page in the browser: drop an image, see its labels"
 
 
@@ -22,7 +20,5 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> None:
     from hf_imgcls.serving import PredictOptions, serve_demo
 
-    if options.overrides:
-        raise InputError(f"demo: {options.overrides[0]} is not an option; see hf-imgcls demo --help")
     how = PredictOptions(options.top_k, device=options.device, trust_remote_code=options.trust_remote_code)
     serve_demo(options.model, how, (options.host, options.port), options.examples)

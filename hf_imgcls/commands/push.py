@@ -3,8 +3,6 @@
 import argparse
 from pathlib import Path
 
-from hf_imgcls.errors import InputError
-
 HELP = "put a finished run on the Hub, and read it back"
 
 
@@ -18,6 +16,4 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> None:
     from hf_imgcls.publishing import push_saved
 
-    if options.overrides:
-        raise InputError(f"push: {options.overrides[0]} is not an option; a finished run is pushed as it is")
     push_saved(options.folder, options.repo_id, options.private, options.with_demo)

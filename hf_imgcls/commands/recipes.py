@@ -3,8 +3,6 @@
 import argparse
 from pathlib import Path
 
-from hf_imgcls.errors import InputError
-
 HELP = "list the recipes that come with the package, or copy one"
 
 
@@ -16,8 +14,6 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> None:
     from hf_imgcls.recipe import copy_recipe, describe_recipes
 
-    if options.overrides:
-        raise InputError(f"recipes: {options.overrides[0]} is not an option; overrides follow hf-imgcls train RECIPE")
     if options.name is None:
         print(*describe_recipes(), sep="\n")
         return

@@ -1,9 +1,11 @@
 """The machine's hardware, and the defaults of TrainingArguments that fit it."""
 
-import dataclasses
+import contextlib
 import os
+import platform
 import sys
-from typing import Any
+from importlib import metadata
+from typing import Any, NamedTuple
 
 import joblib
 import torch
@@ -13,28 +15,23 @@ from transformers.utils import is_torch_tf32_available
 
 from hf_imgcls.words import plural
 
+_PACKAGES = (
+    "hf-imgcls", "torch", "torchvision", "transformers", "datasets", "evaluate", "accelerate", "huggingface_hub",
+    "timm", "pillow", "simplejpeg", "numpy",
+)  # fmt: skip
 # More of them read faster than networks train, and each is a process to be started.
 _MOST_WORKERS = 16
 _PREFETCH = 4  # batches that each worker has ready; they are bytes, so 64 images at 224 take 10 MB
 
 
-@dataclasses.dataclass(frozen=True)
-class Machine:
-    """The resources of one process of a run.
+class Machine(NamedTuple):
+    """The resources of one process of a run."""
 
-    Attributes:
-        device: "cuda", "mps", ... or "cpu".
-        name: of the GPU; empty where there is none.
-        cores: for this process: what its container may use, shared with the run's other processes there.
-        precision: the half precision that the GPU computes well in, "bf16" or "fp16"; None elsewhere.
-        tf32: whether its float32 may be computed in TF32.
-    """
-
-    device: str
-    name: str
-    cores: int
-    precision: str | None
-    tf32: bool
+    device: str  # "cuda", "mps", ... or "cpu"
+    name: str  # of the GPU; empty where there is none
+    cores: int  # for this process: what its container may use, shared with the run's other processes there
+    precision: str | None  # the half precision that the GPU computes well in, "bf16" or "fp16"
+    tf32: bool  # whether its float32 may be computed in TF32
 
 
 def cores_per_process(physical: bool = False) -> int:
@@ -133,3 +130,42 @@ def describe_machine(chosen: dict[str, Any]) -> str:
     parts.append({"adamw_torch_fused": "fused AdamW"}.get(chosen["optimizer"], chosen["optimizer"]))
     parts += [f"torch.compile ({chosen['compile']})"] if chosen["compile"] else []
     return f"machine: {', '.join(parts)}"
+
+
+def describe_hardware(processes: int) -> str:
+    """`2 processes, 2 CPU cores (x86_64)`, or the GPUs' names."""
+    if torch.cuda.is_available():
+        device = f"{torch.cuda.get_device_name()} x {torch.cuda.device_count()}"
+    else:
+        device = f"{joblib.cpu_count()} CPU cores ({platform.machine()})"
+    return f"{plural(processes, 'process')}, {device}"
+
+
+def package_versions() -> dict[str, str]:
+    """Versions of Python and of the packages that matter to a result; those that are installed."""
+    found = {"python": platform.python_version()}
+    for package in _PACKAGES:
+        try:
+            found[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+@contextlib.contextmanager
+def exact_float32():
+    """Full float32 on the device: a GPU's TF32 alone makes larger differences than scores may have.
+
+    By the settings that `training.tf32` is made of: torch refuses to read the older ones once these were used.
+    """
+    settings = (torch.backends, torch.backends.cuda.matmul, torch.backends.cudnn.conv, torch.backends.cudnn.rnn)
+    before = [setting.fp32_precision for setting in settings]
+    try:
+        for setting in settings:
+            setting.fp32_precision = "ieee"
+        yield
+    finally:
+        for setting, precision in zip(settings, before, strict=True):
+            setting.fp32_precision = "none"
+            if setting.fp32_precision != precision:  # what it had was its own, not that of all
+                setting.fp32_precision = precision

@@ -8,12 +8,9 @@ import enum
 import functools
 import hashlib
 import inspect
-import json
 import operator
-import platform
 import types
 import typing
-from collections.abc import Callable
 from importlib import metadata
 from pathlib import Path
 from typing import Any, Literal
@@ -21,33 +18,7 @@ from typing import Any, Literal
 from hf_imgcls.errors import CacheError
 from hf_imgcls.store import cached, read_json, write_json
 
-_PACKAGES = ("transformers", "torchvision", "torch", "timm", "pydantic")
 _PLAIN = {kind.__name__: kind for kind in (str, int, float, bool, dict, list, type(None))} | {"Any": Any}
-
-
-def cached_json(kind: str, key: Any, make: Callable[[], Any], source: str = "*.py") -> Any:
-    """The JSON that `make` returns, cached by `key`, the versions of the packages and the source that it runs."""
-    hashed = hashlib.sha256(json.dumps([key, _versions(), _digest(source)]).encode()).hexdigest()[:32]
-    name = "content.json"
-    try:
-        return cached(kind, hashed, lambda to: write_json(to / name, make()), lambda entry: read_json(entry / name))[0]
-    except CacheError:
-        return make()  # which costs time, nothing else
-
-
-def _versions() -> dict[str, str]:
-    found = {"python": platform.python_version()}
-    for package in _PACKAGES:
-        try:
-            found[package] = metadata.version(package)
-        except metadata.PackageNotFoundError:  # timm is optional
-            continue
-    return found
-
-
-def _digest(source: str) -> str:
-    files = sorted(Path(__file__).parents[1].rglob(source))
-    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
 
 
 @functools.cache
@@ -59,7 +30,15 @@ def installed() -> dict[str, Any]:
         `transforms`: for each class of torchvision.transforms.v2 the names of its arguments;
         `architectures`: the model types of transformers.
     """
-    return cached_json("installed", "", _ask_packages, "installed.py")
+    versions = [f"{name} {metadata.version(name)}" for name in ("transformers", "torchvision", "torch")]
+    key = hashlib.sha256(Path(__file__).read_bytes() + str(versions).encode()).hexdigest()[:32]
+    name = "content.json"
+    try:
+        return cached(
+            "installed", key, lambda to: write_json(to / name, _ask_packages()), lambda entry: read_json(entry / name)
+        )[0]
+    except CacheError:
+        return _ask_packages()  # which costs time, nothing else
 
 
 def _ask_packages() -> dict[str, Any]:
@@ -71,11 +50,9 @@ def _ask_packages() -> dict[str, Any]:
     for field in dataclasses.fields(TrainingArguments):
         if field.init:
             default = field.default if field.default_factory is dataclasses.MISSING else field.default_factory()
-            training[field.name] = {
-                "type": _as_json(hints[field.name]),
-                "default": default.value if isinstance(default, enum.Enum) else default,
-                "help": " ".join((field.metadata.get("help") or "").split()),
-            }
+            default = default.value if isinstance(default, enum.Enum) else default
+            text = " ".join((field.metadata.get("help") or "").split())
+            training[field.name] = [_as_json(hints[field.name]), default, text]
     transforms = {
         name: list(inspect.signature(kind).parameters)
         for name, kind in vars(v2).items()

@@ -1,130 +1,99 @@
-"""The whole recipe: its sections, checks across them, its stages, and the JSON schema."""
+"""The whole recipe: sections that follow from TrainingArguments, checks across sections, stages, the JSON schema."""
 
 import functools
 import json
 from importlib import metadata
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from pydantic import Field, ValidationError, create_model, model_validator
 
-from hf_imgcls.recipe.installed import installed
-from hf_imgcls.recipe.sections import (
-    AugmentationSection,
-    DataSection,
-    EarlyStopping,
-    LossSection,
-    ModelSection,
-    Section,
-    Trained,
+from hf_imgcls.recipe import sections
+from hf_imgcls.recipe.installed import as_type, installed
+from hf_imgcls.recipe.sections import AugmentationSection, EarlyStopping, Section, Trained
+
+# TrainingArguments fields that a recipe cannot set, and what to do instead.
+NOT_IN_A_RECIPE = {
+    "hub_token": "a token never belongs in a recipe: set HF_TOKEN or run `hf auth login`",
+    "parallelism_config": "it is a Python object: set it in a configuration for `accelerate launch`",
+    "resume_from_checkpoint": "an unfinished run resumes by itself from its output_dir",
+}
+# TrainingArguments checks almost no ranges; these values would fail late or, worse, not at all.
+_RANGES = (
+    ({"ge": 0}, ("learning_rate", "weight_decay", "warmup_steps", "max_grad_norm", "dataloader_num_workers")),
+    ({"gt": 0}, ("num_train_epochs", "adam_epsilon", "logging_steps", "save_steps", "eval_steps")),
+    ({"ge": 1}, ("per_device_train_batch_size", "per_device_eval_batch_size", "gradient_accumulation_steps")),
+    ({"ge": 1}, ("save_total_limit", "ddp_timeout")),
+    ({"ge": 0, "lt": 1}, ("adam_beta1", "adam_beta2", "label_smoothing_factor")),
+    ({"ge": 0, "le": 2**32 - 1}, ("seed", "data_seed")),
+    ({"ge": -1}, ("max_steps",)),
 )
-from hf_imgcls.recipe.training_fields import stage_training_section, training_section, value_of
-from hf_imgcls.recipe.transforms import MIXES
+# A stage cannot override these: there is one folder, one launch and one push per run.
+_OF_THE_RUN = ("output_dir", "push_to_hub", "hub_", "use_cpu", "ddp_", "fsdp", "deepspeed", "accelerator_config")
+MIXES = {"MixUp": ["alpha"], "CutMix": ["alpha"], "Identity": []}
 
 
 class Stage(NamedTuple):
-    """One stage of a run, with the recipe's settings for it.
+    """One stage of a run, with the recipe's settings for it."""
 
-    Attributes:
-        number: from 1.
-        train: which parameters train.
-        training: the recipe's `training` section with the stage's overrides.
-        listed: whether the recipe lists stages; if not, the run is one stage in the run folder itself.
-    """
-
-    number: int
+    number: int  # from 1
     train: Trained
     cache_features: bool
     early_stopping: EarlyStopping | None
     augmentation: AugmentationSection
-    training: Section
-    listed: bool
+    training: Section  # the recipe's, with the stage's overrides
+    listed: bool  # by the recipe; if not, the run is one stage in the run folder itself
 
 
 def stages_of(recipe: Section) -> list[Stage]:
     """The stages of a recipe; a single one that trains all parameters if it lists none."""
     if not recipe.stages:
         return [Stage(1, "all", False, None, recipe.augmentation, recipe.training, False)]
-    return [
-        Stage(
-            number,
-            stage.train,
-            stage.cache_features,
-            stage.early_stopping,
-            recipe.augmentation if stage.augmentation is None else stage.augmentation,
-            _merged(recipe.training, stage.training),
-            True,
-        )
-        for number, stage in enumerate(recipe.stages, 1)
-    ]
+    stages = []
+    for number, own in enumerate(recipe.stages, 1):
+        augmentation = recipe.augmentation if own.augmentation is None else own.augmentation
+        training = _merged(recipe.training, own.training)
+        stages.append(Stage(number, own.train, own.cache_features, own.early_stopping, augmentation, training, True))
+    return stages
 
 
 def _merged(training: Section, own: Section) -> Section:
     base, overrides = (section.model_dump(mode="json", exclude_unset=True) for section in (training, own))
-    return training_section().model_validate_json(json.dumps({**base, **overrides}))
+    return type(training).model_validate_json(json.dumps({**base, **overrides}))
 
 
-@functools.cache
-def stage_section() -> type[Section]:
-    """The pydantic model of a stage."""
-    return create_model(
-        "StageSection",
-        __base__=Section,
-        train=(
-            Trained,
-            Field("all", description='Parameters to train: "all", "head", {"last_blocks": n}, or regular expressions.'),
-        ),
-        cache_features=(
-            bool,
-            Field(False, description="Cache the frozen backbone's features and train the head on them."),
-        ),
-        early_stopping=(EarlyStopping | None, Field(None, description=EarlyStopping.__doc__)),
-        augmentation=(
-            AugmentationSection | None,
-            Field(None, description="Replaces the recipe's augmentation in this stage; {}: none."),
-        ),
-        training=(
-            stage_training_section(),
-            Field(stage_training_section()(), description="Overrides of the recipe's training section in this stage."),
-        ),
-    )
+def value_of(section: Section, key: str, silent: Any) -> Any:
+    """The value of a key, or `silent` where the recipe does not mention it."""
+    return getattr(section, key) if key in section.model_fields_set else silent
 
 
-@functools.cache
-def recipe_model() -> type[Section]:
-    """The pydantic model of a whole recipe."""
-    return create_model(
-        "Recipe",
-        __base__=Section,
-        __validators__={"fits_together": model_validator(mode="after")(_fits_together)},
-        schema_=(str | None, Field(None, alias="$schema", description="JSON schema, for editors; not used by a run.")),
-        description=(str | None, Field(None, description="One line on what the recipe trains.")),
-        data=(DataSection, Field(description=DataSection.__doc__)),
-        model=(ModelSection, Field(description=ModelSection.__doc__)),
-        augmentation=(AugmentationSection, Field(AugmentationSection(), description=AugmentationSection.__doc__)),
-        loss=(LossSection, Field(LossSection(), description=LossSection.__doc__)),
-        stages=(
-            list[stage_section()],
-            Field([], description="Stages in order; each starts from the weights of the one before."),
-        ),
-        training=(
-            training_section(),
-            Field(description="transformers.TrainingArguments, key by key; output_dir is the run folder."),
-        ),
-    )
+def _check_training(section: Section) -> Section:
+    """Combinations that TrainingArguments would refuse only when it is created, on the machine that trains."""
+    if section.remove_unused_columns and "remove_unused_columns" in section.model_fields_set:
+        raise ValueError("remove_unused_columns must be false: images are read from the columns it removes")
+    if section.fp16 and section.bf16:
+        raise ValueError("fp16 and bf16 exclude each other")
+    if section.load_best_model_at_end:
+        evaluate, save = (value_of(section, key, "epoch") for key in ("eval_strategy", "save_strategy"))
+        if save != "best" and evaluate != save:
+            raise ValueError(
+                f"load_best_model_at_end needs eval_strategy and save_strategy to be the same, "
+                f"found {evaluate} and {save}"
+            )
+    return section
 
 
-def _fits_together(recipe: Section) -> Section:
+def _check_recipe(recipe: Section) -> Section:
     for number, stage in enumerate(recipe.stages):
         try:
             _merged(recipe.training, stage.training)
         except ValidationError as error:
             raise ValueError(f"stages.{number}.training: {error.errors()[0]['ctx']['error']}") from None
     for stage in stages_of(recipe):
-        _stage_fits(recipe, stage, f"stages.{stage.number - 1}" if stage.listed else "")
+        _check_stage(recipe, stage, f"stages.{stage.number - 1}" if stage.listed else "")
     return recipe
 
 
-def _stage_fits(recipe: Section, stage: Stage, key: str) -> None:
+def _check_stage(recipe: Section, stage: Stage, key: str) -> None:
     if recipe.data.streaming and stage.training.max_steps < 1:
         raise ValueError(
             "training.max_steps: missing; needed with data.streaming, where the length of an epoch is unknown"
@@ -144,30 +113,56 @@ def _stage_fits(recipe: Section, stage: Stage, key: str) -> None:
         )
 
 
+@functools.cache
+def recipe_model() -> type[Section]:
+    """The pydantic model of a whole recipe, with the `training` section of the installed transformers."""
+    ranges = {name: limits for limits, names in _RANGES for name in names}
+    fields = {
+        name: (as_type(kind), Field(default, description=text or None, **ranges.get(name, {})))
+        for name, (kind, default, text) in installed()["training"].items()
+        if name not in NOT_IN_A_RECIPE
+    }
+    run_folder = "Run folder: checkpoints, the model, its metrics and its card."
+    fields["output_dir"] = (str, Field(min_length=1, description=run_folder))
+    validators = {"check": model_validator(mode="after")(_check_training)}
+    TrainingSection = create_model("TrainingSection", __base__=Section, __validators__=validators, **fields)
+    own = {name: field for name, field in fields.items() if not name.startswith(_OF_THE_RUN)}
+    StageTrainingSection = create_model("StageTrainingSection", __base__=Section, **own)
+
+    class StageSection(sections.StageSection):
+        training: StageTrainingSection = Field(
+            StageTrainingSection(), description="Overrides of the recipe's training section in this stage."
+        )
+
+    class Recipe(sections.Recipe):
+        stages: list[StageSection] = Field(
+            [], description="Stages in order; each starts from the weights of the one before."
+        )
+        training: TrainingSection = Field(
+            description="transformers.TrainingArguments, key by key; output_dir is the run folder."
+        )
+        _check = model_validator(mode="after")(_check_recipe)
+
+    return Recipe
+
+
 def json_schema() -> dict:
     """JSON schema for editors; `$comment` names the versions of the packages it describes."""
     schema = recipe_model().model_json_schema()
+    definitions = schema["$defs"]
     schema["$comment"] = ", ".join(f"{name} {metadata.version(name)}" for name in ("transformers", "torchvision"))
     schema["title"] = "hf_imgcls recipe"
-    schema["$defs"]["TrainingSection"]["description"] = "transformers.TrainingArguments"
-    schema["$defs"]["StageTrainingSection"]["description"] = (
+    definitions["TrainingSection"]["description"] = "transformers.TrainingArguments"
+    definitions["StageTrainingSection"]["description"] = (
         "the keys of transformers.TrainingArguments that a stage may override"
     )
-    for key, names in {"train": installed()["transforms"], "mix": MIXES}.items():
-        schema["$defs"]["AugmentationSection"]["properties"][key]["items"] = _transform_schema(sorted(names))
+    for key, known in {"train": installed()["transforms"], "mix": MIXES}.items():
+        names = sorted(known)
+        one = {"propertyNames": {"enum": names}, "additionalProperties": {"type": "object"}}
+        definitions["AugmentationSection"]["properties"][key]["items"] = {
+            "anyOf": [
+                {"type": "string", "enum": names},
+                {"type": "object", **one, "minProperties": 1, "maxProperties": 1},
+            ]
+        }
     return schema
-
-
-def _transform_schema(names: list[str]) -> dict:
-    return {
-        "anyOf": [
-            {"type": "string", "enum": names},
-            {
-                "type": "object",
-                "propertyNames": {"enum": names},
-                "additionalProperties": {"type": "object"},
-                "minProperties": 1,
-                "maxProperties": 1,
-            },
-        ]
-    }

@@ -174,3 +174,23 @@ class EarlyStopping(Section):
 
 
 Trained = Literal["all", "head"] | LastBlocks | Annotated[list[str], Field(min_length=1)]
+
+
+class StageSection(Section):
+    train: Trained = Field(
+        "all", description='Parameters to train: "all", "head", {"last_blocks": n}, or regular expressions.'
+    )
+    cache_features: bool = Field(False, description="Cache the frozen backbone's features and train the head on them.")
+    early_stopping: EarlyStopping | None = Field(None, description=EarlyStopping.__doc__)
+    augmentation: AugmentationSection | None = Field(
+        None, description="Replaces the recipe's augmentation in this stage; {}: none."
+    )
+
+
+class Recipe(Section):
+    schema_: str | None = Field(None, alias="$schema", description="JSON schema, for editors; not used by a run.")
+    description: str | None = Field(None, description="One line on what the recipe trains.")
+    data: DataSection = Field(description=DataSection.__doc__)
+    model: ModelSection = Field(description=ModelSection.__doc__)
+    augmentation: AugmentationSection = Field(AugmentationSection(), description=AugmentationSection.__doc__)
+    loss: LossSection = Field(LossSection(), description=LossSection.__doc__)

@@ -78,6 +78,11 @@ def test_options_may_stand_before_between_and_behind_overrides(capsys, tmp_path)
     assert caught.value.code == 2
 
 
+@pytest.mark.parametrize("words", [["push", "run"], ["recipes", "name"], ["cache"]])
+def test_a_command_without_a_recipe_has_no_overrides(words, capsys):
+    assert f"hf-imgcls: {words[0]}: data.path=x is not an option" in fails(capsys, *words, "data.path=x")
+
+
 def test_evaluate_writes_its_figures(capsys, make_folder, tmp_path):
     tiny_model("vit").save_pretrained(tmp_path / "model")
     tiny_processor().save_pretrained(tmp_path / "model")

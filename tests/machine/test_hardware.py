@@ -11,12 +11,12 @@ from hf_imgcls.machine.hardware import (
     Machine,
     chosen_settings,
     cores_per_process,
+    describe_hardware,
     describe_machine,
     detect_machine,
+    exact_float32,
     fill_in_defaults,
 )
-from hf_imgcls.machine.precision import exact_float32
-from hf_imgcls.machine.versions import describe_hardware
 from hf_imgcls.recipe.load import load_recipe
 
 H200 = Machine("cuda", "NVIDIA H200", 16, "bf16", True)

@@ -8,18 +8,20 @@ from hf_imgcls.errors import InputError
 from hf_imgcls.models.registry import BUILT_IN
 from hf_imgcls.recipe import installed as module
 from hf_imgcls.recipe import load_recipe
-from hf_imgcls.recipe.check import BUILT_IN_ARCHITECTURES, check_path, check_settings
-from hf_imgcls.recipe.installed import as_type, cached_json, installed
+from hf_imgcls.recipe.check import BUILT_IN_ARCHITECTURES, check_path, check_settings, check_transforms
+from hf_imgcls.recipe.installed import as_type, installed
 from hf_imgcls.recipe.sections import DataSection
-from hf_imgcls.recipe.transforms import check_transforms
 
 SMALL = {"data": {"path": "photos"}, "model": {"checkpoint": "some/model"}, "training": {"output_dir": "runs/x"}}
 
 
 @pytest.fixture
-def cache(tmp_path, monkeypatch):
+def asked(tmp_path, monkeypatch):
+    """How often the packages were asked, of a cache that is empty."""
+    times = []
     monkeypatch.setattr("hf_imgcls.store.cache.cache_folder", lambda: tmp_path / "cache")
-    return tmp_path / "cache"
+    monkeypatch.setattr(module, "_ask_packages", lambda: times.append(1) or {"asked": len(times)})
+    return times
 
 
 @pytest.mark.parametrize(
@@ -65,35 +67,39 @@ def test_a_path_exists_or_could_be_a_hub_id(tmp_path):
 
 def test_what_is_installed_survives_the_cache():
     assert json.loads(json.dumps(installed())) == installed()
-    training = installed()["training"]
-    assert as_type(training["num_train_epochs"]["type"]) is float
-    assert as_type(training["run_name"]["type"]) == str | None
-    assert as_type(training["report_to"]["type"]) == None | str | list[str]
-    assert "cosine" in training["lr_scheduler_type"]["type"][0]["values"]
+    types = {name: kind for name, (kind, _, _) in installed()["training"].items()}
+    assert as_type(types["num_train_epochs"]) is float
+    assert as_type(types["run_name"]) == str | None
+    assert as_type(types["report_to"]) == None | str | list[str]
+    assert "cosine" in types["lr_scheduler_type"][0]["values"]
     assert "size" in installed()["transforms"]["Resize"]
 
 
-def test_the_cache_is_read_and_rebuilt_where_it_cannot_be_read(cache):
-    made = []
+def test_the_cache_is_read_and_rebuilt_where_it_cannot_be_read(asked, tmp_path):
     for _ in range(2):
-        assert cached_json("here", "key", lambda: made.append(1) or {"a": 1}) == {"a": 1}
-    assert made == [1]
-    (file,) = cache.glob("here/*/content.json")
+        assert installed.__wrapped__() == {"asked": 1}
+    (file,) = tmp_path.glob("cache/installed/*/content.json")
     file.write_text("{")
-    assert cached_json("here", "key", lambda: {"a": 2}) == {"a": 2}
-    assert json.loads(file.read_text()) == {"a": 2}
+    assert installed.__wrapped__() == {"asked": 2}
+    assert json.loads(file.read_text()) == {"asked": 2}
 
 
-@pytest.mark.parametrize("what", ["key", "torchvision", "source"])
-def test_another_key_version_or_source_is_asked_again(cache, monkeypatch, what):
-    cached_json("here", "key", lambda: 1)
-    if what == "torchvision":
-        monkeypatch.setattr(module, "_versions", lambda: {"torchvision": "9"})
-    if what == "source":
-        monkeypatch.setattr(module, "_digest", lambda source: "another")
-    assert cached_json("here", "other" if what == "key" else "key", lambda: 2) == 2
+@pytest.mark.parametrize("package", ["transformers", "torchvision", "torch"])
+def test_another_version_is_asked_again(package, asked, monkeypatch):
+    installed.__wrapped__()
+    version = module.metadata.version
+    monkeypatch.setattr(module.metadata, "version", lambda name: "9" if name == package else version(name))
+    assert installed.__wrapped__() == {"asked": 2}
 
 
-def test_a_cache_that_cannot_be_written_is_done_without(cache):
-    cache.write_text("a file, not a folder")
-    assert cached_json("here", "key", lambda: 3) == 3
+def test_another_question_is_asked_again(asked, tmp_path, monkeypatch):
+    installed.__wrapped__()
+    changed = tmp_path / "installed.py"
+    changed.write_text("another question")
+    monkeypatch.setattr(module, "__file__", str(changed))
+    assert installed.__wrapped__() == {"asked": 2}
+
+
+def test_a_cache_that_cannot_be_written_is_done_without(asked, tmp_path):
+    (tmp_path / "cache").write_text("a file, not a folder")
+    assert installed.__wrapped__() == {"asked": 1}

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from hf_imgcls.data.check import BadImage
-from hf_imgcls.machine.versions import describe_hardware, package_versions
+from hf_imgcls.machine.hardware import describe_hardware, package_versions
 from hf_imgcls.reports.results import describe_data, describe_scores
 from hf_imgcls.scoring.metrics import split_metrics
 
