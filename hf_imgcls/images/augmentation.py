@@ -11,13 +11,28 @@ import torch
 from torchvision.transforms import AutoAugmentPolicy, InterpolationMode, v2
 
 from hf_imgcls.errors import InputError, nearest
-from hf_imgcls.images.erasing import is_noise
+from hf_imgcls.images.mixing import is_noise
 from hf_imgcls.recipe import Transform, check_transforms, name_and_arguments
 
 _ENUMS = {"interpolation": InterpolationMode, "policy": AutoAugmentPolicy}
 # What torchvision raises on values, and on images, that a transform does not take.
 _REFUSALS = (TypeError, ValueError, RuntimeError, KeyError, IndexError, AssertionError, ZeroDivisionError)
 _NOISE_IS_LAST = '"random" is noise, which images get on the device, after everything else; make it the last of train'
+
+# Transforms that do the same to an image every time, as their classes say it.
+DETERMINISTIC = {
+    v2.CenterCrop, v2.ClampBoundingBoxes, v2.ClampKeyPoints, v2.ConvertBoundingBoxFormat, v2.ConvertImageDtype,
+    v2.FiveCrop, v2.Grayscale, v2.Identity, v2.LinearTransformation, v2.Normalize, v2.PILToTensor, v2.Pad, v2.RGB,
+    v2.Resize, v2.SanitizeBoundingBoxes, v2.SanitizeKeyPoints, v2.SetClampingMode, v2.TenCrop, v2.ToDtype, v2.ToImage,
+    v2.ToPILImage, v2.ToPureTensor, v2.ToTensor, v2.UniformTemporalSubsample,
+}  # fmt: skip
+# Random only in whether they are applied at all.
+ON_OR_OFF = {
+    v2.RandomAdjustSharpness, v2.RandomAutocontrast, v2.RandomEqualize, v2.RandomGrayscale, v2.RandomHorizontalFlip,
+    v2.RandomInvert, v2.RandomPosterize, v2.RandomSolarize, v2.RandomVerticalFlip,
+}  # fmt: skip
+# Random in a setting, unless its range is a single value.
+RANGES = {v2.GaussianBlur: "sigma", v2.JPEG: "quality"}
 
 _own: ContextVar[Mapping[str, type]] = ContextVar("own_transforms", default=MappingProxyType({}))
 
@@ -28,10 +43,6 @@ def build_transforms(specs: Sequence[Transform], size: tuple[int, int]) -> v2.Tr
     Args:
         specs: names, or `{name: arguments}`, of `torchvision.transforms.v2`.
         size: height and width of the model's input.
-
-    Raises:
-        InputError: an unknown transform or argument, a value it refuses, or a result that is not a uint8 image of
-            the given size.
     """
     check_transforms(specs, _own.get())
     chain = [_build(spec, size, f"augmentation.train.{i}") for i, spec in enumerate(specs)]
@@ -50,9 +61,6 @@ def own_transforms(classes: Mapping[str, type]):
     Args:
         classes: by name; an instance takes and returns a uint8 image of shape (3, height, width). Those with a
             parameter `size` say themselves how an image comes to the model's size.
-
-    Raises:
-        InputError: a name that torchvision has already.
     """
     for name in classes:
         if hasattr(v2, name):
@@ -118,10 +126,7 @@ def _try_out(transform: v2.Transform, size: tuple[int, int], fixed: bool) -> Non
 
 
 def augment(transform, image: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
-    """Apply the transforms: a training image, uint8 of shape (3, *size).
-
-    Raises:
-        InputError: they fail on this image, or return something else."""
+    """Apply the transforms: a training image, uint8 of shape (3, *size)."""
     height, width = image.shape[-2:]
     try:
         out = transform(image)
@@ -142,11 +147,7 @@ def augment(transform, image: torch.Tensor, size: tuple[int, int]) -> torch.Tens
 
 @contextlib.contextmanager
 def own_draws():
-    """Leave the process's generator as it was.
-
-    Only the CPU generator is touched: `torch.manual_seed` would reset the one on the GPU as well, and with it every
-    dropout mask.
-    """
+    """Leave the CPU's generator as it was; seed none but it inside: `torch.manual_seed` would reset the GPU's, too."""
     state = torch.get_rng_state()
     try:
         yield
@@ -157,3 +158,25 @@ def own_draws():
 def seed_of(*entropy: int) -> int:
     """A seed for torch's generator from several numbers, each of which makes it another one."""
     return int(np.random.SeedSequence(entropy).generate_state(1, np.uint64)[0] >> 1)
+
+
+def random_transform(specs: Sequence[Transform], size: tuple[int, int]) -> str | None:
+    """Name of the first transform that may not do the same to an image each time; None where all do."""
+    chain = getattr(build_transforms(specs, size), "transforms", ())
+    return next((type(transform).__name__ for transform in chain if is_random(transform)), None)
+
+
+def is_random(transform) -> bool:
+    """Whether a transform may do something else to an image the next time; what is not known here may."""
+    kind = type(transform)
+    if kind in DETERMINISTIC or getattr(transform, "p", None) == 0:
+        return False
+    if kind in RANGES:
+        low, *_, high = getattr(transform, RANGES[kind])
+        return low != high
+    if kind in ON_OR_OFF:
+        return transform.p != 1
+    one = kind in (v2.RandomChoice, v2.RandomOrder) and len(transform.transforms) == 1
+    if kind is v2.Compose or one or (kind is v2.RandomApply and transform.p == 1):
+        return any(map(is_random, transform.transforms))
+    return True

@@ -40,27 +40,22 @@ def can_lead(transform: v2.Transform) -> bool:
 
 
 def read_resized(value: dict | Image.Image, transform: v2.RandomResizedCrop | v2.Resize) -> torch.Tensor:
-    """A transform applied to an image, with the same random draws, without decoding the image in full.
+    """A transform that `can_lead`, with the same random draws, without decoding the image in full.
 
     At full size it is the same to the bit. Of a reduced JPEG it differs by about one of 256 levels: the decoder
-    averages squares of pixels where the resize would have weighed them.
-
-    Args:
-        value: an image as `read_image` takes it.
-        transform: one that `can_lead`.
-
-    Returns:
-        uint8, shape (3, *transform.size).
-
-    Raises:
-        What `read_image` raises on the same image.
+    averages squares of pixels where the resize would have weighed them. Takes and raises what `read_image` does;
+    returns uint8, shape (3, *transform.size).
     """
-    if isinstance(value, Image.Image):
-        return _resize(read_image(value), None, transform)
-    data = value["bytes"] if value["bytes"] is not None else read_file(value["path"])
-    image = open_image({"bytes": data, "path": None})
-    if not isinstance(image, JpegImageFile):
-        return _resize(read_image(value), None, transform)
+    image = value
+    if isinstance(value, dict):
+        data = value["bytes"]
+        if data is None:
+            with open(value["path"], "rb", buffering=0) as stream:  # a buffer would cost as much again as the file
+                data = stream.read()
+        image = open_image({"bytes": data, "path": None})
+    if image is value or not isinstance(image, JpegImageFile):
+        image = read_image(image)
+        return _resize(as_tensor(image.crop(_draw_part(transform, image.size))), transform)
     orientation = _orientation(image)
     width, height = image.size[::-1] if orientation in _TURNED else image.size
     part = _draw_part(transform, (width, height))
@@ -76,14 +71,8 @@ def read_resized(value: dict | Image.Image, transform: v2.RandomResizedCrop | v2
         return _resize_between_pixels(image, box, transform)
     pixels = _decode_plain(data) if plain else None
     if pixels is None:
-        return _resize(read_image(image), part, transform)
-    return _resize_pixels(pixels[:, part[1] : part[3], part[0] : part[2]], transform)
-
-
-def read_file(path: str) -> bytes:
-    """A file's content, in one call of the system: buffers and paths of Python's cost as much again as the file."""
-    with open(path, "rb", buffering=0) as stream:
-        return stream.read()
+        return _resize(as_tensor(read_image(image).crop(part)), transform)
+    return _resize(pixels[:, part[1] : part[3], part[0] : part[2]], transform)
 
 
 def as_tensor(image: Image.Image) -> torch.Tensor:
@@ -95,11 +84,7 @@ def as_tensor(image: Image.Image) -> torch.Tensor:
 
 
 def decode_reduced(image: JpegImageFile, times: int) -> int:
-    """Have a JPEG that was opened decoded at a half, a quarter or an eighth, the next that is not below 1 / times.
-
-    Returns:
-        What its width and height are divided by, 1 where it stays as large as it is.
-    """
+    """Have an opened JPEG decoded at 1/2, 1/4 or 1/8, the next that is not below 1 / times; returns its divisor."""
     image.decodermaxblock = _AT_ONCE  # at the end of each 64 KB the decoder begins a row anew: 6 % of 12 megapixels
     width, height = image.size
     drafted = image.draft(None, (max(1, width // times), max(1, height // times))) if times > 1 else None
@@ -142,12 +127,7 @@ def _decode_plain(data: bytes) -> torch.Tensor | None:
         return None
 
 
-def _resize(image: Image.Image, part: CropPart | None, transform: v2.RandomResizedCrop | v2.Resize) -> torch.Tensor:
-    part = part or _draw_part(transform, image.size)
-    return _resize_pixels(as_tensor(image.crop(part)), transform)
-
-
-def _resize_pixels(pixels: torch.Tensor, transform: v2.RandomResizedCrop | v2.Resize) -> torch.Tensor:
+def _resize(pixels: torch.Tensor, transform: v2.RandomResizedCrop | v2.Resize) -> torch.Tensor:
     return functional.resize_image(pixels, transform.size, transform.interpolation, antialias=transform.antialias)
 
 

@@ -1,4 +1,4 @@
-"""MixUp and CutMix on whole batches of training images; evaluation never mixes."""
+"""What happens to batches of training images on the device, and never in evaluation: MixUp, CutMix, erasing."""
 
 from collections.abc import Sequence
 
@@ -19,24 +19,53 @@ class Mixing:
 
     def __init__(self, specs: Sequence[Transform], classes: int):
         check_mixes(specs)
-        self.mixes = [_build(*name_and_arguments(spec), classes) for spec in specs]
+        self.mixes = []
+        for name, arguments in map(name_and_arguments, specs):
+            arguments = {} if name == "Identity" else {"alpha": 1.0, **arguments, "num_classes": classes}
+            self.mixes.append(getattr(v2, name)(**arguments))
 
     def __call__(self, pixels: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Mix a batch.
+        """Floats (images, channels, height, width) and class ids (images,) to floats and soft labels (images, classes).
 
-        Args:
-            pixels: floats, shape (images, channels, height, width).
-            labels: class ids, shape (images,).
-
-        Returns:
-            Images of the same shape, and soft labels, shape (images, classes); the labels as they came where
-            Identity was drawn.
+        Where Identity is drawn, both stay as they came.
         """
-        drawn = int(torch.randint(len(self.mixes), ()))
-        return self.mixes[drawn](pixels, labels)
+        return self.mixes[int(torch.randint(len(self.mixes), ()))](pixels, labels)
 
 
-def _build(name: str, arguments: dict, classes: int) -> v2.Transform:
-    return (
-        v2.Identity() if name == "Identity" else getattr(v2, name)(**{"alpha": 1.0, **arguments}, num_classes=classes)
-    )
+def is_noise(transform) -> bool:
+    """Whether it is `{"RandomErasing": {"value": "random"}}`: noise around zero, which bytes cannot hold."""
+    return isinstance(transform, v2.RandomErasing) and transform.value is None  # torchvision's "random"
+
+
+def take_noise(chain: list[v2.Transform]) -> v2.RandomErasing | None:
+    """Take it off the end of a chain; what is returned draws the boxes alone, and leaves the noise to the device."""
+    if not chain or not is_noise(chain[-1]):
+        return None
+    noise = chain.pop()
+    return v2.RandomErasing(noise.p, noise.scale, noise.ratio)
+
+
+def draw_box(erasing: v2.RandomErasing, image: torch.Tensor) -> torch.Tensor:
+    """Top, left, height and width of what is erased of an image, drawn by torchvision; zeros where nothing is."""
+    drawn = erasing.make_params([image]) if torch.rand(1) < erasing.p else {"v": None}
+    if drawn["v"] is None:  # also where no box of ten tries fits
+        return torch.zeros(4, dtype=torch.int64)
+    return torch.tensor([drawn["i"], drawn["j"], drawn["h"], drawn["w"]])
+
+
+def fill_with_noise(pixels: torch.Tensor, boxes: torch.Tensor) -> torch.Tensor:
+    """A batch whose boxes are noise of mean 0 and deviation 1, in the floats that the model sees.
+
+    The noise is drawn from the device's own generator, as dropout is, which a checkpoint keeps. Of what RandomErasing
+    can fill with, it did best (Zhong and others, 2020, arXiv:1708.04896).
+
+    Args:
+        pixels: normalised, shape (images, channels, height, width).
+        boxes: top, left, height and width of each image's, shape (images, 4).
+    """
+    top, left, height, width = boxes[:, :, None].unbind(1)
+    rows, columns = (torch.arange(side, device=pixels.device) for side in pixels.shape[-2:])
+    in_rows = (rows >= top) & (rows < top + height)
+    in_columns = (columns >= left) & (columns < left + width)
+    inside = in_rows[:, None, :, None] & in_columns[:, None, None, :]
+    return torch.where(inside, torch.randn_like(pixels), pixels)

@@ -12,8 +12,7 @@ from hf_imgcls.errors import InputError
 def process_image(processor, image: Image.Image) -> torch.Tensor:
     """One RGB image through an image processor: float, shape (3, height, width).
 
-    Raises:
-        InputError: its output is no image: colour tokens (ImageGPT), patches (SigLIP 2 NaFlex).
+    What gives colour tokens (ImageGPT) or patches (SigLIP 2 NaFlex) is refused.
     """
     pixels = processor(image, return_tensors="pt").get("pixel_values")
     if pixels is None or pixels.ndim != 4:
@@ -24,13 +23,7 @@ def process_image(processor, image: Image.Image) -> torch.Tensor:
 
 
 def input_size(processor) -> tuple[int, int]:
-    """Height and width of a processor's output, measured on a wide and a tall image.
-
-    Every family has other names for its size (height/width, shortest_edge, crop_size, data_config).
-
-    Raises:
-        InputError: the size depends on the image, so that no batch could be made.
-    """
+    """Height and width of a processor's output, measured on a wide and a tall image, for which it must be the same."""
     wide, tall = (process_image(processor, Image.new("RGB", size)).shape[-2:] for size in ((640, 480), (480, 640)))
     if wide != tall:
         raise InputError(

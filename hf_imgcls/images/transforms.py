@@ -2,8 +2,8 @@
 
 Evaluation runs the saved image processor, exactly what `pipeline` runs. Training runs the recipe's
 `torchvision.transforms.v2` on uint8 tensors; the trainer normalises them on the device with the processor's own
-mean and standard deviation. Augmentation is drawn from seed, epoch and row, so that a
-resumed run, and a run with other workers, sees the same images.
+mean and standard deviation. Augmentation is drawn from seed, epoch and row, so that a resumed run, and a run with
+other workers, sees the same images.
 """
 
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ from torchvision.transforms import v2
 
 from hf_imgcls.images.augmentation import augment, build_transforms, has_size, own_draws, seed_of
 from hf_imgcls.images.decode import as_tensor, can_lead, read_resized
-from hf_imgcls.images.erasing import draw_box, take_noise
+from hf_imgcls.images.mixing import draw_box, take_noise
 from hf_imgcls.images.processors import channel_order, input_size, normalization, process_image
 from hf_imgcls.images.read import read_image
 from hf_imgcls.recipe import Transform

@@ -7,7 +7,7 @@ from test_trainer import largest_difference, make_trainer
 from tiny import PROCESSORS, SIZE, tiny_processor
 from torchvision.transforms import v2
 
-from hf_imgcls.images.erasing import draw_box, fill_with_noise, is_noise, take_noise
+from hf_imgcls.images.mixing import draw_box, fill_with_noise, is_noise, take_noise
 from hf_imgcls.images.transforms import TrainTransform
 from hf_imgcls.reports import figures
 from hf_imgcls.reports.figures import choose_sample, draw_augmented

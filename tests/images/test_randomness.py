@@ -5,7 +5,7 @@ import inspect
 import pytest
 from torchvision.transforms import v2
 
-from hf_imgcls.images.randomness import DETERMINISTIC, ON_OR_OFF, RANGES, is_random, random_transform
+from hf_imgcls.images.augmentation import DETERMINISTIC, ON_OR_OFF, RANGES, is_random, random_transform
 
 CONTAINERS = {v2.Compose, v2.RandomApply, v2.RandomChoice, v2.RandomOrder}
 RANDOM = {
