@@ -48,7 +48,7 @@ done(len(files) / (time.perf_counter() - start), [prediction[0]["label"] for pre
 """
 LIMIT = """
 from transformers import AutoModelForImageClassification
-from hf_imgcls.models.fold import fold_batch_norms
+from hf_imgcls.models.layout import fold_batch_norms
 network = AutoModelForImageClassification.from_pretrained(options["checkpoint"]).eval().to(options["device"])
 pixels = torch.randn(16, 3, 224, 224, device=options["device"])
 def rate():

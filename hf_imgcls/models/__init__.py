@@ -1,14 +1,13 @@
 """Networks and their image processors: building, loading, restoring, freezing."""
 
-from hf_imgcls.models.build import build_model
-from hf_imgcls.models.configure import check_model, get_config, get_processor
-from hf_imgcls.models.describe import describe_parameters
-from hf_imgcls.models.fold import fold_batch_norms
-from hf_imgcls.models.freeze import choose_parameters, freeze_parameters
-from hf_imgcls.models.head import head_module, in_evaluation
+from hf_imgcls.models.build import build_model, load_network
+from hf_imgcls.models.configure import check_model
+from hf_imgcls.models.freeze import choose_parameters, describe_parameters, freeze_parameters
+from hf_imgcls.models.head import head_module
 from hf_imgcls.models.head_input import head_dropout, input_of_head
 from hf_imgcls.models.input_errors import as_input_error
-from hf_imgcls.models.layout import channels_last, copy_layout
-from hf_imgcls.models.load import load_network
+from hf_imgcls.models.layout import channels_last, copy_layout, fold_batch_norms
 from hf_imgcls.models.own_head import OwnHeadForImageClassification
+from hf_imgcls.models.preprocessing import get_processor
 from hf_imgcls.models.restore import as_bytes, check_restored, restore_weights
+from hf_imgcls.models.trace import in_evaluation

@@ -1,6 +1,8 @@
-"""A model ready to train and its image processor, from a checkpoint or from an architecture without weights."""
+"""A model and its image processor: ready to train, from a checkpoint or an architecture, or as it was saved."""
 
+import contextlib
 import copy
+from pathlib import Path
 
 import torch
 import transformers
@@ -9,13 +11,11 @@ from transformers import AutoModelForImageClassification, PreTrainedConfig, PreT
 
 from hf_imgcls.errors import InputError
 from hf_imgcls.images import input_size, process_image
-from hf_imgcls.models.configure import get_config, get_processor, set_labels
-from hf_imgcls.models.head import head_keys
+from hf_imgcls.models.configure import get_config, set_labels
+from hf_imgcls.models.head import head_keys, with_custom_head
 from hf_imgcls.models.input_errors import as_input_error
-from hf_imgcls.models.load import read_weights
-from hf_imgcls.models.replace_head import with_custom_head
-from hf_imgcls.models.resize import resize_positions, set_image_size
-from hf_imgcls.recipe import HeadSection, ModelSection
+from hf_imgcls.models.preprocessing import get_processor, resize_positions, set_image_size
+from hf_imgcls.recipe import HeadSection, ModelSection, resolve_checkpoint
 
 
 def build_model(section: ModelSection, labels: list[str], seed: int):
@@ -24,16 +24,8 @@ def build_model(section: ModelSection, labels: list[str], seed: int):
     The head of a checkpoint, and the order of its labels, stay where they are the data's labels; otherwise the head is
     replaced, even if the number of labels happens to be the same.
 
-    Args:
-        labels: class names of the data.
-        seed: for everything that is initialised here.
-
     Returns:
         (model in float32, image processor). `model.config.label2id` maps names to the model's ids.
-
-    Raises:
-        InputError: not an image classifier, needs code of its own, incomplete weights, an unknown config key, or a
-            size that the architecture cannot take.
     """
     if len(labels) < 2:
         raise InputError(f"data: found one class only ({', '.join(labels)}); a classifier needs two or more")
@@ -66,7 +58,7 @@ def _construct(config: PreTrainedConfig) -> PreTrainedModel:
 
 
 def _load_weights(section: ModelSection, config, original, new_head: bool) -> PreTrainedModel:
-    model, lost = read_weights(section, original)
+    model, lost = _read_weights(section, original)
     head = head_keys(original)
     if not head:
         raise InputError(f"model: {type(model).__name__} has no head whose size follows the number of classes")
@@ -97,3 +89,67 @@ def _try_out(model: PreTrainedModel, processor) -> None:
     tensors = list(model.state_dict().values())
     if len({tensor.data_ptr() for tensor in tensors if tensor.numel()}) < sum(tensor.numel() > 0 for tensor in tensors):
         raise InputError(f"model: {name} uses one tensor in several layers, which cannot be saved; take another model")
+
+
+def load_network(
+    name: str, revision: str | None = None, dtype: torch.dtype | str = torch.float32, trust_remote_code: bool = False
+):
+    """A saved folder or Hub model as it is: (network in eval mode, image processor).
+
+    Args:
+        dtype: "auto" for the precision that the weights were saved in, as pipeline has it.
+        trust_remote_code: whether code that comes with the model may be run. That of built-in architectures and custom
+            heads is installed.
+    """
+    section = ModelSection(checkpoint=name, revision=revision)
+    config = get_config(section, trust_remote_code)
+    network, lost = _read_weights(section, config, dtype)
+    if lost:
+        raise InputError(
+            f"model {name!r}: lacks {len(lost)} tensors of {type(network).__name__} ({min(lost)}, ...): it is no "
+            "trained classifier"
+        )
+    return network.eval(), get_processor(section, config)
+
+
+def _read_weights(
+    section: ModelSection, config: PreTrainedConfig, dtype: torch.dtype | str = torch.float32
+) -> tuple[PreTrainedModel, set[str]]:
+    """The network of a checkpoint, and the names of its tensors that are not in the checkpoint or have another shape.
+
+    `config` is from `get_config`, which has already refused code that is not trusted.
+    """
+    place = resolve_checkpoint(section)
+    _refuse_pickles(place)
+    with as_input_error(f"model.checkpoint: {section.checkpoint!r}"), _without_report():
+        network, info = AutoModelForImageClassification.from_pretrained(
+            place,
+            config=config,
+            revision=section.revision,
+            dtype=dtype,
+            ignore_mismatched_sizes=True,
+            output_loading_info=True,
+            use_safetensors=True,
+            # What is installed here is never replaced by code beside the weights.
+            trust_remote_code=type(config) not in AutoModelForImageClassification._model_mapping,
+        )
+    return network, {*info["missing_keys"], *(entry[0] for entry in info["mismatched_keys"])}
+
+
+def _refuse_pickles(place: str) -> None:
+    folder = Path(place)
+    if folder.is_dir() and not any(folder.glob("*.safetensors")):
+        pickles = sorted(path.name for pattern in ("*.bin", "*.pt*") for path in folder.glob(pattern))
+        found = f"only {', '.join(pickles[:3])}, which may run code when it is read" if pickles else "none"
+        raise InputError(f"model.checkpoint: {place} has no weights as safetensors (found {found})")
+
+
+@contextlib.contextmanager
+def _without_report():
+    """transformers reports a replaced head as a mismatch; here it is what was asked for, and the callers check it."""
+    level = transformers.logging.get_verbosity()
+    transformers.logging.set_verbosity_error()
+    try:
+        yield
+    finally:
+        transformers.logging.set_verbosity(level)

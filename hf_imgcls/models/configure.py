@@ -5,35 +5,31 @@ from pathlib import Path
 
 import torch
 import transformers
-from transformers import (
-    CONFIG_MAPPING,
-    AutoConfig,
-    AutoImageProcessor,
-    AutoModelForImageClassification,
-    PreTrainedConfig,
-)
+from transformers import CONFIG_MAPPING, AutoConfig, AutoModelForImageClassification, PreTrainedConfig
 
 from hf_imgcls.errors import InputError, nearest
 from hf_imgcls.machine import use_hub
+from hf_imgcls.models.convnet import ConvNetConfig, ConvNetForImageClassification
 from hf_imgcls.models.input_errors import as_input_error
-from hf_imgcls.models.preprocessing import new_processor, timm_settings
-from hf_imgcls.models.registry import BUILT_IN
+from hf_imgcls.models.mini_xception import MiniXceptionConfig, MiniXceptionForImageClassification
+from hf_imgcls.models.own_head import OwnHeadConfig, OwnHeadForImageClassification
 from hf_imgcls.recipe import ModelSection, ProcessorSection, resolve_checkpoint
 
-_BUILT_IN = tuple(BUILT_IN)
+BUILT_IN = (ConvNetConfig, MiniXceptionConfig)
+_NETWORKS = (ConvNetForImageClassification, MiniXceptionForImageClassification, OwnHeadForImageClassification)
+for _config, _network in zip((*BUILT_IN, OwnHeadConfig), _NETWORKS, strict=True):
+    AutoConfig.register(_config.model_type, _config)
+    AutoModelForImageClassification.register(_config, _network)
+    # Their code is saved beside their weights, for machines where this package is not installed.
+    _config.register_for_auto_class()
+    _network.register_for_auto_class("AutoModelForImageClassification")
+
 _TIMM = "timm/"
 _FROM_DATA = ("num_labels", "id2label", "label2id", "problem_type", "num_classes", "label_names")
 
 
 def get_config(section: ModelSection, trust_remote_code: bool = False) -> PreTrainedConfig:
-    """The configuration of the recipe's model, with the recipe's overrides.
-
-    Args:
-        trust_remote_code: whether code that comes with a checkpoint may be run.
-
-    Raises:
-        InputError: nothing there, no image classifier, code that is not trusted, or an override that does not fit.
-    """
+    """The configuration of the recipe's model, with the recipe's overrides."""
     if section.architecture:
         config = _architecture_config(section)
     else:
@@ -51,7 +47,7 @@ def get_config(section: ModelSection, trust_remote_code: bool = False) -> PreTra
     if type(config) not in AutoModelForImageClassification._model_mapping:
         name = section.architecture or section.checkpoint
         raise InputError(f"model: {name!r} is of type {config.model_type!r}, which is no image classifier")
-    if isinstance(config, _BUILT_IN):
+    if isinstance(config, BUILT_IN):
         _check_built_in(config, section.image_size)
     elif config.to_dict().get("num_channels", 3) != 3:
         raise InputError("model.config.num_channels: must be 3, which is what the pipeline delivers for any image")
@@ -76,11 +72,7 @@ def _foreign_code(name: str, place: str, revision: str | None, trusted: bool) ->
 
 
 def check_model(section: ModelSection) -> None:
-    """Check the `model` section without loading weights or asking the Hub.
-
-    Raises:
-        InputError: no such folder or architecture, no image classifier, or an override that does not fit.
-    """
+    """Check the `model` section without loading weights or asking the Hub."""
     if section.architecture or Path(resolve_checkpoint(section)).is_dir():
         get_config(section)
 
@@ -101,36 +93,6 @@ def with_image_size(config: PreTrainedConfig) -> list[PreTrainedConfig]:
     return [part for part in (config, *parts) if "image_size" in part.to_dict()]
 
 
-def get_processor(section: ModelSection, config: PreTrainedConfig):
-    """The checkpoint's image processor, or a new one of the architecture's size from `model.processor`.
-
-    By default: pixels of 0 to 1 for built-in architectures and -1 to 1 for those of transformers, resized to the
-    square without keeping the aspect ratio; timm's own settings for those of timm.
-
-    Raises:
-        InputError: the checkpoint has none.
-    """
-    if "pretrained_cfg" in config.to_dict():  # of timm, or a custom head on one of timm
-        return transformers.TimmWrapperImageProcessor(
-            pretrained_cfg=config.pretrained_cfg, architecture=config.architecture
-        )
-    if section.architecture:
-        size = next((part.image_size for part in with_image_size(config)), 224)
-        side = section.image_size or (size if isinstance(size, int) else size[0])
-        return new_processor(section.processor or ProcessorSection(), side, isinstance(config, _BUILT_IN))
-    place = resolve_checkpoint(section)
-    if Path(place).is_dir() and not any((Path(place) / name).is_file() for name in _PROCESSOR_FILES):
-        raise InputError(
-            f"model.checkpoint: {place} has no {_PROCESSOR_FILES[0]}; save the image processor of the model that it "
-            "was made from beside it"
-        )
-    with as_input_error(f"model.checkpoint: the image processor of {section.checkpoint!r}"):
-        return AutoImageProcessor.from_pretrained(place, revision=section.revision, trust_remote_code=False)
-
-
-_PROCESSOR_FILES = ("preprocessor_config.json", "processor_config.json")
-
-
 def _check_built_in(config: PreTrainedConfig, image_size: int | None) -> None:
     """Build a built-in architecture on the meta device: its constructor names the setting that is wrong."""
     config = copy.deepcopy(config)
@@ -148,7 +110,7 @@ def _architecture_config(section: ModelSection) -> PreTrainedConfig:
     if name.startswith(_TIMM):
         config = _timm_config(name.removeprefix(_TIMM), overrides)
         # The settings of timm's image processor live in the model's configuration.
-        config.pretrained_cfg.update(timm_settings(section.processor))
+        config.pretrained_cfg.update(_timm_settings(section.processor))
         return config
     if name not in CONFIG_MAPPING:
         raise InputError(f"model.architecture: transformers has no {name!r}{nearest(name, CONFIG_MAPPING)}")
@@ -160,6 +122,15 @@ def _architecture_config(section: ModelSection) -> PreTrainedConfig:
         classes = AutoModelForImageClassification._model_mapping[type(config)]
         config.architectures = [(classes[0] if isinstance(classes, tuple) else classes).__name__]
     return config
+
+
+def _timm_settings(section: ProcessorSection | None) -> dict:
+    """The recipe's settings of the image processor under timm's names; the others stay timm's own."""
+    given = section.model_dump(exclude_unset=True, exclude_none=True) if section else {}
+    settings = {key: given[f"image_{key}"] for key in ("mean", "std") if f"image_{key}" in given}
+    if "resize" in given:
+        settings |= {"crop_mode": "center" if given["resize"] == "crop" else "squash", "crop_pct": 1.0}
+    return settings
 
 
 def _timm_config(architecture: str, overrides: dict) -> PreTrainedConfig:

@@ -1,7 +1,6 @@
 """The textbook's stack of convolutions and max pooling (F. Chollet, Deep Learning with Python), from scratch.
 
-This file is saved beside the weights and opens them where hf_imgcls is not installed: it imports torch and
-transformers alone.
+This file is saved beside the weights: it imports torch and transformers alone.
 """
 
 import torch
@@ -44,9 +43,6 @@ class ConvNetForImageClassification(PreTrainedModel):
 
     Every kernel begins Glorot uniform and every bias zero, as in Keras. Input: red, green, blue of 0 to 1, shape
     (images, 3, image_size, image_size), also where the network has one channel.
-
-    Raises:
-        ValueError: filters or num_channels that no network can have, or more convolutions than pixels.
     """
 
     config_class = ConvNetConfig

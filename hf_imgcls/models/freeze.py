@@ -2,45 +2,35 @@
 
 import difflib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from torch import nn
 from transformers import PreTrainedModel
 
 from hf_imgcls.errors import InputError
-from hf_imgcls.models.blocks import blocks
 from hf_imgcls.models.head import head_keys, network_name
 from hf_imgcls.models.own_head import OwnHeadForImageClassification
-from hf_imgcls.models.trace import first_uses, that_affect_logits, trace
+from hf_imgcls.models.trace import blocks, first_uses, that_affect_logits, trace
 from hf_imgcls.recipe import LastBlocks, Trained
+from hf_imgcls.words import listed
+
+_SHOWN = 8
 
 
 def choose_parameters(model: PreTrainedModel, train: Trained, size: tuple[int, int]) -> list[str]:
-    """Names of the parameters that train, in the model's order.
-
-    Args:
-        train: a stage's `train`.
-        size: height and width of the model's input.
-
-    Raises:
-        InputError: more blocks than there are, or an invalid pattern or one that matches nothing.
-    """
+    """Names of the parameters that train, in the model's order, from a stage's `train`."""
     names = [name for name, _ in model.named_parameters()]
     if train == "all":
         return names
-    if train == "head":
-        chosen = _head(model, names)
+    if train == "head" and isinstance(model, OwnHeadForImageClassification):
+        chosen = {name for name in names if name.startswith("head.")}
+    elif train == "head":
+        chosen = head_keys(model.config)
     elif isinstance(train, LastBlocks):
         chosen = _last_blocks(model, train.last_blocks, size)
     else:
         chosen = {name for number, pattern in enumerate(train) for name in _matching(names, pattern, number)}
     return [name for name in names if name in chosen]
-
-
-def _head(model: PreTrainedModel, names: list[str]) -> set[str]:
-    if isinstance(model, OwnHeadForImageClassification):
-        return {name for name in names if name.startswith("head.")}
-    return head_keys(model.config)
 
 
 def _last_blocks(model: PreTrainedModel, count: int, size: tuple[int, int]) -> set[str]:
@@ -74,12 +64,9 @@ def _near(names: list[str], pattern: str) -> str:
 def freeze_parameters(model: PreTrainedModel, names: list[str], size: tuple[int, int]) -> list[nn.Module]:
     """Let exactly the named parameters train.
 
-    Args:
-        size: height and width of the model's input, on which it is run once.
-
     Returns:
         Modules to put into evaluation mode after every `model.train()`: there batch normalisation would update its
-        statistics and dropout change the features, although no parameter trains. Dropout goes with what it feeds.
+        statistics and dropout change the features, although no parameter trains.
     """
     chosen = set(names)
     for name, parameter in model.named_parameters():
@@ -122,3 +109,45 @@ def _next_trains(met: Iterable[nn.Module | nn.Parameter]) -> dict[nn.Module, boo
         else:
             trains[each] = trains.get(each, False) or last
     return trains
+
+
+def describe_parameters(model: nn.Module) -> str:
+    """How many parameters train, what fraction of all, and which: by name, or by module where there are many."""
+    sizes = {name: parameter.numel() for name, parameter in model.named_parameters() if parameter.requires_grad}
+    count, everything = sum(sizes.values()), sum(parameter.numel() for parameter in model.parameters())
+    if count == everything:
+        return f"trains all {everything:,} parameters"
+    names = list(sizes) if len(sizes) <= 4 else list(_whole_modules(model))
+    names = names if len(names) <= _SHOWN else _joined_numbers(names)
+    percent = 100 * count / everything
+    shown = f"{percent:.2f}" if percent >= 0.01 else f"{percent:.1g}"
+    return f"trains {count:,} of {everything:,} parameters ({shown} %): {listed(names, _SHOWN)}"
+
+
+def _whole_modules(module: nn.Module, prefix: str = "") -> Iterator[str]:
+    """Names of the largest modules that train whole, and of parameters beside such."""
+    for name, parameter in module.named_parameters(recurse=False):
+        if parameter.requires_grad:
+            yield prefix + name
+    for name, child in module.named_children():
+        trains = {parameter.requires_grad for parameter in child.parameters()}
+        if trains == {True}:
+            yield prefix + name
+        elif trains:
+            yield from _whole_modules(child, f"{prefix}{name}.")
+
+
+def _joined_numbers(names: list[str]) -> list[str]:
+    """Names that differ in their last number alone become one: layers.0-11.norm.bias."""
+    runs: dict[tuple[str, str], list[int]] = {}
+    for name in names:
+        numbered = re.fullmatch(r"(.*?\.)(\d+)((?:\.[^.\d][^.]*)*)", name)
+        before, number, after = numbered.groups() if numbered else (name, None, "")
+        runs.setdefault((before, after), []).extend([int(number)] if number else [])
+    return [f"{before}{_numbers(numbers)}{after}" for (before, after), numbers in runs.items()]
+
+
+def _numbers(numbers: list[int]) -> str:
+    if len(numbers) > 1 and numbers == list(range(numbers[0], numbers[-1] + 1)):
+        return f"{numbers[0]}-{numbers[-1]}"
+    return ",".join(map(str, numbers))

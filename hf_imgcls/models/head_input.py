@@ -7,24 +7,17 @@ from transformers import PreTrainedModel
 
 from hf_imgcls.errors import InputError
 from hf_imgcls.models.freeze import freeze_parameters
-from hf_imgcls.models.head import in_evaluation, network_name, random_images
+from hf_imgcls.models.head import network_name
+from hf_imgcls.models.trace import in_evaluation, random_images
 
 
 def head_dropout(model: PreTrainedModel, head: str, size: tuple[int, int]) -> float:
     """The probability with which training drops an element of the feature before it goes into the head.
 
-    It is what the network asks of torch, in a module (transformers) or in a function (timm), in one forward pass.
-
-    Args:
-        head: the head's name; everything else is frozen.
-        size: height and width of the network's input.
-
-    Raises:
-        InputError: the features change in training in another way.
+    It is what the network asks of torch, in a module (transformers) or in a function (timm), in one forward pass. A
+    network whose features change in training in another way is refused. Everything but the head is frozen.
     """
-    frozen = freeze_parameters(
-        model, [f"{head}.{name}" for name, _ in model.get_submodule(head).named_parameters()], size
-    )
+    frozen = freeze_parameters(model, [n for n, _ in model.named_parameters() if n.startswith(f"{head}.")], size)
     pixels, dropouts = random_images(model, 4, size), _Dropouts()
     devices = [model.device] if model.device.type == "cuda" else []
     with in_evaluation(model), torch.random.fork_rng(devices=devices):  # what is drawn here changes none of the run's
@@ -46,15 +39,9 @@ def head_dropout(model: PreTrainedModel, head: str, size: tuple[int, int]) -> fl
 
 
 class _Dropouts(TorchFunctionMode):
-    """Sets half of what dropout is asked to work on to zero, and the rest free of its scale.
+    """Sets half of what dropout is asked to work on to zero, and the rest free of its scale."""
 
-    Attributes:
-        probability: of all of them together.
-    """
-
-    def __init__(self):
-        super().__init__()
-        self.probability = 0.0
+    probability = 0.0  # of all of them together
 
     def __torch_function__(self, func, types, args=(), kwargs=None):
         kwargs = kwargs or {}
@@ -68,9 +55,6 @@ class _Dropouts(TorchFunctionMode):
 def input_of_head(model: PreTrainedModel, head: str, pixels: torch.Tensor) -> torch.Tensor:
     """What goes into the head for images, as the model is now: shape (images, width)."""
     caught: list[torch.Tensor] = []
-    hook = model.get_submodule(head).register_forward_pre_hook(lambda _, inputs: caught.append(inputs[0]))
-    try:
+    with model.get_submodule(head).register_forward_pre_hook(lambda _, inputs: caught.append(inputs[0])):
         model(pixel_values=pixels)
-    finally:
-        hook.remove()
     return caught[0].flatten(1)

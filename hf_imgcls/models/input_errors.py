@@ -20,22 +20,14 @@ _REFUSALS = (
 
 @contextlib.contextmanager
 def as_input_error(what: str, *more: type[Exception], hint: str = "") -> Iterator[None]:
-    """Show what a library raises on the user's input as one line.
-
-    Args:
-        what: stands before the library's message.
-        more: exceptions that this library raises besides.
-        hint: stands behind it.
-
-    Raises:
-        InputError: the library refused. Bugs and exhausted memory pass as they are.
-    """
+    """What a library raises on the user's input, or one of `more`, as one line: `what`, its message, `hint`."""
     try:
         yield
     except InputError:
         raise
     except (*_REFUSALS, *more) as error:
-        if out_of_memory(error):
+        # A GPU's, or the CPU's, for which torch has no class of its own.
+        if isinstance(error, torch.OutOfMemoryError) or "DefaultCPUAllocator" in str(error):
             raise
         text = " ".join(str(error).split())
         if "trust_remote_code" in text:
@@ -43,8 +35,3 @@ def as_input_error(what: str, *more: type[Exception], hint: str = "") -> Iterato
         elif isinstance(error, KeyError):
             text = f"unknown value {text}"
         raise InputError(f"{what}: {text[:400]}{hint}") from None
-
-
-def out_of_memory(error: Exception) -> bool:
-    """Whether memory ran out: of a GPU, or of the CPU, for which torch has no class of its own."""
-    return isinstance(error, torch.OutOfMemoryError) or "DefaultCPUAllocator" in str(error)

@@ -1,6 +1,6 @@
 """A small Xception (F. Chollet, arXiv:1610.02357), as in Keras's example "Image classification from scratch".
 
-This file is saved beside the weights it computes with: it needs torch and transformers alone.
+This file is saved beside the weights: it imports torch and transformers alone.
 """
 
 import torch
@@ -73,9 +73,6 @@ class MiniXceptionForImageClassification(PreTrainedModel):
     Every kernel begins Glorot uniform (a depthwise one with a fan-in of 9 and a fan-out of 9 times its channels,
     whose sum is that of Keras), biases zero, batch normalisation 1 and 0. Input: red, green, blue of 0 to 1, shape
     (images, 3, height, width), also where the network has one channel.
-
-    Raises:
-        ValueError: a num_channels that no network can have.
     """
 
     config_class = MiniXceptionConfig

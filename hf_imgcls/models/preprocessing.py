@@ -1,17 +1,43 @@
-"""Image processors for networks from scratch, from `model.processor`; saved like any other."""
+"""Image processors, and another input size than the checkpoint's: position embeddings are interpolated."""
 
-from transformers import ViTImageProcessor
+from collections.abc import Iterator
+from pathlib import Path
 
-from hf_imgcls.recipe import ProcessorSection
+import torch
+from torch.nn.functional import interpolate
+from transformers import AutoImageProcessor, PreTrainedConfig, TimmWrapperImageProcessor, ViTImageProcessor
+
+from hf_imgcls.errors import InputError
+from hf_imgcls.images import input_size
+from hf_imgcls.models.configure import BUILT_IN, with_image_size
+from hf_imgcls.models.input_errors import as_input_error
+from hf_imgcls.recipe import ModelSection, ProcessorSection, resolve_checkpoint
 
 
-def new_processor(section: ProcessorSection, side: int, built_in: bool) -> ViTImageProcessor:
-    """An image processor for a network from scratch.
+def get_processor(section: ModelSection, config: PreTrainedConfig):
+    """The checkpoint's image processor, or a new one of the architecture's size from `model.processor`.
 
-    Args:
-        side: of its square output, in pixels.
-        built_in: pixels stay 0 to 1 where the recipe gives no mean and deviation; else they become -1 to 1.
+    By default: pixels of 0 to 1 for built-in architectures and -1 to 1 for those of transformers, resized to the
+    square without keeping the aspect ratio; timm's own settings for those of timm.
     """
+    if "pretrained_cfg" in config.to_dict():  # of timm, or a custom head on one of timm
+        return TimmWrapperImageProcessor(pretrained_cfg=config.pretrained_cfg, architecture=config.architecture)
+    if section.architecture:
+        size = next((part.image_size for part in with_image_size(config)), 224)
+        side = section.image_size or (size if isinstance(size, int) else size[0])
+        return _new_processor(section.processor or ProcessorSection(), side, isinstance(config, BUILT_IN))
+    place = resolve_checkpoint(section)
+    files = [Path(place) / "preprocessor_config.json", Path(place) / "processor_config.json"]
+    if Path(place).is_dir() and not any(file.is_file() for file in files):
+        raise InputError(
+            f"model.checkpoint: {place} has no {files[0].name}; save the image processor of the model that it "
+            "was made from beside it"
+        )
+    with as_input_error(f"model.checkpoint: the image processor of {section.checkpoint!r}"):
+        return AutoImageProcessor.from_pretrained(place, revision=section.revision, trust_remote_code=False)
+
+
+def _new_processor(section: ProcessorSection, side: int, built_in: bool) -> ViTImageProcessor:
     mean = section.image_mean or ([0.0] * 3 if built_in else [0.5] * 3)
     std = section.image_std or ([1.0] * 3 if built_in else [0.5] * 3)
     square = {"height": side, "width": side}
@@ -24,10 +50,109 @@ def new_processor(section: ProcessorSection, side: int, built_in: bool) -> ViTIm
     )
 
 
-def timm_settings(section: ProcessorSection | None) -> dict:
-    """The recipe's settings of the image processor under timm's names; the others stay timm's own."""
-    given = section.model_dump(exclude_unset=True, exclude_none=True) if section else {}
-    settings = {key: given[f"image_{key}"] for key in ("mean", "std") if f"image_{key}" in given}
-    if "resize" in given:
-        settings |= {"crop_mode": "center" if given["resize"] == "crop" else "squash", "crop_pct": 1.0}
-    return settings
+def set_image_size(config, processor, side: int):
+    """Set a square input of `side` pixels, under every family's own names.
+
+    Where the processor resizes to more than it crops (256 and 224, say), the ratio stays.
+
+    Returns:
+        The processor, changed in place; for timm a new one, since its size lives in the model's config.
+    """
+    if config.model_type == "timm_wrapper":
+        return _set_timm_size(config, side)
+    for part in with_image_size(config):
+        part.image_size = [side, side] if isinstance(part.image_size, list | tuple) else side
+    for settings in _candidates(processor, side):
+        for key, value in settings.items():
+            setattr(processor, key, value)
+        # No family documents what its settings do together: the size of the output decides.
+        try:
+            if input_size(processor) == (side, side):
+                return processor
+        except InputError:
+            continue
+    raise InputError(f"model.image_size: {type(processor).__name__} cannot be set to {side}x{side}; leave it out")
+
+
+def _candidates(processor, side: int) -> Iterator[dict]:
+    """Settings that may bring a processor to the size, the likeliest first."""
+    sizes = {key: value for key, value in dict(getattr(processor, "size", None) or {}).items() if value}
+    crop = {key: value for key, value in dict(getattr(processor, "crop_size", None) or {}).items() if value}
+    square = {"height": side, "width": side}
+    if crop and sizes and getattr(processor, "do_center_crop", False):
+        factor = side / crop["height"]
+        yield {"size": {key: round(value * factor) for key, value in sizes.items()}, "crop_size": square}
+        if "height" in sizes:  # Perceiver crops before it resizes
+            factor = side / sizes["height"]
+            yield {"size": square, "crop_size": {key: round(value * factor) for key, value in crop.items()}}
+    if "shortest_edge" in sizes:
+        yield {"size": {"shortest_edge": side}}
+        yield {"size": {"shortest_edge": side}, "do_center_crop": True, "crop_size": square}
+    yield {"size": square, "do_resize": True}
+
+
+def _set_timm_size(config, side: int):
+    settings = dict(config.pretrained_cfg, input_size=[3, side, side])
+    for key in ("test_input_size", "test_crop_pct"):
+        settings.pop(key, None)
+    if settings.get("fixed_input_size"):
+        config.model_args = {**(config.model_args or {}), "img_size": side}
+    config.pretrained_cfg = settings
+    return TimmWrapperImageProcessor(pretrained_cfg=settings, architecture=config.architecture)
+
+
+def resize_positions(model, resized):
+    """Copy a model's weights into `resized`, the same of another input size; positions are interpolated."""
+    state, wanted = model.state_dict(), resized.state_dict()
+    for key, tensor in state.items():
+        if tensor.shape == wanted[key].shape:
+            continue
+        fitted = None
+        if key.endswith("relative_position_bias_table"):
+            fitted = _fit_distances(tensor, wanted[key].shape)
+        elif "pos" in key:
+            fitted = _fit_positions(tensor, wanted[key].shape, antialias=model.config.model_type == "timm_wrapper")
+        if fitted is None:
+            raise InputError(
+                f"model.image_size: {key} of {type(model).__name__} is tied to the checkpoint's own size; leave it out"
+            )
+        state[key] = fitted
+    resized.load_state_dict(state)
+    return resized
+
+
+def _fit_positions(positions: torch.Tensor, shape: torch.Size, antialias: bool) -> torch.Tensor | None:
+    """Embeddings (1, tokens + side * side, width), up to two tokens before the grid.
+
+    Bicubic, as the models themselves would do it on an image of another size: transformers without antialiasing,
+    timm with it.
+    """
+    if len(shape) != 3 or positions.ndim != 3:
+        return None
+    old, new = _square(positions.shape[1], range(3)), _square(shape[1], range(3))
+    if not old or not new or old[1] != new[1]:
+        return None
+    tokens, grid = positions[:, : old[1]], positions[:, old[1] :]
+    return torch.cat([tokens, _interpolate(grid, old[0], new[0], mode="bicubic", antialias=antialias)], dim=1)
+
+
+def _fit_distances(table: torch.Tensor, shape: torch.Size) -> torch.Tensor | None:
+    """Biases (side * side + three for the class token, heads), or without the three; bilinear, as BEiT's own."""
+    old, new = _square(table.shape[0], (0, 3)), _square(shape[0], (0, 3))
+    if not old or not new or old[1] != new[1]:
+        return None
+    grid, others = table[: old[0] ** 2], table[old[0] ** 2 :]
+    return torch.cat([_interpolate(grid[None], old[0], new[0], mode="bilinear")[0], others])
+
+
+def _square(count: int, rests) -> tuple[int, int] | None:
+    """(side, rest) with side * side + rest = count; the side is positive."""
+    found = [(side, rest) for rest in rests for side in range(1, 512) if side * side + rest == count]
+    return found[0] if found else None
+
+
+def _interpolate(grid: torch.Tensor, side: int, new_side: int, **options) -> torch.Tensor:
+    """Shape (1, side * side, width) to (1, new_side * new_side, width)."""
+    grid = grid.reshape(1, side, side, -1).permute(0, 3, 1, 2)
+    grid = interpolate(grid, size=(new_side, new_side), align_corners=False, **options)
+    return grid.permute(0, 2, 3, 1).flatten(1, 2)

@@ -23,11 +23,7 @@ from hf_imgcls.errors import RestoreError
 def restore_weights(model: nn.Module, folder: str | Path) -> None:
     """Load a checkpoint's weights into a model in place, strictly, and compare every tensor with the file.
 
-    Args:
-        model: one of transformers, or any other module, whose tensors have their own names in the file.
-
-    Raises:
-        RestoreError: the file cannot be read, or a tensor is missing in it, or is of another shape or value.
+    In the file of a model that is not of transformers, tensors have their own names.
     """
     try:
         model.load_state_dict(_read(model, Path(folder)), strict=True)
@@ -44,13 +40,9 @@ def restore_weights(model: nn.Module, folder: str | Path) -> None:
 def _read(model: nn.Module, folder: Path) -> dict[str, torch.Tensor]:
     if not isinstance(model, PreTrainedModel):
         return load_file(folder / SAFE_WEIGHTS_NAME)
-    fresh = type(model).from_pretrained(
-        folder,
-        dtype=model.dtype,
-        use_safetensors=True,
-        ignore_mismatched_sizes=True,  # the comparison names them
-    )
-    return fresh.state_dict()
+    # Tensors of another shape are named by the comparison.
+    options = {"dtype": model.dtype, "use_safetensors": True, "ignore_mismatched_sizes": True}
+    return type(model).from_pretrained(folder, **options).state_dict()
 
 
 def check_restored(model: nn.Module, folder: str | Path, state: dict | None = None) -> None:
@@ -58,9 +50,6 @@ def check_restored(model: nn.Module, folder: str | Path, state: dict | None = No
 
     Args:
         state: the model's tensors, where they have to be gathered from several processes first.
-
-    Raises:
-        RestoreError: names how many differ, and one of them.
     """
     together = dist.is_available() and dist.is_initialized()
     if not together or dist.get_rank() == 0:  # save_pretrained, which the comparison needs, writes there alone
@@ -99,9 +88,8 @@ def differing_tensors(model: nn.Module, folder: str | Path, state: dict | None =
 
 
 def _tensors(folder: Path) -> dict[str, Path]:
-    files = sorted(folder.glob("model*.safetensors"))
     found = {}
-    for file in files:
+    for file in folder.glob("model*.safetensors"):
         with safe_open(file, framework="pt") as tensors:
             found.update(dict.fromkeys(tensors.keys(), file))
     return found

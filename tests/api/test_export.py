@@ -22,8 +22,8 @@ from hf_imgcls.cli import main
 from hf_imgcls.errors import InputError
 from hf_imgcls.images.processors import process_image
 from hf_imgcls.images.read import read_image
+from hf_imgcls.models.build import load_network
 from hf_imgcls.models.convnet import ConvNetForImageClassification
-from hf_imgcls.models.load import load_network
 from hf_imgcls.scoring.metrics import interval
 from hf_imgcls.serving.classifier import Classifier, score_function
 from hf_imgcls.serving.export.folder import write_manifest

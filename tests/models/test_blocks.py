@@ -6,9 +6,8 @@ from tiny import stock_model, timm_model, tiny_model
 from torch import nn
 from transformers.models.levit.modeling_levit import LevitAttention
 
-from hf_imgcls.models.blocks import blocks
-from hf_imgcls.models.replace_head import with_custom_head
-from hf_imgcls.models.trace import execution_order, first_uses, that_affect_logits
+from hf_imgcls.models.head import with_custom_head
+from hf_imgcls.models.trace import blocks, execution_order, first_uses, that_affect_logits
 from hf_imgcls.recipe.sections import HeadSection
 
 FIVE = {"hidden_size": 16, "num_hidden_layers": 5, "num_attention_heads": 2, "intermediate_size": 24}

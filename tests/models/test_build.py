@@ -12,10 +12,9 @@ from transformers import ViTImageProcessor
 
 from hf_imgcls.errors import InputError
 from hf_imgcls.images.processors import input_size, process_image
-from hf_imgcls.models.build import build_model
+from hf_imgcls.models.build import build_model, load_network
 from hf_imgcls.models.head import head_keys
 from hf_imgcls.models.input_errors import as_input_error
-from hf_imgcls.models.load import load_network
 from hf_imgcls.recipe.sections import ModelSection
 
 LABELS = ["blue", "green", "red"]

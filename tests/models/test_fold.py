@@ -7,7 +7,7 @@ import torch
 from tiny import stock_model, timm_model, tiny_model
 from torch import nn
 
-from hf_imgcls.models.fold import fold_batch_norms
+from hf_imgcls.models.layout import fold_batch_norms
 
 IMAGES = torch.rand(2, 3, 16, 16, generator=torch.Generator().manual_seed(0))
 

@@ -7,9 +7,8 @@ from torch import nn
 from torch.nn.functional import cross_entropy
 
 from hf_imgcls.errors import InputError
-from hf_imgcls.models.describe import describe_parameters
-from hf_imgcls.models.freeze import choose_parameters, freeze_parameters
-from hf_imgcls.models.replace_head import with_custom_head
+from hf_imgcls.models.freeze import choose_parameters, describe_parameters, freeze_parameters
+from hf_imgcls.models.head import with_custom_head
 from hf_imgcls.recipe.sections import HeadSection, LastBlocks
 
 SIZE = (32, 32)

@@ -14,10 +14,10 @@ from transformers import AutoModelForImageClassification, ImageClassificationPip
 
 from hf_imgcls.errors import InputError
 from hf_imgcls.models.build import build_model
-from hf_imgcls.models.head import output_module, random_images
+from hf_imgcls.models.head import output_module, with_custom_head
 from hf_imgcls.models.head_input import head_dropout, input_of_head
-from hf_imgcls.models.replace_head import with_custom_head
 from hf_imgcls.models.restore import restore_weights
+from hf_imgcls.models.trace import random_images
 from hf_imgcls.recipe.sections import HeadSection, ModelSection
 
 INPUT = (SIZE, SIZE)

@@ -13,9 +13,8 @@ from torch import nn
 
 from hf_imgcls.errors import InputError
 from hf_imgcls.images.processors import process_image
-from hf_imgcls.models.build import build_model
+from hf_imgcls.models.build import build_model, load_network
 from hf_imgcls.models.convnet import ConvNetConfig, ConvNetForImageClassification, luminance
-from hf_imgcls.models.load import load_network
 from hf_imgcls.models.mini_xception import MiniXceptionConfig, MiniXceptionForImageClassification
 from hf_imgcls.models.restore import differing_tensors, restore_weights
 from hf_imgcls.models.trace import execution_order

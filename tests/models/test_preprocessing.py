@@ -9,8 +9,7 @@ from PIL import Image
 from transformers import pipeline
 
 from hf_imgcls.images.processors import input_size, normalization, process_image
-from hf_imgcls.models.build import build_model
-from hf_imgcls.models.load import load_network
+from hf_imgcls.models.build import build_model, load_network
 from hf_imgcls.recipe.sections import ModelSection
 from hf_imgcls.serving.parity import compare_predictions
 

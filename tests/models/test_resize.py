@@ -8,9 +8,8 @@ from transformers import AutoModelForImageClassification
 
 from hf_imgcls.errors import InputError
 from hf_imgcls.images.processors import input_size, process_image
-from hf_imgcls.models.build import build_model
-from hf_imgcls.models.load import load_network
-from hf_imgcls.models.resize import set_image_size
+from hf_imgcls.models.build import build_model, load_network
+from hf_imgcls.models.preprocessing import set_image_size
 from hf_imgcls.recipe.sections import ModelSection
 
 LABELS = ["blue", "green", "red"]

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from hf_imgcls.errors import InputError
-from hf_imgcls.models.registry import BUILT_IN
+from hf_imgcls.models.configure import BUILT_IN
 from hf_imgcls.recipe import installed as module
 from hf_imgcls.recipe import load_recipe
 from hf_imgcls.recipe.check import BUILT_IN_ARCHITECTURES, check_path, check_settings, check_transforms

@@ -14,7 +14,7 @@ from transformers import CLIPImageProcessor, TimmWrapperImageProcessor, pipeline
 
 from hf_imgcls.errors import InputError
 from hf_imgcls.images.processors import process_image
-from hf_imgcls.models.replace_head import with_custom_head
+from hf_imgcls.models.head import with_custom_head
 from hf_imgcls.recipe.sections import HeadSection
 from hf_imgcls.serving.classifier import Classifier, score_function
 from hf_imgcls.serving.open import open_classifier

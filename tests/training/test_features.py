@@ -16,7 +16,7 @@ from hf_imgcls import InputError, train_classifier
 from hf_imgcls.data.load import load_data
 from hf_imgcls.errors import RestoreError
 from hf_imgcls.images.transforms import EvalTransform, TrainTransform
-from hf_imgcls.models.replace_head import with_custom_head
+from hf_imgcls.models.head import with_custom_head
 from hf_imgcls.models.restore import restore_weights
 from hf_imgcls.recipe.sections import DataSection
 from hf_imgcls.training.features import HeadOnFeatures, cached_features
