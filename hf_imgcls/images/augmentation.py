@@ -120,7 +120,7 @@ def _try_out(transform: v2.Transform, size: tuple[int, int], fixed: bool) -> Non
     shapes = [size] if fixed else [(2 * size[0] + 31, 3 * size[1] + 57), (3 * size[0] + 57, 2 * size[1] + 31)]
     for shape in shapes:
         for draw in range(4):  # what happens only now and then, such as one of a RandomChoice
-            with own_draws():
+            with torch.random.fork_rng(devices=[]):
                 torch.default_generator.manual_seed(seed_of(draw))
                 augment(transform, torch.full((3, *shape), 128, dtype=torch.uint8), size)
 
@@ -143,16 +143,6 @@ def augment(transform, image: torch.Tensor, size: tuple[int, int]) -> torch.Tens
             "a Resize or RandomResizedCrop without a size brings it there"
         )
     return out
-
-
-@contextlib.contextmanager
-def own_draws():
-    """Leave the CPU's generator as it was; seed none but it inside: `torch.manual_seed` would reset the GPU's, too."""
-    state = torch.get_rng_state()
-    try:
-        yield
-    finally:
-        torch.set_rng_state(state)
 
 
 def seed_of(*entropy: int) -> int:

@@ -1,8 +1,8 @@
 """The part of an image that was drawn, decoded no larger than it is needed.
 
-A JPEG can be decoded at a half, a quarter or an eighth of its size for less, but only by someone who knows what will
-be cut out of it. So the part is drawn first, from the size in the header, then the image is decoded. What counts as
-broken, how colours become RGB and which way is up is decided in `images.read`.
+A JPEG can be decoded at a half, a quarter or an eighth of its size for less, where it is known what will be cut out of
+it. So the part is drawn first, from the size in the header. What counts as broken, how colours become RGB and which way
+is up is decided in `images.read`.
 """
 
 import warnings

@@ -12,9 +12,8 @@ class Mixing:
     """One of the recipe's mixes, drawn anew for each batch.
 
     Drawn from torch's generator of the CPU, which a checkpoint keeps: a resumed run mixes alike, and all processes
-    draw the same mix and mixing fraction for their parts of a batch.
-
-    MixUp: Zhang and others, 2018 (arXiv:1710.09412); CutMix: Yun and others, 2019 (arXiv:1905.04899).
+    draw the same mix and mixing fraction for their parts of a batch. MixUp: Zhang and others, 2018 (arXiv:1710.09412);
+    CutMix: Yun and others, 2019 (arXiv:1905.04899).
     """
 
     def __init__(self, specs: Sequence[Transform], classes: int):

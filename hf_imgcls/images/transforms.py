@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 from torchvision.transforms import v2
 
-from hf_imgcls.images.augmentation import augment, build_transforms, has_size, own_draws, seed_of
+from hf_imgcls.images.augmentation import augment, build_transforms, has_size, seed_of
 from hf_imgcls.images.decode import as_tensor, can_lead, read_resized
 from hf_imgcls.images.mixing import draw_box, take_noise
 from hf_imgcls.images.processors import channel_order, input_size, normalization, process_image
@@ -79,7 +79,8 @@ class TrainTransform:
         images, boxes, epoch = [], [], int(self.epoch)
         # All of them first: between two images, whose pixels fill the caches, each would take ten times as long.
         seeds = [seed_of(self.seed, epoch, row) for row in rows["row"]]
-        with own_draws():
+        # Only the CPU's generator is seeded: torch.manual_seed would reset the GPU's too, and so every dropout mask.
+        with torch.random.fork_rng(devices=[]):
             for image, seed in zip(rows["image"], seeds, strict=True):
                 torch.default_generator.manual_seed(seed)
                 image = read_resized(image, self.first) if self.first else self._read(image)

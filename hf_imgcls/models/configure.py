@@ -1,4 +1,4 @@
-"""A model's configuration and image processor, from a checkpoint or from an architecture's name."""
+"""A model's configuration, from a checkpoint or from an architecture's name."""
 
 import copy
 from pathlib import Path
@@ -24,7 +24,6 @@ for _config, _network in zip((*BUILT_IN, OwnHeadConfig), _NETWORKS, strict=True)
     _config.register_for_auto_class()
     _network.register_for_auto_class("AutoModelForImageClassification")
 
-_TIMM = "timm/"
 _FROM_DATA = ("num_labels", "id2label", "label2id", "problem_type", "num_classes", "label_names")
 
 
@@ -87,12 +86,6 @@ def set_labels(config: PreTrainedConfig, labels: list[str]) -> None:
         config.label_names = list(labels)
 
 
-def with_image_size(config: PreTrainedConfig) -> list[PreTrainedConfig]:
-    """The configurations that hold the input's size: the model's own, or that of its vision part (CLIP, SigLIP)."""
-    parts = [getattr(config, name) for name in config.sub_configs if name.startswith("vision")]
-    return [part for part in (config, *parts) if "image_size" in part.to_dict()]
-
-
 def _check_built_in(config: PreTrainedConfig, image_size: int | None) -> None:
     """Build a built-in architecture on the meta device: its constructor names the setting that is wrong."""
     config = copy.deepcopy(config)
@@ -107,11 +100,8 @@ def _check_built_in(config: PreTrainedConfig, image_size: int | None) -> None:
 
 def _architecture_config(section: ModelSection) -> PreTrainedConfig:
     name, overrides = section.architecture, section.config
-    if name.startswith(_TIMM):
-        config = _timm_config(name.removeprefix(_TIMM), overrides)
-        # The settings of timm's image processor live in the model's configuration.
-        config.pretrained_cfg.update(_timm_settings(section.processor))
-        return config
+    if name.startswith("timm/"):
+        return _timm_config(name.removeprefix("timm/"), overrides, section.processor)
     if name not in CONFIG_MAPPING:
         raise InputError(f"model.architecture: transformers has no {name!r}{nearest(name, CONFIG_MAPPING)}")
     config = CONFIG_MAPPING[name]()
@@ -124,16 +114,7 @@ def _architecture_config(section: ModelSection) -> PreTrainedConfig:
     return config
 
 
-def _timm_settings(section: ProcessorSection | None) -> dict:
-    """The recipe's settings of the image processor under timm's names; the others stay timm's own."""
-    given = section.model_dump(exclude_unset=True, exclude_none=True) if section else {}
-    settings = {key: given[f"image_{key}"] for key in ("mean", "std") if f"image_{key}" in given}
-    if "resize" in given:
-        settings |= {"crop_mode": "center" if given["resize"] == "crop" else "squash", "crop_pct": 1.0}
-    return settings
-
-
-def _timm_config(architecture: str, overrides: dict) -> PreTrainedConfig:
+def _timm_config(architecture: str, overrides: dict, processor: ProcessorSection | None) -> PreTrainedConfig:
     try:
         import timm
     except ImportError:
@@ -144,6 +125,11 @@ def _timm_config(architecture: str, overrides: dict) -> PreTrainedConfig:
     config.pretrained_cfg = timm.get_pretrained_cfg(architecture).to_dict()
     config.pretrained_cfg.pop("num_classes", None)
     _override(config, overrides)
+    # The settings of timm's image processor live in the model's configuration; those not given stay timm's own.
+    given = processor.model_dump(exclude_unset=True, exclude_none=True) if processor else {}
+    config.pretrained_cfg |= {key: given[f"image_{key}"] for key in ("mean", "std") if f"image_{key}" in given}
+    if "resize" in given:
+        config.pretrained_cfg |= {"crop_mode": "center" if given["resize"] == "crop" else "squash", "crop_pct": 1.0}
     return config
 
 

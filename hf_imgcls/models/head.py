@@ -4,7 +4,6 @@ import copy
 from collections.abc import Iterator
 
 import torch
-import transformers
 from torch import nn
 from transformers import AutoModelForImageClassification, PreTrainedConfig, PreTrainedModel
 from transformers.activations import ACT2FN
@@ -91,7 +90,7 @@ def with_custom_head(
         problem_type=model.config.problem_type,
     )
     if model.config.model_type == "timm_wrapper":  # timm's image processor is found in the model's config alone
-        config.image_processor_type = transformers.TimmWrapperImageProcessor.__name__
+        config.image_processor_type = "TimmWrapperImageProcessor"
         config.pretrained_cfg, config.architecture = model.config.pretrained_cfg, model.config.architecture
     own = OwnHeadForImageClassification(config)
     config.feature_size = _feature_size(own, size)

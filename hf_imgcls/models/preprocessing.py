@@ -1,5 +1,6 @@
 """Image processors, and another input size than the checkpoint's: position embeddings are interpolated."""
 
+import math
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,7 +10,7 @@ from transformers import AutoImageProcessor, PreTrainedConfig, TimmWrapperImageP
 
 from hf_imgcls.errors import InputError
 from hf_imgcls.images import input_size
-from hf_imgcls.models.configure import BUILT_IN, with_image_size
+from hf_imgcls.models.configure import BUILT_IN
 from hf_imgcls.models.input_errors import as_input_error
 from hf_imgcls.recipe import ModelSection, ProcessorSection, resolve_checkpoint
 
@@ -23,7 +24,7 @@ def get_processor(section: ModelSection, config: PreTrainedConfig):
     if "pretrained_cfg" in config.to_dict():  # of timm, or a custom head on one of timm
         return TimmWrapperImageProcessor(pretrained_cfg=config.pretrained_cfg, architecture=config.architecture)
     if section.architecture:
-        size = next((part.image_size for part in with_image_size(config)), 224)
+        size = next((part.image_size for part in _with_image_size(config)), 224)
         side = section.image_size or (size if isinstance(size, int) else size[0])
         return _new_processor(section.processor or ProcessorSection(), side, isinstance(config, BUILT_IN))
     place = resolve_checkpoint(section)
@@ -60,7 +61,7 @@ def set_image_size(config, processor, side: int):
     """
     if config.model_type == "timm_wrapper":
         return _set_timm_size(config, side)
-    for part in with_image_size(config):
+    for part in _with_image_size(config):
         part.image_size = [side, side] if isinstance(part.image_size, list | tuple) else side
     for settings in _candidates(processor, side):
         for key, value in settings.items():
@@ -72,6 +73,12 @@ def set_image_size(config, processor, side: int):
         except InputError:
             continue
     raise InputError(f"model.image_size: {type(processor).__name__} cannot be set to {side}x{side}; leave it out")
+
+
+def _with_image_size(config: PreTrainedConfig) -> list[PreTrainedConfig]:
+    """The configurations that hold the input's size: the model's own, or that of its vision part (CLIP, SigLIP)."""
+    parts = [getattr(config, name) for name in config.sub_configs if name.startswith("vision")]
+    return [part for part in (config, *parts) if "image_size" in part.to_dict()]
 
 
 def _candidates(processor, side: int) -> Iterator[dict]:
@@ -129,30 +136,28 @@ def _fit_positions(positions: torch.Tensor, shape: torch.Size, antialias: bool) 
     """
     if len(shape) != 3 or positions.ndim != 3:
         return None
-    old, new = _square(positions.shape[1], range(3)), _square(shape[1], range(3))
-    if not old or not new or old[1] != new[1]:
-        return None
-    tokens, grid = positions[:, : old[1]], positions[:, old[1] :]
-    return torch.cat([tokens, _interpolate(grid, old[0], new[0], mode="bicubic", antialias=antialias)], dim=1)
+    for tokens in range(3):
+        fitted = _interpolate(positions[:, tokens:], shape[1] - tokens, mode="bicubic", antialias=antialias)
+        if fitted is not None:
+            return torch.cat([positions[:, :tokens], fitted], dim=1)
+    return None
 
 
 def _fit_distances(table: torch.Tensor, shape: torch.Size) -> torch.Tensor | None:
     """Biases (side * side + three for the class token, heads), or without the three; bilinear, as BEiT's own."""
-    old, new = _square(table.shape[0], (0, 3)), _square(shape[0], (0, 3))
-    if not old or not new or old[1] != new[1]:
+    for others in (0, 3):
+        count = len(table) - others
+        fitted = _interpolate(table[None, :count], shape[0] - others, mode="bilinear")
+        if fitted is not None:
+            return torch.cat([fitted[0], table[count:]])
+    return None
+
+
+def _interpolate(grid: torch.Tensor, count: int, **options) -> torch.Tensor | None:
+    """Shape (1, side * side, width) to (1, count, width); None where one of the two is no square."""
+    side, new_side = math.isqrt(grid.shape[1]), math.isqrt(max(count, 0))
+    if 0 in (side, new_side) or (side**2, new_side**2) != (grid.shape[1], count):
         return None
-    grid, others = table[: old[0] ** 2], table[old[0] ** 2 :]
-    return torch.cat([_interpolate(grid[None], old[0], new[0], mode="bilinear")[0], others])
-
-
-def _square(count: int, rests) -> tuple[int, int] | None:
-    """(side, rest) with side * side + rest = count; the side is positive."""
-    found = [(side, rest) for rest in rests for side in range(1, 512) if side * side + rest == count]
-    return found[0] if found else None
-
-
-def _interpolate(grid: torch.Tensor, side: int, new_side: int, **options) -> torch.Tensor:
-    """Shape (1, side * side, width) to (1, new_side * new_side, width)."""
     grid = grid.reshape(1, side, side, -1).permute(0, 3, 1, 2)
     grid = interpolate(grid, size=(new_side, new_side), align_corners=False, **options)
     return grid.permute(0, 2, 3, 1).flatten(1, 2)

@@ -89,7 +89,7 @@ def differing_tensors(model: nn.Module, folder: str | Path, state: dict | None =
 
 def _tensors(folder: Path) -> dict[str, Path]:
     found = {}
-    for file in folder.glob("model*.safetensors"):
+    for file in sorted(folder.glob("model*.safetensors")):
         with safe_open(file, framework="pt") as tensors:
             found.update(dict.fromkeys(tensors.keys(), file))
     return found
