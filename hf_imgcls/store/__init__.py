@@ -2,7 +2,7 @@
 
 from hf_imgcls.store.cache import cache_folder, cached, cached_rows, clear_cache, list_cache
 from hf_imgcls.store.checkpoints import last_checkpoint
-from hf_imgcls.store.files import read_json, write_csv, write_json
+from hf_imgcls.store.files import read_json, write_csv, write_json, write_text
 from hf_imgcls.store.run_folder import (
     BAD_IMAGES,
     HISTORY,

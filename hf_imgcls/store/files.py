@@ -15,7 +15,7 @@ def read_json(file: Path) -> Any:
 def write_json(file: Path, content: Any) -> None:
     """What is not a number becomes null."""
     content = json.loads(json.dumps(content), parse_constant=lambda name: None)  # NaN and Infinity are no JSON
-    _write(file, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+    write_text(file, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
 
 
 def write_csv(file: Path, header: Iterable[str], rows: Iterable[Iterable]) -> None:
@@ -23,10 +23,10 @@ def write_csv(file: Path, header: Iterable[str], rows: Iterable[Iterable]) -> No
     writer = csv.writer(text)
     writer.writerow(header)
     writer.writerows(rows)
-    _write(file, text.getvalue())
+    write_text(file, text.getvalue())
 
 
-def _write(file: Path, text: str) -> None:
+def write_text(file: Path, text: str) -> None:
     draft = file.with_name(file.name + ".part")
     draft.write_text(text, encoding="utf-8", newline="")
     draft.replace(file)

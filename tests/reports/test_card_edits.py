@@ -7,9 +7,10 @@ import yaml
 from huggingface_hub import ModelCard
 from made_run import TWO, made_results, two_classes, write
 
-from hf_imgcls.reports.card.edits import NOTHING, by_hand, read_card
+from hf_imgcls.reports.card.edits import by_hand, read_card
 from hf_imgcls.reports.card.write import prepare_card
 
+NOTHING = by_hand(read_card(""))
 BETTER = {"validation": TWO["validation"], "test": [(0, 0)] * 20 + [(1, 1)] * 10}
 OLD, NEW = "**90.0 %**", "**100.0 %**"  # test accuracy of the first run, and of the better one
 
@@ -243,26 +244,45 @@ def test_a_push_names_the_repository_and_takes_what_was_written_on_the_hub(tmp_p
     assert "card:" not in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("trained_again", [False, True])
-@pytest.mark.parametrize("place", ["run", "hub"])
-def test_what_a_person_takes_back_is_gone_after_the_next_push(place, trained_again, tmp_path):
+def test_changes_to_other_keys_on_the_hub_and_in_the_folder_both_stay(tmp_path, capsys):
     run, hub = tmp_path / "run", tmp_path / "hub"
     write(run)
-    around(run, below="Wrods of mine.")
-    edit(run, ("\nlibrary", "\nlicense: mti\nlanguage: ko\nlibrary"), ("base_model: google", "base_model: me"))
+    around(run, below="Words of mine.")
     pushed(run, hub)
-    edit(tmp_path / place, ("Wrods", "Words"), ("mti", "mit"), ("language: ko\n", ""), ("model: me", "model: google"))
-    if trained_again:
-        write(run, better())
+    edit(run, ("\nlibrary", "\nlicense: mit\nlibrary"), ("datasets:\n- ethz/food101\n", ""))
+    edit(hub, ("\nlibrary", "\nlanguage: ko\nlibrary"), ("base_model: google", "base_model: me"))
+    write(run, better())
     text = pushed(run, hub)
-    assert "Words of mine." in text
-    assert "Wrods" not in text
     found = ModelCard(text).data.to_dict()
-    assert (found["license"], found["base_model"]) == ("mit", "google/vit-base-patch16-224-in21k")
-    assert "language" not in found
+    assert (found["license"], found["language"]) == ("mit", "ko")
+    assert found["base_model"] == "me/vit-base-patch16-224-in21k"
+    assert "datasets" not in found
+    assert text.count("Words of mine.") == 1
+    assert not (run / "README.hub.md").exists()
+    assert "card:" not in capsys.readouterr().out
     # Another run, which knows nothing of that text, must not take it for deleted.
     write(tmp_path / "other")
     assert "Words of mine." in pushed(tmp_path / "other", hub)
+
+
+def test_results_that_others_added_on_the_hub_stay(tmp_path):
+    run, hub = tmp_path / "run", tmp_path / "hub"
+    write(run)
+    for value in (0.5, 0.6):  # the folder's card has the first one when the second one is added
+        index = ModelCard(pushed(run, hub)).data.to_dict()["model-index"]
+        task, dataset = {"type": "image-classification"}, {"type": "own", "name": "Street photos"}
+        index[0]["results"].append(
+            {"task": task, "dataset": dataset, "metrics": [{"type": "accuracy", "value": value}]}
+        )
+        text = content(hub)
+        start, end = text.index("model-index:"), text.index("\n---", 5)
+        (hub / "README.md").write_text(text[:start] + yaml.safe_dump({"model-index": index}).strip() + text[end:])
+        write(run, better())
+    found = ModelCard(pushed(run, hub)).data.eval_results
+    assert [each.metric_value for each in found if each.dataset_type == "own"] == [0.5, 0.6]
+    assert len(found) == 8
+    values = {each.metric_value for each in found if each.dataset_split == "test" and each.metric_type == "accuracy"}
+    assert values == {1.0}
 
 
 def test_a_block_that_was_edited_on_the_hub_stays_there(tmp_path, capsys):
@@ -280,12 +300,14 @@ def test_a_block_that_was_edited_on_the_hub_stays_there(tmp_path, capsys):
     assert f"the new one is in {run / 'README.generated.md'}" in capsys.readouterr().out
 
 
-def test_two_people_who_contradict_are_both_there(tmp_path, capsys):
+@pytest.mark.parametrize("place", ["metadata", "block"])
+def test_where_both_were_edited_the_folder_s_wins_and_the_hub_s_is_saved(place, tmp_path, capsys):
     run, hub = tmp_path / "run", tmp_path / "hub"
     for folder, license_ in ((run, "mit"), (hub, "apache-2.0")):
         write(folder)
         around(folder, below=f"By {license_}.")
-        edit(folder, ("\nlibrary", f"\nlicense: {license_}\nlibrary"), ("# ", f"# {license_} "))
+        edit(folder, ("\nlibrary", f"\nlicense: {license_ if place == 'metadata' else 'mit'}\nlibrary"))
+        edit(folder, ("# ", f"# {license_ if place == 'block' else 'mit'} "))
     theirs = content(hub)
     text = pushed(run, hub)
     assert ModelCard(text).data.license == "mit"

@@ -25,12 +25,8 @@ class Base(NamedTuple):
     license: dict[str, Any]
 
 
-def metadata(recipe, results: dict[str, Any], name: str) -> dict[str, Any]:
-    """The metadata of a run's card, as plain values in the Hub's order.
-
-    Args:
-        name: of the repository, or of the folder.
-    """
+def metadata(recipe, results: dict[str, Any]) -> dict[str, Any]:
+    """The metadata of a run's card, as plain values in the Hub's order."""
     base = base_of(recipe.model)
     measured = eval_results(recipe.data, results)
     data = ModelCardData(
@@ -40,7 +36,7 @@ def metadata(recipe, results: dict[str, Any], name: str) -> dict[str, Any]:
         base_model=base.name,
         datasets=[recipe.data.path] if hub_id(recipe.data.path) else None,
         metrics=["accuracy", "f1"],
-        model_name=name.rpartition("/")[2] if measured else None,
+        model_name="model" if measured else None,  # its name is written with the card
         eval_results=measured or None,
         **base.license,
     )

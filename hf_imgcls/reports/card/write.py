@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from hf_imgcls.machine import say
-from hf_imgcls.reports.card.edits import ByHand, Card, by_hand, combine, digest, new_card, read_card, renew, write_out
+from hf_imgcls.reports.card.edits import Card, by_hand, combine, digest, new_card, read_card, renew, write_out
 from hf_imgcls.reports.card.limits import limits_section
 from hf_imgcls.reports.card.metadata import base_of, metadata
 from hf_imgcls.reports.card.results import headline, results_section
 from hf_imgcls.reports.card.training import training_section
-from hf_imgcls.store import RECIPE, SPLITS, own_code, read_json
+from hf_imgcls.store import RECIPE, SPLITS, own_code, read_json, write_text
 from hf_imgcls.words import listed, plain, plural
 
 CARD, GENERATED, FROM_HUB = "README.md", "README.generated.md", "README.hub.md"
@@ -21,8 +21,8 @@ CARD, GENERATED, FROM_HUB = "README.md", "README.generated.md", "README.hub.md"
 def write_card(folder: Path, recipe, results: dict[str, Any]) -> None:
     """Write a run's card, with what people have written into the one that was there before.
 
-    That is the card in the folder, or in the run that was moved aside for this one; `card.edits` says how a person's
-    parts are told from a run's. A card that cannot be read stays as it is, with the new one beside it.
+    That is the card in the folder, or in the run that was moved aside for this one. A card that cannot be read stays
+    as it is, with the new one beside it.
 
     Args:
         results: the content of results.json; with `breakdown` the card has classes and confusions.
@@ -30,19 +30,15 @@ def write_card(folder: Path, recipe, results: dict[str, Any]) -> None:
     name = recipe.training.hub_model_id or folder.resolve().name
     splits = folder / SPLITS
     results = {**results, "per_class": read_json(splits)["per_class"] if splits.is_file() else {}}
-    card = new_card(metadata(recipe, results, name), "\n\n".join(_text(folder, recipe, results, name)))
+    card = new_card(metadata(recipe, results), "\n\n".join(_text(folder, recipe, results, name)))
     before = _card_before(folder)
-    if before is None:
-        return _write(folder / CARD, card)
     try:
-        there = read_card(before.read_text(encoding="utf-8"))
+        people = by_hand(read_card(before.read_text(encoding="utf-8") if before else ""))
     except ValueError as error:  # neither text nor YAML
         new = folder / (GENERATED if before == folder / CARD else CARD)
         say(f"card: {before} cannot be read ({error}) and stays as it is; the new one is {new}")
-        return _write(new, card)
-    # Only a push changes what people have written by the last push.
-    card.record["by_hand"] = there.record.get("by_hand", card.record["by_hand"])
-    _write_renewed(folder, card, by_hand(there), name)
+        return _write(new, card, name)
+    _write_renewed(folder, card, people, name)
 
 
 def prepare_card(folder: Path, repository: str, on_hub: Path | None = None) -> None:
@@ -63,16 +59,14 @@ def prepare_card(folder: Path, repository: str, on_hub: Path | None = None) -> N
         block = re.sub(r'(?<=image-classification", model=)"[^"]*"', f'"{repository}"', card.block)
         card = card._replace(block=block, record={**card.record, "block": digest(block)})
     if on_hub:
-        people = _with_hub(folder, card, people, on_hub)
-    name = repository.rpartition("/")[2]
-    card.record["by_hand"] = digest(by_hand(renew(card, people, name)))
-    _write_renewed(folder, card, people, name)
+        people = _with_hub(folder, people, on_hub)
+    _write_renewed(folder, card, people, repository)
 
 
-def _with_hub(folder: Path, card: Card, people: ByHand, on_hub: Path) -> ByHand:
+def _with_hub(folder: Path, people: Card, on_hub: Path) -> Card:
     try:
-        people, contradict = combine(card, read_card(on_hub.read_text(encoding="utf-8")))
-        why = "it was edited otherwise than the folder's" if contradict else ""
+        people, lost = combine(people, by_hand(read_card(on_hub.read_text(encoding="utf-8"))))
+        why = "both were edited in the same place" if lost else ""
     except ValueError as error:
         why = str(error)
     if why:
@@ -81,17 +75,15 @@ def _with_hub(folder: Path, card: Card, people: ByHand, on_hub: Path) -> ByHand:
     return people
 
 
-def _write_renewed(folder: Path, card: Card, people: ByHand, name: str) -> None:
+def _write_renewed(folder: Path, card: Card, people: Card, name: str) -> None:
     if people.block not in (None, card.block):
-        _write(folder / GENERATED, renew(card, people._replace(block=None), name))
+        _write(folder / GENERATED, renew(card, people._replace(block=None)), name)
         say(f"card: the generated part was edited by hand and stays as it is; the new one is in {folder / GENERATED}")
-    _write(folder / CARD, renew(card, people, name))
+    _write(folder / CARD, renew(card, people), name)
 
 
-def _write(file: Path, card: Card) -> None:
-    draft = file.with_name(f"{file.name}.part")
-    draft.write_text(write_out(card), encoding="utf-8", newline="\n")
-    draft.replace(file)
+def _write(file: Path, card: Card, name: str) -> None:
+    write_text(file, write_out(card, name.rpartition("/")[2]))
 
 
 def _card_before(folder: Path) -> Path | None:
