@@ -41,7 +41,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("-V", "--version", action="version", version=f"hf-imgcls {__version__}")
     subparsers = parser.add_subparsers(required=True, metavar="COMMAND")
     for name, command in COMMANDS.items():
-        own = subparsers.add_parser(name, help=command.HELP)
+        own = subparsers.add_parser(name, help=command.__doc__)
         own.set_defaults(command=name, run=command.run, overrides=None, any_word=getattr(command, "ANY_WORD", False))
         command.add_options(own)
     return parser

@@ -57,7 +57,7 @@ def test_nothing_heavy_is_imported_for_help_and_version():
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
     for name, command in COMMANDS.items():  # a line each, with and without --help
-        assert sum(line.split() == [name, *command.HELP.split()] for line in lines) == 2
+        assert sum(line.split() == [name, *command.__doc__.split()] for line in lines) == 2
     assert f"hf-imgcls {hf_imgcls.__version__}" in lines
 
 

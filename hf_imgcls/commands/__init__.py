@@ -1,4 +1,4 @@
-"""The commands: each module owns its options and imports what it needs when it runs."""
+"""The commands: each module owns its options and imports what it needs when it runs; its docstring is its help."""
 
 from hf_imgcls.commands import benchmark, cache, check, demo, evaluate, export, predict, push, recipes, train
 

@@ -1,9 +1,7 @@
-"""hf-imgcls benchmark"""
+"""measure a recipe's data path, its model, and both"""
 
 import argparse
 from pathlib import Path
-
-HELP = "measure a recipe's data path, its model, and both"
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:

@@ -1,8 +1,6 @@
-"""hf-imgcls cache"""
+"""list what the cache holds, or clear it"""
 
 import argparse
-
-HELP = "list what the cache holds, or clear it"
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:

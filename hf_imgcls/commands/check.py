@@ -1,9 +1,7 @@
-"""hf-imgcls check"""
+"""check a recipe without loading data or weights"""
 
 import argparse
 from pathlib import Path
-
-HELP = "check a recipe without loading data or weights"
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:

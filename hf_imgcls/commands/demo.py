@@ -1,8 +1,6 @@
-"""hf-imgcls demo"""
+"""a page in the browser: drop an image, see its labels"""
 
 import argparse
-
-HELP = "a page in the browser: drop an image, see its labels"
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:

@@ -1,9 +1,7 @@
-"""hf-imgcls evaluate"""
+"""score a saved folder or Hub model on a dataset"""
 
 import argparse
 from pathlib import Path
-
-HELP = "score a saved folder or Hub model on a dataset"
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:

@@ -1,9 +1,7 @@
-"""hf-imgcls export"""
+"""write any image classifier as ONNX, checked against the model"""
 
 import argparse
 from pathlib import Path
-
-HELP = "write any image classifier as ONNX, checked against the model"
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:

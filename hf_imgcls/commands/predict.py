@@ -1,10 +1,9 @@
-"""hf-imgcls predict"""
+"""predict images with any image classifier"""
 
 import argparse
 import sys
 from pathlib import Path
 
-HELP = "predict images with any image classifier"
 ANY_WORD = True  # words after an option are images, not overrides
 
 

@@ -1,9 +1,7 @@
-"""hf-imgcls push"""
+"""put a finished run on the Hub, and read it back"""
 
 import argparse
 from pathlib import Path
-
-HELP = "put a finished run on the Hub, and read it back"
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:

@@ -1,9 +1,7 @@
-"""hf-imgcls recipes"""
+"""list the recipes that come with the package, or copy one"""
 
 import argparse
 from pathlib import Path
-
-HELP = "list the recipes that come with the package, or copy one"
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:

@@ -1,9 +1,7 @@
-"""hf-imgcls train"""
+"""train, score, save and check the classifier of a recipe"""
 
 import argparse
 from pathlib import Path
-
-HELP = "train, score, save and check the classifier of a recipe"
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:

@@ -22,29 +22,19 @@ _DEFAULTS = {
 
 
 def training_arguments(section, **own) -> TrainingArguments:
-    """TrainingArguments of a recipe's `training` section.
-
-    Args:
-        section: the recipe's, or a stage's.
-        own: what the run sets itself; wins over the section.
+    """TrainingArguments of a recipe's or a stage's `training` section; `own`, what the run sets itself, wins over it.
 
     Raises:
         InputError: the machine cannot do what is asked for, or TrainingArguments refuses a combination.
     """
     given = section.model_dump(mode="json", exclude_unset=True)
-    fitted = fill_in_defaults(detect_machine(_on_cpu(section)), given, requested_precision())
-    values = {
-        **_DEFAULTS,
-        "disable_tqdm": not show_progress(),
-        **fitted,
-        "remove_unused_columns": False,
-        "label_names": ["labels"],
-        **own,
-    }
+    values = {**_DEFAULTS, "disable_tqdm": not show_progress()}
+    values |= fill_in_defaults(detect_machine(_on_cpu(section)), given, requested_precision())
+    values |= {"remove_unused_columns": False, "label_names": ["labels"], **own}
     if "load_best_model_at_end" not in given:
         evaluate, save = values["eval_strategy"], values["save_strategy"]
         values["load_best_model_at_end"] = evaluate != "no" and save in (evaluate, "best")
-    check_precision(section)
+    _check_precision(section)
     try:
         return TrainingArguments(**values)
     except (ValueError, TypeError, ImportError) as error:
@@ -52,23 +42,15 @@ def training_arguments(section, **own) -> TrainingArguments:
 
 
 def disable_evaluation(arguments: TrainingArguments, section) -> None:
-    """Where there is no validation split, nothing is evaluated while training and the last checkpoint is selected.
-
-    Raises:
-        InputError: the `training` section asks for an evaluation.
-    """
+    """Where there is no validation split, nothing is evaluated while training and the last checkpoint is selected."""
     if value_of(section, "eval_strategy", "no") != "no" or arguments.eval_on_start:
         raise InputError("training.eval_strategy: there is no validation split to evaluate on (data.validation_split)")
     arguments.eval_strategy = IntervalStrategy.NO
     arguments.do_eval = arguments.load_best_model_at_end = False
 
 
-def check_precision(section) -> None:
-    """fp16 and bf16 need a machine that can; accelerate would quietly train in float32, or fail late.
-
-    Raises:
-        InputError: names the override that turns it off.
-    """
+def _check_precision(section) -> None:
+    """fp16 and bf16 need a machine that can; accelerate would quietly train in float32, or fail late."""
     wants_cpu, on_cpu = value_of(section, "use_cpu", False), _on_cpu(section)
     launched = os.environ.get("ACCELERATE_MIXED_PRECISION", "no")
     for precision in ("fp16", "bf16"):

@@ -19,8 +19,7 @@ _PACKAGES = (
     "hf-imgcls", "torch", "torchvision", "transformers", "datasets", "evaluate", "accelerate", "huggingface_hub",
     "timm", "pillow", "simplejpeg", "numpy",
 )  # fmt: skip
-# More of them read faster than networks train, and each is a process to be started.
-_MOST_WORKERS = 16
+_MOST_WORKERS = 16  # more read faster than networks train, and each is a process to be started
 _PREFETCH = 4  # batches that each worker has ready; they are bytes, so 64 images at 224 take 10 MB
 
 
@@ -40,11 +39,7 @@ def cores_per_process(physical: bool = False) -> int:
 
 
 def detect_machine(on_cpu: bool) -> Machine:
-    """The machine as this process finds it.
-
-    Args:
-        on_cpu: the recipe or the launcher asks for the CPU, whatever else is there.
-    """
+    """The machine as this process finds it; `on_cpu` if the recipe or the launcher asks for the CPU."""
     found = None if on_cpu else torch.accelerator.current_accelerator(check_available=True)
     cores = cores_per_process()
     if found is None or found.type != "cuda":
@@ -123,9 +118,8 @@ def describe_machine(chosen: dict[str, Any]) -> str:
     ]
     if workers:
         parts.append(f"prefetch {chosen['prefetch']}")
-    names = {"pinned_memory": "pinned memory", "non_blocking": "non-blocking copies"}
     parts += ["persistent"] * bool(workers and chosen["persistent_workers"])
-    parts += [name for key, name in names.items() if chosen[key]]
+    parts += ["pinned memory"] * chosen["pinned_memory"] + ["non-blocking copies"] * chosen["non_blocking"]
     parts += ["channels_last"] * chosen["channels_last"] + [chosen["precision"]] + ["TF32"] * chosen["tf32"]
     parts.append({"adamw_torch_fused": "fused AdamW"}.get(chosen["optimizer"], chosen["optimizer"]))
     parts += [f"torch.compile ({chosen['compile']})"] if chosen["compile"] else []
@@ -145,10 +139,8 @@ def package_versions() -> dict[str, str]:
     """Versions of Python and of the packages that matter to a result; those that are installed."""
     found = {"python": platform.python_version()}
     for package in _PACKAGES:
-        try:
+        with contextlib.suppress(metadata.PackageNotFoundError):
             found[package] = metadata.version(package)
-        except metadata.PackageNotFoundError:
-            continue
     return found
 
 

@@ -54,18 +54,18 @@ def prepare_launch() -> None:
         return
     if "LOCAL_RANK" in os.environ:
         os.environ.setdefault("ACCELERATE_USE_CPU", "true")
-    if not user_set_threads():
+    if not _user_set_threads():
         torch.set_num_threads(cores_per_process(physical=True))
 
 
-def user_set_threads() -> bool:
+def _user_set_threads() -> bool:
     """Whether the user, not the launcher, has set the number of threads."""
     environment = os.environ
     if {"ACCELERATE_MIXED_PRECISION", "TORCHELASTIC_RUN_ID"} & os.environ.keys():
         with contextlib.suppress(psutil.Error):
             environment = psutil.Process(os.getppid()).environ()  # as the launcher found it
     set_by_user = {"OMP_NUM_THREADS", "MKL_NUM_THREADS"} & environment.keys()
-    return bool(set_by_user) or _asked_for("num_cpu_threads_per_process") is not None
+    return bool(set_by_user) or requested("num_cpu_threads_per_process") is not None
 
 
 def show_progress() -> bool:
@@ -96,33 +96,25 @@ def check_launch() -> str | None:
             f"launch: {started} processes were started, but they do not train together; on a CPU set "
             f"ACCELERATE_USE_CPU=true, or use {_CONFIGURATION}"
         )
-    asked = requested_processes()
+    # For a single process the launcher passes the number on in no variable, and on a CPU it may start one for several.
+    asked = requested("num_processes")
     if asked and asked > 1 and state.num_processes == 1:
         return f"launch: {asked} processes were asked for, but this is a single one; on a CPU use {_CONFIGURATION}"
     return None
 
 
-def requested_processes() -> int | None:
-    """How many processes the `accelerate launch` above this one was asked for; None if unknown.
-
-    For a single process its simple launcher passes the number on in no variable (and on a CPU it starts a single one
-    whatever was asked).
-    """
-    return _asked_for("num_processes")
-
-
 def requested_precision() -> str | None:
-    """The precision that the `accelerate launch` above this one was asked for: "no", "fp16", ...; None if it was not.
-
-    What it passes on does not tell: "no" also stands for silence.
-    """
-    passed_on = os.environ.get("ACCELERATE_MIXED_PRECISION", "no")
-    return _asked_for("mixed_precision") if passed_on == "no" else passed_on
+    """The precision that the `accelerate launch` above was asked for: "no", "fp16", ...; None if it was not."""
+    passed_on = os.environ.get("ACCELERATE_MIXED_PRECISION", "no")  # "no" also stands for silence
+    return requested("mixed_precision") if passed_on == "no" else passed_on
 
 
 @functools.cache
-def _asked_for(option: str):
-    """An option of the launcher, read again from its command line, or the file it names, with its own parser."""
+def requested(option: str):
+    """An option of the `accelerate launch` above this one, from its command line or the file it names; None if unknown.
+
+    Read with accelerate's own parser.
+    """
     if "ACCELERATE_MIXED_PRECISION" not in os.environ:  # every accelerate launch sets it
         return None
     with contextlib.suppress(Exception, SystemExit):

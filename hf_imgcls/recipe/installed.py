@@ -64,14 +64,12 @@ def _ask_packages() -> dict[str, Any]:
 def _as_json(hint: Any) -> Any:
     """A type: a name, {"values": [...]}, {"list": type}, {"dict": type of its values}, or a list of alternatives."""
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
-    if isinstance(hint, enum.EnumType):
-        return {"values": [member.value for member in hint]}
+    if isinstance(hint, enum.EnumType) or origin is Literal:
+        return {"values": [getattr(value, "value", value) for value in arguments or hint]}
     if origin in (typing.Union, types.UnionType):
         named = any(isinstance(kind, enum.EnumType) for kind in arguments)
         # `SchedulerType | str` would accept any string: the names of the enum are what is allowed.
         return [_as_json(kind) for kind in arguments if not (named and kind is str)]
-    if origin is Literal:
-        return {"values": list(arguments)}
     if origin in (list, dict):
         return {origin.__name__: _as_json(arguments[-1])}
     return hint.__name__

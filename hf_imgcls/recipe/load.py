@@ -1,11 +1,9 @@
-"""Loading a recipe: a JSON file and overrides; what is wrong with it in one line.
-
-The line is in words of our own: pydantic's name branches of unions and Python types.
-"""
+"""Loading a recipe: a JSON file and overrides; what is wrong with it in one line."""
 
 import json
 import re
 import typing
+from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -16,20 +14,19 @@ from hf_imgcls.errors import InputError, nearest
 from hf_imgcls.recipe.schema import NOT_IN_A_RECIPE, recipe_model
 
 _PYTHON_WORDS = {"True": True, "False": False, "None": None}
+# Pydantic's own words name branches of unions and Python types.
 _EXPECTED = {
     "bool_type": "a boolean",
-    "dict_type": "a section",
+    **dict.fromkeys(("dict_type", "model_type"), "a section"),
     "finite_number": "a finite number",
     "float_type": "a number",
     "greater_than": "a number greater than {gt:.15g}",
     "greater_than_equal": "a number of at least {ge:.15g}",
-    "int_from_float": "an integer",
+    **dict.fromkeys(("int_type", "int_from_float"), "an integer"),
     "int_parsing_size": "a smaller integer",
-    "int_type": "an integer",
     "less_than": "a number less than {lt:.15g}",
     "less_than_equal": "a number of at most {le:.15g}",
     "list_type": "a list",
-    "model_type": "a section",
     "none_required": "null",
     "string_too_short": "a string that is not empty",
     "string_type": "a string",
@@ -43,11 +40,8 @@ def load_recipe(source: str | Path | dict, overrides: Iterable[str] = ()):
 
     Args:
         source: a JSON file, or the recipe itself as a dictionary.
-        overrides: `section.key=value`; the value is JSON, or else a string. A number in the path is an index
-            of a list: `augmentation.train.0.RandomResizedCrop.size=160`.
-
-    Returns:
-        A frozen object with `data`, `model`, `augmentation` and `training`.
+        overrides: the value is JSON, or else a string. A number in the path is an index of a list:
+            `augmentation.train.0.RandomResizedCrop.size=160`.
 
     Raises:
         InputError: names the file, the key, what was found and the nearest right spelling.
@@ -94,8 +88,7 @@ def _read(path: Path) -> dict:
 def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict:
     seen = dict(pairs)
     if len(seen) < len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(n for n in names if names.count(n) > 1)
+        (twice, _), *_ = Counter(name for name, _ in pairs).most_common(1)
         raise InputError(f'duplicate key "{twice}" in one section')
     return seen
 
@@ -117,14 +110,13 @@ def _apply(content: dict, override: str) -> tuple[tuple[str, ...], str]:
 def _set(content: dict, keys: tuple[str, ...], value: Any) -> None:
     place, dotted = content, ".".join(keys)
     for depth, key in enumerate(keys):
-        last = depth == len(keys) - 1
         if isinstance(place, list):
             if not key.isdigit() or int(key) >= len(place):
                 raise InputError(f"override {dotted}: {key!r} is not an index of a list of {len(place)}")
             key = int(key)
         elif not isinstance(place, dict):
             raise InputError(f"override {dotted}: {'.'.join(keys[:depth])} holds a value, not a section")
-        if last:
+        if depth == len(keys) - 1:
             place[key] = value
         else:
             place = place[key] if isinstance(place, list) else place.setdefault(key, {})
@@ -137,9 +129,8 @@ def _explain(error: ValidationError, content: dict) -> str:
     # The branch of a union that was meant is the one whose error lies deepest.
     deepest = [p for p, mine in zip(problems, keys, strict=True) if not any(mine == k[: len(mine)] != k for k in keys)]
     deepest.sort(key=lambda problem: problem["type"] != "extra_forbidden")  # a misspelt key also reports one missing
-    lines = list(dict.fromkeys(_describe(problem, content, problems) for problem in deepest))
-    rest = f" (and {len(lines) - 1} more)" if len(lines) > 1 else ""
-    return lines[0] + rest
+    first, *more = dict.fromkeys(_describe(problem, content, problems) for problem in deepest)
+    return f"{first} (and {len(more)} more)" if more else first
 
 
 def _real_keys(problem: dict, content: Any) -> tuple[list[str], Any]:
@@ -174,7 +165,6 @@ def _describe(problem: dict, content: Any, problems: list[dict]) -> str:
 
 
 def _expected(problem: dict) -> str:
-    """What would be right, in words; `problem` is one of pydantic's, with its own `type` and `ctx`."""
     if problem["type"] in ("literal_error", "enum"):
         return problem["ctx"]["expected"].replace("'", '"')
     words = _EXPECTED.get(problem["type"])
@@ -183,16 +173,13 @@ def _expected(problem: dict) -> str:
 
 def _unknown_key(keys: list[str]) -> str:
     section, key = recipe_model(), keys[-1]
+    if key in NOT_IN_A_RECIPE:
+        return f"{'.'.join(keys)}: {NOT_IN_A_RECIPE[key]}"
+    owners = [f'; "{key}" belongs in "{n}"' for n, f in section.model_fields.items() if key in _keys_of(f.annotation)]
     for name in keys[:-1]:
         if not name.isdigit():  # an index of a list of sections, which is known already
             section = _section_in(section.model_fields[name].annotation)
-    if key in NOT_IN_A_RECIPE:
-        return f"{'.'.join(keys)}: {NOT_IN_A_RECIPE[key]}"
-    owners = [n for n, f in recipe_model().model_fields.items() if key in _keys_of(f.annotation)]
-    hint = nearest(key, _keys_of(section))
-    if not hint and owners:
-        hint = f'; "{key}" belongs in "{owners[0]}"'
-    return f"{'.'.join(keys)}: unknown key{hint}"
+    return f"{'.'.join(keys)}: unknown key{nearest(key, _keys_of(section)) or next(iter(owners), '')}"
 
 
 def _section_in(kind: Any) -> type[BaseModel] | None:
@@ -208,7 +195,6 @@ def _keys_of(kind: Any) -> list[str]:
 
 
 def _describe_value(value: Any) -> str:
-    """`"abc" (a string)`, `a section`, ..."""
     kinds = {dict: "a section", list: "a list", str: "a string", bool: "a boolean", type(None): "null"}
     name = kinds.get(type(value), "a number")
     return name if isinstance(value, dict | list | type(None)) else f"{json.dumps(value)} ({name})"

@@ -130,17 +130,14 @@ def recipe_model() -> type[Section]:
     StageTrainingSection = create_model("StageTrainingSection", __base__=Section, **own)
 
     class StageSection(sections.StageSection):
-        training: StageTrainingSection = Field(
-            StageTrainingSection(), description="Overrides of the recipe's training section in this stage."
-        )
+        training: StageTrainingSection = StageTrainingSection()
+        """Overrides of the recipe's training section in this stage."""
 
     class Recipe(sections.Recipe):
-        stages: list[StageSection] = Field(
-            [], description="Stages in order; each starts from the weights of the one before."
-        )
-        training: TrainingSection = Field(
-            description="transformers.TrainingArguments, key by key; output_dir is the run folder."
-        )
+        stages: list[StageSection] = Field([])
+        """Stages in order; each starts from the weights of the one before."""
+        training: TrainingSection
+        """transformers.TrainingArguments, key by key; output_dir is the run folder."""
         _check = model_validator(mode="after")(_check_recipe)
 
     return Recipe

@@ -8,120 +8,110 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, m
 class Section(BaseModel):
     """A section of a recipe: no type coercion, no unknown keys."""
 
-    model_config = ConfigDict(strict=True, extra="forbid", frozen=True, protected_namespaces=())
+    model_config = ConfigDict(
+        strict=True, extra="forbid", frozen=True, protected_namespaces=(), use_attribute_docstrings=True
+    )
 
 
 class PerSplit(Section):
     """One number per split; a split that is left out is not limited."""
 
-    train: PositiveInt | None = Field(None, description="Images of the training split.")
-    validation: PositiveInt | None = Field(None, description="Images of the validation split.")
-    test: PositiveInt | None = Field(None, description="Images of the test split.")
+    train: PositiveInt | None = None
+    """Images of the training split."""
+    validation: PositiveInt | None = None
+    """Images of the validation split."""
+    test: PositiveInt | None = None
+    """Images of the test split."""
 
 
 class DataSection(Section):
     """Where the images come from and how they are split."""
 
-    path: str = Field(
-        min_length=1,
-        description="A Hub dataset id, a folder with one folder per class, a CSV, JSON Lines, Parquet or WebDataset "
-        "file or folder, or a saved Dataset. Local paths are relative to the working directory.",
-    )
-    name: str | None = Field(None, description="Configuration of a Hub dataset.")
-    revision: str | None = Field(None, description="Branch, tag or commit of a Hub dataset.")
-    image_column: str | None = Field(None, description="Name of the image column; detected by its type if left out.")
-    label_column: str | None = Field(None, description="Name of the label column; detected by its type if left out.")
-    label_names: list[str] | None = Field(None, description="Class names in the order of their integer labels.")
-    train_split: str | None = Field(None, description="Training split; slices are allowed: train[:5000].")
-    validation_split: str | Literal[False] | None = Field(
-        None,
-        description="Validation split, which selects the best checkpoint; false, or none in the source: a stratified "
-        "fraction of train.",
-    )
-    test_split: str | Literal[False] | None = Field(
-        None, description="Test split, scored once after training; false: none, even if the source has one."
-    )
-    validation_fraction: float = Field(
-        0.1, gt=0, lt=1, description="Fraction of train that becomes the validation split if there is none."
-    )
-    test_fraction: float | None = Field(
-        None, gt=0, lt=1, description="Fraction of train that becomes the test split if there is none."
-    )
-    max_samples: PerSplit = Field(
-        PerSplit(), description="Maximum number of images per split, drawn stratified by class."
-    )
-    samples_per_class: PerSplit = Field(PerSplit(), description="Exact number of images per class, per split.")
-    seed: int = Field(42, ge=0, description="Seed of splitting and subsampling; independent of training.seed.")
-    bad_images: Literal["drop", "raise"] = Field(
-        "drop", description="Unreadable images: drop skips and lists them, raise stops the run."
-    )
-    cache_size: PositiveInt | None = Field(
-        None,
-        description="Shorter side, in pixels, of resized copies to train on; made once and cached. Evaluation reads "
-        "the originals.",
-    )
-    streaming: bool = Field(
-        False, description="Stream the data while training; needs training.max_steps and label names."
-    )
-    shuffle_buffer: PositiveInt = Field(1000, description="Shuffle buffer of a stream, in images.")
+    path: str = Field(min_length=1)
+    """A Hub dataset id, a folder with one folder per class, a CSV, JSON Lines, Parquet or WebDataset file or folder, or
+    a saved Dataset. Local paths are relative to the working directory."""
+    name: str | None = None
+    """Configuration of a Hub dataset."""
+    revision: str | None = None
+    """Branch, tag or commit of a Hub dataset."""
+    image_column: str | None = None
+    """Name of the image column; detected by its type if left out."""
+    label_column: str | None = None
+    """Name of the label column; detected by its type if left out."""
+    label_names: list[str] | None = None
+    """Class names in the order of their integer labels."""
+    train_split: str | None = None
+    """Training split; slices are allowed: train[:5000]."""
+    validation_split: str | Literal[False] | None = None
+    """Validation split, which selects the best checkpoint; false, or none in the source: a stratified fraction of
+    train."""
+    test_split: str | Literal[False] | None = None
+    """Test split, scored once after training; false: none, even if the source has one."""
+    validation_fraction: float = Field(0.1, gt=0, lt=1)
+    """Fraction of train that becomes the validation split if there is none."""
+    test_fraction: float | None = Field(None, gt=0, lt=1)
+    """Fraction of train that becomes the test split if there is none."""
+    max_samples: PerSplit = PerSplit()
+    """Maximum number of images per split, drawn stratified by class."""
+    samples_per_class: PerSplit = PerSplit()
+    """Exact number of images per class, per split."""
+    seed: int = Field(42, ge=0)
+    """Seed of splitting and subsampling; independent of training.seed."""
+    bad_images: Literal["drop", "raise"] = "drop"
+    """Unreadable images: drop skips and lists them, raise stops the run."""
+    cache_size: PositiveInt | None = None
+    """Shorter side, in pixels, of resized copies to train on; made once and cached. Evaluation reads the originals."""
+    streaming: bool = False
+    """Stream the data while training; needs training.max_steps and label names."""
+    shuffle_buffer: PositiveInt = 1000
+    """Shuffle buffer of a stream, in images."""
 
 
 class ProcessorSection(Section):
     """Image processor of a model trained from scratch; a checkpoint brings its own."""
 
-    image_mean: Annotated[list[float], Field(min_length=3, max_length=3)] | None = Field(
-        None, description="Mean per channel (RGB), subtracted from pixels in 0 to 1."
-    )
-    image_std: Annotated[list[PositiveFloat], Field(min_length=3, max_length=3)] | None = Field(
-        None, description="Standard deviation per channel (RGB), by which the centred pixels are divided."
-    )
-    resize: Literal["squash", "crop"] = Field(
-        "squash",
-        description="squash: resize to the square; crop: resize the shorter side, then crop the centre.",
-    )
+    image_mean: Annotated[list[float], Field(min_length=3, max_length=3)] | None = None
+    """Mean per channel (RGB), subtracted from pixels in 0 to 1."""
+    image_std: Annotated[list[PositiveFloat], Field(min_length=3, max_length=3)] | None = None
+    """Standard deviation per channel (RGB), by which the centred pixels are divided."""
+    resize: Literal["squash", "crop"] = "squash"
+    """squash: resize to the square; crop: resize the shorter side, then crop the centre."""
 
 
 class HeadSection(Section):
     """Custom head in place of the model's classifier: flatten, hidden layer, dropout, output layer."""
 
-    hidden_size: PositiveInt | None = Field(None, description="Units of the hidden layer; no hidden layer if left out.")
-    activation: str = Field(
-        "relu", description="Activation of the hidden layer: a name from transformers' ACT2FN, or linear."
-    )
-    dropout: float = Field(0.0, ge=0, lt=1, description="Dropout rate before the output layer.")
+    hidden_size: PositiveInt | None = None
+    """Units of the hidden layer; no hidden layer if left out."""
+    activation: str = "relu"
+    """Activation of the hidden layer: a name from transformers' ACT2FN, or linear."""
+    dropout: float = Field(0.0, ge=0, lt=1)
+    """Dropout rate before the output layer."""
 
 
 class ModelSection(Section):
     """The network, and where its weights come from."""
 
-    checkpoint: str | None = Field(
-        None, min_length=1, description="Pretrained model: Hub id or folder of a transformers or timm image model."
-    )
-    architecture: str | None = Field(
-        None,
-        min_length=1,
-        description='Architecture to train from scratch: "resnet", "vit", "timm/resnet18", or a built-in one, '
-        '"convnet" or "mini_xception".',
-    )
-    from_scratch: bool = Field(
-        False, description="Initialize the weights randomly; of a checkpoint, only the configuration is used."
-    )
-    revision: str | None = Field(None, description="Branch, tag or commit of the checkpoint.")
-    image_size: PositiveInt | None = Field(
-        None, description="Side of the square input in pixels; the image processor's own if left out."
-    )
-    config: dict[str, Any] = Field({}, description="Overrides of the model configuration.")
-    channels_last: bool | None = Field(
-        None, description="Channels-last memory format; if left out, on for convolutional networks."
-    )
+    checkpoint: str | None = Field(None, min_length=1)
+    """Pretrained model: Hub id or folder of a transformers or timm image model."""
+    architecture: str | None = Field(None, min_length=1)
+    """Architecture to train from scratch: "resnet", "vit", "timm/resnet18", or a built-in one, "convnet" or
+    "mini_xception"."""
+    from_scratch: bool = False
+    """Initialize the weights randomly; of a checkpoint, only the configuration is used."""
+    revision: str | None = None
+    """Branch, tag or commit of the checkpoint."""
+    image_size: PositiveInt | None = None
+    """Side of the square input in pixels; the image processor's own if left out."""
+    config: dict[str, Any] = {}
+    """Overrides of the model configuration."""
+    channels_last: bool | None = None
+    """Channels-last memory format; if left out, on for convolutional networks."""
     processor: ProcessorSection | None = Field(None, description=ProcessorSection.__doc__)
     head: HeadSection | None = Field(None, description=HeadSection.__doc__)
-    feature_point: str | None = Field(
-        None,
-        min_length=1,
-        description="Name of the module whose output feeds the custom head; the modules after it are dropped. If left "
-        "out: the input of the output layer.",
-    )
+    feature_point: str | None = Field(None, min_length=1)
+    """Name of the module whose output feeds the custom head; the modules after it are dropped. If left out: the input
+    of the output layer."""
 
     @model_validator(mode="after")
     def _one_origin(self):
@@ -140,56 +130,54 @@ Transform = str | dict[str, dict[str, Any]]
 class AugmentationSection(Section):
     """Augmentation of training images; evaluation always runs the saved image processor."""
 
-    train: list[Transform] = Field(
-        [], description="torchvision.transforms.v2 class names, with their arguments, applied in this order."
-    )
-    mix: list[Transform] = Field(
-        [], description="MixUp, CutMix, Identity (no mixing); one of those listed is drawn per batch."
-    )
+    train: list[Transform] = []
+    """torchvision.transforms.v2 class names, with their arguments, applied in this order."""
+    mix: list[Transform] = []
+    """MixUp, CutMix, Identity (no mixing); one of those listed is drawn per batch."""
 
 
 class LossSection(Section):
     """Training loss: cross-entropy, with label smoothing by training.label_smoothing_factor."""
 
-    class_weights: Literal["balanced"] | dict[str, PositiveFloat] | None = Field(
-        None,
-        description="Class weights of the loss, by class name (1 if left out); balanced: images / (classes * images "
-        "of the class), counted on the training split.",
-    )
+    class_weights: Literal["balanced"] | dict[str, PositiveFloat] | None = None
+    """Class weights of the loss, by class name (1 if left out); balanced: images / (classes * images of the class),
+    counted on the training split."""
 
 
 class LastBlocks(Section):
     """Train the last blocks of the backbone and everything after them."""
 
-    last_blocks: PositiveInt = Field(
-        description="Number of residual or transformer blocks (of convolutions, in a plain stack)."
-    )
+    last_blocks: PositiveInt
+    """Number of residual or transformer blocks (of convolutions, in a plain stack)."""
 
 
 class EarlyStopping(Section):
     """Early stopping on training.metric_for_best_model."""
 
-    patience: PositiveInt = Field(1, description="Consecutive evaluations without improvement before training stops.")
-    threshold: float = Field(0.0, ge=0, description="Minimum change that counts as an improvement.")
+    patience: PositiveInt = 1
+    """Consecutive evaluations without improvement before training stops."""
+    threshold: float = Field(0.0, ge=0)
+    """Minimum change that counts as an improvement."""
 
 
 Trained = Literal["all", "head"] | LastBlocks | Annotated[list[str], Field(min_length=1)]
 
 
 class StageSection(Section):
-    train: Trained = Field(
-        "all", description='Parameters to train: "all", "head", {"last_blocks": n}, or regular expressions.'
-    )
-    cache_features: bool = Field(False, description="Cache the frozen backbone's features and train the head on them.")
+    train: Trained = "all"
+    """Parameters to train: "all", "head", {"last_blocks": n}, or regular expressions."""
+    cache_features: bool = False
+    """Cache the frozen backbone's features and train the head on them."""
     early_stopping: EarlyStopping | None = Field(None, description=EarlyStopping.__doc__)
-    augmentation: AugmentationSection | None = Field(
-        None, description="Replaces the recipe's augmentation in this stage; {}: none."
-    )
+    augmentation: AugmentationSection | None = None
+    """Replaces the recipe's augmentation in this stage; {}: none."""
 
 
 class Recipe(Section):
-    schema_: str | None = Field(None, alias="$schema", description="JSON schema, for editors; not used by a run.")
-    description: str | None = Field(None, description="One line on what the recipe trains.")
+    schema_: str | None = Field(None, alias="$schema")
+    """JSON schema, for editors; not used by a run."""
+    description: str | None = None
+    """One line on what the recipe trains."""
     data: DataSection = Field(description=DataSection.__doc__)
     model: ModelSection = Field(description=ModelSection.__doc__)
     augmentation: AugmentationSection = Field(AugmentationSection(), description=AugmentationSection.__doc__)

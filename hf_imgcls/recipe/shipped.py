@@ -35,9 +35,6 @@ def copy_recipe(name: str, output: Path) -> list[Path]:
 
     Returns:
         What was written; a schema or digits that were there already stay as they are.
-
-    Raises:
-        InputError: no such recipe, or `output` exists.
     """
     found = shipped_recipes()
     if name not in found:

@@ -12,7 +12,7 @@ from tiny import tiny_model, tiny_processor
 
 from hf_imgcls import train_classifier
 from hf_imgcls.api import train
-from hf_imgcls.machine.processes import requested_processes
+from hf_imgcls.machine.processes import requested
 from hf_imgcls.training import stages
 
 
@@ -131,4 +131,4 @@ def test_plain_torchrun_trains_together(recipe, tmp_path):
 
 def test_nothing_is_asked_for_without_a_launcher(monkeypatch):
     monkeypatch.delenv("ACCELERATE_MIXED_PRECISION", raising=False)
-    assert requested_processes() is None
+    assert requested("num_processes") is None
