@@ -20,7 +20,7 @@ OURS = """
 from hf_imgcls.data import open_source
 from hf_imgcls.recipe import DataSection
 start = time.perf_counter()
-rows = open_source(DataSection(path=folder)).splits["train"]
+rows = open_source(DataSection(path=folder))[0]["train"]
 """
 THEIRS = """
 from datasets import load_dataset

@@ -20,7 +20,7 @@ from photos import describe, make_folder
 OURS = """
 from hf_imgcls.data.check import check_images
 from hf_imgcls.data.folders import scan_folder
-from hf_imgcls.data.index import load_entries
+from hf_imgcls.data.rows import load_entries
 rows = load_entries([e for split in scan_folder(Path(folder))[0].values() for e in split])
 start = time.perf_counter()
 bad = sum(map(bool, check_images(rows, "train")["reason"][:]))

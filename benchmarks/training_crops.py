@@ -31,7 +31,7 @@ from torchvision.datasets import ImageFolder
 from torchvision.transforms import v2
 from transformers import DefaultDataCollator, ViTImageProcessor
 
-from hf_imgcls.data.index import entry, load_entries
+from hf_imgcls.data.rows import entry, load_entries
 from hf_imgcls.images.transforms import TrainTransform
 
 SIDE, BATCH = 224, 8

@@ -15,6 +15,6 @@ def run(options: argparse.Namespace) -> None:
         print(f"{cache_folder()}: {megabytes(clear_cache())} deleted")
         return
     kinds = list_cache()
-    for kind in kinds:
-        print(f"{kind.kind:<12}{plural(kind.entries, 'entry'):>14}{megabytes(kind.size):>14}")
-    print(f"{cache_folder()}: {megabytes(sum(kind.size for kind in kinds))}")
+    for kind, entries, size in kinds:
+        print(f"{kind:<12}{plural(entries, 'entry'):>14}{megabytes(size):>14}")
+    print(f"{cache_folder()}: {megabytes(sum(size for *_, size in kinds))}")

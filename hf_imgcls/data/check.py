@@ -10,13 +10,13 @@ import os
 import warnings
 from collections import Counter
 from pathlib import Path
-from typing import NamedTuple
 
 import datasets
 import PIL.Image
 from PIL.JpegImagePlugin import JpegImageFile
 
-from hf_imgcls.data.rows import BadImage, map_cached
+from hf_imgcls.data.rows import BadImage, Data, map_cached
+from hf_imgcls.data.splits import fingerprint
 from hf_imgcls.errors import InputError
 from hf_imgcls.images import UNREADABLE, decode_reduced, open_image, read_image, reader_version, why_unreadable
 from hf_imgcls.words import plural
@@ -27,57 +27,38 @@ _FORMAT = 3  # another number makes the cached verdicts of older versions be com
 _ROWS_PER_PROCESS = 250  # below this, starting another process costs more than it saves
 
 
-class CheckedSplit(NamedTuple):
-    """A split's readable rows with their names and digests, the bad images, and notes."""
+def check_split(data: Data, role: str) -> list[str]:
+    """Read every image of a split, move the bad ones to `data.bad`, note what is lost, and take the fingerprint.
 
-    rows: datasets.Dataset
-    files: list[str]
-    digests: list[str]
-    bad: list[BadImage]
-    notes: list[str]
-
-
-def check_split(rows: datasets.Dataset, split: str, labels: list[str]) -> CheckedSplit:
-    """Read every image of a split and separate the readable from the bad ones.
-
-    Args:
-        rows: columns image (undecoded), label, row, and name where the images are files.
-        split: its name, for the report and the progress bar.
-        labels: class names.
+    Returns:
+        The digests of the images that can be read.
 
     Raises:
         InputError: not one can be read.
     """
-    verdicts = check_images(rows, split)
-    reasons, digests = verdicts["reason"][:], verdicts["digest"][:]
-    named = rows["name"][:] if "name" in rows.column_names else verdicts["file"][:]
-    files = [name or f"row {row}" for name, row in zip(named, rows["row"][:], strict=True)]
-    bad = [
-        BadImage(file, labels[label], split, reason)
-        for file, label, reason in zip(files, rows["label"][:], reasons, strict=True)
-        if reason
-    ]
-    good = [i for i, reason in enumerate(reasons) if not reason]
+    rows = data.splits[role]
+    verdicts = check_images(rows, role)
+    names = rows["name"][:] if "name" in rows.column_names else verdicts["file"][:]
+    files = [name or f"row {row}" for name, row in zip(names, rows["row"][:], strict=True)]
+    labels = [data.labels[label] for label in rows["label"][:]]
+    judged = list(zip(files, verdicts["digest"][:], labels, verdicts["reason"][:], strict=True))
+    bad = [BadImage(file, label, role, reason) for file, _, label, reason in judged if reason]
+    good = [i for i, (*_, reason) in enumerate(judged) if not reason]
     if not good:
         raise InputError(
-            f"data: none of the {len(bad)} images of {split} can be read; the first, {bad[0].file}: {bad[0].reason}"
+            f"data: none of the {len(bad)} images of {role} can be read; the first, {bad[0].file}: {bad[0].reason}"
         )
+    files, digests, labels = zip(*(judged[i][:3] for i in good), strict=True)
+    data.splits[role] = rows.select(good) if bad else rows
+    data.fingerprints[role] = fingerprint(files, digests, labels)
+    data.bad += bad
     lost = Counter(verdicts["lost"][:])
-    return CheckedSplit(
-        rows.select(good) if bad else rows,
-        [files[i] for i in good],
-        [digests[i] for i in good],
-        bad,
-        [f"{split}: {what} in {plural(lost[what], 'image')}" for what in (_ALPHA, _DEPTH) if lost[what]],
-    )
+    data.notes += [f"{role}: {what} in {plural(lost[what], 'image')}" for what in (_ALPHA, _DEPTH) if lost[what]]
+    return list(digests)
 
 
 def check_images(dataset: datasets.Dataset, split: str) -> datasets.Dataset:
-    """Read every image of a split, several processes at a time.
-
-    Args:
-        dataset: has the column image, undecoded.
-        split: for the progress bar.
+    """Read every image (column image, undecoded) of a split, several processes at a time.
 
     Returns:
         A row per image: `reason` (empty if it is good), `digest` of its bytes, `lost` (by the conversion to RGB, or
@@ -100,33 +81,29 @@ def check_images(dataset: datasets.Dataset, split: str) -> datasets.Dataset:
 
 def verdicts(rows: dict[str, list]) -> dict[str, list[str]]:
     """The verdicts on a batch of rows, in columns."""
-    found = [verdict({"image": image}) for image in rows["image"]]
+    found = [verdict(image) for image in rows["image"]]
     return {key: [one[key] for one in found] for key in _VERDICT}
 
 
-def verdict(row: dict) -> dict[str, str]:
-    """The verdict on a row's `image`, `{"bytes": ..., "path": ...}`."""
-    image = row["image"]
+def verdict(image: dict | None) -> dict[str, str]:
+    """The verdict on a row's image, `{"bytes": ..., "path": ...}`."""
+    found = dict.fromkeys(_VERDICT, "")
     if image is None or (image["bytes"] is None and image["path"] is None):
-        return _verdict("no image in this row")
+        return found | {"reason": "no image in this row"}
     # An absolute path says where this machine keeps its cache, and would make the fingerprints differ.
     file = image["path"] or ""
-    file = os.path.basename(file) if os.path.isabs(file) else file
+    found["file"] = os.path.basename(file) if os.path.isabs(file) else file
     try:
-        data = image["bytes"] if image["bytes"] is not None else Path(image["path"]).read_bytes()
-        value = {"bytes": data, "path": image["path"]}
+        data = image["bytes"] if image["bytes"] is not None else Path(file).read_bytes()
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            lost = _read(value)
-        return _verdict("", file, hashlib.blake2b(data, digest_size=16).hexdigest(), lost)
+            found["lost"] = _read({"bytes": data, "path": image["path"]})
+        found["digest"] = hashlib.blake2b(data, digest_size=16).hexdigest()
     except FileNotFoundError:
-        return _verdict("no such file", file)
+        found["reason"] = "no such file"
     except UNREADABLE as error:
-        return _verdict(why_unreadable(error), file)
-
-
-def _verdict(reason: str, file: str = "", digest: str = "", lost: str = "") -> dict[str, str]:
-    return {"reason": reason, "digest": digest, "lost": lost, "file": file}
+        found["reason"] = why_unreadable(error)
+    return found
 
 
 def _read(value: dict) -> str:
@@ -156,11 +133,7 @@ def _lost_in_rgb(image: PIL.Image.Image) -> str:
 
 
 def refuse_bad_images(bad: list[BadImage]) -> None:
-    """`bad_images: "raise"`: name the first.
-
-    Raises:
-        InputError: if there is any.
-    """
+    """`bad_images: "raise"`: an InputError that names the first, if there is any."""
     if bad:
         first, others = bad[0], f" (and {len(bad) - 1} more)" if len(bad) > 1 else ""
         raise InputError(

@@ -15,17 +15,14 @@ _IMAGE_COLUMNS = ("image", "img", "pixel_values", "picture", "photo", "file_name
 def find_columns(
     features: datasets.Features, data: DataSection, where: str, is_path: Callable[[str], bool]
 ) -> tuple[str, str]:
-    """The names of the image and the label column.
+    """The names of the image and the label column; columns that the recipe names are used.
 
     Args:
-        features: the source's columns and types.
-        data: the recipe's section; columns that it names are used.
         where: the source, for the errors.
         is_path: whether a string column's values are paths of files that exist.
 
     Raises:
-        InputError: a named column is missing or of a wrong type, or several fit equally; lists the columns with
-            their types.
+        InputError: a named column is missing or of a wrong type, or several fit equally; lists all with their types.
     """
     image = _named(features, data.image_column, "image_column", where) or _find_image(features, where, is_path)
     label = _named(features, data.label_column, "label_column", where) or _find_label(features, where, image)
@@ -34,11 +31,6 @@ def find_columns(
     if not (_is_label(features[label]) or _is_float(features[label])):
         raise InputError(f"data.label_column: {label!r} of {where} holds no single label a row; {_listing(features)}")
     return image, label
-
-
-def describe_columns(features: datasets.Features) -> str:
-    """`img: Image, fine_label: ClassLabel(100), id: int64`."""
-    return ", ".join(f"{name}: {_type_name(feature)}" for name, feature in features.items())
 
 
 def label_namer(feature, given: list[str] | None = None) -> Callable[[object], str | None]:
@@ -71,30 +63,23 @@ def label_namer(feature, given: list[str] | None = None) -> Callable[[object], s
     return name
 
 
-def label_values(dataset: datasets.Dataset, column: str, given: list[str] | None = None) -> list[str | None]:
-    """A label column as class names; a missing or negative label is None."""
-    return list(map(label_namer(dataset.features[column], given), dataset[column][:]))
+def label_values(dataset: datasets.Dataset, given: list[str] | None = None) -> list[str | None]:
+    """The labels as class names; a missing or negative label is None."""
+    return list(map(label_namer(dataset.features["label"], given), dataset["label"][:]))
 
 
-def name_labels(dataset: datasets.Dataset, column: str, given: list[str] | None) -> list[str]:
-    """The class names in the order of their ids.
+def name_labels(dataset: datasets.Dataset, given: list[str] | None) -> list[str]:
+    """The class names of a training split, in the order of their ids.
 
     Names that the recipe gives come first of all. A ClassLabel brings its own, complete even where this part of the
     dataset lacks a class; strings are sorted; integers are counted.
-
-    Args:
-        dataset: the training split.
-        given: the recipe's `data.label_names`.
-
-    Raises:
-        InputError: a name is given twice.
     """
-    feature = dataset.features[column]
+    feature = dataset.features["label"]
     if given:
         return check_names(given)
     if isinstance(feature, datasets.ClassLabel):
         return list(feature.names)
-    found = {value for value in label_values(dataset, column) if value is not None}
+    found = {value for value in label_values(dataset) if value is not None}
     return sorted(found) if _is_text(feature) or feature.dtype == "bool" else sorted(found, key=int)
 
 
@@ -107,14 +92,7 @@ def check_names(given: list[str]) -> list[str]:
 
 
 def encode_labels(values: list[str | None], names: list[str], split: str, owner: str) -> list[int]:
-    """Class names as ids; a missing one is -1.
-
-    Args:
-        owner: whose names they are, for the error.
-
-    Raises:
-        InputError: a label that is not among the names; the line names it.
-    """
+    """Class names as ids; a missing one is -1. An InputError names a label that `owner`, who has the names, lacks."""
     ids = {name: i for i, name in enumerate(names)}
     unknown = sorted({value for value in values if value is not None and value not in ids})
     if unknown:
@@ -172,7 +150,8 @@ def _choose(found: list[str], usual: tuple[str, ...], features, key: str, where:
 
 
 def _listing(features: datasets.Features) -> str:
-    return f"it has {describe_columns(features)}"
+    """`it has img: Image, fine_label: ClassLabel(100), id: int64`."""
+    return "it has " + ", ".join(f"{name}: {_type_name(feature)}" for name, feature in features.items())
 
 
 def _is_image(feature) -> bool:

@@ -63,11 +63,7 @@ def find_files(root: Path) -> tuple[dict[str, list[Path]], list[str]]:
 
 
 def load_files(files: list[Path], streaming: bool) -> list[SourcePart]:
-    """Load data files; those of one kind in one folder become one part.
-
-    Raises:
-        InputError: a file cannot be read as what its name says.
-    """
+    """Load data files; those of one kind in one folder become one part. An InputError names what cannot be read."""
     parts = []
     for (base, suffix), group in itertools.groupby(files, key=lambda p: (p.parent, p.suffix.lower())):
         group = list(group)
@@ -100,6 +96,14 @@ def reason(error: Exception) -> str:
     if isinstance(error, MemoryError):
         raise error
     return f"{type(error).__name__}: {' '.join(str(error).split())[:300]}".removesuffix(": ")
+
+
+def chain(parts: list[Rows], what: str) -> Rows:
+    """Rows one after the other; an InputError that says of what, where their columns differ."""
+    try:
+        return datasets.concatenate_datasets(parts) if len(parts) > 1 else parts[0]
+    except ValueError as error:
+        raise InputError(f"{what} differ in their columns: {reason(error)}") from None
 
 
 def _tables_in(place: Path) -> list[Path]:

@@ -5,16 +5,17 @@ import re
 import unicodedata
 from pathlib import Path
 
-from hf_imgcls.data.index import Entry, entry
+from hf_imgcls.data.rows import Entry, entry
 from hf_imgcls.errors import InputError
 from hf_imgcls.images import Listing, is_image_file, list_folder, walk_folder
 from hf_imgcls.words import listed, plural
 
-SPLIT_NAMES = {
-    "train": "train", "training": "train",
-    "validation": "validation", "valid": "validation", "val": "validation", "dev": "validation",
-    "test": "test", "testing": "test",
-}  # fmt: skip
+USUAL_NAMES = {
+    "train": ("train", "training"),
+    "validation": ("validation", "valid", "val", "dev"),
+    "test": ("test", "testing"),
+}
+SPLIT_NAMES = {name: split for split, names in USUAL_NAMES.items() for name in names}
 _FILLERS = {"", "set", "data", "dataset", "image", "images", "split"}
 
 
@@ -48,11 +49,9 @@ def split_of(folder: str) -> str | None:
 
 
 def scan_folder(root: Path) -> tuple[dict[str, list[Entry]], list[str]]:
-    """Find the images of a folder of class folders.
+    """Find the images of class folders, or of split folders (train, validation, test, usual spellings) of them.
 
-    Args:
-        root: holds class folders, or split folders (train, validation, test and their usual spellings) of them.
-            Images in sub-folders belong to the class folder they are under.
+    Images in sub-folders belong to the class folder they are under.
 
     Returns:
         Entries per split, sorted by class and name, labelled with the class folder's name (Unicode NFC), and what
@@ -61,9 +60,9 @@ def scan_folder(root: Path) -> tuple[dict[str, list[Entry]], list[str]]:
     Raises:
         InputError: no classes, classes a level further down, or split folders and class folders side by side.
     """
-    skipped, place = Skipped(), os.path.abspath(root)
+    skipped = Skipped()
     try:
-        return _scan(place, skipped), skipped.notes()
+        return _scan(os.path.abspath(root), skipped), skipped.notes()
     except OSError as error:
         raise InputError(f"data.path: {error.filename} cannot be read: {error.strerror}") from None
 

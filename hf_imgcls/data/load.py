@@ -15,16 +15,7 @@ from hf_imgcls.data.check import check_split, refuse_bad_images
 from hf_imgcls.data.columns import encode_labels, label_values, name_labels
 from hf_imgcls.data.rows import Data
 from hf_imgcls.data.sources import open_source
-from hf_imgcls.data.splits import (
-    check_overlap,
-    choose_splits,
-    fingerprint,
-    per_class,
-    read_spans,
-    scored_split,
-    stratified,
-    take_rows,
-)
+from hf_imgcls.data.splits import choose_spans, per_class, read_spans, scored_split, stratified, take_rows
 from hf_imgcls.data.streaming import load_stream
 from hf_imgcls.errors import InputError
 from hf_imgcls.recipe import DataSection
@@ -47,15 +38,13 @@ def load_data(section: DataSection) -> Data:
 
 
 def find_rows(section: DataSection) -> Data:
-    """The rows of each split before any image is read: bad ones are among them, and there are no fingerprints.
-
-    Raises:
-        InputError: as `load_data`, but for unreadable images.
-    """
-    source = open_source(section)
-    splits = _take_splits(source.splits, section)
-    labels = name_labels(splits["train"], "label", section.label_names)
-    data = Data({}, labels, notes=list(source.notes), cache_size=section.cache_size)
+    """The rows of each split before any image is read: bad ones are among them, and there are no fingerprints."""
+    available, notes = open_source(section)
+    lengths = {name: len(split) for name, split in available.items()}
+    spans = choose_spans(available, section, lambda spec, key: read_spans(spec, lengths, key))
+    splits = {role: take_rows(available, spans[role], f"data.{role}_split") for role in spans}
+    labels = name_labels(splits["train"], section.label_names)
+    data = Data({}, labels, notes=notes, cache_size=section.cache_size)
     for role, split in splits.items():
         encoded = _encode(split, data, role, section, "data.label_names" if section.label_names else "train")
         if encoded is not None:
@@ -67,20 +56,15 @@ def find_rows(section: DataSection) -> Data:
 
 
 def load_split(section: DataSection, split: str | None, labels: list[str]) -> Data:
-    """One split alone, for scoring a model that knows its labels.
+    """One split or slice alone, under its name, for scoring a model that knows its labels.
 
-    Args:
-        split: a split or slice of the source; if not given, its test split, else validation, else the only one.
-        labels: the model's class names.
-
-    Returns:
-        Data whose `splits` has this one, under its name.
+    If none is named it is the source's test split, else validation, else the only one.
     """
-    source = open_source(section)
-    split = scored_split(source.splits, section, split)
-    spans = read_spans(split, {name: len(rows) for name, rows in source.splits.items()}, "split")
-    rows = take_rows(_number(source.splits), spans, "split")
-    data = Data({}, labels, notes=list(source.notes))
+    available, notes = open_source(section)
+    split = scored_split(available, section, split)
+    spans = read_spans(split, {name: len(rows) for name, rows in available.items()}, "split")
+    rows = take_rows(available, spans, "split")
+    data = Data({}, labels, notes=notes)
     encoded = _encode(rows, data, split, section, owner="the model")
     if encoded is None:
         raise InputError(f"data: the split {split!r} of {section.path} has no labels to score against")
@@ -89,23 +73,9 @@ def load_split(section: DataSection, split: str | None, labels: list[str]) -> Da
     return data
 
 
-def _take_splits(available: dict[str, datasets.Dataset], section: DataSection) -> dict[str, datasets.Dataset]:
-    """The rows of train, and of validation and test where the source or the recipe has them."""
-    chosen = {role: spec for role, spec in choose_splits(available, section).items() if spec}
-    lengths = {name: len(split) for name, split in available.items()}
-    spans = {role: read_spans(spec, lengths, f"data.{role}_split") for role, spec in chosen.items()}
-    check_overlap(spans, chosen)
-    numbered = _number(available)
-    return {role: take_rows(numbered, spans[role], f"data.{role}_split") for role in chosen}
-
-
-def _number(splits: dict[str, datasets.Dataset]) -> dict[str, datasets.Dataset]:
-    return {name: split.add_column("row", np.arange(len(split))) for name, split in splits.items()}
-
-
 def _encode(split: datasets.Dataset, data: Data, role: str, section: DataSection, owner: str):
     """The label column as ids; a held-out split without any labels is left out (None), with a note."""
-    values = label_values(split, "label", section.label_names)
+    values = label_values(split, section.label_names)
     missing = sum(value is None for value in values)
     if missing == len(values) and role != "train":
         data.notes.append(f"{role}: none of its {missing} images has a label; it is not scored")
@@ -171,26 +141,16 @@ def _limits(section: DataSection, role: str) -> tuple[int | None, int | None]:
 
 
 def _check_images(data: Data, section: DataSection) -> None:
-    """Read every image, drop or refuse the bad ones, and take the fingerprints."""
+    """Read every image, drop or refuse the bad ones, and note those whose bytes are in two splits."""
     seen: dict[str, str] = {}
-    for role, split in data.splits.items():
-        checked = check_split(split, role, data.labels)
-        names = [data.labels[i] for i in checked.rows["label"][:]]
-        data.splits[role] = checked.rows
-        data.fingerprints[role] = fingerprint(checked.files, checked.digests, names)
-        data.bad += checked.bad
-        data.notes += checked.notes
-        _note_repeats(set(checked.digests), role, seen, data)
+    for role in data.splits:
+        found = set(check_split(data, role))
+        # A score on an image that was trained on.
+        for other, count in Counter(seen[digest] for digest in found if digest in seen).items():
+            data.notes.append(f"{role}: {plural(count, 'image')} also in {other}, byte for byte")
+        seen = dict.fromkeys(found, role) | seen
     if section.bad_images == "raise":
         refuse_bad_images(data.bad)
-
-
-def _note_repeats(found: set[str], role: str, digests: dict[str, str], data: Data) -> None:
-    """The same bytes in two splits: a score on an image that was trained on."""
-    repeated = Counter(digests[d] for d in found if d in digests)
-    for other, count in repeated.items():
-        data.notes.append(f"{role}: {plural(count, 'image')} also in {other}, byte for byte")
-    digests.update((d, role) for d in found if d not in digests)
 
 
 def _check_classes(data: Data) -> None:

@@ -28,14 +28,7 @@ _ROWS_PER_PROCESS = 50  # below this, starting another process costs more than i
 
 
 def check_cache_size(cache_size: int, size: tuple[int, int]) -> None:
-    """Copies that are smaller than the model's input would have to be enlarged.
-
-    Args:
-        size: height and width of the model's input.
-
-    Raises:
-        InputError: they are.
-    """
+    """An InputError where copies would have to be enlarged to the model's input, of this height and width."""
     if cache_size < max(size):
         raise InputError(
             f"data.cache_size: {cache_size} is less than the model's input, {size[0]}x{size[1]} pixels; "
@@ -46,10 +39,7 @@ def check_cache_size(cache_size: int, size: tuple[int, int]) -> None:
 def prepared_copies(rows: datasets.Dataset, fingerprint: str, cache_size: int) -> datasets.Dataset:
     """A training split with copies in place of its images, made by several processes or read from the cache.
 
-    Says how many there are and what disk they take.
-
     Args:
-        rows: columns image (undecoded) and others, which stay as they are.
         fingerprint: of the split, over the contents of its images: the same images are not copied twice,
             wherever they lie.
         cache_size: shorter side of a copy.
@@ -101,32 +91,21 @@ def average_pixels(rows: datasets.Dataset, count: int = 64) -> float:
     return float(np.mean([width * height for width, height in sizes]))
 
 
-def seconds_saved(pixels: float, images: int, epochs: float, workers: int) -> float:
-    """What copies would take off the time that reading takes in a run; below zero where making them takes longer.
-
-    From benchmarks/prepared_copies.py and training_crops.py: reading takes 1 ms an image and 2 ms a megapixel,
-    making a copy 3 ms and 3 ms a megapixel. A run becomes shorter by it as far as it waits for its images.
-
-    Args:
-        pixels: of an image, on average.
-        workers: that read; none is the process that trains.
-    """
-    megapixels = pixels / 1e6
-    reading, from_copy, making = 1e-3 + 2e-3 * megapixels, 1.2e-3, 3e-3 + 3e-3 * megapixels
-    return images * (epochs * (reading - from_copy) - making) / max(1, workers)
-
-
 def advised_size(pixels: float, epochs: float, size: tuple[int, int]) -> int | None:
-    """The `data.cache_size` for a run whose images are much larger than its model's input; None if it would not pay.
+    """The `data.cache_size` for images much larger than the model's input; None if it would not pay.
 
     It pays where reading becomes half as long at least, making the copies included.
+    From benchmarks/prepared_copies.py and training_crops.py: reading takes 1 ms an image and 2 ms a megapixel,
+    making a copy 3 ms and 3 ms a megapixel.
 
     Args:
         pixels: of an image, on average.
         size: height and width of the model's input.
     """
-    whole = epochs * (1e-3 + 2e-3 * pixels / 1e6)
-    return _fitting(size) if seconds_saved(pixels, 1, epochs, 1) > whole / 2 else None
+    megapixels = pixels / 1e6
+    reading, from_copy, making = 1e-3 + 2e-3 * megapixels, 1.2e-3, 3e-3 + 3e-3 * megapixels
+    saved = epochs * (reading - from_copy) - making
+    return _fitting(size) if saved > epochs * reading / 2 else None
 
 
 def _fitting(size: tuple[int, int]) -> int:

@@ -1,17 +1,20 @@
-"""What a run trains on and is scored on, and what is computed from its rows once."""
+"""What a run trains on and is scored on, lists of image files as a dataset, and what is computed from rows once."""
 
 import dataclasses
 import hashlib
-import json
+import os
+import unicodedata
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import datasets
 import joblib
+import pyarrow as pa
 
-from hf_imgcls.store import cached_rows
+from hf_imgcls.errors import InputError
+from hf_imgcls.store import cached
 
 
 class BadImage(NamedTuple):
@@ -46,16 +49,77 @@ class Data:
 
     def describe_splits(self) -> dict[str, Any]:
         """The content of splits.json: labels, fingerprints and, where they can be counted, images and classes."""
-        counted = {role: split for role, split in self.splits.items() if role in self.fingerprints}
-        classes = {role: Counter(split["label"][:]) for role, split in counted.items()}
+        counted = {role: Counter(self.splits[role]["label"][:]) for role in self.fingerprints}
         return {
             "labels": self.labels,
             "fingerprints": self.fingerprints,
-            "images": {role: len(split) for role, split in counted.items()},
+            "images": {role: counts.total() for role, counts in counted.items()},
             "per_class": {
-                role: {name: counts[i] for i, name in enumerate(self.labels)} for role, counts in classes.items()
+                role: {name: counts[i] for i, name in enumerate(self.labels)} for role, counts in counted.items()
             },
         }
+
+
+class Entry(NamedTuple):
+    """One image file: where it is, its name relative to the data's root, its label as the source has it."""
+
+    path: str | None
+    name: str
+    label: Any
+    size: int
+    changed: int  # ns
+
+
+def entry(path: str, name: str, label: Any) -> Entry:
+    """An entry with the file's present size and time of change; a missing file has size -1.
+
+    The name is brought to Unicode NFC, so that a copy made on a Mac has the same fingerprints. Of the two times the
+    later one counts: a file that another one was moved or unpacked onto may keep an old time of modification.
+    """
+    name = unicodedata.normalize("NFC", name)
+    try:
+        status = os.stat(path)
+    except OSError:
+        return Entry(path, name, label, -1, 0)
+    return Entry(path, name, label, status.st_size, max(status.st_mtime_ns, status.st_ctime_ns))
+
+
+def load_entries(entries: Iterable[Entry], label: Any = None) -> datasets.Dataset:
+    """Entries as a dataset with the columns image (bytes none, absolute path), label, name, size, changed.
+
+    It loads from the cache in a second, and its fingerprint is that of its content, size and time of change of each
+    image included: nothing downstream is computed again unless an image was added, removed or changed, and a changed
+    or deleted image never meets a stale result.
+
+    Args:
+        label: the label column's feature; a string if not given.
+
+    Raises:
+        InputError: a file name that is not Unicode text.
+    """
+    paths, *others = (list(column) for column in zip(*entries, strict=True))
+    try:
+        for path in paths:
+            (path or "").encode()
+    except UnicodeEncodeError as error:
+        # Names in an older encoding (a Korean or Japanese zip file, unpacked elsewhere) reach Python as surrogates.
+        raise InputError(
+            f"data.path: the name {error.object!a} is not UTF-8; rename it (convmv does whole folders)"
+        ) from None
+    text, number = datasets.Value("string"), datasets.Value("int64")
+    image = datasets.Image(decode=False)
+    features = datasets.Features(image=image, name=text, label=label or text, size=number, changed=number)
+    schema = features.arrow_schema  # holds the features, names included
+    no_bytes = pa.nulls(len(paths), pa.binary())
+    images = pa.StructArray.from_arrays([no_bytes, pa.array(paths, pa.string())], ["bytes", "path"])
+    columns = [images, *(pa.array(column, schema.types[i]) for i, column in enumerate(others, start=1))]
+    # An Arrow file, which `datasets` maps into memory; not through `load_dataset`, which takes longer than listing.
+    content = pa.BufferOutputStream()
+    with pa.ipc.new_stream(content, schema) as stream:
+        stream.write_table(pa.table(columns, schema=schema))
+    content = content.getvalue()
+    key = hashlib.sha256(content).hexdigest()
+    return cached("index", key, lambda folder: (folder / "rows.arrow").write_bytes(content))[0]
 
 
 def map_cached(
@@ -71,11 +135,10 @@ def map_cached(
     Returns:
         The result, and whether it was in the cache.
     """
-    hashed = hashlib.sha256(json.dumps(key).encode()).hexdigest()[:32]
     processes = min(joblib.cpu_count(), len(rows) // rows_per_process)
 
     def build(folder: Path) -> None:
-        place = {"cache_file_name": str(folder / "rows.arrow"), "new_fingerprint": hashed}
+        place = {"cache_file_name": str(folder / "rows.arrow"), "new_fingerprint": kind}
         rows.map(function, num_proc=processes if processes > 1 else None, **place, **options)
 
-    return cached_rows(kind, hashed, build)
+    return cached(kind, key, build)

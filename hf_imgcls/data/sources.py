@@ -1,35 +1,25 @@
 """Open whatever `data.path` names: one dataset per split, each with an image and a label column."""
 
-import contextlib
 import gc
 import os
 from pathlib import Path
-from typing import NamedTuple
 
 import datasets
 
 from hf_imgcls.data.columns import find_columns
-from hf_imgcls.data.datafiles import LOAD_ERRORS, Rows, SourcePart, find_files, load_files, reason, with_features
+from hf_imgcls.data.datafiles import LOAD_ERRORS, Rows, SourcePart, chain, find_files, load_files, reason, with_features
 from hf_imgcls.data.folders import scan_folder, split_of
-from hf_imgcls.data.index import Entry, entry, load_entries
+from hf_imgcls.data.rows import Entry, entry, load_entries
 from hf_imgcls.errors import InputError
 from hf_imgcls.machine import use_hub
 from hf_imgcls.recipe import DATA_FILES, DataSection, check_path
 
-
-class Source(NamedTuple):
-    """Splits by name, each with the columns `image` and `label` (and `name` where the images are files)."""
-
-    splits: dict[str, Rows]
-    notes: list[str]
+# Splits by name, each with the columns `image` and `label` (and `name` where the images are files), and notes.
+Source = tuple[dict[str, Rows], list[str]]
 
 
 def open_source(data: DataSection) -> Source:
-    """Open `data.path`: a file, a folder, or else a dataset on the Hub.
-
-    Raises:
-        InputError: nothing there, not readable, the network missing, or columns in doubt.
-    """
+    """Open `data.path`: a file, a folder, or else a dataset on the Hub. An InputError says why that is not possible."""
     path = Path(data.path).expanduser()
     if path.is_file():
         if path.suffix.lower() not in DATA_FILES:
@@ -53,26 +43,20 @@ def _open_folder(path: Path, data: DataSection) -> Source:
         beside = None if data.image_column or data.label_column else _classes_beside(path, data)
         if beside is None:
             raise
-        return Source(beside.splits, [*beside.notes, f"the class folders are read, not the data files ({error})"])
+        splits, notes = beside
+        return splits, [*notes, f"the class folders are read, not the data files ({error})"]
 
 
 def _open_classes(path: Path, data: DataSection) -> Source:
-    with _uncollected():
+    collects = gc.isenabled()
+    gc.disable()  # it would go through all that was ever imported, a third of the time for 25,000 files
+    try:
         found, notes = scan_folder(path)
         splits = {split: load_entries(entries) for split, entries in found.items()}
-    return Source({split: _maybe_stream(rows, data) for split, rows in splits.items()}, notes)
-
-
-@contextlib.contextmanager
-def _uncollected():
-    """No garbage collection: it goes through all that was ever imported, a third of the time for 25,000 files."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
     finally:
-        if enabled:
+        if collects:
             gc.enable()
+    return {split: _maybe_stream(rows, data) for split, rows in splits.items()}, notes
 
 
 def _open_saved(path: Path, data: DataSection) -> Source:
@@ -104,7 +88,7 @@ def _classes_beside(path: Path, data: DataSection) -> Source | None:
     """
     try:
         folder = _open_classes(path, data)
-        images = sum(len(entries) for entries in scan_folder(path)[0].values())
+        images = sum(map(len, scan_folder(path)[0].values()))
     except InputError:
         return None
     tables = [p for place in (path, *path.iterdir()) if place.is_dir() for p in place.iterdir()]
@@ -127,7 +111,8 @@ def _join(parts: dict[str, list[SourcePart]], root: Path | None, data: DataSecti
                 continue
             for name, rows in _two_columns(part, *columns, root, alone=not others).items():
                 found.setdefault(name or split, []).append(rows)
-    return Source({split: _maybe_stream(_concatenate(rows, split), data) for split, rows in found.items()}, notes)
+    joined = {split: chain(rows, f"data.path: the files of {split}") for split, rows in found.items()}
+    return {split: _maybe_stream(rows, data) for split, rows in joined.items()}, notes
 
 
 def _columns(part: SourcePart, data: DataSection) -> tuple[str, str]:
@@ -189,13 +174,6 @@ def _by_split_folder(entries: list[Entry]) -> dict[str | None, list[Entry]]:
     for each in entries:
         groups.setdefault(split_of(each.name.split("/")[0]), []).append(each)
     return groups if len(groups) > 1 and None not in groups else {None: entries}
-
-
-def _concatenate(parts: list[Rows], split: str) -> Rows:
-    try:
-        return datasets.concatenate_datasets(parts) if len(parts) > 1 else parts[0]
-    except ValueError as error:
-        raise InputError(f"data.path: the files of {split} differ in their columns: {reason(error)}") from None
 
 
 def _maybe_stream(rows: Rows, data: DataSection) -> Rows:

@@ -1,20 +1,17 @@
 """Which rows belong to which split: named splits, slices, seeded stratified parts, and their fingerprints."""
 
 import hashlib
-from collections.abc import Collection
+import itertools
+from collections.abc import Callable, Collection
 from typing import NamedTuple
 
 import datasets
 import numpy as np
 
+from hf_imgcls.data.datafiles import chain
+from hf_imgcls.data.folders import USUAL_NAMES
 from hf_imgcls.errors import InputError, nearest
 from hf_imgcls.recipe import DataSection
-
-_USUAL = {
-    "train": ("train", "training"),
-    "validation": ("validation", "valid", "val", "dev"),
-    "test": ("test", "testing"),
-}
 
 
 class Span(NamedTuple):
@@ -25,6 +22,20 @@ class Span(NamedTuple):
     stop: float  # infinite where a stream goes on to its end
 
 
+def choose_spans(
+    available: Collection[str], data: DataSection, read: Callable[[str, str], list[Span]]
+) -> dict[str, list[Span]]:
+    """The rows of train, and of validation and test where the source or the recipe has them.
+
+    Args:
+        read: the spans of an instruction and the key that gives it.
+    """
+    chosen = {role: spec for role, spec in choose_splits(available, data).items() if spec}
+    spans = {role: read(spec, f"data.{role}_split") for role, spec in chosen.items()}
+    check_overlap(spans, chosen)
+    return spans
+
+
 def choose_splits(available: Collection[str], data: DataSection) -> dict[str, str | None]:
     """The source's split (or slice) for train, validation and test; None where there is none.
 
@@ -33,17 +44,17 @@ def choose_splits(available: Collection[str], data: DataSection) -> dict[str, st
     Raises:
         InputError: a named split does not exist, or none is there to train on.
     """
-    named = {role: getattr(data, f"{role}_split") for role in _USUAL}
-    for role, instruction in named.items():
-        for name in split_names(instruction or ""):
-            _check_split(name, available, f"data.{role}_split", data.path)
-    used = {name for instruction in named.values() for name in split_names(instruction or "")}
+    named = {role: getattr(data, f"{role}_split") for role in USUAL_NAMES}
+    used = [name for role, spec in named.items() for name in _named(spec, available, f"data.{role}_split", data.path)]
     chosen = {}
-    for role, usual in _USUAL.items():
+    for role, usual in USUAL_NAMES.items():
         free = [name for name in usual if name in available and (role == "train" or name not in used)]
         chosen[role] = None if named[role] is False else named[role] or next(iter(free), None)
     if chosen["train"] is None:
-        chosen["train"] = _only_split(available, data)
+        chosen["train"] = next(iter(available))
+        if len(available) > 1 or chosen["train"] in USUAL_NAMES["validation"] + USUAL_NAMES["test"]:
+            has = f"{'the splits' if len(available) > 1 else 'only the split'} {', '.join(available)}"
+            raise InputError(f"data.train_split: {data.path} has {has}; name the one to train on")
     return chosen
 
 
@@ -53,31 +64,26 @@ def scored_split(available: Collection[str], data: DataSection, named: str | Non
     Raises:
         InputError: it does not exist, or several could be meant.
     """
-    for name in split_names(named or ""):
-        _check_split(name, available, "split", data.path)
-    usual = [name for role in ("test", "validation") for name in _USUAL[role] if name in available]
+    _named(named, available, "split", data.path)
+    usual = [name for role in ("test", "validation") for name in USUAL_NAMES[role] if name in available]
     chosen = named or next(iter(usual), None) or (next(iter(available)) if len(available) == 1 else None)
     if chosen is None:
         raise InputError(f"split: {data.path} has the splits {', '.join(available)}; say which to score")
     return chosen
 
 
-def _only_split(available: Collection[str], data: DataSection) -> str:
-    only = next(iter(available))
-    if len(available) > 1 or only in _USUAL["validation"] + _USUAL["test"]:
-        has = f"the splits {', '.join(available)}" if len(available) > 1 else f"only the split {only}"
-        raise InputError(f"data.train_split: {data.path} has {has}; name the one to train on")
-    return only
+def _named(instruction: str | None, available: Collection[str], key: str, path: str) -> list[str]:
+    """The splits that an instruction names, all of which exist."""
+    names = split_names(instruction)
+    for name in names:
+        if name not in available:
+            raise InputError(
+                f"{key}: {path} has no split {name!r}, it has {', '.join(available)}{nearest(name, available)}"
+            )
+    return names
 
 
-def _check_split(name: str, available: Collection[str], key: str, path: str) -> None:
-    if name not in available:
-        raise InputError(
-            f"{key}: {path} has no split {name!r}, it has {', '.join(available)}{nearest(name, available)}"
-        )
-
-
-def split_names(instruction: str) -> list[str]:
+def split_names(instruction: str | None) -> list[str]:
     """`train[:50%]+test` names train and test."""
     return [part.partition("[")[0].strip() for part in instruction.split("+")] if instruction else []
 
@@ -101,12 +107,12 @@ def read_spans(instruction: str, lengths: dict[str, int], key: str) -> list[Span
 
 
 def take_rows(splits: dict[str, datasets.Dataset], spans: list[Span], key: str) -> datasets.Dataset:
-    """The rows of spans, one after the other."""
-    taken = [splits[split].select(range(start, max(start, stop))) for split, start, stop in spans]
-    try:
-        return datasets.concatenate_datasets(taken) if len(taken) > 1 else taken[0]
-    except ValueError as error:
-        raise InputError(f"{key}: the splits differ in their columns: {str(error).splitlines()[0]}") from None
+    """The rows of spans, one after the other, with their numbers in their split as the column `row`."""
+    taken = []
+    for split, start, stop in spans:
+        rows = range(start, max(start, stop))
+        taken.append(splits[split].select(rows).add_column("row", np.array(rows, dtype=int)))
+    return chain(taken, f"{key}: the splits")
 
 
 def check_overlap(spans: dict[str, list[Span]], chosen: dict[str, str | None]) -> None:
@@ -116,15 +122,12 @@ def check_overlap(spans: dict[str, list[Span]], chosen: dict[str, str | None]) -
         InputError: slices of validation or test share rows with train.
     """
     for role in spans.keys() - {"train"}:
-        if any(_meet(one, other) for one in spans["train"] for other in spans[role]):
-            raise InputError(
-                f"data.{role}_split: {chosen[role]} shares rows with {chosen['train']}, which is trained on; take "
-                "slices that do not meet, such as train[:80%] and train[80%:]"
-            )
-
-
-def _meet(one: Span, other: Span) -> bool:
-    return one.split == other.split and max(one.start, other.start) < min(one.stop, other.stop)
+        for one, other in itertools.product(spans["train"], spans[role]):
+            if one.split == other.split and max(one.start, other.start) < min(one.stop, other.stop):
+                raise InputError(
+                    f"data.{role}_split: {chosen[role]} shares rows with {chosen['train']}, which is trained on; take "
+                    "slices that do not meet, such as train[:80%] and train[80%:]"
+                )
 
 
 def stratified(labels: np.ndarray, count: int, seed: int, keep_one: bool = False) -> np.ndarray:

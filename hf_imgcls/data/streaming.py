@@ -8,7 +8,7 @@ import itertools
 import math
 import re
 import zlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
 import datasets
 
@@ -16,7 +16,7 @@ from hf_imgcls.data.check import verdict
 from hf_imgcls.data.columns import check_names, encode_labels, label_namer
 from hf_imgcls.data.rows import Data
 from hf_imgcls.data.sources import open_source
-from hf_imgcls.data.splits import Span, check_overlap, choose_splits
+from hf_imgcls.data.splits import Span, choose_spans
 from hf_imgcls.errors import InputError
 from hf_imgcls.images import UNREADABLE
 from hf_imgcls.recipe import DataSection
@@ -32,18 +32,15 @@ def load_stream(section: DataSection) -> Data:
         InputError: what needs a dataset of known length, or unknown label names.
     """
     _refuse_counting(section)
-    source = open_source(section)
-    chosen = {role: spec for role, spec in choose_splits(source.splits, section).items() if spec}
-    spans = {role: [_span(spec, f"data.{role}_split")] for role, spec in chosen.items()}
-    check_overlap(spans, chosen)
-    labels = _label_names(source.splits[spans["train"][0].split].features["label"], section)
-    data = Data({}, labels, notes=[*source.notes, "streaming: images are checked when they are read"])
+    available, notes = open_source(section)
+    spans = choose_spans(available, section, lambda spec, key: [_span(spec, key)])
+    labels = _label_names(available[spans["train"][0].split].features["label"], section)
+    data = Data({}, labels, notes=[*notes, "streaming: images are checked when they are read"])
     for role, (span,) in spans.items():
-        rows = _take(source.splits[span.split], span, getattr(section.max_samples, role))
-        encode = _encoder(labels, role, span.start, rows.features["label"], section)
-        whole = rows is source.splits[span.split]
-        rows = rows.map(encode, with_indices=True)
-        rows = rows if whole and role == "train" else _one_shard(rows)
+        whole = available[span.split]
+        taken = _take(whole, span, getattr(section.max_samples, role))
+        rows = taken.map(_encoder(labels, role, span.start, taken.features["label"], section), with_indices=True)
+        rows = rows if taken is whole and role == "train" else _one_shard(rows)
         if role == "train":
             rows = rows.shuffle(seed=section.seed, buffer_size=section.shuffle_buffer)
         data.splits[role] = rows
@@ -52,13 +49,15 @@ def load_stream(section: DataSection) -> Data:
     return data
 
 
-def map_stream(stream: datasets.IterableDataset, transform: Callable, bad_images: str = "drop"):
-    """Attach a transform of rows to a stream; images that cannot be read do not reach it.
+def attach_transform(split, transform: Callable, bad_images: str = "drop"):
+    """A split whose rows come through a transform: on access, or mapped where it is a stream.
 
     Args:
         transform: from columns image, label, row to pixel_values and labels.
-        bad_images: "drop" skips an unreadable image with a warning, "raise" ends the run.
+        bad_images: in a stream, "drop" skips an unreadable image with a warning, "raise" ends the run.
     """
+    if isinstance(split, datasets.Dataset):
+        return split.with_transform(transform)
 
     def read_and_transform(rows: dict[str, list]) -> dict[str, list]:
         made = transform({key: [] for key in rows})  # its columns, also where no image of the batch can be read
@@ -73,17 +72,17 @@ def map_stream(stream: datasets.IterableDataset, transform: Callable, bad_images
                 made[key] += values
         return made
 
-    return stream.map(read_and_transform, batched=True, batch_size=_BATCH, remove_columns=["image", "label", "row"])
+    return split.map(read_and_transform, batched=True, batch_size=_BATCH, remove_columns=["image", "label", "row"])
 
 
-def readable_rows(stream: datasets.IterableDataset):
-    """The rows of a stream whose images can be read, in order."""
-    return (row for row in stream if not _skip(row["image"], row["row"], "drop"))
+def first_rows(stream: datasets.IterableDataset, count: int) -> list[dict]:
+    """The first rows of a stream whose images can be read: it has no others to draw from."""
+    return list(itertools.islice((row for row in stream if not _skip(row["image"], row["row"], "drop")), count))
 
 
 def _skip(image: dict | None, row: int, bad_images: str) -> bool:
     """Whether an image cannot be read, and a line about it."""
-    reason = verdict({"image": image})["reason"]
+    reason = verdict(image)["reason"]
     if not reason:
         return False
     name = (image or {}).get("path") or f"row {row}"
@@ -159,15 +158,3 @@ def _one_shard(rows: datasets.IterableDataset) -> datasets.IterableDataset:
 def _rows_in_order(rows: datasets.IterableDataset):
     for batch in rows.iter(_BATCH):  # plain iteration in a worker hands out that worker's shards alone
         yield from (dict(zip(batch, values, strict=True)) for values in zip(*batch.values(), strict=True))
-
-
-def attach_transform(split, transform, bad_images: str = "drop"):
-    """A split whose rows come through a transform: on access, or mapped where it is a stream."""
-    if isinstance(split, datasets.IterableDataset):
-        return map_stream(split, transform, bad_images)
-    return split.with_transform(transform)
-
-
-def first_rows(stream: Iterable[dict], count: int) -> list[dict]:
-    """The first rows of a stream, which has no others to draw from."""
-    return list(itertools.islice(stream, count))

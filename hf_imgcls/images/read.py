@@ -84,8 +84,9 @@ def list_folder(place: str) -> Listing:
         for item in items:
             if item.name.startswith(".") or item.name == "__MACOSX":
                 listing.hidden.append(item.name)
-            else:
-                (listing.folders if _is_folder(item) else listing.files).append(item.name)
+            else:  # `item.is_dir` raises on a link to itself, and does not ask the disk about a file
+                is_folder = os.path.isdir(item.path) if item.is_symlink() else item.is_dir()
+                (listing.folders if is_folder else listing.files).append(item.name)
     for names in listing[1:]:
         names.sort()
     return listing
@@ -118,10 +119,3 @@ def is_image_file(path: str) -> bool:
     except UNREADABLE:
         return False
     return True
-
-
-def _is_folder(item: os.DirEntry) -> bool:
-    try:
-        return item.is_dir()
-    except OSError:  # a link to itself
-        return False

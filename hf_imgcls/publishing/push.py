@@ -1,5 +1,6 @@
 """A finished run to the Hub: pushed once it is complete on disk, and read back as its users will load it."""
 
+import itertools
 import json
 import os
 import shlex
@@ -17,7 +18,7 @@ from PIL import Image
 from transformers import TrainingArguments
 from transformers.trainer_utils import HubStrategy
 
-from hf_imgcls.data import first_rows, readable_rows
+from hf_imgcls.data import first_rows
 from hf_imgcls.errors import InputError, PushError
 from hf_imgcls.images import read_image
 from hf_imgcls.machine import on_main, say
@@ -191,8 +192,9 @@ def open_pushed(folder: Path, name: str, commit: str, images: list[Image.Image])
 
 def _images(split) -> Iterator[Image.Image]:
     """The first images of a held-out split, as they are read."""
-    rows = readable_rows(split) if isinstance(split, datasets.IterableDataset) else split or ()
-    yield from (read_image(row["image"]) for row in first_rows(rows, _COMPARED))
+    streamed = isinstance(split, datasets.IterableDataset)
+    rows = first_rows(split, _COMPARED) if streamed else itertools.islice(split or (), _COMPARED)
+    yield from (read_image(row["image"]) for row in rows)
 
 
 def _synthetic_images() -> list[Image.Image]:

@@ -6,7 +6,6 @@ Asking the packages takes seconds, since they import torch: the answers are cach
 import dataclasses
 import enum
 import functools
-import hashlib
 import inspect
 import operator
 import types
@@ -31,8 +30,7 @@ def installed() -> dict[str, Any]:
         `architectures`: the model types of transformers.
     """
     versions = [f"{name} {metadata.version(name)}" for name in ("transformers", "torchvision", "torch")]
-    key = hashlib.sha256(Path(__file__).read_bytes() + str(versions).encode()).hexdigest()[:32]
-    name = "content.json"
+    key, name = [Path(__file__).read_text(encoding="utf-8"), *versions], "content.json"
     try:
         return cached(
             "installed", key, lambda to: write_json(to / name, _ask_packages()), lambda entry: read_json(entry / name)

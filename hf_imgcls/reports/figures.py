@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torchvision.transforms import v2
 
-from hf_imgcls.data import first_rows, readable_rows
+from hf_imgcls.data import first_rows
 from hf_imgcls.images import Mixing, TrainTransform, fill_with_noise, read_image
 from hf_imgcls.reports.plots.drawing import FOLDER, import_plots, save
 from hf_imgcls.scoring import Scored
@@ -81,7 +81,7 @@ def draw_results(folder: Path, stages: Sequence[Mapping], outputs: Mapping[str, 
 def choose_sample(split: datasets.Dataset | datasets.IterableDataset, names: Sequence[str], seed: int) -> Sample:
     """Images of as many classes as there is room for, alike for the same seed; of a stream its first rows."""
     if isinstance(split, datasets.IterableDataset):
-        rows = first_rows(readable_rows(split), _STREAMED)
+        rows = first_rows(split, _STREAMED)
         return Sample([rows[i] for i in _spread([row["label"] for row in rows], seed)], list(names))
     return Sample(list(split.select(_spread(split["label"][:], seed))), list(names))
 

@@ -12,7 +12,7 @@ from tqdm.auto import tqdm
 from transformers import TrainingArguments, pipeline
 from transformers.dynamic_module_utils import get_class_from_dynamic_module
 
-from hf_imgcls.data import Data, first_rows, readable_rows
+from hf_imgcls.data import Data, first_rows
 from hf_imgcls.images import open_image
 from hf_imgcls.machine import exact_float32, show_progress
 from hf_imgcls.scoring import Scored, served_split, softmax
@@ -127,7 +127,7 @@ def check_serving(
         return None
     (chosen, logits), count = outputs[split].sample, len(outputs[split])
     if isinstance(data.splits[split], datasets.IterableDataset):
-        rows: Iterable[dict] = first_rows(readable_rows(data.splits[split]), len(chosen))
+        rows: Iterable[dict] = first_rows(data.splits[split], len(chosen))
     else:
         rows = data.splits[split].select(chosen)
     verdict = compare_predictions(folder, rows, logits, arguments.device, labels)

@@ -1,16 +1,5 @@
 """What lies on disk: files written whole or not at all, the run folder, checkpoints, the cache."""
 
-from hf_imgcls.store.cache import cache_folder, cached, cached_rows, clear_cache, list_cache
-from hf_imgcls.store.checkpoints import last_checkpoint
-from hf_imgcls.store.files import read_json, write_csv, write_json, write_text
-from hf_imgcls.store.run_folder import (
-    BAD_IMAGES,
-    HISTORY,
-    RECIPE,
-    RESULTS,
-    SPLITS,
-    STAGES,
-    check_run_folder,
-    open_run,
-    own_code,
-)
+from hf_imgcls.store.cache import cache_folder, cached, clear_cache, list_cache
+from hf_imgcls.store.files import last_checkpoint, own_code, read_json, write_csv, write_json, write_text
+from hf_imgcls.store.run_folder import BAD_IMAGES, HISTORY, RECIPE, RESULTS, SPLITS, STAGES, check_run_folder, open_run

@@ -8,28 +8,20 @@ read, and what is damaged is built again.
 
 import contextlib
 import hashlib
+import json
 import os
 import shutil
 import sys
 import uuid
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import Any
 
 from hf_imgcls.errors import CacheError
 from hf_imgcls.store.files import read_json, write_json
 
-T = TypeVar("T")
 _MANIFEST, _DRAFT = "manifest.json", ".part"
 _BLOCK, _IN_FULL = 1 << 20, 1 << 28  # bytes
-
-
-class Usage(NamedTuple):
-    """The disk that one kind of entry takes."""
-
-    kind: str
-    entries: int
-    size: int  # bytes
 
 
 def cache_folder() -> Path:
@@ -40,14 +32,28 @@ def cache_folder() -> Path:
     return Path(os.environ.get("HF_DATASETS_CACHE") or Path(home) / "datasets").expanduser() / "hf_imgcls"
 
 
-def cached(kind: str, key: str, build: Callable[[Path], None], load: Callable[[Path], T]) -> tuple[T, bool]:
+def load_rows(entry: Path):
+    """A `datasets.Dataset` of an entry's Arrow files, in the order of their names, with the key as its fingerprint."""
+    import datasets
+
+    # Those of the manifest alone: `datasets` puts what it computes from the rows beside them.
+    parts = [datasets.Dataset.from_file(str(entry / name)) for name in sorted(read_json(entry / _MANIFEST))]
+    rows = datasets.concatenate_datasets(parts) if len(parts) > 1 else parts[0]
+    # By itself it would follow from the files' times and places: an entry that was rebuilt is the same data.
+    rows._fingerprint = entry.name
+    return rows
+
+
+def cached(
+    kind: str, key: Any, build: Callable[[Path], Any], load: Callable[[Path], Any] = load_rows
+) -> tuple[Any, bool]:
     """Load an entry, built first if it is not there or damaged.
 
     Processes that build the same entry at once build it twice; the one that is ready first wins.
 
     Args:
         kind: "index", "verdicts", ...
-        key: a digest of all that the content follows from, as a file name.
+        key: all that the content follows from, ready for JSON.
         build: writes the entry's files into an empty folder, which is then renamed.
         load: reads them; an OSError or ValueError of it means that they are damaged.
 
@@ -57,13 +63,13 @@ def cached(kind: str, key: str, build: Callable[[Path], None], load: Callable[[P
     Raises:
         CacheError: there is no place for a new entry.
     """
-    entry = cache_folder() / kind / key
+    entry = cache_folder() / kind / hashlib.sha256(json.dumps(key).encode()).hexdigest()[:32]
     if _is_whole(entry):
         try:
             return load(entry), True
         except (OSError, ValueError):  # those of json and pyarrow are such
             shutil.rmtree(entry, ignore_errors=True)
-    draft = entry.with_name(f"{key}.{uuid.uuid4().hex[:8]}{_DRAFT}")
+    draft = entry.with_name(f"{entry.name}.{uuid.uuid4().hex[:8]}{_DRAFT}")
     try:
         draft.mkdir(parents=True)
     except OSError as error:
@@ -77,33 +83,11 @@ def cached(kind: str, key: str, build: Callable[[Path], None], load: Callable[[P
     return load(entry), False
 
 
-def cached_rows(kind: str, key: str, build: Callable[[Path], None]):
-    """A `datasets.Dataset` from the cache.
-
-    Args:
-        build: writes Arrow files, whose rows follow each other in the order of the files' names.
-
-    Returns:
-        The rows, with the key as their fingerprint, and whether they were there already.
-    """
-    import datasets
-
-    def load(entry: Path) -> datasets.Dataset:
-        # Those of the manifest alone: `datasets` puts what it computes from the rows beside them.
-        parts = [datasets.Dataset.from_file(str(entry / name)) for name in sorted(read_json(entry / _MANIFEST))]
-        rows = datasets.concatenate_datasets(parts) if len(parts) > 1 else parts[0]
-        # By itself it would follow from the files' times and places: an entry that was rebuilt is the same data.
-        rows._fingerprint = key
-        return rows
-
-    return cached(kind, key, build, load)
-
-
-def list_cache() -> list[Usage]:
-    """The kinds of entries in the cache, by name; what killed runs have left is in the sizes."""
+def list_cache() -> list[tuple[str, int, int]]:
+    """Each kind of entries with their number and bytes, by name; what killed runs have left is in the sizes."""
     folder = cache_folder()
     kinds = sorted(path for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
-    return [Usage(kind.name, len(list(kind.glob(f"*/{_MANIFEST}"))), _size(kind)) for kind in kinds]
+    return [(kind.name, len(list(kind.glob(f"*/{_MANIFEST}"))), _size(kind)) for kind in kinds]
 
 
 def clear_cache() -> int:
@@ -124,11 +108,10 @@ def _is_whole(entry: Path) -> bool:
 
 
 def _digests(folder: Path, names: list[str]) -> dict[str, str]:
-    """Of each file its size and a hash.
+    """Of each file its size and a hash: of all of it, or where it is larger than half a GB of blocks of 1 MB.
 
-    All of a file is hashed up to half a GB, and of a larger one a quarter to half a GB, in blocks of 1 MB spread
-    evenly with the last one among them: half a second at most, when copies of a million images would take minutes.
-    What is not seen so is a change of single bytes in a large file that leaves its length as it is.
+    They are spread evenly, the last one among them: half a second at most, when copies of a million images would take
+    minutes. What is not seen so is a change of single bytes in a large file that leaves its length as it is.
     """
     found = {}
     for name in names:

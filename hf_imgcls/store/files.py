@@ -1,4 +1,4 @@
-"""Files written whole or not at all: a run that is killed leaves the old one."""
+"""Files written whole or not at all (a run that is killed leaves the old one), and what saved folders hold."""
 
 import csv
 import io
@@ -30,3 +30,18 @@ def write_text(file: Path, text: str) -> None:
     draft = file.with_name(file.name + ".part")
     draft.write_text(text, encoding="utf-8", newline="")
     draft.replace(file)
+
+
+def last_checkpoint(folder: Path) -> Path | None:
+    """The newest complete checkpoint; one that was killed while it was written has no trainer_state.json yet."""
+    complete = [p.parent for p in folder.glob("checkpoint-*/trainer_state.json")]
+    numbered = [p for p in complete if p.name.removeprefix("checkpoint-").isdigit()]
+    return max(numbered, key=lambda p: int(p.name.removeprefix("checkpoint-")), default=None)
+
+
+def own_code(folder: Path) -> str | None:
+    """The class that a saved folder brings its code of, as transformers writes it: "convnet.ConvNet..."; or None."""
+    config = folder / "config.json"
+    settings = read_json(config) if config.is_file() else {}
+    code = settings.get("auto_map", {}).get("AutoModelForImageClassification", "")
+    return code if (folder / f"{code.partition('.')[0]}.py").is_file() else None

@@ -1,6 +1,5 @@
 """A run's output folder: begun, resumed, refused, or started over; nothing in it is lost."""
 
-import json
 import re
 from pathlib import Path
 from typing import Any
@@ -58,12 +57,13 @@ def open_run(folder: Path, recipe: dict[str, Any], splits: dict[str, Any], start
         aside = next(p for n in range(1, 10**6) if not (p := folder.with_name(f"{folder.name}.{n}")).exists())
         folder.rename(aside)
     if (folder / RECIPE).exists():
-        changed = _changed_keys(read_json(folder / RECIPE), recipe)
-        before = read_json(folder / SPLITS)["fingerprints"] if (folder / SPLITS).exists() else splits["fingerprints"]
-        now = splits["fingerprints"]
-        changed += [
-            f"data (images of {role})" for role in before.keys() | now.keys() if before.get(role) != now.get(role)
+        changed = [
+            key
+            for key in _changed_keys(read_json(folder / RECIPE), recipe)
+            if re.sub(r"^stages\.\d+\.", "", key) not in _MAY_CHANGE
         ]
+        before = read_json(folder / SPLITS) if (folder / SPLITS).exists() else splits
+        changed += [f"data (images of {r})" for r in _changed_keys(before["fingerprints"], splits["fingerprints"])]
         if changed:
             raise InputError(
                 f"training.output_dir: the unfinished run in {folder} was begun with other values of "
@@ -76,8 +76,7 @@ def open_run(folder: Path, recipe: dict[str, Any], splits: dict[str, Any], start
 
 def _changed_keys(before: dict, now: dict) -> list[str]:
     old, new = dict(_flat(before)), dict(_flat(now))
-    changed = [k for k in old.keys() | new.keys() if old.get(k) != new.get(k)]
-    return [k for k in changed if re.sub(r"^stages\.\d+\.", "", k) not in _MAY_CHANGE]
+    return [key for key in old.keys() | new.keys() if old.get(key) != new.get(key)]
 
 
 def _flat(section: dict | list, prefix: str = ""):
@@ -86,11 +85,3 @@ def _flat(section: dict | list, prefix: str = ""):
             yield from _flat(value, f"{prefix}{key}.")
         else:
             yield f"{prefix}{key}", value
-
-
-def own_code(folder: Path) -> str | None:
-    """The class that a saved folder brings its code of, as transformers writes it: "convnet.ConvNet..."; or None."""
-    config = folder / "config.json"
-    settings = json.loads(config.read_text(encoding="utf-8")) if config.is_file() else {}
-    code = settings.get("auto_map", {}).get("AutoModelForImageClassification", "")
-    return code if (folder / f"{code.partition('.')[0]}.py").is_file() else None

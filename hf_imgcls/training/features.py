@@ -26,7 +26,7 @@ from hf_imgcls.models import (
     in_evaluation,
     input_of_head,
 )
-from hf_imgcls.store import cached_rows
+from hf_imgcls.store import cached
 
 # Part of every fingerprint: another number makes the features of older versions be computed anew.
 FORMAT = 2
@@ -84,7 +84,7 @@ def cached_features(
     def build(folder: Path) -> None:
         _write(folder / "rows.arrow", _compute(model.to(arguments.device), head, rows, arguments))
 
-    features, known = cached_rows("features", key, build)
+    features, known = cached("features", key, build)
     say(f"features: {len(features)} {'read from the cache' if known else 'computed and cached'}")
     return features.with_format("torch")
 

@@ -19,8 +19,8 @@ from test_read import AWKWARD as STRANGE
 from hf_imgcls.data import check as bad_images
 from hf_imgcls.data import rows as data_rows
 from hf_imgcls.data.check import check_images, check_split, refuse_bad_images, verdict
-from hf_imgcls.data.index import entry, load_entries
-from hf_imgcls.data.rows import BadImage
+from hf_imgcls.data.rows import BadImage, Data, entry, load_entries
+from hf_imgcls.data.splits import fingerprint
 from hf_imgcls.errors import InputError
 from hf_imgcls.images import read
 from hf_imgcls.images.read import read_image, why_unreadable
@@ -37,7 +37,7 @@ def jpeg(number: int = 0) -> bytes:
 
 
 def judge(content: bytes | None, path: str | None = None) -> dict[str, str]:
-    return verdict({"image": {"bytes": content, "path": path}})
+    return verdict({"bytes": content, "path": path})
 
 
 def without_jfif() -> bytes:
@@ -78,7 +78,7 @@ def test_files_that_are_not_there(tmp_path):
     assert judge(None, str(tmp_path / "itself.jpg"))["reason"] == "OSError: Too many levels of symbolic links"
     assert judge(None, str(tmp_path))["reason"] == "IsADirectoryError: Is a directory"
     assert judge(None, None)["reason"] == "no image in this row"
-    assert verdict({"image": None})["reason"] == "no image in this row"
+    assert verdict(None)["reason"] == "no image in this row"
 
 
 def encoded(image: Image.Image, kind: str = "PNG", **options) -> bytes:
@@ -163,18 +163,21 @@ def rows(folder: Path, contents: list[bytes]):
 
 
 def test_a_split_is_parted_into_good_and_bad(tmp_path):
-    checked = check_split(rows(tmp_path, [jpeg(0), b"", jpeg(1), jpeg(2)[:-500]]), "test", ["cat"])
-    assert checked.rows["name"][:] == checked.files == ["cat/0.jpg", "cat/2.jpg"]
-    assert [bad[:3] for bad in checked.bad] == [("cat/1.jpg", "cat", "test"), ("cat/3.jpg", "cat", "test")]
-    assert checked.bad[0].reason == "not an image, or its header is broken"
-    assert len(set(checked.digests)) == 2
-    assert checked.notes == []
+    data = Data({"test": rows(tmp_path, [jpeg(0), b"", jpeg(1), jpeg(2)[:-500]])}, ["cat"])
+    digests = check_split(data, "test")
+    assert data.splits["test"]["name"][:] == ["cat/0.jpg", "cat/2.jpg"]
+    assert [bad[:3] for bad in data.bad] == [("cat/1.jpg", "cat", "test"), ("cat/3.jpg", "cat", "test")]
+    assert data.bad[0].reason == "not an image, or its header is broken"
+    assert len(set(digests)) == 2
+    assert data.fingerprints == {"test": fingerprint(["cat/0.jpg", "cat/2.jpg"], digests, ["cat", "cat"])}
+    assert data.notes == []
 
 
 def test_images_that_lose_something_are_counted(tmp_path):
     contents = [encoded(with_alpha(9)), encoded(with_alpha(10)), encoded(Image.fromarray(np.eye(6, dtype=np.uint16)))]
-    checked = check_split(rows(tmp_path, contents), "train", ["cat"])
-    assert checked.notes == [
+    data = Data({"train": rows(tmp_path, contents)}, ["cat"])
+    check_split(data, "train")
+    assert data.notes == [
         "train: alpha channel dropped in 2 images",
         "train: clipped to 8 bits per channel in 1 image",
     ]
@@ -182,7 +185,7 @@ def test_images_that_lose_something_are_counted(tmp_path):
 
 def test_a_split_without_a_single_good_image(tmp_path):
     with pytest.raises(InputError, match=r"none of the 2 images of train can be read; the first, cat/0.jpg: not an"):
-        check_split(rows(tmp_path, [b"", b"1"]), "train", ["cat"])
+        check_split(Data({"train": rows(tmp_path, [b"", b"1"])}, ["cat"]), "train")
 
 
 @pytest.fixture

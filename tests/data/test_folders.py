@@ -93,7 +93,7 @@ def test_korean_names_are_the_same_class_in_both_unicode_forms(tmp_path):
 
 
 def test_a_name_in_an_old_encoding_is_refused_by_name(tmp_path):
-    from hf_imgcls.data.index import load_entries
+    from hf_imgcls.data.rows import load_entries
 
     put(tmp_path, "cat/1.png", "dog/1.png")
     os.rename(tmp_path / "cat", os.fsencode(tmp_path) + b"/\xb0\xed\xbe\xe7\xc0\xcc")

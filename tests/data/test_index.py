@@ -6,7 +6,7 @@ from pathlib import Path
 import datasets
 import pytest
 
-from hf_imgcls.data.index import entry, load_entries
+from hf_imgcls.data.rows import entry, load_entries
 
 
 def write(folder: Path, content: bytes = b"1234", count: int = 3) -> list[Path]:

@@ -14,14 +14,7 @@ from tiny import SIZE, tiny_model, tiny_processor
 from hf_imgcls import InputError, train_classifier
 from hf_imgcls.data import prepared
 from hf_imgcls.data import rows as data_rows
-from hf_imgcls.data.prepared import (
-    advised_size,
-    average_pixels,
-    check_cache_size,
-    prepare,
-    prepared_copies,
-    seconds_saved,
-)
+from hf_imgcls.data.prepared import advised_size, average_pixels, check_cache_size, prepare, prepared_copies
 from hf_imgcls.images import read
 from hf_imgcls.images.read import read_image
 from hf_imgcls.images.transforms import TrainTransform
@@ -139,8 +132,6 @@ def test_when_it_would_pay():
     assert advised_size(large, 10, (224, 224)) == 256
     assert advised_size(large, 1, (224, 224)) is None, "making them is another epoch"
     assert advised_size(small, 10, (224, 224)) is None
-    assert seconds_saved(large, 1000, 10, 4) == pytest.approx(seconds_saved(large, 1000, 10, 1) / 4)
-    assert seconds_saved(large, 1000, 1, 0) < 0 < seconds_saved(large, 1000, 3, 0)
     assert average_pixels(rows(3)) == pytest.approx(np.mean([90, 99, 108]) * 120)
 
 

@@ -112,9 +112,9 @@ WRITERS = [
 def test_files_alone_and_in_a_folder(tmp_path, write, labels):
     file = write(tmp_path / "photos", labels)
     for path in (file, file.parent):
-        source = open_source(section(path))
-        assert list(source.splits) == ["train"]
-        rows = source.splits["train"]
+        splits, _ = open_source(section(path))
+        assert list(splits) == ["train"]
+        rows = splits["train"]
         assert rows["label"][:] == labels
         assert [read_image(image).tobytes() for image in rows["image"]] == [
             make_image("red", i, (8, 6)).tobytes() for i in range(COUNT)
@@ -126,8 +126,8 @@ def test_files_of_several_splits(tmp_path, write):
     for split, labels in {"train": ["dog", "cat", "cat", "dog"], "test": ["cat", "cat", "dog", "dog"]}.items():
         file = write(tmp_path / split, labels)
         file.rename(file.with_stem(f"my_{split}_list"))
-    source = open_source(section(tmp_path))
-    assert {split: rows["label"][:] for split, rows in source.splits.items()} == {
+    splits, _ = open_source(section(tmp_path))
+    assert {split: rows["label"][:] for split, rows in splits.items()} == {
         "train": ["dog", "cat", "cat", "dog"],
         "test": ["cat", "cat", "dog", "dog"],
     }
@@ -138,7 +138,7 @@ def test_names_are_relative_to_the_data_and_paths_absolute(tmp_path, monkeypatch
     csv(tmp_path / "photos/deep/list.csv", "file,label", "../up.png,cat", f"{tmp_path}/photos/deep/images/1.png,dog")
     put(tmp_path / "photos", "up.png")
     monkeypatch.chdir(tmp_path)
-    rows = open_source(section("photos/deep/list.csv")).splits["train"]
+    rows = open_source(section("photos/deep/list.csv"))[0]["train"]
     assert rows["name"][:] == ["../up.png", "images/1.png"]
     assert [image["path"] for image in rows["image"]] == [
         str(tmp_path / "photos/up.png"),
@@ -151,8 +151,8 @@ def test_metadata_beside_the_images_of_each_split(tmp_path, streaming):
     for split, label in (("train", "cat"), ("validation", "dog")):
         put(tmp_path / split, "a.png", "b.png")
         csv(tmp_path / split / "metadata.csv", "file_name,label", f"a.png,{label}", "b.png,fox")
-    source = open_source(section(tmp_path, streaming=streaming))
-    assert {split: [row["label"] for row in rows] for split, rows in source.splits.items()} == {
+    splits, _ = open_source(section(tmp_path, streaming=streaming))
+    assert {split: [row["label"] for row in rows] for split, rows in splits.items()} == {
         "train": ["cat", "fox"],
         "validation": ["dog", "fox"],
     }
@@ -162,8 +162,8 @@ def test_one_list_of_images_that_lie_in_split_folders(tmp_path):
     put(tmp_path, "train/CAT/1.png", "train/DOG/1.png", "valid/CAT/1.png", "test/CAT/1.png")
     rows = ["train/CAT/1.png,CAT,1", "train/DOG/1.png,DOG,2", "valid/CAT/1.png,CAT,1", "test/CAT/1.png,CAT,1"]
     csv(tmp_path / "birds.csv", "filepaths,labels,class id", *rows)
-    source = open_source(section(tmp_path))
-    assert {split: rows["name"][:] for split, rows in source.splits.items()} == {
+    splits, _ = open_source(section(tmp_path))
+    assert {split: rows["name"][:] for split, rows in splits.items()} == {
         "train": ["train/CAT/1.png", "train/DOG/1.png"],
         "validation": ["valid/CAT/1.png"],
         "test": ["test/CAT/1.png"],
@@ -175,9 +175,9 @@ def test_kaggles_files(tmp_path):
     csv(tmp_path / "train.csv", "id,file,label", "1,images/1.png,cat", "2,images/2.png,dog")
     csv(tmp_path / "test.csv", "id,file", "3,images/3.png")
     csv(tmp_path / "sample_submission.csv", "id,label", "3,cat")
-    source = open_source(section(tmp_path))
-    assert {split: rows["label"][:] for split, rows in source.splits.items()} == {"train": ["cat", "dog"]}
-    assert source.notes == [
+    splits, notes = open_source(section(tmp_path))
+    assert {split: rows["label"][:] for split, rows in splits.items()} == {"train": ["cat", "dog"]}
+    assert notes == [
         "skipped 1 data file without a split in its name: sample_submission.csv",
         f"test: {tmp_path}/test.csv has no column 'label'; it is not scored",
     ]
@@ -186,7 +186,7 @@ def test_kaggles_files(tmp_path):
 def test_rows_without_an_image_and_files_that_are_gone_stay_to_be_reported(tmp_path):
     put(tmp_path, "1.png", "2.png")
     csv(tmp_path / "list.csv", "file,label", ",cat", "1.png,cat", "2.png,dog", "gone.png,dog")
-    rows = open_source(section(tmp_path)).splits["train"]
+    rows = open_source(section(tmp_path))[0]["train"]
     assert rows["name"][:] == ["row 0", "1.png", "2.png", "gone.png"]
     assert rows[0]["image"]["path"] is None
 
@@ -201,10 +201,10 @@ def test_class_folders_with_a_data_file_that_is_none_of_theirs(tmp_path, beside)
             archive.add(tmp_path / "cat", "cat")
     else:
         (tmp_path / beside).write_text('{"0": "cat", "1": "dog"}' if "class_" in beside else "0\ncat\n")
-    source = open_source(section(tmp_path))
-    assert source.splits["train"]["label"][:] == ["cat"] * 2 + ["dog"] * 3
-    assert source.notes[0] == f"skipped 1 non-image file: {beside}"
-    assert source.notes[1].startswith("the class folders are read, not the data files (data.")
+    splits, notes = open_source(section(tmp_path))
+    assert splits["train"]["label"][:] == ["cat"] * 2 + ["dog"] * 3
+    assert notes[0] == f"skipped 1 non-image file: {beside}"
+    assert notes[1].startswith("the class folders are read, not the data files (data.")
 
 
 def test_a_table_of_the_images_is_meant_even_if_it_does_not_fit(tmp_path):
@@ -230,8 +230,8 @@ def test_a_saved_dataset_alone_and_with_splits(tmp_path):
     train, test = rows_of(["cat", "dog"], [1, 2]), rows_of(["dog", "cat"], [3])
     train.save_to_disk(tmp_path / "alone")
     DatasetDict({"test": test, "train": train}).save_to_disk(tmp_path / "both")
-    assert list(open_source(section(tmp_path / "alone")).splits) == ["train"]
-    splits = open_source(section(tmp_path / "both")).splits
+    assert list(open_source(section(tmp_path / "alone"))[0]) == ["train"]
+    splits = open_source(section(tmp_path / "both"))[0]
     assert {split: rows.features["label"].names for split, rows in splits.items()} == {
         "train": ["cat", "dog"],
         "test": ["dog", "cat"],
@@ -247,7 +247,7 @@ def test_a_saved_dataset_that_names_files(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path / "saved")
     Dataset.from_dict(columns, features=features).save_to_disk(tmp_path / "saved")
     monkeypatch.chdir(tmp_path)
-    rows = open_source(section(tmp_path / "saved")).splits["train"]
+    rows = open_source(section(tmp_path / "saved"))[0]["train"]
     assert [read_image(image).size for image in rows["image"]] == [(8, 6), (8, 6)]
 
 
@@ -261,9 +261,9 @@ def test_a_damaged_saved_dataset(name, content, tmp_path):
 
 def test_a_changed_file_is_noticed(tmp_path):
     file = write_csv(tmp_path, ["cat", "dog", "cat", "dog"])
-    assert open_source(section(file)).splits["train"]["label"][:] == ["cat", "dog", "cat", "dog"]
+    assert open_source(section(file))[0]["train"]["label"][:] == ["cat", "dog", "cat", "dog"]
     file.write_text(file.read_text().replace("cat", "fox"))
-    assert open_source(section(file)).splits["train"]["label"][:] == ["fox", "dog", "fox", "dog"]
+    assert open_source(section(file))[0]["train"]["label"][:] == ["fox", "dog", "fox", "dog"]
 
 
 def test_files_whose_labels_differ_in_type(tmp_path):
@@ -304,8 +304,8 @@ def test_without_a_network_the_hub_is_out_of_reach():
 
 def test_a_folder_can_move(tmp_path):
     write_csv(tmp_path / "here", ["cat", "dog", "cat", "dog"])
-    before = open_source(section(tmp_path / "here")).splits["train"]["name"][:]
+    before = open_source(section(tmp_path / "here"))[0]["train"]["name"][:]
     shutil.move(tmp_path / "here", tmp_path / "there")
-    rows = open_source(section(tmp_path / "there")).splits["train"]
+    rows = open_source(section(tmp_path / "there"))[0]["train"]
     assert rows["name"][:] == before
     assert rows.features["image"] == datasets.Image(decode=False)

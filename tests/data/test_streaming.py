@@ -12,7 +12,7 @@ from datasets import ClassLabel, Dataset, Features, Image
 from torch.utils.data import DataLoader
 
 from hf_imgcls.data.load import load_data
-from hf_imgcls.data.streaming import attach_transform, first_rows, readable_rows
+from hf_imgcls.data.streaming import attach_transform, first_rows
 from hf_imgcls.errors import InputError
 from hf_imgcls.images.read import read_image
 from hf_imgcls.recipe.sections import DataSection
@@ -167,7 +167,7 @@ def test_bad_images_are_skipped(tmp_path, workers):
     data = stream(tmp_path, label_names=NAMES)
     assert sorted(numbers(data.splits["train"], workers)) == [0, 1, 2]
     assert numbers(data.splits["validation"], workers) == [101, 102, 104, 105]
-    assert [row["row"] for row in first_rows(readable_rows(data.splits["validation"]), 3)] == [1, 2, 4]
+    assert [row["row"] for row in first_rows(data.splits["validation"], 3)] == [1, 2, 4]
 
 
 def test_bad_images_end_the_run_if_so_asked(tmp_path):

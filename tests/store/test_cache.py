@@ -1,5 +1,6 @@
 """The cache: an entry is there whole or not at all, and what is damaged is built again."""
 
+import hashlib
 import subprocess
 import sys
 from pathlib import Path
@@ -10,8 +11,10 @@ import pytest
 from hf_imgcls.cli import main
 from hf_imgcls.errors import CacheError
 from hf_imgcls.store import cache
-from hf_imgcls.store.cache import cache_folder, cached, cached_rows, clear_cache, list_cache
+from hf_imgcls.store.cache import cache_folder, cached, clear_cache, list_cache
 from hf_imgcls.store.files import read_json, write_json
+
+KEY = hashlib.sha256(b'"key"').hexdigest()[:32]  # the name of an entry's folder
 
 
 @pytest.fixture(autouse=True)
@@ -36,7 +39,7 @@ def rows(values: list[int]):
                 writer.write_batch(made[:])
                 writer.finalize()
 
-    found, known = cached_rows("rows", "key", build)
+    found, known = cached("rows", "key", build)
     return found["n"][:], known
 
 
@@ -46,7 +49,7 @@ def test_an_entry_is_built_once():
     assert number(2, "another") == (2, False)
     assert rows([1, 2, 3]) == ([1, 2, 3], False)
     assert rows([4, 5, 6]) == ([1, 2, 3], True)
-    assert cached_rows("rows", "key", None)[0]._fingerprint == "key"
+    assert cached("rows", "key", None)[0]._fingerprint == KEY
 
 
 def flip(file: Path, place: int) -> None:
@@ -70,7 +73,7 @@ DAMAGE = {
 @pytest.mark.parametrize("name", ["0.arrow", "1.arrow", "manifest.json"])
 def test_what_is_damaged_is_built_again(damage, name, folder):
     rows([1, 2, 3, 4])
-    DAMAGE[damage](folder / "rows" / "key" / name)
+    DAMAGE[damage](folder / "rows" / KEY / name)
     assert rows([5, 6, 7, 8]) == ([5, 6, 7, 8], False)
     assert rows([]) == ([5, 6, 7, 8], True)
 
@@ -78,7 +81,7 @@ def test_what_is_damaged_is_built_again(damage, name, folder):
 @pytest.mark.parametrize("content", ["[]", "{}", "null", "3", '{"0.arrow": 1}', '["0.arrow", 1]', "{"])
 def test_a_manifest_that_is_none_is_damage(content, folder):
     rows([1, 2])
-    (folder / "rows" / "key" / "manifest.json").write_text(content)
+    (folder / "rows" / KEY / "manifest.json").write_text(content)
     assert rows([3, 4]) == ([3, 4], False)
 
 
@@ -129,27 +132,27 @@ def test_the_process_that_is_ready_first_wins_unless_its_entry_is_damaged(whole,
     def build(to: Path) -> None:
         number(1)  # another process, faster
         if not whole:
-            (folder / "numbers" / "key" / "n.json").write_text("3")
+            (folder / "numbers" / KEY / "n.json").write_text("3")
         write_json(to / "n.json", 2)
 
     found = cached("numbers", "key", build, lambda entry: read_json(entry / "n.json"))
     assert found == (1 if whole else 2, False)
-    assert [path.name for path in (folder / "numbers").iterdir()] == ["key"]
+    assert [path.name for path in (folder / "numbers").iterdir()] == [KEY]
 
 
 def test_rows_stay_readable_when_another_process_rebuilds_their_entry(folder):
-    kept, _ = cached_rows("rows", "key", lambda to: datasets.Dataset.from_dict({"n": [1]}).map(
+    kept, _ = cached("rows", "key", lambda to: datasets.Dataset.from_dict({"n": [1]}).map(
         lambda row: row, cache_file_name=str(to / "rows.arrow")))  # fmt: skip
-    (folder / "rows" / "key" / "manifest.json").unlink()
+    (folder / "rows" / KEY / "manifest.json").unlink()
     rows([7, 8])
     assert kept["n"][:] == [1]
 
 
 def test_what_datasets_puts_beside_the_rows_is_not_read_as_rows(folder):
-    found, _ = cached_rows("rows", "key", lambda to: datasets.Dataset.from_dict({"n": [1, 2]}).map(
+    found, _ = cached("rows", "key", lambda to: datasets.Dataset.from_dict({"n": [1, 2]}).map(
         lambda row: row, cache_file_name=str(to / "rows.arrow")))  # fmt: skip
     found.map(lambda row: {"n": row["n"] + 1})
-    assert len(list((folder / "rows" / "key").glob("*.arrow"))) == 2
+    assert len(list((folder / "rows" / KEY).glob("*.arrow"))) == 2
     assert rows([]) == ([1, 2], True)
 
 

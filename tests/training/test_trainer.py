@@ -9,7 +9,7 @@ from torch.nn.functional import cross_entropy
 from transformers import DefaultDataCollator, TrainingArguments
 
 from hf_imgcls.data.load import load_data
-from hf_imgcls.data.streaming import map_stream
+from hf_imgcls.data.streaming import attach_transform
 from hf_imgcls.images.mixing import Mixing
 from hf_imgcls.images.transforms import EvalTransform, TrainTransform
 from hf_imgcls.models.restore import differing_tensors
@@ -117,7 +117,7 @@ def test_another_pass_over_a_stream_shows_other_images(make_folder, tmp_path):
     trainer = make_trainer(make_folder(train=2, validation=2), tmp_path / "run", images=recorder, max_steps=6)
     names = ["blue", "green", "red"]
     data = load_data(DataSection(path=str(tmp_path / "photos"), streaming=True, label_names=names))
-    trainer.train_dataset = map_stream(data.splits["train"], recorder)
+    trainer.train_dataset = attach_transform(data.splits["train"], recorder)
     trainer.train()
     passes = {epoch for epoch, _ in recorder.seen}
     assert passes == {0, 1, 2}

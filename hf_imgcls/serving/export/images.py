@@ -69,7 +69,7 @@ def _of_split(section, split: str | None, labels: list[str]) -> CheckImages:
 
 def _of_run(section, labels: list[str]) -> CheckImages:
     """The images that the run itself was evaluated on, also where they were held out of train."""
-    test = choose_splits(open_source(section).splits, section)["test"]
+    test = choose_splits(open_source(section)[0], section)["test"]
     if test:
         with contextlib.suppress(InputError):  # it has no labels: the run was evaluated on its validation split
             return _of_split(section, test, labels)
