@@ -30,11 +30,7 @@ _ROWS_PER_PROCESS = 250  # below this, starting another process costs more than 
 def check_split(data: Data, role: str) -> list[str]:
     """Read every image of a split, move the bad ones to `data.bad`, note what is lost, and take the fingerprint.
 
-    Returns:
-        The digests of the images that can be read.
-
-    Raises:
-        InputError: not one can be read.
+    Returns the digests of those that can be read; an InputError where there are none.
     """
     rows = data.splits[role]
     verdicts = check_images(rows, role)

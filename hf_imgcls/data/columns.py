@@ -68,7 +68,7 @@ def label_values(dataset: datasets.Dataset, given: list[str] | None = None) -> l
     return list(map(label_namer(dataset.features["label"], given), dataset["label"][:]))
 
 
-def name_labels(dataset: datasets.Dataset, given: list[str] | None) -> list[str]:
+def name_labels(dataset: datasets.Dataset | datasets.IterableDataset, given: list[str] | None) -> list[str]:
     """The class names of a training split, in the order of their ids.
 
     Names that the recipe gives come first of all. A ClassLabel brings its own, complete even where this part of the
@@ -76,19 +76,16 @@ def name_labels(dataset: datasets.Dataset, given: list[str] | None) -> list[str]
     """
     feature = dataset.features["label"]
     if given:
-        return check_names(given)
+        twice = next((name for name in given if given.count(name) > 1), None)
+        if twice is not None:
+            raise InputError(f"data.label_names: {twice!r} is given {given.count(twice)} times; class names are unique")
+        return given
     if isinstance(feature, datasets.ClassLabel):
         return list(feature.names)
+    if isinstance(dataset, datasets.IterableDataset):
+        raise InputError("data.label_names: the labels of a stream are not known beforehand; name them here")
     found = {value for value in label_values(dataset) if value is not None}
     return sorted(found) if _is_text(feature) or feature.dtype == "bool" else sorted(found, key=int)
-
-
-def check_names(given: list[str]) -> list[str]:
-    """The recipe's label names, each once."""
-    twice = next((name for name in given if given.count(name) > 1), None)
-    if twice is not None:
-        raise InputError(f"data.label_names: {twice!r} is given {given.count(twice)} times; class names are unique")
-    return given
 
 
 def encode_labels(values: list[str | None], names: list[str], split: str, owner: str) -> list[int]:

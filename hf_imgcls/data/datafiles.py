@@ -37,13 +37,9 @@ class SourcePart(NamedTuple):
 
 
 def find_files(root: Path) -> tuple[dict[str, list[Path]], list[str]]:
-    """Data files of a folder per split, by the names of the files and of the split folders they lie in.
+    """Data files of a folder per split, by the names of the files and of the split folders they lie in, and notes.
 
-    Returns:
-        Files per split, all of them train where no name tells a split (empty where there are none); and notes.
-
-    Raises:
-        InputError: files of several kinds.
+    All of them are train where no name tells a split.
     """
     places = [root, *(p for p in sorted(root.iterdir()) if p.is_dir() and (p.name == "data" or split_of(p.name)))]
     files = [file for place in places for file in _tables_in(place)]

@@ -49,13 +49,10 @@ def split_of(folder: str) -> str | None:
 
 
 def scan_folder(root: Path) -> tuple[dict[str, list[Entry]], list[str]]:
-    """Find the images of class folders, or of split folders (train, validation, test, usual spellings) of them.
+    """The images of class folders, or of split folders (train, validation, test, usual spellings) of them.
 
-    Images in sub-folders belong to the class folder they are under.
-
-    Returns:
-        Entries per split, sorted by class and name, labelled with the class folder's name (Unicode NFC), and what
-        was skipped, in words.
+    They come per split, sorted by class and name, labelled with the class folder they are somewhere under (Unicode
+    NFC), and with what was skipped, in words.
 
     Raises:
         InputError: no classes, classes a level further down, or split folders and class folders side by side.

@@ -33,7 +33,13 @@ def load_data(section: DataSection) -> Data:
         return load_stream(section)
     data = find_rows(section)
     _check_images(data, section)
-    _check_classes(data)
+    present = set(data.splits["train"]["label"][:])
+    missing = [name for i, name in enumerate(data.labels) if i not in present]
+    if missing:
+        data.notes.append(f"train: no images of {len(missing)} of {len(data.labels)} classes: {listed(missing)}")
+    if len(present) < 2:
+        only = data.labels[min(present)]
+        raise InputError(f"data: train has images of one class only, {only!r}; a classifier needs two")
     return data
 
 
@@ -46,10 +52,12 @@ def find_rows(section: DataSection) -> Data:
     labels = name_labels(splits["train"], section.label_names)
     data = Data({}, labels, notes=notes, cache_size=section.cache_size)
     for role, split in splits.items():
-        encoded = _encode(split, data, role, section, "data.label_names" if section.label_names else "train")
-        if encoded is not None:
-            data.splits[role] = encoded
-    _hold_out_missing(data, section)
+        _encode(split, data, role, section, "data.label_names" if section.label_names else "train")
+    wants_test = section.test_fraction or section.max_samples.test or section.samples_per_class.test
+    if "test" not in data.splits and wants_test:
+        _hold_out(data, "test", section.test_fraction or section.validation_fraction, section)
+    if "validation" not in data.splits:
+        _hold_out(data, "validation", section.validation_fraction, section)
     ordered = [role for role in ("train", "validation", "test") if role in data.splits]
     data.splits = {role: _limit(data.splits[role], labels, role, section) for role in ordered}
     return data
@@ -63,23 +71,22 @@ def load_split(section: DataSection, split: str | None, labels: list[str]) -> Da
     available, notes = open_source(section)
     split = scored_split(available, section, split)
     spans = read_spans(split, {name: len(rows) for name, rows in available.items()}, "split")
-    rows = take_rows(available, spans, "split")
     data = Data({}, labels, notes=notes)
-    encoded = _encode(rows, data, split, section, owner="the model")
-    if encoded is None:
+    _encode(take_rows(available, spans, "split"), data, split, section, owner="the model")
+    if split not in data.splits:
         raise InputError(f"data: the split {split!r} of {section.path} has no labels to score against")
-    data.splits[split] = _limit(encoded, labels, split, section)
+    data.splits[split] = _limit(data.splits[split], labels, split, section)
     _check_images(data, section)
     return data
 
 
-def _encode(split: datasets.Dataset, data: Data, role: str, section: DataSection, owner: str):
-    """The label column as ids; a held-out split without any labels is left out (None), with a note."""
+def _encode(split: datasets.Dataset, data: Data, role: str, section: DataSection, owner: str) -> None:
+    """Add a split to the data, its labels as ids; a held-out split without any labels is left out, with a note."""
     values = label_values(split, section.label_names)
     missing = sum(value is None for value in values)
     if missing == len(values) and role != "train":
         data.notes.append(f"{role}: none of its {missing} images has a label; it is not scored")
-        return None
+        return
     if missing:
         row = values.index(None)
         raise InputError(
@@ -89,16 +96,7 @@ def _encode(split: datasets.Dataset, data: Data, role: str, section: DataSection
     ids = encode_labels(values, data.labels, role, owner)
     columns = [name for name in ("image", "row", "name") if name in split.column_names]
     feature = datasets.ClassLabel(names=data.labels)
-    return split.select_columns(columns).add_column("label", np.array(ids), feature=feature)
-
-
-def _hold_out_missing(data: Data, section: DataSection) -> None:
-    """Hold out validation where the source has none, and test where the recipe asks for one."""
-    wants_test = section.test_fraction or section.max_samples.test or section.samples_per_class.test
-    if "test" not in data.splits and wants_test:
-        _hold_out(data, "test", section.test_fraction or section.validation_fraction, section)
-    if "validation" not in data.splits:
-        _hold_out(data, "validation", section.validation_fraction, section)
+    data.splits[role] = split.select_columns(columns).add_column("label", np.array(ids), feature=feature)
 
 
 def _hold_out(data: Data, role: str, fraction: float, section: DataSection) -> None:
@@ -151,13 +149,3 @@ def _check_images(data: Data, section: DataSection) -> None:
         seen = dict.fromkeys(found, role) | seen
     if section.bad_images == "raise":
         refuse_bad_images(data.bad)
-
-
-def _check_classes(data: Data) -> None:
-    present = set(data.splits["train"]["label"][:])
-    missing = [name for i, name in enumerate(data.labels) if i not in present]
-    if missing:
-        data.notes.append(f"train: no images of {len(missing)} of {len(data.labels)} classes: {listed(missing)}")
-    if len(present) < 2:
-        only = data.labels[min(present)]
-        raise InputError(f"data: train has images of one class only, {only!r}; a classifier needs two")

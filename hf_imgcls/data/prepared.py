@@ -92,16 +92,12 @@ def average_pixels(rows: datasets.Dataset, count: int = 64) -> float:
 
 
 def advised_size(pixels: float, epochs: float, size: tuple[int, int]) -> int | None:
-    """The `data.cache_size` for images much larger than the model's input; None if it would not pay.
+    """The `data.cache_size` for images of so many pixels and a model's input of this height and width.
 
-    It pays where reading becomes half as long at least, making the copies included.
-    From benchmarks/prepared_copies.py and training_crops.py: reading takes 1 ms an image and 2 ms a megapixel,
-    making a copy 3 ms and 3 ms a megapixel.
-
-    Args:
-        pixels: of an image, on average.
-        size: height and width of the model's input.
+    It pays where reading takes less than half as long, making the copies included; else None.
     """
+    # From benchmarks/prepared_copies.py and training_crops.py: reading takes 1 ms an image and 2 ms a megapixel,
+    # making a copy 3 ms and 3 ms a megapixel.
     megapixels = pixels / 1e6
     reading, from_copy, making = 1e-3 + 2e-3 * megapixels, 1.2e-3, 3e-3 + 3e-3 * megapixels
     saved = epochs * (reading - from_copy) - making

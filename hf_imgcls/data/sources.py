@@ -24,11 +24,15 @@ def open_source(data: DataSection) -> Source:
     if path.is_file():
         if path.suffix.lower() not in DATA_FILES:
             raise InputError(f"data.path: {path} is no data file; expected one of {', '.join(DATA_FILES)}, or a folder")
-        return _join({"train": load_files([path], data.streaming)}, path.parent, data, [])
-    if path.is_dir():
-        return _open_folder(path, data)
-    check_path(data)
-    return _open_hub(data)
+        splits, notes = _join({"train": load_files([path], data.streaming)}, path.parent, data, [])
+    elif path.is_dir():
+        splits, notes = _open_folder(path, data)
+    else:
+        check_path(data)
+        splits, notes = _open_hub(data)
+    if data.streaming:
+        splits = {split: _stream(rows) for split, rows in splits.items()}
+    return splits, notes
 
 
 def _open_folder(path: Path, data: DataSection) -> Source:
@@ -37,26 +41,25 @@ def _open_folder(path: Path, data: DataSection) -> Source:
     try:
         files, notes = find_files(path)
         if not files:
-            return _open_classes(path, data)
+            return _open_classes(path)
         return _join({split: load_files(files[split], data.streaming) for split in files}, path, data, notes)
     except InputError as error:
-        beside = None if data.image_column or data.label_column else _classes_beside(path, data)
+        beside = None if data.image_column or data.label_column else _classes_beside(path)
         if beside is None:
             raise
         splits, notes = beside
         return splits, [*notes, f"the class folders are read, not the data files ({error})"]
 
 
-def _open_classes(path: Path, data: DataSection) -> Source:
+def _open_classes(path: Path) -> Source:
     collects = gc.isenabled()
     gc.disable()  # it would go through all that was ever imported, a third of the time for 25,000 files
     try:
         found, notes = scan_folder(path)
-        splits = {split: load_entries(entries) for split, entries in found.items()}
+        return {split: load_entries(entries) for split, entries in found.items()}, notes
     finally:
         if collects:
             gc.enable()
-    return {split: _maybe_stream(rows, data) for split, rows in splits.items()}, notes
 
 
 def _open_saved(path: Path, data: DataSection) -> Source:
@@ -81,16 +84,16 @@ def _open_hub(data: DataSection) -> Source:
     return _join(parts, None, data, [])
 
 
-def _classes_beside(path: Path, data: DataSection) -> Source | None:
+def _classes_beside(path: Path) -> Source | None:
     """Class folders, where data files that cannot be used lie beside them: a list of class names, an archive.
 
     Tables with about as many lines as there are images are meant to be used: their error is raised.
     """
     try:
-        folder = _open_classes(path, data)
-        images = sum(map(len, scan_folder(path)[0].values()))
+        folder = _open_classes(path)
     except InputError:
         return None
+    images = sum(map(len, folder[0].values()))
     tables = [p for place in (path, *path.iterdir()) if place.is_dir() for p in place.iterdir()]
     lines = [p.read_bytes().count(b"\n") for p in tables if DATA_FILES.get(p.suffix.lower()) in ("csv", "json")]
     return folder if sum(lines) < images / 2 else None
@@ -111,8 +114,7 @@ def _join(parts: dict[str, list[SourcePart]], root: Path | None, data: DataSecti
                 continue
             for name, rows in _two_columns(part, *columns, root, alone=not others).items():
                 found.setdefault(name or split, []).append(rows)
-    joined = {split: chain(rows, f"data.path: the files of {split}") for split, rows in found.items()}
-    return {split: _maybe_stream(rows, data) for split, rows in joined.items()}, notes
+    return {split: chain(rows, f"data.path: the files of {split}") for split, rows in found.items()}, notes
 
 
 def _columns(part: SourcePart, data: DataSection) -> tuple[str, str]:
@@ -176,8 +178,7 @@ def _by_split_folder(entries: list[Entry]) -> dict[str | None, list[Entry]]:
     return groups if len(groups) > 1 and None not in groups else {None: entries}
 
 
-def _maybe_stream(rows: Rows, data: DataSection) -> Rows:
-    if data.streaming and isinstance(rows, datasets.Dataset):
-        rows = rows.select_columns(["image", "label"])
-        return rows.to_iterable_dataset(num_shards=max(1, min(16, len(rows))))
-    return rows
+def _stream(rows: Rows) -> datasets.IterableDataset:
+    if isinstance(rows, datasets.IterableDataset):
+        return rows
+    return rows.select_columns(["image", "label"]).to_iterable_dataset(num_shards=max(1, min(16, len(rows))))

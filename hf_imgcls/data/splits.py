@@ -25,11 +25,7 @@ class Span(NamedTuple):
 def choose_spans(
     available: Collection[str], data: DataSection, read: Callable[[str, str], list[Span]]
 ) -> dict[str, list[Span]]:
-    """The rows of train, and of validation and test where the source or the recipe has them.
-
-    Args:
-        read: the spans of an instruction and the key that gives it.
-    """
+    """The rows of train, validation and test where they are there; `read` is given an instruction and its key."""
     chosen = {role: spec for role, spec in choose_splits(available, data).items() if spec}
     spans = {role: read(spec, f"data.{role}_split") for role, spec in chosen.items()}
     check_overlap(spans, chosen)
@@ -40,9 +36,6 @@ def choose_splits(available: Collection[str], data: DataSection) -> dict[str, st
     """The source's split (or slice) for train, validation and test; None where there is none.
 
     A split that the recipe names for one role is never chosen for another by default.
-
-    Raises:
-        InputError: a named split does not exist, or none is there to train on.
     """
     named = {role: getattr(data, f"{role}_split") for role in USUAL_NAMES}
     used = [name for role, spec in named.items() for name in _named(spec, available, f"data.{role}_split", data.path)]
@@ -59,11 +52,7 @@ def choose_splits(available: Collection[str], data: DataSection) -> dict[str, st
 
 
 def scored_split(available: Collection[str], data: DataSection, named: str | None) -> str:
-    """The split (or slice) to score a model on: the named one, else test, validation, or the only one.
-
-    Raises:
-        InputError: it does not exist, or several could be meant.
-    """
+    """The split (or slice) to score a model on: the named one, else test, validation, or the only one."""
     _named(named, available, "split", data.path)
     usual = [name for role in ("test", "validation") for name in USUAL_NAMES[role] if name in available]
     chosen = named or next(iter(usual), None) or (next(iter(available)) if len(available) == 1 else None)
@@ -89,11 +78,7 @@ def split_names(instruction: str | None) -> list[str]:
 
 
 def read_spans(instruction: str, lengths: dict[str, int], key: str) -> list[Span]:
-    """The rows that an instruction such as `train[:5000]` or `train[80%:]+extra` names.
-
-    Raises:
-        InputError: the slice is malformed or empty.
-    """
+    """The rows that an instruction such as `train[:5000]` or `train[80%:]+extra` names."""
     try:
         parts = datasets.ReadInstruction.from_spec(instruction).to_absolute(lengths)
     except (ValueError, AssertionError, AttributeError) as error:
@@ -116,11 +101,7 @@ def take_rows(splits: dict[str, datasets.Dataset], spans: list[Span], key: str) 
 
 
 def check_overlap(spans: dict[str, list[Span]], chosen: dict[str, str | None]) -> None:
-    """Held-out rows must not be trained on: a score on such rows is no score.
-
-    Raises:
-        InputError: slices of validation or test share rows with train.
-    """
+    """An InputError where held-out rows are trained on: a score on such rows is no score."""
     for role in spans.keys() - {"train"}:
         for one, other in itertools.product(spans["train"], spans[role]):
             if one.split == other.split and max(one.start, other.start) < min(one.stop, other.stop):
@@ -153,11 +134,7 @@ def stratified(labels: np.ndarray, count: int, seed: int, keep_one: bool = False
 
 
 def per_class(labels: np.ndarray, count: int, names: list[str], seed: int, role: str) -> np.ndarray:
-    """Rows of a seeded sample with exactly `count` of every class that occurs.
-
-    Raises:
-        InputError: a class has fewer.
-    """
+    """Rows of a seeded sample with exactly `count` of every class that occurs; an InputError where one has fewer."""
     classes, sizes = np.unique(labels, return_counts=True)
     for c, size in zip(classes, sizes, strict=True):
         if size < count:

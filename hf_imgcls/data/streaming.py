@@ -13,7 +13,7 @@ from collections.abc import Callable
 import datasets
 
 from hf_imgcls.data.check import verdict
-from hf_imgcls.data.columns import check_names, encode_labels, label_namer
+from hf_imgcls.data.columns import encode_labels, label_namer, name_labels
 from hf_imgcls.data.rows import Data
 from hf_imgcls.data.sources import open_source
 from hf_imgcls.data.splits import Span, choose_spans
@@ -34,7 +34,7 @@ def load_stream(section: DataSection) -> Data:
     _refuse_counting(section)
     available, notes = open_source(section)
     spans = choose_spans(available, section, lambda spec, key: [_span(spec, key)])
-    labels = _label_names(available[spans["train"][0].split].features["label"], section)
+    labels = name_labels(available[spans["train"][0].split], section.label_names)
     data = Data({}, labels, notes=[*notes, "streaming: images are checked when they are read"])
     for role, (span,) in spans.items():
         whole = available[span.split]
@@ -107,14 +107,6 @@ def _refuse_counting(section: DataSection) -> None:
         raise InputError(
             f"data.{min(counting)}: needs the whole dataset, which data.streaming does not have; leave one of them out"
         )
-
-
-def _label_names(feature, section: DataSection) -> list[str]:
-    if section.label_names:
-        return check_names(section.label_names)
-    if isinstance(feature, datasets.ClassLabel):
-        return list(feature.names)
-    raise InputError("data.label_names: the labels of a stream are not known beforehand; name them here")
 
 
 def _encoder(labels: list[str], role: str, start: int, feature, section: DataSection) -> Callable:

@@ -23,11 +23,7 @@ _MAY_CHANGE = {
 
 
 def check_run_folder(folder: Path, start_over: bool = False) -> None:
-    """Before anything is loaded: a run that is finished, or a folder that is no run, is refused.
-
-    Raises:
-        InputError: says which, and what to do.
-    """
+    """Before anything is loaded: a run that is finished, or a folder that is no run, is refused (InputError)."""
     if not folder.exists():
         return
     if folder.is_file():
@@ -57,11 +53,7 @@ def open_run(folder: Path, recipe: dict[str, Any], splits: dict[str, Any], start
         aside = next(p for n in range(1, 10**6) if not (p := folder.with_name(f"{folder.name}.{n}")).exists())
         folder.rename(aside)
     if (folder / RECIPE).exists():
-        changed = [
-            key
-            for key in _changed_keys(read_json(folder / RECIPE), recipe)
-            if re.sub(r"^stages\.\d+\.", "", key) not in _MAY_CHANGE
-        ]
+        changed = _changed_keys(read_json(folder / RECIPE), recipe)
         before = read_json(folder / SPLITS) if (folder / SPLITS).exists() else splits
         changed += [f"data (images of {r})" for r in _changed_keys(before["fingerprints"], splits["fingerprints"])]
         if changed:
@@ -76,7 +68,8 @@ def open_run(folder: Path, recipe: dict[str, Any], splits: dict[str, Any], start
 
 def _changed_keys(before: dict, now: dict) -> list[str]:
     old, new = dict(_flat(before)), dict(_flat(now))
-    return [key for key in old.keys() | new.keys() if old.get(key) != new.get(key)]
+    changed = [key for key in old.keys() | new.keys() if old.get(key) != new.get(key)]
+    return [key for key in changed if re.sub(r"^stages\.\d+\.", "", key) not in _MAY_CHANGE]
 
 
 def _flat(section: dict | list, prefix: str = ""):
