@@ -12,11 +12,10 @@ from hf_imgcls.errors import UserError
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run a command.
+    """Run a command; returns its exit status.
 
-    Returns:
-        The exit status: 0, or that of the error, which is one line on standard error (2: user error, 1: verification
-        failed, 3: complete on this machine but not on the Hub, 130: interrupted).
+    That is 0, or that of the error, which is one line on standard error (2: user error, 1: verification failed,
+    3: complete on this machine but not on the Hub, 130: interrupted).
     """
     parser = _parser()
     arguments = sys.argv[1:] if arguments is None else arguments

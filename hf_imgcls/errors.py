@@ -5,13 +5,9 @@ from collections.abc import Iterable
 
 
 class UserError(Exception):
-    """Shown as one line on standard error; `HF_IMGCLS_TRACEBACK=1` shows the traceback too.
+    """Shown as one line on standard error; `HF_IMGCLS_TRACEBACK=1` shows the traceback too."""
 
-    Attributes:
-        status: the exit status of the command.
-    """
-
-    status = 1
+    status = 1  # the exit status of the command
 
 
 class InputError(UserError, ValueError):

@@ -5,9 +5,7 @@ import argparse
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", help="a folder or a Hub id, of this package, of transformers or of timm")
-    parser.add_argument(
-        "--host", default="127.0.0.1", help="0.0.0.0: reachable from other machines (default: 127.0.0.1)"
-    )
+    parser.add_argument("--host", default="127.0.0.1", help="0.0.0.0: for other machines too (default: 127.0.0.1)")
     parser.add_argument("--port", type=int, default=7860, help="default: 7860")
     parser.add_argument("--top-k", type=int, default=5, help="labels per image (default: 5)")
     parser.add_argument("--device", help="cpu, cuda:1, mps, ... (default: an accelerator if there is one)")

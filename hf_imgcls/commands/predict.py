@@ -16,9 +16,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         metavar="IMAGE",
         help="files, folders, 'patterns*', http(s) addresses; - is a list of them on standard input",
     )
-    parser.add_argument(
-        "--output", type=Path, help="a .csv, .jsonl or .parquet file; images that it has already are skipped"
-    )
+    parser.add_argument("--output", type=Path, help="a .csv, .jsonl or .parquet file; images in it are skipped")
     parser.add_argument("--top-k", type=int, default=5, help="labels per image (default: 5)")
     parser.add_argument("--batch-size", type=int, help="default: 4 on a CPU, else 64")
     parser.add_argument("--half", action="store_true", help="in half precision, on a GPU")

@@ -117,8 +117,7 @@ def describe_machine(chosen: dict[str, Any]) -> str:
         f"{plural(workers, 'worker')} per process" if workers else "no workers",
     ]
     if workers:
-        parts.append(f"prefetch {chosen['prefetch']}")
-    parts += ["persistent"] * bool(workers and chosen["persistent_workers"])
+        parts += [f"prefetch {chosen['prefetch']}"] + ["persistent"] * chosen["persistent_workers"]
     parts += ["pinned memory"] * chosen["pinned_memory"] + ["non-blocking copies"] * chosen["non_blocking"]
     parts += ["channels_last"] * chosen["channels_last"] + [chosen["precision"]] + ["TF32"] * chosen["tf32"]
     parts.append({"adamw_torch_fused": "fused AdamW"}.get(chosen["optimizer"], chosen["optimizer"]))

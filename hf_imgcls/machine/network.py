@@ -32,11 +32,7 @@ def use_hub() -> bool:
 
 
 def reach_hub() -> None:
-    """Try the Hub again, also where it was once given up: hours lie between the first batch and the push.
-
-    Raises:
-        PushError: it cannot be reached, or the user wants none.
-    """
+    """Try the Hub again, also where it was once given up: hours lie between the first batch and the push."""
     global _given_up
     if _given_up:
         _given_up = constants.HF_HUB_OFFLINE = datasets.config.HF_HUB_OFFLINE = False

@@ -81,14 +81,10 @@ def limit_progress_bars() -> None:
 
 
 def check_launch() -> str | None:
-    """Check that as many processes run as were requested.
-
-    Returns:
-        A line to print if a launcher was asked for several processes and silently started one.
+    """A line to print if a launcher was asked for several processes and silently started one.
 
     Raises:
-        InputError: several processes were started that know nothing of each other: they would all train the whole
-            model into one folder.
+        InputError: several processes that know nothing of each other would all train the whole model into one folder.
     """
     state, started = PartialState(), int(os.environ.get("WORLD_SIZE", "1"))
     if started > 1 and (state.num_processes == 1 or state.distributed_type == DistributedType.NO):

@@ -28,8 +28,10 @@ _HUB_ID = re.compile(r"\w[\w.-]*(/\w[\w.-]*)?")
 def check_settings(recipe: Section) -> None:
     """Check the paths and names of a recipe, quickly, without torch: the rest is `api.check_recipe`."""
     check_path(recipe.data)
-    if recipe.model.architecture:
-        _check_architecture(recipe.model.architecture)
+    if name := recipe.model.architecture:
+        known = [*BUILT_IN_ARCHITECTURES, *installed()["architectures"]]
+        if name not in known and not name.startswith("timm/"):  # whose names are checked where it is imported
+            raise InputError(f"model.architecture: transformers has no {name!r}{nearest(name, known)}")
     else:
         resolve_checkpoint(recipe.model)
     for stage in stages_of(recipe):
@@ -43,13 +45,6 @@ def check_path(data: DataSection) -> None:
     path = Path(data.path).expanduser()
     if not path.exists() and (not _HUB_ID.fullmatch(data.path) or path.suffix.lower() in DATA_FILES):
         raise InputError(f"data.path: {data.path!r} does not exist (looked in {Path.cwd()}) and is no Hub id")
-
-
-def _check_architecture(name: str) -> None:
-    # Names of timm are checked where timm is imported.
-    known = [*BUILT_IN_ARCHITECTURES, *installed()["architectures"]]
-    if name not in known and not name.startswith("timm/"):
-        raise InputError(f"model.architecture: transformers has no {name!r}{nearest(name, known)}")
 
 
 def resolve_checkpoint(section: ModelSection) -> str:

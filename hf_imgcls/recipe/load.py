@@ -13,7 +13,6 @@ from pydantic import BaseModel, ValidationError
 from hf_imgcls.errors import InputError, nearest
 from hf_imgcls.recipe.schema import NOT_IN_A_RECIPE, recipe_model
 
-_PYTHON_WORDS = {"True": True, "False": False, "None": None}
 # Pydantic's own words name branches of unions and Python types.
 _EXPECTED = {
     "bool_type": "a boolean",
@@ -101,7 +100,7 @@ def _apply(content: dict, override: str) -> tuple[tuple[str, ...], str]:
     try:
         value = json.loads(text)
     except json.JSONDecodeError:
-        value = _PYTHON_WORDS.get(text, text)
+        value = {"True": True, "False": False, "None": None}.get(text, text)
     keys = tuple(path.split("."))
     _set(content, keys, value)
     return keys, text

@@ -75,10 +75,7 @@ def _check_training(section: Section) -> Section:
     if section.load_best_model_at_end:
         evaluate, save = (value_of(section, key, "epoch") for key in ("eval_strategy", "save_strategy"))
         if save != "best" and evaluate != save:
-            raise ValueError(
-                f"load_best_model_at_end needs eval_strategy and save_strategy to be the same, "
-                f"found {evaluate} and {save}"
-            )
+            raise ValueError(f"load_best_model_at_end needs eval_strategy = save_strategy, found {evaluate} and {save}")
     return section
 
 
@@ -95,9 +92,7 @@ def _check_recipe(recipe: Section) -> Section:
 
 def _check_stage(recipe: Section, stage: Stage, key: str) -> None:
     if recipe.data.streaming and stage.training.max_steps < 1:
-        raise ValueError(
-            "training.max_steps: missing; needed with data.streaming, where the length of an epoch is unknown"
-        )
+        raise ValueError("training.max_steps: missing; data.streaming needs it (the length of an epoch is unknown)")
     if stage.early_stopping and value_of(stage.training, "eval_strategy", "epoch") == "no":
         raise ValueError(f"{key}.early_stopping: needs an evaluation, but training.eval_strategy is no")
     if not stage.cache_features:
@@ -150,16 +145,11 @@ def json_schema() -> dict:
     schema["$comment"] = ", ".join(f"{name} {metadata.version(name)}" for name in ("transformers", "torchvision"))
     schema["title"] = "hf_imgcls recipe"
     definitions["TrainingSection"]["description"] = "transformers.TrainingArguments"
-    definitions["StageTrainingSection"]["description"] = (
-        "the keys of transformers.TrainingArguments that a stage may override"
-    )
+    of_a_stage = "the keys of transformers.TrainingArguments that a stage may override"
+    definitions["StageTrainingSection"]["description"] = of_a_stage
     for key, known in {"train": installed()["transforms"], "mix": MIXES}.items():
         names = sorted(known)
         one = {"propertyNames": {"enum": names}, "additionalProperties": {"type": "object"}}
-        definitions["AugmentationSection"]["properties"][key]["items"] = {
-            "anyOf": [
-                {"type": "string", "enum": names},
-                {"type": "object", **one, "minProperties": 1, "maxProperties": 1},
-            ]
-        }
+        either = [{"type": "string", "enum": names}, {"type": "object", **one, "minProperties": 1, "maxProperties": 1}]
+        definitions["AugmentationSection"]["properties"][key]["items"] = {"anyOf": either}
     return schema
