@@ -20,11 +20,7 @@ def channels_last(model: nn.Module, size: tuple[int, int], wanted: bool | None =
     architectures), and on a GPU in half precision as well. Networks with no more convolutions than dense layers gain
     nothing and stay as they are, and so does one whose code relies on the default layout of its activations.
 
-    Args:
-        wanted: the recipe's `model.channels_last`; None lets the network's layers decide.
-
-    Returns:
-        Whether it is laid out so now.
+    With `wanted` (the recipe's `model.channels_last`) None, its layers decide. Returns whether it is laid out so now.
     """
     kinds = [type(module) for module in model.modules() if isinstance(module, nn.Conv2d | nn.Linear)]
     mostly_convolutions = sum(issubclass(kind, nn.Conv2d) for kind in kinds) > len(kinds) / 2
@@ -56,13 +52,8 @@ def fold_batch_norms(model: nn.Module, size: tuple[int, int]) -> int:
     In evaluation the two are one linear map (Jacob et al., arXiv:1712.05877, section 3.2). On a CPU, where the
     passes over memory cost as much as the convolutions, inference is 1.3 to 1.6 times as fast (MobileNetV2). The
     logits stay the same but for rounding: this is checked, and a network of which it does not hold (an output used
-    twice, a subclass that does more than convolve) gets its own modules back.
-
-    Args:
-        model: in evaluation mode; no longer good for training.
-
-    Returns:
-        How many were folded.
+    twice, a subclass that does more than convolve) gets its own modules back. The model must be in evaluation mode and
+    is no longer good for training. Returns how many were folded.
     """
     names = {module: name for name, module in model.named_modules()}
     like = next(model.parameters())

@@ -52,12 +52,9 @@ def _new_processor(section: ProcessorSection, side: int, built_in: bool) -> ViTI
 
 
 def set_image_size(config, processor, side: int):
-    """Set a square input of `side` pixels, under every family's own names.
+    """Set a square input of `side` pixels, under every family's own names; returns the processor (of timm a new one).
 
     Where the processor resizes to more than it crops (256 and 224, say), the ratio stays.
-
-    Returns:
-        The processor, changed in place; for timm a new one, since its size lives in the model's config.
     """
     if config.model_type == "timm_wrapper":
         return _set_timm_size(config, side)
