@@ -5,8 +5,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import torch
+import transformers  # its TimmWrapperImageProcessor imports timm wherever it is named, so not from here
 from torch.nn.functional import interpolate
-from transformers import AutoImageProcessor, PreTrainedConfig, TimmWrapperImageProcessor, ViTImageProcessor
+from transformers import AutoImageProcessor, PreTrainedConfig, ViTImageProcessor
 
 from hf_imgcls.errors import InputError
 from hf_imgcls.images import input_size
@@ -22,7 +23,9 @@ def get_processor(section: ModelSection, config: PreTrainedConfig):
     square without keeping the aspect ratio; timm's own settings for those of timm.
     """
     if "pretrained_cfg" in config.to_dict():  # of timm, or a custom head on one of timm
-        return TimmWrapperImageProcessor(pretrained_cfg=config.pretrained_cfg, architecture=config.architecture)
+        return transformers.TimmWrapperImageProcessor(
+            pretrained_cfg=config.pretrained_cfg, architecture=config.architecture
+        )
     if section.architecture:
         size = next((part.image_size for part in _with_image_size(config)), 224)
         side = section.image_size or (size if isinstance(size, int) else size[0])
@@ -102,7 +105,7 @@ def _set_timm_size(config, side: int):
     if settings.get("fixed_input_size"):
         config.model_args = {**(config.model_args or {}), "img_size": side}
     config.pretrained_cfg = settings
-    return TimmWrapperImageProcessor(pretrained_cfg=settings, architecture=config.architecture)
+    return transformers.TimmWrapperImageProcessor(pretrained_cfg=settings, architecture=config.architecture)
 
 
 def resize_positions(model, resized):
