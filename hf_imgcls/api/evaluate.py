@@ -6,8 +6,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from transformers import DefaultDataCollator
-
 from hf_imgcls.data import load_split
 from hf_imgcls.errors import InputError
 from hf_imgcls.images import EvalTransform, input_size
@@ -52,7 +50,7 @@ def evaluate_classifier(
         arguments = training_arguments(recipe.training, output_dir=folder, per_device_eval_batch_size=batch_size, **own)
         with arguments.main_process_first(local=True):
             loaded = load_split(recipe.data, split, labels)
-        trainer = ImageTrainer(network, arguments, data_collator=DefaultDataCollator())
+        trainer = ImageTrainer(network, arguments)
         scores, _ = score_splits(trainer, loaded.splits, EvalTransform(processor, range(len(labels))))
     name = next(iter(scores))
     return {

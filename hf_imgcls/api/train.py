@@ -64,7 +64,8 @@ def train_classifier(
         start_over: move a finished or changed run in the same folder aside and begin anew.
         transforms: classes that `augmentation.train` may name; their instances map uint8 images (3, height, width).
         loss: of logits (images, classes) and class ids (images,), one value for each image or their mean, in place of
-            the cross-entropy in training; not with mixing, whose labels are soft.
+            the cross-entropy in training; not with mixing, whose labels are soft. To resume, pass the same one: a
+            changed function is not noticed.
         metrics: by name, of predicted ids and label ids, each (images,), and of `probabilities` (images, classes) if
             the function has such a parameter; `training.metric_for_best_model` may name them.
 

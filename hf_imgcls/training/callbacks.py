@@ -1,4 +1,4 @@
-"""Callbacks of the trainer: which epoch its images are of, when to stop early, what is printed while it trains."""
+"""Callbacks of the trainer: the epoch of the augmentation, early stopping, and the table on the console."""
 
 from collections.abc import Mapping
 
@@ -42,12 +42,7 @@ class StopEarly(EarlyStoppingCallback):
 
     def on_train_begin(self, args, state, control, **kwargs):
         super().on_train_begin(args, state, control, **kwargs)
-        self.early_stopping_patience_counter = bad_evaluations(state.stateful_callbacks)
-
-
-def bad_evaluations(saved: dict) -> int:
-    """How many evaluations in a row brought no improvement, from a checkpoint's `stateful_callbacks`."""
-    return saved.get(StopEarly.__name__, {}).get("attributes", {}).get("early_stopping_patience_counter", 0)
+        vars(self).update(state.stateful_callbacks[type(self).__name__]["attributes"])
 
 
 class _Bar(ProgressCallback):
@@ -60,34 +55,24 @@ class _Bar(ProgressCallback):
 class EpochTable(TrainerCallback):
     """Prints a row for each evaluation, or for each epoch where nothing is evaluated, and which checkpoint is selected.
 
-    The training loss is the mean over the steps since the row before; `*` marks the best row so far.
+    Training loss and learning rate are those last logged; `*` marks the best evaluation so far.
     """
 
     def __init__(self, clock: Clock):
         self.clock = clock
-        self.heading: list[str] = []
-        self.last_step = 0
-        self.counted = (0, 0.0)
-        self.pending = False
+        self.headed, self.last_step, self.counted = False, 0, clock.totals()
 
     def on_train_begin(self, args, state, control, **kwargs):
-        evaluations = [entry["step"] for entry in state.log_history if "eval_loss" in entry]
-        self.heading, self.pending = [], False
-        self.last_step = evaluations[-1] if evaluations else state.global_step
-        self.counted = self._count(args)
-
-    def on_step_end(self, args, state, control, **kwargs):
-        self._log_before_a_row(args, control, control.should_evaluate)
+        self.headed, self.last_step, self.counted = False, state.global_step, self.clock.totals(args.world_size)
 
     def on_epoch_end(self, args, state, control, **kwargs):
-        self._log_before_a_row(args, control, True)
-        self.pending = args.eval_strategy == "no"  # what is logged of this epoch is logged after this event
-
-    def _log_before_a_row(self, args, control, wanted: bool) -> None:
-        control.should_log = control.should_log or (wanted and args.logging_strategy != "no")
+        # An epoch shorter than logging_steps would have no loss to show.
+        if args.logging_strategy != "no" and _last_logged(state).get("step", 0) <= self.last_step:
+            control.should_log = True
 
     def on_epoch_begin(self, args, state, control, **kwargs):
-        if self.pending:
+        # Here and not at the epoch's end, because Trainer logs after that event.
+        if args.eval_strategy == "no" and state.global_step > self.last_step:
             self._print_row(args, state, {})
 
     def on_evaluate(self, args, state, control, metrics=None, **kwargs):
@@ -98,30 +83,23 @@ class EpochTable(TrainerCallback):
         _print(describe_selected(args, state))
 
     def _print_row(self, args: TrainingArguments, state: TrainerState, metrics: Mapping[str, float]) -> None:
-        loss, rate = _logged_since(state, self.last_step)
-        images, seconds = (now - before for now, before in zip(self._count(args), self.counted, strict=True))
+        logged, counted = _last_logged(state), self.clock.totals(args.world_size)
+        seconds = sum(counted[part] - self.counted[part] for part in ("data", "transfer", "model"))
         row = {
             "step" if args.max_steps > 0 else "epoch": _position(args, state.global_step, state.epoch),
-            "loss": f"{loss:.4f}" if loss is not None else "-",
+            "loss": f"{logged['loss']:.4f}" if logged else "-",
         }
         evaluated = metrics_in(metrics, "eval_")
         for key in sorted(evaluated, key=lambda key: key != "loss"):  # beside the training loss
             name = "validation loss" if key == "loss" else evaluated[key].name
             row[name] = f"{metrics[f'eval_{key}']:{evaluated[key].format}}"
-        row["learning rate"] = f"{rate:.2e}" if rate is not None else "-"
-        row["images/s"] = f"{images / seconds:,.0f}" if seconds > 0 else "-"
-        if not self.heading:
-            self.heading = list(row)
-            _print("".join(f"{name:>{_width(name)}}" for name in row))
-        mark = " *" if is_best(args, state) else ""
-        _print("".join(f"{row.get(name, '-'):>{_width(name)}}" for name in self.heading) + mark)
-        self.pending = False
-        self.last_step, self.counted = state.global_step, self._count(args)
-
-    def _count(self, args: TrainingArguments) -> tuple[int, float]:
-        """Images trained on so far, and the seconds that it took."""
-        counted = self.clock.totals(args.world_size)
-        return counted["images"], counted["data"] + counted["transfer"] + counted["model"]
+        row["learning rate"] = f"{logged['learning_rate']:.2e}" if logged else "-"
+        row["images/s"] = f"{(counted['images'] - self.counted['images']) / seconds:,.0f}" if seconds > 0 else "-"
+        widths = [max(len(name), 7) + 2 for name in row]
+        for line in [row.values()] if self.headed else [row, row.values()]:
+            mark = " *" if line is not row and is_best(args, state, metrics) else ""
+            _print("".join(f"{cell:>{width}}" for cell, width in zip(line, widths, strict=True)) + mark)
+        self.headed, self.last_step, self.counted = True, state.global_step, counted
 
 
 def replace_console(trainer: Trainer, clock: Clock) -> None:
@@ -132,28 +110,24 @@ def replace_console(trainer: Trainer, clock: Clock) -> None:
     trainer.add_callback(EpochTable(clock))
 
 
-def is_best(args: TrainingArguments, state: TrainerState) -> bool:
-    """Whether the last entry of the log is the best evaluation so far, as Trainer compares them: ties are not."""
-    key = f"eval_{_metric(args)}"
-    best, best_step = None, 0
-    for entry in state.log_history:
-        if key in entry and entry["step"]:
-            better = best is None or (entry[key] > best if args.greater_is_better else entry[key] < best)
-            best, best_step = (entry[key], entry["step"]) if better else (best, best_step)
-    return best is not None and best_step == state.global_step
+def is_best(args: TrainingArguments, state: TrainerState, metrics: Mapping[str, float]) -> bool:
+    """Whether an evaluation is better than those before, which Trainer has compared when `on_evaluate` is called."""
+    value, best = metrics.get(f"eval_{_metric(args)}"), state.best_metric
+    if value is None or not state.global_step:  # what is evaluated before the first step is not compared
+        return False
+    return best is None or (value > best if args.greater_is_better else value < best)
 
 
 def describe_selected(args: TrainingArguments, state: TrainerState) -> str:
     """Which checkpoint a training ends with, in a line."""
-    unit = "step" if args.max_steps > 0 else "epoch"
-    last = state.max_steps if args.max_steps > 0 else state.num_train_epochs
-    step, metric = state.best_global_step, _metric(args)
+    unit, last = ("step", state.max_steps) if args.max_steps > 0 else ("epoch", state.num_train_epochs)
     if not (args.load_best_model_at_end and state.best_model_checkpoint):
         return f"selected checkpoint: the last, {unit} {_position(args, state.global_step, state.epoch)} of {last}"
-    entry = next(e for e in state.log_history if e["step"] == step and f"eval_{metric}" in e)
+    step, metric = state.best_global_step, _metric(args)
+    epoch = next(entry["epoch"] for entry in state.log_history if entry["step"] == step)
     named = metrics_in({metric: state.best_metric})[metric]
     value = f"best validation {named.name} {state.best_metric:{named.format}}"
-    return f"selected checkpoint: {unit} {_position(args, step, entry['epoch'])} of {last}, {value}"
+    return f"selected checkpoint: {unit} {_position(args, step, epoch)} of {last}, {value}"
 
 
 def _metric(args: TrainingArguments) -> str:
@@ -164,21 +138,8 @@ def _position(args: TrainingArguments, step: int, epoch: float | None) -> str:
     return str(step) if args.max_steps > 0 else f"{round(epoch or 0, 2):g}"
 
 
-def _logged_since(state: TrainerState, step: int) -> tuple[float | None, float | None]:
-    """The mean training loss since a step, and the last learning rate; None where nothing was logged."""
-    total, last, rate = 0.0, step, None
-    for entry in state.log_history:
-        if "loss" not in entry:
-            continue
-        rate = entry.get("learning_rate")
-        if entry["step"] > last:  # each entry is the mean over the steps since the one before
-            total += entry["loss"] * (entry["step"] - last)
-            last = entry["step"]
-    return total / (last - step) if last > step else None, rate
-
-
-def _width(name: str) -> int:
-    return max(len(name), 7) + 2
+def _last_logged(state: TrainerState) -> dict[str, float]:
+    return next((entry for entry in reversed(state.log_history) if "loss" in entry), {})
 
 
 def _print(line: str) -> None:

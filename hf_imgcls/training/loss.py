@@ -1,27 +1,24 @@
-"""Training loss: cross-entropy on hard or soft labels, with label smoothing and class weights; or the user's own."""
+"""Training loss: cross-entropy with label smoothing and class weights; and what a Python user brings to a run."""
 
+import dataclasses
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import datasets
 import torch
 from torch.nn.functional import cross_entropy
 
 from hf_imgcls.errors import InputError, nearest
-from hf_imgcls.recipe import LossSection
+from hf_imgcls.recipe import LossSection, Stage
+from hf_imgcls.scoring import METRICS, can_name_a_metric, takes_probabilities
 
 
 def total_loss(
     logits: torch.Tensor, labels: torch.Tensor, weights: torch.Tensor | None, smoothing: float
 ) -> torch.Tensor:
-    """Cross-entropy summed over images, a scalar.
+    """Cross-entropy summed over images; labels are ids, shape (images,), or soft, shape (images, classes).
 
-    Args:
-        logits: shape (images, classes).
-        labels: class ids, shape (images,), or soft labels, shape (images, classes).
-        weights: of each class, shape (classes,).
-        smoothing: the fraction of every label that is spread evenly over all classes (Szegedy and others, 2016,
-            arXiv:1512.00567).
+    Smoothing is the fraction of a label that is spread over all classes (Szegedy and others, 2016, arXiv:1512.00567).
     """
     weights = None if weights is None else weights.to(logits.device)
     return cross_entropy(logits.float(), labels, weight=weights, label_smoothing=smoothing, reduction="sum")
@@ -30,11 +27,7 @@ def total_loss(
 def own_loss(
     loss: Callable[[torch.Tensor, torch.Tensor], torch.Tensor], logits: torch.Tensor, labels: torch.Tensor
 ) -> torch.Tensor:
-    """A user's own loss summed over images, a scalar, whether it returns a value for each image or their mean.
-
-    Raises:
-        InputError: it returns neither.
-    """
+    """A user's own loss summed over images, whether it returns a value for each image or their mean."""
     value = loss(logits.float(), labels)
     if isinstance(value, torch.Tensor) and value.shape in ((), labels.shape):
         return value.sum() if value.dim() else value * len(labels)
@@ -46,29 +39,74 @@ def class_weights(section: LossSection, split, names: Sequence[str], label_ids: 
     """Weights of the classes in the order of the model's ids, shape (classes,), or None if the loss is not weighted.
 
     Args:
-        split: the training split, with a column `label`.
-        names: of the classes, in the data's order.
-        label_ids: the model's id of each.
-
-    Raises:
-        InputError: a name that is not a class, or "balanced" for a stream, which cannot be counted.
+        names: of the classes, in the order of the training split's labels; `label_ids` are the model's ids of them.
     """
     chosen = section.class_weights
     if chosen is None:
         return None
     if chosen == "balanced":
-        chosen = _balanced(split, names)
+        if isinstance(split, datasets.IterableDataset):
+            raise InputError('loss.class_weights: "balanced" cannot count a stream; give the weights by name')
+        counts = Counter(split["label"][:])
+        chosen = {names[i]: len(split) / (len(counts) * count) for i, count in counts.items()}
     for name in chosen:
         if name not in names:
             raise InputError(f"loss.class_weights: the data has no class {name!r}{nearest(name, names)}")
     weights = torch.ones(len(names))
-    for name, label_id in zip(names, label_ids, strict=True):
-        weights[label_id] = chosen.get(name, 1.0)
+    weights[list(label_ids)] = torch.tensor([float(chosen.get(name, 1.0)) for name in names])
     return weights
 
 
-def _balanced(split, names: Sequence[str]) -> dict[str, float]:
-    if isinstance(split, datasets.IterableDataset):
-        raise InputError('loss.class_weights: "balanced" cannot count a stream; give the weights by name')
-    counts = Counter(split["label"][:])
-    return {names[i]: len(split) / (len(counts) * count) for i, count in counts.items()}
+@dataclasses.dataclass(frozen=True)
+class Custom:
+    """A user's own loss and metrics, which no recipe can name; called as `train_classifier` says.
+
+    The loss is for training alone: what is evaluated stays the cross-entropy, so that runs can be compared. Of a
+    metric the larger value is the better one, unless `training.greater_is_better` is false.
+    """
+
+    loss: Callable[[torch.Tensor, torch.Tensor], torch.Tensor] | None = None
+    metrics: Mapping[str, Callable[..., float]] = dataclasses.field(default_factory=dict)
+
+    @property
+    def probabilities(self) -> bool:
+        return any(map(takes_probabilities, self.metrics.values()))
+
+    def notes(self, transforms: Sequence[str]) -> list[str]:
+        """What results.json and the card say of it, and of transforms of these names."""
+        loss = getattr(self.loss, "__name__", type(self.loss).__name__) if self.loss else None
+        brought = {"transform": transforms, "loss": [loss] * bool(loss), "metric": list(self.metrics)}
+        named = ", ".join(f"{kind} {name}" for kind, names in brought.items() for name in names)
+        return [f"from Python: {named}; the recipe alone does not repeat this run"] if named else []
+
+    def check(self, classes: int) -> None:
+        """Refuse names that are taken, and a loss that does not train."""
+        for name in self.metrics:
+            if not can_name_a_metric(name):
+                raise InputError(f"metrics: {name!r} cannot name a metric: it is taken, or no Python identifier")
+        if self.loss:
+            logits = torch.zeros(2, classes, requires_grad=True)
+            if not own_loss(self.loss, logits, torch.zeros(2, dtype=torch.int64)).requires_grad:
+                raise InputError("loss: what it returns has no gradient")
+
+    def check_stage(self, stage: Stage, weighted: bool) -> None:
+        """Refuse what a loss of one's own would leave out."""
+        found = {
+            "augmentation.mix": stage.augmentation.mix,
+            "loss.class_weights": weighted,
+            "training.label_smoothing_factor": stage.training.label_smoothing_factor,
+        }
+        for key, value in found.items() if self.loss else ():
+            if value:
+                raise InputError(f"{key}: your own loss gets hard labels and does its own weighting; leave it out")
+
+    def check_best_metric(self, name: str | None, classes: int) -> None:
+        """Refuse a `training.metric_for_best_model` that is no metric of this run."""
+        known = [key for key, metric in METRICS.items() if classes > metric.more_classes_than] + list(self.metrics)
+        if name and name.removeprefix("eval_") not in known:
+            raise InputError(
+                f"training.metric_for_best_model: no metric {name!r}, only {', '.join(known)}{nearest(name, known)}"
+            )
+
+
+NO_CUSTOM = Custom()

@@ -4,7 +4,7 @@ import dataclasses
 from pathlib import Path
 
 import torch
-from transformers import DefaultDataCollator, PreTrainedModel, TrainerState, TrainingArguments
+from transformers import PreTrainedModel, TrainerState, TrainingArguments
 from transformers.trainer import TRAINER_STATE_NAME
 
 from hf_imgcls.data import Data, attach_transform, check_cache_size, prepared_copies
@@ -20,24 +20,19 @@ from hf_imgcls.models import (
     load_network,
     restore_weights,
 )
-from hf_imgcls.recipe import LastBlocks, Stage, Trained, naming_stage, stages_of
+from hf_imgcls.recipe import LastBlocks, Stage, naming_stage, stages_of
 from hf_imgcls.store import STAGES, last_checkpoint, read_json, write_json
-from hf_imgcls.training.callbacks import StopEarly, bad_evaluations
-from hf_imgcls.training.custom import NO_CUSTOM, Custom
+from hf_imgcls.training.callbacks import StopEarly
 from hf_imgcls.training.features import HeadOnFeatures, cached_features
-from hf_imgcls.training.loss import class_weights
+from hf_imgcls.training.loss import NO_CUSTOM, Custom, class_weights
 from hf_imgcls.training.trainer import ImageTrainer
 
 
 @dataclasses.dataclass
 class Plan:
-    """A stage, checked and ready to run.
+    """A stage, checked and ready to run; checkpoints go to `folder`, and weights where another stage follows.
 
-    Attributes:
-        folder: where its checkpoints go, and its weights where another stage follows.
-        parameters: names of those that train.
-        custom: the user's own loss and metrics.
-        weights: of the classes in the loss, or None.
+    `parameters` are the names of those that train, `weights` those of the classes in the loss.
     """
 
     stage: Stage
@@ -47,62 +42,45 @@ class Plan:
     parameters: list[str]
     mixing: Mixing | None
     custom: Custom
-    weights: torch.Tensor | None = None
+    weights: torch.Tensor | None
 
 
 def plan_stages(
     recipe, data: Data, model: PreTrainedModel, scoring: EvalTransform, custom: Custom = NO_CUSTOM
 ) -> list[Plan]:
-    """Every stage of a recipe, ready to run; a mistake in the last one shows before the first begins.
-
-    Args:
-        custom: the user's own loss and metrics.
-
-    Raises:
-        InputError: a pattern that matches nothing, too few blocks, an unknown transform, a class that is not there,
-            copies of images that are too small.
-    """
+    """Every stage of a recipe, ready to run; a mistake in the last one shows before the first begins."""
+    size, plans = input_size(scoring.processor), []
     if data.cache_size:
-        check_cache_size(data.cache_size, input_size(scoring.processor))
+        check_cache_size(data.cache_size, size)
     weights = class_weights(recipe.loss, data.splits["train"], data.labels, scoring.label_ids)
     custom.check(len(data.labels))
-    plans = [_plan(stage, data, model, scoring, custom) for stage in stages_of(recipe)]
-    for plan in plans:
-        plan.weights = weights
-        with naming_stage(plan.stage):
-            custom.check_stage(plan.stage, weights is not None)
+    for stage in stages_of(recipe):
+        folder = Path(stage.training.output_dir) / (f"stage-{stage.number}" if stage.listed else "")
+        # Another seed for each stage, so that its images and their order are not those of the stage before.
+        seed = stage.training.seed + stage.number - 1
+        arguments = training_arguments(stage.training, output_dir=str(folder), seed=seed, push_to_hub=False)
+        if stage.cache_features:
+            head_module(model, size)  # two heads are refused here, not when the stage begins
+        with naming_stage(stage):
+            custom.check_stage(stage, weights is not None)
+            if "validation" in data.splits:
+                custom.check_best_metric(arguments.metric_for_best_model, len(data.labels))
+            else:
+                disable_evaluation(arguments, stage.training)
+                if stage.early_stopping:
+                    raise InputError(
+                        "early_stopping: there is no validation split to evaluate on (data.validation_split)"
+                    )
+            images = TrainTransform(stage.augmentation.train, scoring.processor, scoring.label_ids, seed)
+            check_features(stage, images.size)
+            parameters = choose_parameters(model, stage.train, images.size)
+            mixing = Mixing(stage.augmentation.mix, len(data.labels)) if stage.augmentation.mix else None
+        plans.append(Plan(stage, arguments, folder, images, parameters, mixing, custom, weights))
     return plans
 
 
-def _plan(stage: Stage, data: Data, model, scoring: EvalTransform, custom: Custom) -> Plan:
-    folder = Path(stage.training.output_dir) / (f"stage-{stage.number}" if stage.listed else "")
-    # Another seed for each stage, so that its images and their order are not those of the stage before.
-    arguments = training_arguments(
-        stage.training, output_dir=str(folder), seed=stage.training.seed + stage.number - 1, push_to_hub=False
-    )
-    if stage.cache_features:
-        head_module(model, input_size(scoring.processor))  # two heads are refused here, not when the stage begins
-    with naming_stage(stage):
-        if "validation" not in data.splits:
-            disable_evaluation(arguments, stage.training)
-            if stage.early_stopping:
-                raise InputError("early_stopping: there is no validation split to evaluate on (data.validation_split)")
-        else:
-            custom.check_best_metric(arguments.metric_for_best_model, len(data.labels))
-        specs = stage.augmentation
-        images = TrainTransform(specs.train, scoring.processor, scoring.label_ids, arguments.seed)
-        check_features(stage, images.size)
-        parameters = choose_parameters(model, stage.train, images.size)
-        mixing = Mixing(specs.mix, len(data.labels)) if specs.mix else None
-    return Plan(stage, arguments, folder, images, parameters, mixing, custom)
-
-
 def check_features(stage: Stage, size: tuple[int, int]) -> None:
-    """Cached features are computed once for each image, so augmentation must not be random.
-
-    Raises:
-        InputError: the stage caches features, and its augmentation is random.
-    """
+    """Refuse random augmentation where features are cached, which are computed once for each image."""
     random = random_transform(stage.augmentation.train, size) if stage.cache_features else None
     if random:
         raise InputError(
@@ -117,54 +95,54 @@ def train_stages(plans: list[Plan], data: Data, model: PreTrainedModel, scoring:
     Returns:
         (a trainer with the whole model as it is at the end, a record of each stage with its `history`).
     """
-    file = Path(plans[0].folder.parent if plans[0].stage.listed else plans[0].folder) / STAGES
+    first = plans[0]
+    file = (first.folder.parent if first.stage.listed else first.folder) / STAGES
     records = on_main(lambda: read_json(file) if file.exists() else [])
     for plan in plans[len(records) :]:
-        if plan.stage.number > 1:
+        number = plan.stage.number
+        if plan is not first:
             # From the file, also where it has just been trained: the same path for a run that is resumed here.
-            previous, (model, _) = model, load_network(str(plans[plan.stage.number - 2].folder))
+            previous, (model, _) = model, load_network(str(plans[number - 2].folder))
             copy_layout(previous, model)
         trainer, record = _train_stage(plan, data, model, scoring, bad_images)
         records.append(record)
         if plan is not plans[-1]:
             trainer.save_run(plan.folder)
             on_main(lambda: write_json(file, records))
-            say(
-                f"stage {plan.stage.number + 1} starts from the {record['selected_checkpoint']} checkpoint of stage "
-                f"{plan.stage.number}"
-            )
+            say(f"stage {number + 1} starts from the {record['selected_checkpoint']} checkpoint of stage {number}")
     return trainer, records
 
 
 def _train_stage(plan: Plan, data: Data, model: PreTrainedModel, scoring: EvalTransform, bad_images: str):
     """Returns (a trainer with the whole model, the record of the stage)."""
-    frozen = freeze_parameters(model, plan.parameters, plan.images.size)
-    say(f"{_name(plan.stage)}: {describe_parameters(model)}")
+    stage, size = plan.stage, plan.images.size
+    frozen = freeze_parameters(model, plan.parameters, size)
+    say(f"{f'stage {stage.number}' if stage.listed else 'model'}: {describe_parameters(model)}")
     trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
     splits = {"train": attach_transform(train_rows(plan, data), plan.images, bad_images)}
     if "validation" in data.splits:
         splits["validation"] = attach_transform(data.splits["validation"], scoring, bad_images)
-    if plan.stage.cache_features:
-        trainer = _trainer(HeadOnFeatures(model, plan.images.size), plan, _features(plan, data, model, scoring))
+    if stage.cache_features:
+        trainer = _trainer(HeadOnFeatures(model, size), plan, _features(plan, data, model, scoring))
     else:
         trainer = _trainer(model, plan, splits, frozen=frozen, processing_class=scoring.processor)
-    seconds = _fit(trainer, plan)
+    seconds, state = _fit(trainer, plan), trainer.state
     record = {
-        "stage": plan.stage.number,
-        "train": _as_json(plan.stage.train),
+        "stage": stage.number,
+        "train": stage.train.model_dump() if isinstance(stage.train, LastBlocks) else stage.train,
         "seed": plan.arguments.seed,
-        "cache_features": plan.stage.cache_features,
+        "cache_features": stage.cache_features,
         "parameters": sum(p.numel() for p in model.parameters()),
         "trained_parameters": trained,
         "seconds": seconds,
-        "steps": trainer.state.global_step,
-        "epochs": trainer.state.epoch,
-        "best_step": trainer.state.best_global_step,
-        "best_metric": trainer.state.best_metric,
+        "steps": state.global_step,
+        "epochs": state.epoch,
+        "best_step": state.best_global_step,
+        "best_metric": state.best_metric,
         "selected_checkpoint": "best" if plan.arguments.load_best_model_at_end else "last",
-        "history": [{"stage": plan.stage.number, **entry} for entry in trainer.state.log_history],
+        "history": [{"stage": stage.number, **entry} for entry in state.log_history],
     }
-    if plan.stage.cache_features:  # its trainer had the head alone
+    if stage.cache_features:  # its trainer had the head alone
         trainer = _trainer(model, plan, splits, processing_class=scoring.processor)
     return trainer, record
 
@@ -182,7 +160,6 @@ def _trainer(model: torch.nn.Module, plan: Plan, splits: dict, **others) -> Imag
     return ImageTrainer(
         model,
         plan.arguments,
-        data_collator=DefaultDataCollator(),
         train_dataset=splits["train"],
         eval_dataset=splits.get("validation"),
         images=plan.images,
@@ -196,17 +173,11 @@ def _trainer(model: torch.nn.Module, plan: Plan, splits: dict, **others) -> Imag
 
 def _features(plan: Plan, data: Data, model: PreTrainedModel, scoring: EvalTransform) -> dict:
     """The features of train and validation, computed once on a machine."""
-    arguments = plan.arguments
-    with arguments.main_process_first(local=True):
+    transforms = {"train": plan.images if plan.stage.augmentation.train else scoring, "validation": scoring}
+    with plan.arguments.main_process_first(local=True):
         return {
-            role: cached_features(
-                model,
-                data.splits[role],
-                plan.images if role == "train" and plan.stage.augmentation.train else scoring,
-                data.fingerprints[role],
-                arguments,
-            )
-            for role in ("train", "validation")
+            role: cached_features(model, data.splits[role], transform, data.fingerprints[role], plan.arguments)
+            for role, transform in transforms.items()
             if role in data.splits
         }
 
@@ -218,20 +189,11 @@ def _fit(trainer: ImageTrainer, plan: Plan) -> float:
     if checkpoint:
         say(f"resuming from {checkpoint}")
         state = TrainerState.load_from_json(str(found / TRAINER_STATE_NAME))
-        stopping = plan.stage.early_stopping
-        if stopping and bad_evaluations(state.stateful_callbacks) >= stopping.patience:
+        ended = state.stateful_callbacks["TrainerControl"]["args"]["should_training_stop"]
+        if ended and state.global_step < state.max_steps:
             # It had stopped early: resuming would train past its end.
             trainer.state = state
             best = state.best_model_checkpoint if plan.arguments.load_best_model_at_end else None
             restore_weights(trainer.model, best or checkpoint)
             return 0.0
-    outcome = trainer.train(resume_from_checkpoint=checkpoint)
-    return round(outcome.metrics["train_runtime"], 1)
-
-
-def _name(stage: Stage) -> str:
-    return f"stage {stage.number}" if stage.listed else "model"
-
-
-def _as_json(train: Trained) -> str | list[str] | dict[str, int]:
-    return train.model_dump() if isinstance(train, LastBlocks) else train
+    return round(trainer.train(resume_from_checkpoint=checkpoint).metrics["train_runtime"], 1)

@@ -1,10 +1,12 @@
 """Where the time of a training goes: the time between two events counts for what the second one ends."""
 
+import functools
 import time
 from collections import Counter, deque
 from typing import Any
 
 import torch
+from torch.utils.benchmark import Timer
 from torch.utils.data import Dataset, get_worker_info
 from transformers import TrainerCallback
 from transformers.trainer_callback import ExportableState
@@ -23,11 +25,7 @@ _UNREAD = 64  # CUDA events before the oldest are read
 
 
 class TimedRows(Dataset):
-    """A dataset of known length that counts how long its rows took to make, over all workers.
-
-    Attributes:
-        seconds: of each worker, the process itself last, in shared memory, shape (slots,).
-    """
+    """Rows that count how long they took to make: seconds of each worker, the process itself last, in shared memory."""
 
     def __init__(self, rows):
         self.rows = rows
@@ -55,11 +53,9 @@ class Clock(TrainerCallback, ExportableState):
     run continues them. The first step is counted too, with what it compiles and allocates.
 
     Attributes:
-        seconds: by part.
         images: trained on by this process, each as often as it was shown.
-        batches: of them.
         copying: seconds to copy one batch to the device, measured once; 0 where nothing is copied.
-        rows: the training rows that count themselves, or None (a stream).
+        rows: the training rows; None for a stream.
         scoring: seconds of scoring, which is not part of the training.
     """
 
@@ -78,7 +74,10 @@ class Clock(TrainerCallback, ExportableState):
         self.images += len(pixels)
         self.batches += 1
         if self.copying is None:
-            self.copying = copy_seconds(pixels) if self.on_gpu else 0.0
+            self.copying = 0.0
+            if self.on_gpu:
+                given = {"batch": pixels.cpu().pin_memory(), "device": pixels.device}
+                self.copying = Timer("batch.to(device)", globals=given).timeit(3).mean
 
     def lap(self, part: str) -> None:
         """Count the time since the last lap for `part`."""
@@ -118,62 +117,34 @@ class Clock(TrainerCallback, ExportableState):
         parts = {part: self.seconds[part] for part in PARTS}
         parts["transfer"] = min(parts["data"], self.batches * (self.copying or 0.0))
         parts["data"] -= parts["transfer"]
-        rounded = {part: round(seconds, 3) for part, seconds in parts.items()}
-        reading = None if self.rows is None else round(self._reading(), 3)
+        counted = {**parts, "seconds": sum(parts.values()), "images": self.images * processes}
         return {
-            **rounded,
-            "seconds": round(sum(parts.values()), 3),
-            "images": self.images * processes,
-            "reading": reading,
+            **{key: round(value, 3) for key, value in counted.items()},
+            "reading": None if self.rows is None else round(self._reading(), 3),
         }
 
     def on_train_begin(self, args, state, control, **kwargs):
-        kept = state.stateful_callbacks.get(type(self).__name__, {}).get("attributes", {})
-        self.seconds = Counter(kept.get("seconds", {}))
-        self.images, self.batches = kept.get("images", 0), kept.get("batches", 0)
-        self._read_before = kept.get("_read_before", 0.0)
+        vars(self).update(state.stateful_callbacks[type(self).__name__]["attributes"])
+        self.seconds = Counter(self.seconds)
         if self.rows:
             self.rows.seconds.zero_()
         self._marks.clear()
         self.lap("other")
 
-    def on_epoch_begin(self, args, state, control, **kwargs):
-        self.lap("other")
+    def _end(self, part: str, *args, **kwargs) -> None:
+        self.lap(part)
 
-    def on_step_begin(self, args, state, control, **kwargs):
-        self.lap("data")
-
-    def on_step_end(self, args, state, control, **kwargs):
-        self.lap("model")
+    on_epoch_begin = on_epoch_end = functools.partialmethod(_end, "other")
+    on_step_begin = functools.partialmethod(_end, "data")
+    on_step_end = functools.partialmethod(_end, "model")
+    on_evaluate = functools.partialmethod(_end, "evaluation")
+    on_save = functools.partialmethod(_end, "saving")
 
     def on_log(self, args, state, control, logs=None, **kwargs):
         self.lap("evaluation" if any(key.startswith("eval_") for key in logs or {}) else "other")
-
-    def on_evaluate(self, args, state, control, **kwargs):
-        self.lap("evaluation")
-
-    def on_save(self, args, state, control, **kwargs):
-        self.lap("saving")
-
-    def on_epoch_end(self, args, state, control, **kwargs):
-        self.lap("other")
 
     def on_train_end(self, args, state, control, **kwargs):
         self.lap("other")
         # Beside Trainer's own summary, the last entry of its log.
         state.log_history[-1]["time"] = self.totals(args.world_size)
         self._marks.clear()
-
-
-def copy_seconds(batch: torch.Tensor) -> float:
-    """Seconds to copy a batch from pinned memory to the GPU, the fastest of three."""
-    held = batch.cpu().pin_memory()
-    took = []
-    for _ in range(3):
-        begun, ended = (torch.cuda.Event(enable_timing=True) for _ in range(2))
-        begun.record()
-        held.to(batch.device, non_blocking=True)
-        ended.record()
-        ended.synchronize()
-        took.append(begun.elapsed_time(ended) / 1000)
-    return min(took)

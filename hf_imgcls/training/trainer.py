@@ -8,7 +8,7 @@ from pathlib import Path
 import datasets
 import torch
 from torch.utils.data import DataLoader
-from transformers import EvalPrediction, Trainer
+from transformers import DefaultDataCollator, EvalPrediction, Trainer
 from transformers.trainer import TRAINING_ARGS_NAME
 
 from hf_imgcls.errors import RestoreError
@@ -17,8 +17,7 @@ from hf_imgcls.machine import exact_float32
 from hf_imgcls.models import check_restored, restore_weights
 from hf_imgcls.scoring import Sampler, Scored, collect_scored, compute_metrics, concatenated, reduce_logits
 from hf_imgcls.training.callbacks import EpochCallback, replace_console
-from hf_imgcls.training.custom import NO_CUSTOM, Custom
-from hf_imgcls.training.loss import own_loss, total_loss
+from hf_imgcls.training.loss import NO_CUSTOM, Custom, own_loss, total_loss
 from hf_imgcls.training.timing import Clock, TimedRows
 
 
@@ -48,6 +47,7 @@ class ImageTrainer(Trainer):
     ):
         self.custom = custom
         self._reduce = functools.partial(reduce_logits, probabilities=self.custom.probabilities)
+        kwargs.setdefault("data_collator", DefaultDataCollator())  # with a processor Trainer would pad
         super().__init__(*args, compute_metrics=self._metrics, preprocess_logits_for_metrics=self._reduce, **kwargs)
         self._persistent: list[DataLoader] = []
         self.args.eval_do_concat_batches = False  # once at the end, not all of them again with every batch

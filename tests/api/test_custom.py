@@ -15,7 +15,7 @@ from transformers import pipeline
 from hf_imgcls import InputError, train_classifier
 from hf_imgcls.images import build_transforms, own_transforms
 from hf_imgcls.models.restore import differing_tensors
-from hf_imgcls.training.custom import Custom
+from hf_imgcls.training.loss import Custom
 from hf_imgcls.training.trainer import ImageTrainer
 
 ROOT = Path(__file__).parents[2]

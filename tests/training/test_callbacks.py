@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import math
 import re
 import sys
 
@@ -45,9 +46,8 @@ def test_a_row_for_each_epoch(make_folder, tmp_path, capsys):
     history = trainer.state.log_history
     evaluations = [entry for entry in history if "eval_loss" in entry]
     losses = {entry["step"]: entry["loss"] for entry in history if "loss" in entry}
-    assert sorted(losses) == [2, 3, 4, 6, 8, 9], "logged at the end of each epoch too"
-    means = [(2 * losses[2] + losses[3]) / 3, (losses[4] + 2 * losses[6]) / 3, (2 * losses[8] + losses[9]) / 3]
-    assert [float(row[1]) for row in rows] == pytest.approx(means, abs=1e-4)
+    assert sorted(losses) == [2, 4, 6, 8]
+    assert [float(row[1]) for row in rows] == pytest.approx([losses[2], losses[6], losses[8]], abs=1e-4)
     assert [float(row[2]) for row in rows] == pytest.approx([e["eval_loss"] for e in evaluations], abs=1e-4)
     accuracies = [entry["eval_accuracy"] for entry in evaluations]
     assert [float(row[3]) for row in rows] == pytest.approx(accuracies, abs=1e-4)
@@ -65,15 +65,19 @@ def test_rows_line_up(make_folder, tmp_path, capsys):
     assert selected == "selected checkpoint: the last, epoch 2 of 2"
 
 
-def test_without_evaluation_a_row_for_each_epoch(make_folder, tmp_path, capsys):
-    make_trainer(make_folder(train=4, validation=2), tmp_path / "run", eval_strategy="no", logging_steps=1).train()
+@pytest.mark.parametrize("logging", [{"logging_steps": 1}, {"logging_steps": 10}, {"logging_strategy": "epoch"}])
+def test_without_evaluation_a_row_with_the_loss_of_each_epoch(logging, make_folder, tmp_path, capsys):
+    trainer = make_trainer(make_folder(train=4, validation=2), tmp_path / "run", eval_strategy="no", **logging)
+    trainer.train()
     heading, *rows, _ = printed(capsys)
     assert heading == ["epoch", "loss", "learning rate", "images/s"]
+    losses = {str(entry["epoch"]): entry["loss"] for entry in trainer.state.log_history if "loss" in entry}
     assert [row[0] for row in rows] == ["1", "2"]
+    assert [float(row[1]) for row in rows] == pytest.approx([losses["1.0"], losses["2.0"]], abs=1e-4)
 
 
 def test_a_row_for_each_evaluation_by_steps(make_folder, tmp_path, capsys):
-    steps = {"eval_strategy": "steps", "eval_steps": 2, "max_steps": 4, "eval_on_start": True}
+    steps = {"eval_strategy": "steps", "eval_steps": 2, "logging_steps": 2, "max_steps": 4, "eval_on_start": True}
     make_trainer(make_folder(train=4, validation=2), tmp_path / "run", **steps).train()
     heading, *rows, selected = printed(capsys)
     assert heading[0] == "step"
@@ -95,13 +99,13 @@ def test_a_resumed_training_prints_its_own_rows(make_folder, tmp_path, capsys):
 
 def test_the_best_of_a_metric_to_be_minimized(tmp_path):
     args = TrainingArguments(str(tmp_path), use_cpu=True, metric_for_best_model="loss", num_train_epochs=4)
-    state = TrainerState(num_train_epochs=4, best_global_step=6, best_metric=0.25, best_model_checkpoint="x")
+    state = TrainerState(num_train_epochs=4, best_global_step=6, best_model_checkpoint="x")
     marked = []
-    for epoch, loss in ((1, 0.5), (2, 0.25), (3, 0.25), (4, float("nan"))):
+    for epoch, loss, best in ((0, 0.9, None), (1, 0.5, None), (2, 0.25, 0.5), (3, 0.25, 0.25), (4, math.nan, 0.25)):
         state.log_history.append({"eval_loss": loss, "step": 3 * epoch, "epoch": float(epoch)})
-        state.global_step, state.epoch = 3 * epoch, float(epoch)
-        marked.append(is_best(args, state))
-    assert marked == [True, True, False, False]
+        state.global_step, state.epoch, state.best_metric = 3 * epoch, float(epoch), best
+        marked.append(is_best(args, state, {"eval_loss": loss}))
+    assert marked == [False, True, True, False, False]
     args.load_best_model_at_end = True
     assert describe_selected(args, state) == "selected checkpoint: epoch 2 of 4, best validation loss 0.2500"
 
