@@ -3,12 +3,13 @@
 import json
 
 import numpy as np
+import torch
 
 from hf_imgcls.recipe.load import load_recipe
 from hf_imgcls.reports.card.write import write_card
 from hf_imgcls.scoring.breakdown import break_down
 from hf_imgcls.scoring.metrics import compute_metrics, split_metrics
-from hf_imgcls.scoring.scored import Scored, from_logits
+from hf_imgcls.scoring.scored import Scored, collect_scored, reduce_logits
 
 STAGES = [
     {
@@ -21,6 +22,12 @@ STAGES = [
         "seconds": 7200.0,
     },
 ]  # fmt: skip
+
+
+def from_logits(logits: np.ndarray, label_ids: np.ndarray) -> Scored:
+    """A split whose logits, shape (images, classes), are at hand, with all of them as its sample."""
+    reduced = reduce_logits(torch.tensor(logits), torch.tensor(label_ids), True).numpy()
+    return collect_scored([reduced], [label_ids], logits.shape[1], (np.arange(len(label_ids)), logits))
 
 
 def outputs(answers: list[tuple[int, int]], classes: int) -> Scored:

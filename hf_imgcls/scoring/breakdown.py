@@ -12,20 +12,15 @@ _DRAWS = 1000  # of the bootstrap: the ends of an interval are then good to abou
 
 
 def break_down(outputs: Mapping[str, Scored], scores: Mapping[str, Mapping], names: Sequence[str]) -> dict[str, dict]:
-    """The scores of each split in detail.
-
-    Args:
-        outputs: by split.
-        scores: by split its metrics.
-        names: of the classes, in the order of the logits.
+    """The scores of each split in detail, from its outputs and metrics; `names` in the order of the logits.
 
     Returns:
         By split, ready for JSON:
         `intervals_95`: accuracies have Wilson's; the loss that of a mean; macro-F1 that of a bootstrap over the
         images, or, where no prediction was wrong and a bootstrap has no spread, that of the accuracy.
         `mean_top_score`: the mean probability of the predicted class, to be compared with the accuracy.
-        `classes`: by name `images`, `right`, `precision` (None where nothing was predicted as it), `recall` (None
-        without images) with `recall_interval_95`, `f1`, and `answers`: how many of its images were predicted as what.
+        `classes`: by name; precision is None where nothing was predicted as it, recall without images, and `answers`
+        counts what its images were predicted as.
     """
     return {split: _split(output, scores[split], names) for split, output in outputs.items()}
 
@@ -34,10 +29,9 @@ def _split(output: Scored, scores: Mapping, names: Sequence[str]) -> dict[str, A
     predicted, label_ids, losses = output.predictions >= 0, output.label_ids, -output.log_likelihoods
     predictions = np.where(predicted, output.predictions, len(names))
     intervals = {key: interval(scores[key], len(label_ids)) for key in ("accuracy", "top5_accuracy") if key in scores}
-    all_correct = np.array_equal(predictions, label_ids)
-    intervals["macro_f1"] = (
-        intervals["accuracy"] if all_correct else _bootstrapped_f1(label_ids, predictions, len(names))
-    )
+    pairs, counts = np.unique(np.stack([label_ids, predictions]), axis=1, return_counts=True)
+    same = pairs[0] == pairs[1]
+    intervals["macro_f1"] = intervals["accuracy"] if same.all() else _bootstrapped_f1(pairs, counts, len(names) + 1)
     if len(losses) > 1 and np.isfinite(losses).all():
         reach = Z_95 * losses.std(ddof=1) / len(losses) ** 0.5
         intervals["loss"] = max(0.0, losses.mean() - reach), losses.mean() + reach
@@ -45,36 +39,28 @@ def _split(output: Scored, scores: Mapping, names: Sequence[str]) -> dict[str, A
     return {
         "intervals_95": {name: [round(float(end), 6) for end in ends] for name, ends in intervals.items()},
         "mean_top_score": round(float(top.mean()), 6) if predicted.any() else None,
-        "classes": _classes(label_ids, predictions, names),
+        "classes": {name: _class(i, pairs, counts, names) for i, name in enumerate(names)},
     }
 
 
-def _classes(label_ids: np.ndarray, predictions: np.ndarray, names: Sequence[str]) -> dict[str, dict[str, Any]]:
-    pairs, counts = np.unique(np.stack([label_ids, predictions]), axis=1, return_counts=True)
-    predicted = np.bincount(predictions, minlength=len(names) + 1)
-    found = {}
-    for i, name in enumerate(names):
-        mine = pairs[0] == i
-        shown = {names[j]: int(n) for j, n in zip(pairs[1, mine], counts[mine], strict=True) if j < len(names)}
-        images, right = int(counts[mine].sum()), shown.get(name, 0)
-        found[name] = {
-            "images": images,
-            "right": right,
-            "precision": round(right / int(predicted[i]), 6) if predicted[i] else None,
-            "recall": round(right / images, 6) if images else None,
-            "recall_interval_95": [round(end, 6) for end in interval(right / images, images)] if images else None,
-            "f1": round(2 * right / (images + int(predicted[i])), 6) if images + predicted[i] else None,
-            "answers": dict(sorted(shown.items(), key=lambda item: -item[1])),
-        }
-    return found
+def _class(i: int, pairs: np.ndarray, counts: np.ndarray, names: Sequence[str]) -> dict[str, Any]:
+    mine = pairs[0] == i
+    shown = {names[j]: int(n) for j, n in zip(pairs[1, mine], counts[mine], strict=True) if j < len(names)}
+    images, predicted, right = int(counts[mine].sum()), int(counts[pairs[1] == i].sum()), shown.get(names[i], 0)
+    return {
+        "images": images,
+        "right": right,
+        "precision": round(right / predicted, 6) if predicted else None,
+        "recall": round(right / images, 6) if images else None,
+        "recall_interval_95": [round(end, 6) for end in interval(right / images, images)] if images else None,
+        "f1": round(2 * right / (images + predicted), 6) if images + predicted else None,
+        "answers": dict(sorted(shown.items(), key=lambda item: -item[1])),
+    }
 
 
-def _bootstrapped_f1(label_ids: np.ndarray, predictions: np.ndarray, classes: int) -> tuple[float, float]:
+def _bootstrapped_f1(pairs: np.ndarray, counts: np.ndarray, size: int) -> tuple[float, float]:
     """Percentile interval of macro-F1 over draws of as many images, with replacement (Efron, 1979)."""
-    pairs, counts = np.unique(np.stack([label_ids, predictions]), axis=1, return_counts=True)
-    same, size = pairs[0] == pairs[1], classes + 1  # the last one stands for no prediction
-    generator = np.random.default_rng(0)
-    values = []
+    same, generator, values = pairs[0] == pairs[1], np.random.default_rng(0), []
     for _ in range(_DRAWS):
         # Images with the same label and the same prediction are alike here: drawing how many of each is enough.
         drawn = generator.multinomial(counts.sum(), counts / counts.sum())

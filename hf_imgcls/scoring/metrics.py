@@ -18,10 +18,7 @@ class Metric(NamedTuple):
     """A number that says how good a scored split is.
 
     Attributes:
-        name: on the console, in the card and in the plots.
         compute: from the scored split; None where it is the user's own function, which is not saved with a run.
-        greater_is_better: whether a model with a larger value is the better one.
-        format: of the value, where people read it.
         hub_type, hub_args: the metric of `evaluate` that it is, and what that is called with; for the card's metadata.
         more_classes_than: with fewer classes it would say nothing, and is left out.
     """
@@ -50,9 +47,8 @@ def macro_f1(split: Scored) -> float:
     # -1 stands for no prediction, and counts as a class of its own.
     ids = np.unique([*split.label_ids, *split.predictions], return_inverse=True)[1]
     labels, predicted = np.split(ids, [len(split)])
-    return mean_f1(
-        *(np.bincount(each, minlength=ids.max() + 1) for each in (labels, predicted, labels[labels == predicted]))
-    )
+    kinds = labels, predicted, labels[labels == predicted]
+    return mean_f1(*(np.bincount(each, minlength=ids.max() + 1) for each in kinds))
 
 
 def mean_f1(images: np.ndarray, predicted: np.ndarray, correct: np.ndarray) -> float:
@@ -118,9 +114,7 @@ def interval(fraction: float, count: int) -> tuple[float, float]:
 def split_metrics(metrics: Mapping[str, float], split: str, label_ids: np.ndarray) -> dict[str, Any]:
     """A split's metrics without their prefix, rounded to six decimals, with what the accuracy is compared with.
 
-    Returns:
-        `images`, the metrics, `accuracy_interval_95`, and `majority_baseline`: the accuracy of predicting the most
-        frequent class for every image.
+    `majority_baseline` is the accuracy of predicting the most frequent class for every image.
     """
     low, high = interval(metrics[f"{split}_accuracy"], len(label_ids))
     return {
@@ -129,3 +123,24 @@ def split_metrics(metrics: Mapping[str, float], split: str, label_ids: np.ndarra
         "accuracy_interval_95": [round(low, 6), round(high, 6)],
         "majority_baseline": round(float(np.bincount(label_ids).max()) / len(label_ids), 6),
     }
+
+
+def evaluate_metrics() -> list:
+    """`evaluate.Metric`s, for `evaluate.combine`: `predictions` are each image's best classes, best first."""
+    import datasets  # 2 s that scoring does not need
+    import evaluate
+
+    class RankedMetric(evaluate.Metric):
+        key: str
+
+        def _info(self) -> evaluate.MetricInfo:
+            number = datasets.Value("int64")
+            features = datasets.Features({"predictions": datasets.Sequence(number), "references": number})
+            return evaluate.MetricInfo(description=METRICS[self.key].compute.__doc__, citation="", features=features)
+
+        def _compute(self, predictions, references) -> dict[str, float]:
+            ranked, unknown = np.array(predictions), np.full(len(references), np.nan)
+            split = Scored(ranked, unknown, unknown, np.array(references), ranked.shape[1])
+            return {self.key: METRICS[self.key].compute(split)}
+
+    return [type(key, (RankedMetric,), {"key": key})() for key in METRICS if key != "loss"]

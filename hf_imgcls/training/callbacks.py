@@ -3,15 +3,7 @@
 from collections.abc import Mapping
 
 from tqdm.auto import tqdm
-from transformers import (
-    EarlyStoppingCallback,
-    PrinterCallback,
-    ProgressCallback,
-    Trainer,
-    TrainerCallback,
-    TrainerState,
-    TrainingArguments,
-)
+from transformers import EarlyStoppingCallback, ProgressCallback, TrainerCallback, TrainerState, TrainingArguments
 from transformers.trainer_utils import has_length
 
 from hf_imgcls.images import TrainTransform
@@ -45,7 +37,7 @@ class StopEarly(EarlyStoppingCallback):
         vars(self).update(state.stateful_callbacks[type(self).__name__]["attributes"])
 
 
-class _Bar(ProgressCallback):
+class QuietBar(ProgressCallback):
     """Trainer's progress bar, without the dictionaries that it prints."""
 
     def on_log(self, args, state, control, **kwargs):
@@ -100,14 +92,6 @@ class EpochTable(TrainerCallback):
             mark = " *" if line is not row and is_best(args, state, metrics) else ""
             _print("".join(f"{cell:>{width}}" for cell, width in zip(line, widths, strict=True)) + mark)
         self.headed, self.last_step, self.counted = True, state.global_step, counted
-
-
-def replace_console(trainer: Trainer, clock: Clock) -> None:
-    """Print a table in place of Trainer's dictionaries. To be called behind the clock, which is read for each row."""
-    trainer.remove_callback(PrinterCallback)
-    if trainer.pop_callback(ProgressCallback):
-        trainer.add_callback(_Bar())
-    trainer.add_callback(EpochTable(clock))
 
 
 def is_best(args: TrainingArguments, state: TrainerState, metrics: Mapping[str, float]) -> bool:

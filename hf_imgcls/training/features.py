@@ -36,12 +36,6 @@ class HeadOnFeatures(nn.Module):
     """The head of a network alone, with the dropout before it: what trains on features.
 
     The head is the network's own, so that training it trains the network; everything else in it is frozen.
-
-    Args:
-        size: height and width of the network's input, on which it is run.
-
-    Raises:
-        InputError: the network has no one head, or its features change in training by more than dropout.
     """
 
     def __init__(self, model: PreTrainedModel, size: tuple[int, int]):
@@ -66,16 +60,9 @@ def cached_features(
     fingerprint: str,
     arguments: TrainingArguments,
 ) -> datasets.Dataset:
-    """The features of a split, computed in float32 or read from the cache.
+    """The features of a split, float32 of shape (width,) as pixel_values, and labels; computed or read from the cache.
 
-    Args:
-        split: rows with image, label and row.
-        transform: makes pixel_values and labels of them; nothing in it may be random.
-        fingerprint: of the split.
-        arguments: where and in which batches to compute.
-
-    Returns:
-        Rows of pixel_values, the feature as float32 of shape (width,), and labels, the model's ids; as torch tensors.
+    Nothing in the transform may be random.
     """
     rows = split.with_transform(transform)
     head = head_module(model, tuple(rows[0]["pixel_values"].shape[-2:]))
@@ -91,12 +78,8 @@ def cached_features(
 
 def _compute(model: PreTrainedModel, head: str, rows: datasets.Dataset, arguments: TrainingArguments) -> Iterator[dict]:
     """Batches of pixel_values, float32 of shape (images, width), and labels."""
-    batches = DataLoader(
-        rows,
-        batch_size=arguments.eval_batch_size,
-        num_workers=arguments.dataloader_num_workers,
-        collate_fn=DefaultDataCollator(),
-    )
+    workers, collate = arguments.dataloader_num_workers, DefaultDataCollator()
+    batches = DataLoader(rows, arguments.eval_batch_size, num_workers=workers, collate_fn=collate)
     transform = rows.format["format_kwargs"]["transform"]
     with in_evaluation(model), exact_float32():
         for batch in tqdm(batches, "features, computed once", disable=arguments.disable_tqdm):
@@ -118,7 +101,12 @@ def _write(file: Path, batches: Iterator[dict]) -> None:
 
 def _key(model: PreTrainedModel, head: str, transform: EvalTransform | TrainTransform, fingerprint: str) -> str:
     """Everything that the features and their labels follow from; the head is not of it."""
-    processor = transform.processor
+    processor, config = transform.processor, model.config.to_dict()
+    # Where a network came from changes nothing, nor do the settings of a custom head.
+    without = {"_name_or_path", "architectures", "auto_map", "dtype", "transformers_version"}
+    if isinstance(model, OwnHeadForImageClassification):
+        without |= {"hidden_size", "activation", "dropout"}
+    modules = [(name, type(m).__qualname__, m.extra_repr()) for name, m in model.named_modules()]
     facts = {
         "format": FORMAT,
         "versions": {name: metadata.version(name) for name in ("transformers", "torchvision", "pillow")},
@@ -126,25 +114,13 @@ def _key(model: PreTrainedModel, head: str, transform: EvalTransform | TrainTran
         "labels": transform.label_ids,
         "processor": [type(processor).__name__, processor.to_dict() if processor else None],
         "transforms": repr(transform.transform) if isinstance(transform, TrainTransform) else None,
-        "config": _settings(model),
+        "config": {key: value for key, value in config.items() if key not in without},
         "head": head,
-        "network": [(n, type(m).__qualname__, m.extra_repr()) for n, m in model.named_modules() if not _in(head, n)],
+        "network": [module for module in modules if not f"{module[0]}.".startswith(f"{head}.")],
     }
     hashed = hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode())
     for name, tensor in model.state_dict().items():
-        if not _in(head, name):
+        if not name.startswith(f"{head}."):
             hashed.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
             hashed.update(as_bytes(tensor))
     return hashed.hexdigest()[:32]
-
-
-def _in(head: str, name: str) -> bool:
-    return f"{name}.".startswith(f"{head}.")
-
-
-def _settings(model: PreTrainedModel) -> dict:
-    """The configuration without where it came from and without the settings of a custom head."""
-    without = {"_name_or_path", "architectures", "auto_map", "dtype", "transformers_version"}
-    if isinstance(model, OwnHeadForImageClassification):
-        without |= {"hidden_size", "activation", "dropout"}
-    return {key: value for key, value in model.config.to_dict().items() if key not in without}

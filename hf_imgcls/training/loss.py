@@ -20,7 +20,6 @@ def total_loss(
 
     Smoothing is the fraction of a label that is spread over all classes (Szegedy and others, 2016, arXiv:1512.00567).
     """
-    weights = None if weights is None else weights.to(logits.device)
     return cross_entropy(logits.float(), labels, weight=weights, label_smoothing=smoothing, reduction="sum")
 
 

@@ -90,11 +90,7 @@ def check_features(stage: Stage, size: tuple[int, int]) -> None:
 
 
 def train_stages(plans: list[Plan], data: Data, model: PreTrainedModel, scoring: EvalTransform, bad_images: str):
-    """Train a run's stages, or those that an interrupted run has left.
-
-    Returns:
-        (a trainer with the whole model as it is at the end, a record of each stage with its `history`).
-    """
+    """Train the stages that an interrupted run has left; a trainer with the whole model, and a record of each stage."""
     first = plans[0]
     file = (first.folder.parent if first.stage.listed else first.folder) / STAGES
     records = on_main(lambda: read_json(file) if file.exists() else [])

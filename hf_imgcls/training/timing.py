@@ -51,21 +51,15 @@ class Clock(TrainerCallback, ExportableState):
     On a GPU the events are CUDA events, read later without waiting: `data` is the time that the GPU was idle for want
     of a batch, not the time that the process took to fetch one meanwhile. Counts are saved in checkpoints, so a resumed
     run continues them. The first step is counted too, with what it compiles and allocates.
-
-    Attributes:
-        images: trained on by this process, each as often as it was shown.
-        copying: seconds to copy one batch to the device, measured once; 0 where nothing is copied.
-        rows: the training rows; None for a stream.
-        scoring: seconds of scoring, which is not part of the training.
     """
 
     def __init__(self, device: torch.device | str = "cpu"):
         self.on_gpu = torch.device(device).type == "cuda"
         self.seconds: Counter[str] = Counter()
-        self.images = self.batches = 0
-        self.copying: float | None = None
-        self.rows: TimedRows | None = None
-        self.scoring = 0.0
+        self.images = self.batches = 0  # of this process, each image as often as it was shown
+        self.copying = None if self.on_gpu else 0.0  # seconds to copy a batch to the device, measured once
+        self.rows: TimedRows | None = None  # none of a stream
+        self.scoring = 0.0  # seconds, which are not part of the training
         self._read_before = 0.0  # by the part of the run that was interrupted
         self._marks: deque[tuple[str, Any]] = deque()
 
@@ -74,10 +68,8 @@ class Clock(TrainerCallback, ExportableState):
         self.images += len(pixels)
         self.batches += 1
         if self.copying is None:
-            self.copying = 0.0
-            if self.on_gpu:
-                given = {"batch": pixels.cpu().pin_memory(), "device": pixels.device}
-                self.copying = Timer("batch.to(device)", globals=given).timeit(3).mean
+            given = {"batch": pixels.cpu().pin_memory(), "device": pixels.device}
+            self.copying = Timer("batch.to(device)", globals=given).timeit(3).mean
 
     def lap(self, part: str) -> None:
         """Count the time since the last lap for `part`."""

@@ -1,22 +1,21 @@
 """The one Trainer subclass: uint8 images, our own loss, weights restored exactly, scores in full precision."""
 
 import contextlib
-import functools
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import datasets
 import torch
 from torch.utils.data import DataLoader
-from transformers import DefaultDataCollator, EvalPrediction, Trainer
+from transformers import EvalPrediction, PrinterCallback, ProgressCallback, Trainer
 from transformers.trainer import TRAINING_ARGS_NAME
 
 from hf_imgcls.errors import RestoreError
 from hf_imgcls.images import Mixing, TrainTransform, fill_with_noise
 from hf_imgcls.machine import exact_float32
 from hf_imgcls.models import check_restored, restore_weights
-from hf_imgcls.scoring import Sampler, Scored, collect_scored, compute_metrics, concatenated, reduce_logits
-from hf_imgcls.training.callbacks import EpochCallback, replace_console
+from hf_imgcls.scoring import Sampler, Scored, collect_scored, compute_metrics
+from hf_imgcls.training.callbacks import EpochCallback, EpochTable, QuietBar
 from hf_imgcls.training.loss import NO_CUSTOM, Custom, own_loss, total_loss
 from hf_imgcls.training.timing import Clock, TimedRows
 
@@ -25,14 +24,10 @@ class ImageTrainer(Trainer):
     """Trainer for image classifiers.
 
     Args:
-        images: the transform of the training split, whose scale and shift turn its uint8 images into the
-            model's floats on the device; None where none come as uint8.
+        images: the transform of the training split, which turns uint8 images into the model's floats on the device.
         frozen: modules that run as in evaluation while the others train: a frozen batch normalisation would still
             change its statistics, and a frozen dropout still drop.
-        mixing: what mixes the images of a training batch.
         weights: of the classes, in the training loss, shape (classes,).
-        custom: the user's own loss and metrics.
-        Everything else is `transformers.Trainer`'s.
     """
 
     def __init__(
@@ -46,15 +41,14 @@ class ImageTrainer(Trainer):
         **kwargs,
     ):
         self.custom = custom
-        self._reduce = functools.partial(reduce_logits, probabilities=self.custom.probabilities)
-        kwargs.setdefault("data_collator", DefaultDataCollator())  # with a processor Trainer would pad
+        self._reduce = Sampler((), 0, 1, custom.probabilities)
         super().__init__(*args, compute_metrics=self._metrics, preprocess_logits_for_metrics=self._reduce, **kwargs)
         self._persistent: list[DataLoader] = []
         self.args.eval_do_concat_batches = False  # once at the end, not all of them again with every batch
         self.frozen, self.mixing = frozen, mixing
         self.weights = None if weights is None else weights.to(self.args.device)
-        if isinstance(self.custom.loss, torch.nn.Module):
-            self.custom.loss.to(self.args.device)
+        if isinstance(custom.loss, torch.nn.Module):
+            custom.loss.to(self.args.device)
         # The loss below is divided by the images of the whole step, whatever the model's forward accepts.
         self.model_accepts_loss_kwargs = True
         self.images, self._scale_and_shift = images, None
@@ -65,7 +59,10 @@ class ImageTrainer(Trainer):
             self.add_callback(EpochCallback(images))
         self.clock = Clock(self.args.device)
         self.add_callback(self.clock)
-        replace_console(self, self.clock)
+        self.remove_callback(PrinterCallback)
+        if self.pop_callback(ProgressCallback):
+            self.add_callback(QuietBar())
+        self.add_callback(EpochTable(self.clock))  # behind the clock, which is read for each row
         if isinstance(self.train_dataset, datasets.Dataset):
             self.train_dataset = self.clock.rows = TimedRows(self.train_dataset)
 
@@ -178,13 +175,9 @@ class ImageTrainer(Trainer):
                 raise RestoreError(f"{folder}: no weights were written; FSDP needs the state dict type FULL_STATE_DICT")
 
     def score(self, dataset, split: str, sample: Iterable[int] = ()) -> tuple[Scored, dict[str, float]]:
-        """Score a split in float32 without autocast, whatever the training's precision.
+        """A scored split, with the logits of its `sample` rows, the same on every process; and its metrics.
 
-        Args:
-            sample: rows whose logits are wanted.
-
-        Returns:
-            (what was found, in the split's order, the same on every process; its metrics).
+        In float32 without autocast, whatever the training's precision.
         """
         self.args.fp16_full_eval = self.args.bf16_full_eval = False
         self.preprocess_logits_for_metrics = sampler = Sampler(
@@ -197,14 +190,10 @@ class ImageTrainer(Trainer):
             self.preprocess_logits_for_metrics = self._reduce
             self.stop_workers()
         self.clock.scoring += output.metrics[f"{split}_runtime"]
-        found = collect_scored(
-            concatenated(output.predictions), concatenated(output.label_ids), sampler.classes, sampler.sample()
-        )
-        return found, output.metrics
+        return collect_scored(*output[:2], sampler.classes, sampler.sample()), output.metrics
 
     def _metrics(self, prediction: EvalPrediction) -> dict[str, float]:
-        classes = self.model.config.num_labels
-        found = collect_scored(concatenated(prediction.predictions), concatenated(prediction.label_ids), classes)
+        found = collect_scored(prediction.predictions, prediction.label_ids, self.model.config.num_labels)
         return compute_metrics(found, self.custom.metrics)
 
     @contextlib.contextmanager

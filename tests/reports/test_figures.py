@@ -8,6 +8,7 @@ import pytest
 import torch
 from conftest import COLOURS
 from datasets import Dataset
+from made_run import from_logits
 from PIL import Image
 from tiny import PROCESSORS
 
@@ -25,7 +26,6 @@ from hf_imgcls.reports.figures import (
     draw_results,
     draw_training_images,
 )
-from hf_imgcls.scoring.scored import from_logits
 
 NAMES = ["파랑", "green", "red"]
 

@@ -4,12 +4,11 @@ import json
 
 import numpy as np
 import pytest
-from made_run import outputs
+from made_run import from_logits, outputs
 from sklearn.metrics import precision_recall_fscore_support
 
 from hf_imgcls.scoring.breakdown import break_down
 from hf_imgcls.scoring.metrics import compute_metrics, interval
-from hf_imgcls.scoring.scored import from_logits
 
 
 def broken_down(output, names) -> dict:

@@ -8,18 +8,18 @@ import evaluate
 import numpy as np
 import pytest
 import torch
+from made_run import from_logits
 from sklearn import metrics as sklearn
 
-from hf_imgcls.scoring.evaluate_metrics import evaluate_metrics
 from hf_imgcls.scoring.metrics import (
     METRICS,
     can_name_a_metric,
     compute_metrics,
+    evaluate_metrics,
     interval,
     metrics_in,
     split_metrics,
 )
-from hf_imgcls.scoring.scored import from_logits
 
 
 def logits_for(predicted, classes: int) -> np.ndarray:

@@ -4,9 +4,10 @@ import accelerate
 import numpy as np
 import pytest
 import torch
+from made_run import from_logits
 from test_trainer import make_trainer
 
-from hf_imgcls.scoring.scored import Sampler, collect_scored, concatenated, from_logits, reduce_logits
+from hf_imgcls.scoring.scored import Sampler, collect_scored, reduce_logits
 
 
 def test_the_best_classes_and_both_likelihoods_are_those_of_the_logits():
@@ -52,7 +53,7 @@ def test_each_process_keeps_its_rows_of_the_sample(processes, monkeypatch):
         assert np.array_equal(values, logits[wanted].numpy())
     reduced = torch.cat(gathered)[:rows]
     assert torch.equal(reduced, reduce_logits(logits, labels))
-    split = collect_scored(reduced.numpy(), labels.numpy(), 6, samplers[0].sample())
+    split = collect_scored([reduced.numpy()], [labels.numpy()], 6, samplers[0].sample())
     # What was kept of a row is what it was scored by.
     assert torch.equal(reduce_logits(torch.tensor(split.sample[1]), labels[wanted]), reduced[wanted])
 
@@ -62,7 +63,7 @@ def test_evaluation_keeps_a_few_numbers_per_image_and_the_logits_of_a_sample(mak
     kept = []
     metrics, trainer.compute_metrics = trainer.compute_metrics, lambda found: kept.append(found) or metrics(found)
     evaluated = trainer.evaluate()
-    assert concatenated(kept[0].predictions).shape == (15, 3 + 2)
+    assert np.concatenate(kept[0].predictions).shape == (15, 3 + 2)
     found, scores = trainer.score(trainer.eval_dataset, "validation", [1, 7, 14])
     assert scores["validation_loss"] == evaluated["eval_loss"]
     assert found.sample[0].tolist() == [1, 7, 14]

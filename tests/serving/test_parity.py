@@ -11,7 +11,7 @@ from safetensors.torch import load_file, save_file
 from hf_imgcls.images.transforms import EvalTransform
 from hf_imgcls.models.build import build_model
 from hf_imgcls.recipe.sections import ModelSection
-from hf_imgcls.scoring.chosen import choose_rows
+from hf_imgcls.scoring.scored import choose_rows
 from hf_imgcls.serving.parity import TOLERANCE, compare_predictions, describe_parity
 
 LABELS = list(COLOURS)

@@ -14,7 +14,6 @@ from hf_imgcls.images.mixing import Mixing
 from hf_imgcls.images.transforms import EvalTransform, TrainTransform
 from hf_imgcls.models.restore import differing_tensors
 from hf_imgcls.recipe.sections import DataSection
-from hf_imgcls.scoring.scored import concatenated
 from hf_imgcls.training.trainer import ImageTrainer
 
 AUGMENTATION = [
@@ -223,14 +222,14 @@ def test_scores_are_in_float32_whatever_the_training_precision(make_folder, tmp_
     # What accelerate leaves on a model that was trained with bf16: an autocast around its forward.
     model._original_forward, original = model.forward, model.forward
     model.forward = lambda *args, **kwargs: torch.autocast("cpu", torch.bfloat16)(original)(*args, **kwargs)
-    autocast = concatenated(trainer.predict(trainer.eval_dataset).predictions)
+    autocast = np.concatenate(trainer.predict(trainer.eval_dataset).predictions)
     after = trainer.score(trainer.eval_dataset, "validation", rows)[0]
     likelihood = torch.tensor(after.sample[1]).double().log_softmax(1)[rows, after.label_ids]
     assert np.allclose(after.log_likelihoods, likelihood)
     assert not np.allclose(autocast[:, -2], likelihood, atol=1e-6)
     after = after.sample[1]
     assert (before == after).all()
-    assert concatenated(trainer.predict(trainer.eval_dataset).predictions).tolist() == autocast.tolist()
+    assert np.concatenate(trainer.predict(trainer.eval_dataset).predictions).tolist() == autocast.tolist()
 
 
 def test_a_model_that_was_not_trained_here_is_scored_in_float32_too(make_folder, tmp_path):
