@@ -2,11 +2,11 @@
 
 import functools
 import time
+import timeit
 from collections import Counter, deque
 from typing import Any
 
 import torch
-from torch.utils.benchmark import Timer
 from torch.utils.data import Dataset, get_worker_info
 from transformers import TrainerCallback
 from transformers.trainer_callback import ExportableState
@@ -68,8 +68,10 @@ class Clock(TrainerCallback, ExportableState):
         self.images += len(pixels)
         self.batches += 1
         if self.copying is None:
-            given = {"batch": pixels.cpu().pin_memory(), "device": pixels.device}
-            self.copying = Timer("batch.to(device)", globals=given).timeit(3).mean
+            held = pixels.cpu().pin_memory()
+            self.copying = min(
+                timeit.repeat(lambda: held.to(pixels.device), torch.cuda.synchronize, repeat=3, number=1)
+            )
 
     def lap(self, part: str) -> None:
         """Count the time since the last lap for `part`."""
