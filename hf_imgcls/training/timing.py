@@ -68,10 +68,8 @@ class Clock(TrainerCallback, ExportableState):
         self.images += len(pixels)
         self.batches += 1
         if self.copying is None:
-            held = pixels.cpu().pin_memory()
-            self.copying = min(
-                timeit.repeat(lambda: held.to(pixels.device), torch.cuda.synchronize, repeat=3, number=1)
-            )
+            held, device = pixels.cpu().pin_memory(), pixels.device
+            self.copying = min(timeit.repeat(lambda: held.to(device), torch.cuda.synchronize, repeat=3, number=1))
 
     def lap(self, part: str) -> None:
         """Count the time since the last lap for `part`."""
