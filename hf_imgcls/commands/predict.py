@@ -11,10 +11,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", help="a folder or a Hub id, of this package, of transformers or of timm")
     # Named `overrides` because cli.py adds the words after an option to it.
     parser.add_argument(
-        "overrides",
-        nargs="+",
-        metavar="IMAGE",
-        help="files, folders, 'patterns*', http(s) addresses; - is a list of them on standard input",
+        "overrides", nargs="+", metavar="IMAGE", help="files, folders, 'patterns*', URLs; -: a list on standard input"
     )
     parser.add_argument("--output", type=Path, help="a .csv, .jsonl or .parquet file; images in it are skipped")
     parser.add_argument("--top-k", type=int, default=5, help="labels per image (default: 5)")

@@ -18,8 +18,7 @@ DATA_FILES = {
 BUILT_IN_ARCHITECTURES = ("convnet", "mini_xception")
 # What people know from elsewhere, and why it is not a transform of a single training image.
 _ELSEWHERE = {
-    "CutMix": "it mixes the images of a batch; list it in augmentation.mix",
-    "MixUp": "it mixes the images of a batch; list it in augmentation.mix",
+    **dict.fromkeys(("CutMix", "MixUp"), "it mixes the images of a batch; list it in augmentation.mix"),
     "Normalize": "leave it out, the trainer normalises as the image processor does",
 }
 _HUB_ID = re.compile(r"\w[\w.-]*(/\w[\w.-]*)?")
