@@ -74,21 +74,17 @@ def listed(names: Iterable[Any], most: int = 5) -> str:
 
 
 def without_paths(value: Any) -> Any:
-    """A value, or all values in lists and dictionaries, with absolute paths cut to their last part.
-
-    Names of classes are left alone: they may look like paths ("/m/01yrx").
-    """
-    if isinstance(value, dict):
+    """A value, or all values in lists and dictionaries, with absolute paths cut to their last part."""
+    if isinstance(value, dict):  # names of classes may look like paths ("/m/01yrx")
         return {key: inner if key == "label_names" else without_paths(inner) for key, inner in value.items()}
     if isinstance(value, list):
         return [without_paths(inner) for inner in value]
     if not isinstance(value, str):
         return value
     path = value.removeprefix("file://")
-    if path.startswith("~") or PurePosixPath(path).is_absolute():
-        return PurePosixPath(path).name or "."
-    if PureWindowsPath(path).is_absolute():
-        return PureWindowsPath(path).name or "."
+    for kind in (PurePosixPath, PureWindowsPath):
+        if path.startswith("~") or kind(path).is_absolute():
+            return kind(path).name or "."
     return _PATH.sub(r"\1", value)
 
 

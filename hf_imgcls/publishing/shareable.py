@@ -21,9 +21,6 @@ def shareable_files(folder: Path) -> dict[str, Path | bytes]:
     """What is pushed, by its path in the repository: the file as it is, or its content without paths of this machine.
 
     Of the plots only those that the card shows: the others show images of the training split.
-
-    Args:
-        folder: of a finished run.
     """
     labels = set(read_json(folder / RESULTS)["labels"])
     card = (folder / CARD).read_text(encoding="utf-8") if (folder / CARD).is_file() else ""

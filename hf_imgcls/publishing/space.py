@@ -11,8 +11,7 @@ from huggingface_hub import HfApi, ModelCard, SpaceCard, SpaceCardData, constant
 
 from hf_imgcls.errors import PushError
 from hf_imgcls.machine import say
-from hf_imgcls.publishing.hub import with_retries
-from hf_imgcls.publishing.repositories import Files, Target, compare, download, make_repository, upload
+from hf_imgcls.publishing.hub import Files, Target, download, make_repository, upload, with_retries
 from hf_imgcls.reports import CARD
 from hf_imgcls.serving import PAGE, TOP_K, describe_demo
 from hf_imgcls.store import RESULTS, own_code, read_json
@@ -39,15 +38,10 @@ def push_demo(folder: Path, name: str, revision: str | None = None) -> str:
     No example images are pushed: they are the user's own.
 
     Args:
-        folder: of the run.
-        name: of its repository, which has the model.
-        revision: the branch that has it.
+        name: of the model's repository; `revision` is the branch that has it.
 
     Returns:
         The Space's name.
-
-    Raises:
-        PushError: says what happened.
     """
     try:
         private = bool(with_retries(lambda: HfApi().repo_info(name)).private)
@@ -56,10 +50,7 @@ def push_demo(folder: Path, name: str, revision: str | None = None) -> str:
         with tempfile.TemporaryDirectory() as place:
             before = download(space, CARD, target, Path(place), "space")
             files = space_files(folder, name, revision, before)
-        commit = upload(space, files, target, f"Demo of {name}", "space")
-        wrong = compare(space, files, commit, "space")
-        if wrong:
-            raise PushError(f"{wrong[0]} in the Space {space} is missing or differs from the one that was pushed")
+        upload(space, files, target, f"Demo of {name}", "space")
     except PushError as error:
         raise PushError(f"{name} is on the Hub, its demo is not: {error}") from error
     address = f"{constants.ENDPOINT}/spaces/{space}"
@@ -73,11 +64,7 @@ def push_demo(folder: Path, name: str, revision: str | None = None) -> str:
 
 
 def space_files(folder: Path, name: str, revision: str | None, before: Path | None = None) -> Files:
-    """The Space's files by their path: card, app, page, requirements.
-
-    Args:
-        before: the card that the Space has, which people may have written into.
-    """
+    """Card, app, page, requirements; `before` is the Space's card, which people may have written into."""
     return {
         CARD: _card(folder, name, before).encode(),
         "app.py": _app(folder, name, revision).encode(),
@@ -125,7 +112,6 @@ def _card(folder: Path, name: str, before: Path | None) -> str:
 
 
 def _license(folder: Path) -> dict[str, Any]:
-    """That of the model, as far as it is known."""
     card = folder / CARD
     data = ModelCard.load(card, ignore_metadata_errors=True).data.to_dict() if card.is_file() else {}
     return {key: data[key] for key in ("license", "license_name", "license_link") if key in data}

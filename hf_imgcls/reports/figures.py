@@ -26,7 +26,7 @@ _STREAMED = 64  # rows of a stream to choose from
 
 
 class Sample(NamedTuple):
-    """Rows (image, label, row) of a split that stand for it, by class, and the names of all classes."""
+    """Rows (image, label, row) of a split, ordered by class, and the names of all classes."""
 
     rows: list[dict]
     names: list[str]
@@ -40,11 +40,6 @@ def draw_training_images(folder: Path, data, plans: Sequence) -> None:
     """gallery.png, augmented.png and mixed.png; the last two again for stages with another augmentation.
 
     A resumed run has them already.
-
-    Args:
-        folder: the run's.
-        data: has the split `train` and the label names.
-        plans: of the stages; each has `stage`, `images` (its transform) and `mixing` (or None).
     """
     if (folder / FOLDER / "gallery.png").is_file():
         return
@@ -68,11 +63,11 @@ def draw_results(folder: Path, stages: Sequence[Mapping], outputs: Mapping[str, 
 
     Args:
         stages: a record of each, with `stage` (its number), `history` and `best_step`.
-        outputs: the scored splits, by name.
         names: of the classes, in the order of the logits.
     """
     history = [entry for stage in stages for entry in stage["history"]]
-    draw_curves(folder, history, {stage["stage"]: stage["best_step"] for stage in stages if stage["best_step"]})
+    best = {stage["stage"]: stage["best_step"] for stage in stages if stage["best_step"]}
+    save(import_plots("curves").curves(history, best), folder, "curves.png")
     split = next((split for split in ("test", "validation") if split in outputs), None)
     if split:
         draw_confusion(folder, outputs[split], names, split)
@@ -97,7 +92,6 @@ def _spread(labels: Sequence[int], seed: int) -> list[int]:
 
 
 def draw_gallery(folder: Path, sample: Sample) -> None:
-    """Images as they are, with their labels."""
     plots = import_plots("gallery")
     save(plots.gallery([_original(row) for row in sample.rows], sample.labels), folder, "gallery.png")
 
@@ -130,11 +124,6 @@ def draw_mixed(folder: Path, sample: Sample, images: TrainTransform, mixing: Mix
         titles.append(type(mix).__name__)
     if batches:
         save(plots.mixed(batches, np.array(fractions), sample.names, titles), folder, f"mixed{suffix}.png")
-
-
-def draw_curves(folder: Path, history: Sequence[Mapping], best: Mapping[int, int]) -> None:
-    """curves.png of a run's history, whose entries name their stage, with the best step of each stage."""
-    save(import_plots("curves").curves(history, best), folder, "curves.png")
 
 
 def draw_confusion(folder: Path, output: Scored, names: Sequence[str], split: str) -> None:
@@ -171,13 +160,10 @@ def _as_trained(images: TrainTransform, rows: Iterable[dict], epoch: int) -> lis
 
 def _mix(mix: v2.Transform, pixels: torch.Tensor, labels: torch.Tensor, seed: int):
     """A mixed batch and its soft labels; of the first draws one that can be seen, since many give a fraction near 1."""
-    state = torch.get_rng_state()
-    try:
+    with torch.random.fork_rng(devices=[]):
         for turn in range(20):
             torch.default_generator.manual_seed(seed + turn)
             mixed, soft = mix(pixels, labels)
             if soft.amax(dim=1).min() < 0.95:
                 break
-        return mixed, soft
-    finally:
-        torch.set_rng_state(state)
+    return mixed, soft

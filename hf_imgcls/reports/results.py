@@ -12,7 +12,7 @@ from hf_imgcls.words import duration, plural
 
 
 def describe_scores(scores: dict[str, dict[str, Any]]) -> list[str]:
-    """A line for each split: its metrics, and what the accuracy is compared with."""
+    """A line for each split."""
     lines = []
     for split, values in scores.items():
         low, high = values["accuracy_interval_95"]
@@ -25,7 +25,7 @@ def describe_scores(scores: dict[str, dict[str, Any]]) -> list[str]:
 
 
 def describe_data(data, launch_note: str | None) -> list[str]:
-    """The lines before training: sizes of the splits, what was dropped, notes."""
+    """The lines before training."""
     sizes = [f"{role} {len(data.splits[role]):,}" for role in data.fingerprints]
     images = f"{', '.join(sizes)} images" if sizes else f"{', '.join(data.splits)} streamed"
     lines = [f"data: {plural(len(data.labels), 'class')}; {images}"]
@@ -69,14 +69,11 @@ def collect_results(data, trainer, stages: list[dict], scores: dict, verdict: di
 def summarize_time(stages: Sequence[Mapping], whole: float, scoring: float) -> dict[str, Any]:
     """Where the seconds of a run went, ready for JSON.
 
+    `images_per_second` counts the time while images were trained on, `reading` that of all workers together.
+
     Args:
-        stages: a record of each, whose `history` has what its clock counted.
         whole: seconds of the run, or of its last part where it was interrupted.
         scoring: of them seconds for scoring at the end.
-
-    Returns:
-        `run`, `scoring`, and of training `seconds`, by part, `images`, `images_per_second` (while images were
-        trained on), `fractions` of the parts, and `reading`: seconds of all workers together for making images.
     """
     counted = [counts for counts in map(counts_of, stages) if counts]
     parts = {part: round(sum(counts[part] for counts in counted), 3) for part in PARTS}

@@ -19,7 +19,7 @@ def break_down(outputs: Mapping[str, Scored], scores: Mapping[str, Mapping], nam
         `intervals_95`: accuracies have Wilson's; the loss that of a mean; macro-F1 that of a bootstrap over the
         images, or, where no prediction was wrong and a bootstrap has no spread, that of the accuracy.
         `mean_top_score`: the mean probability of the predicted class, to be compared with the accuracy.
-        `classes`: by name; precision is None where nothing was predicted as it, recall without images, and `answers`
+        `classes`: by name; precision is None where nothing was predicted as it, recall without images, and `predicted`
         counts what its images were predicted as.
     """
     return {split: _split(output, scores[split], names) for split, output in outputs.items()}
@@ -46,15 +46,15 @@ def _split(output: Scored, scores: Mapping, names: Sequence[str]) -> dict[str, A
 def _class(i: int, pairs: np.ndarray, counts: np.ndarray, names: Sequence[str]) -> dict[str, Any]:
     mine = pairs[0] == i
     shown = {names[j]: int(n) for j, n in zip(pairs[1, mine], counts[mine], strict=True) if j < len(names)}
-    images, predicted, right = int(counts[mine].sum()), int(counts[pairs[1] == i].sum()), shown.get(names[i], 0)
+    images, predicted, correct = int(counts[mine].sum()), int(counts[pairs[1] == i].sum()), shown.get(names[i], 0)
     return {
         "images": images,
-        "right": right,
-        "precision": round(right / predicted, 6) if predicted else None,
-        "recall": round(right / images, 6) if images else None,
-        "recall_interval_95": [round(end, 6) for end in interval(right / images, images)] if images else None,
-        "f1": round(2 * right / (images + predicted), 6) if images + predicted else None,
-        "answers": dict(sorted(shown.items(), key=lambda item: -item[1])),
+        "correct": correct,
+        "precision": round(correct / predicted, 6) if predicted else None,
+        "recall": round(correct / images, 6) if images else None,
+        "recall_interval_95": [round(end, 6) for end in interval(correct / images, images)] if images else None,
+        "f1": round(2 * correct / (images + predicted), 6) if images + predicted else None,
+        "predicted": dict(sorted(shown.items(), key=lambda item: -item[1])),
     }
 
 

@@ -8,8 +8,7 @@ from hf_imgcls.errors import PushError
 from hf_imgcls.machine import network
 from hf_imgcls.machine.network import reach_hub, use_hub
 from hf_imgcls.publishing import hub as hub_module
-from hf_imgcls.publishing.hub import with_retries
-from hf_imgcls.publishing.repositories import Target, compare, make_repository, upload
+from hf_imgcls.publishing.hub import Target, compare, make_repository, upload, with_retries
 
 
 @pytest.fixture

@@ -131,7 +131,7 @@ def test_a_file_that_arrived_changed_is_an_error(run, hub, unopened, capsys, mon
     pushed(capsys, run)
     hub.create("spaces", SPACE)
     monkeypatch.setattr(hub, "commit", spoil)
-    assert f"app.py in the Space {SPACE} is missing or differs" in fails(capsys, 3, "push", run, "--with-demo")
+    assert f"app.py in {SPACE} is missing or differs" in fails(capsys, 3, "push", run, "--with-demo")
 
 
 def test_the_demo_of_a_private_model_is_private_and_says_what_it_needs(run, hub, unopened, capsys):

@@ -20,7 +20,6 @@ from hf_imgcls.reports.figures import (
     choose_sample,
     draw_augmented,
     draw_confusion,
-    draw_curves,
     draw_gallery,
     draw_mixed,
     draw_results,
@@ -214,8 +213,9 @@ def test_without_a_scored_split_there_are_curves_alone(drawn, tmp_path):
 def test_files_are_images_that_tell_nothing_of_the_machine(tmp_path):
     data = SimpleNamespace(splits={"train": split(*[0, 1, 2] * 4)}, labels=NAMES)
     draw_training_images(tmp_path, data, [plan(1, ["RandomHorizontalFlip"], ["MixUp"])])
-    draw_curves(tmp_path, [{"stage": 1, "step": 1, "loss": 1.0}, {"stage": 1, "step": 2, "loss": 0.5}], {})
-    draw_confusion(tmp_path, from_logits(np.eye(3), np.arange(3)), NAMES, "test")
+    history = [{"stage": 1, "step": 1, "loss": 1.0}, {"stage": 1, "step": 2, "loss": 0.5}]
+    stages = [{"stage": 1, "history": history, "best_step": None}]
+    draw_results(tmp_path, stages, {"test": from_logits(np.eye(3), np.arange(3))}, NAMES)
     files = {file.name: file for file in (tmp_path / "plots").iterdir()}
     assert sorted(files) == ["augmented.png", "confusion_matrix.png", "curves.png", "gallery.png", "mixed.png"]
     for file in files.values():

@@ -2,8 +2,9 @@
 
 import numpy as np
 import pytest
-from matplotlib.backends.backend_agg import FigureCanvasAgg
+from PIL import Image
 
+from hf_imgcls.reports.plots.drawing import save
 from hf_imgcls.reports.plots.gallery import augmented, gallery, mixed
 
 COLOURS = {"red": (255, 0, 0), "green": (0, 128, 0), "blue": (0, 0, 255), "grey": (99, 99, 99)}
@@ -13,15 +14,14 @@ def plain(colour: str, height: int = 20, width: int = 20) -> np.ndarray:
     return np.full((height, width, 3), COLOURS[colour], dtype=np.uint8)
 
 
-def pixels(figure) -> np.ndarray:
-    canvas = FigureCanvasAgg(figure)
-    canvas.draw()
-    return np.asarray(canvas.buffer_rgba())[..., :3]
+def pixels(figure, folder) -> np.ndarray:
+    save(figure, folder, "figure.png")
+    return np.asarray(Image.open(folder / "plots" / "figure.png").convert("RGB"))
 
 
-def area(figure, colour: str) -> tuple[int, int]:
+def area(figure, colour: str, folder) -> tuple[int, int]:
     """Height and width, in pixels, of the box around everything that has a colour."""
-    rows, columns = np.nonzero((pixels(figure) == COLOURS[colour]).all(axis=-1))
+    rows, columns = np.nonzero((pixels(figure, folder) == COLOURS[colour]).all(axis=-1))
     return rows.max() - rows.min() + 1, columns.max() - columns.min() + 1
 
 
@@ -40,20 +40,20 @@ def test_a_gallery_shows_every_image_under_its_label(count):
     assert max(tops.count(top) for top in tops) == min(count, 5 if count == 23 else 4)
 
 
-def test_images_keep_their_shape():
+def test_images_keep_their_shape(tmp_path):
     figure = gallery([plain("red", 10, 40), plain("green", 40, 10), plain("blue", 640, 640)], ["wide", "tall", "large"])
     for colour, shape in {"red": (37.5, 150), "green": (150, 37.5), "blue": (150, 150)}.items():
-        assert area(figure, colour) == pytest.approx(shape, abs=3), colour
+        assert area(figure, colour, tmp_path) == pytest.approx(shape, abs=3), colour
 
 
-def test_images_that_are_all_wide_leave_no_empty_room():
+def test_images_that_are_all_wide_leave_no_empty_room(tmp_path):
     wide, square = (gallery([plain("red", h, 40)] * 4, ["a"] * 4) for h in (10, 40))
-    assert pixels(wide).shape[0] < 0.5 * pixels(square).shape[0]
+    assert pixels(wide, tmp_path).shape[0] < 0.5 * pixels(square, tmp_path).shape[0]
 
 
-def test_nothing_is_cut_off():
+def test_nothing_is_cut_off(tmp_path):
     figure = gallery([plain("red")] * 2, ["a label much longer than its image is wide", "고양이"])
-    edges = pixels(figure)
+    edges = pixels(figure, tmp_path)
     for edge in (edges[:3], edges[-3:], edges[:, :3], edges[:, -3:]):
         assert (edge == 255).all()
 

@@ -19,7 +19,7 @@ def test_a_class_has_its_own_metrics_and_what_its_images_are_predicted_as():
     pairs = [(0, 0)] * 6 + [(0, 1)] * 3 + [(0, 2)] + [(1, 1)] * 4 + [(2, 1)] * 2 + [(2, 2)]
     made = broken_down(outputs(pairs, 4), ["ape", "bee", "cat", "dog"])
     ape = made["classes"]["ape"]
-    assert (ape["images"], ape["right"], ape["answers"]) == (10, 6, {"ape": 6, "bee": 3, "cat": 1})
+    assert (ape["images"], ape["correct"], ape["predicted"]) == (10, 6, {"ape": 6, "bee": 3, "cat": 1})
     assert ape["recall_interval_95"] == [round(end, 6) for end in interval(0.6, 10)]
     dog = made["classes"]["dog"]
     assert (dog["images"], dog["precision"], dog["recall"], dog["f1"]) == (0, None, None, None)
@@ -60,7 +60,7 @@ def test_an_image_without_a_prediction_counts_for_no_class():
     output = from_logits(logits, whole.label_ids)
     made = broken_down(output, ["cat", "dog"])
     assert made["classes"]["cat"]["recall"] == pytest.approx(4 / 6, abs=1e-6)
-    assert made["classes"]["cat"]["answers"] == {"cat": 4}
+    assert made["classes"]["cat"]["predicted"] == {"cat": 4}
     assert "loss" not in made["intervals_95"]
     assert 0.5 < made["mean_top_score"] < 1
     low, high = made["intervals_95"]["macro_f1"]

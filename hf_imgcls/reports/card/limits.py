@@ -13,11 +13,7 @@ _CLOSE = 0.03  # between the mean score and the accuracy
 
 
 def limits_section(results: dict[str, Any], weighted: bool) -> list[str]:
-    """What a user should know before trusting it, as one list.
-
-    Args:
-        weighted: whether the loss weighed the classes.
-    """
+    """One list; `weighted` is whether the loss weighed the classes."""
     split = main_split(results)
     items = ["Every image gets one of the classes, even if it shows none of them."]
     items += _imbalance(trained_images(results), weighted)
@@ -50,7 +46,7 @@ def _imbalance(trained: dict[str, int], weighted: bool) -> list[str]:
 def _weak(classes: dict[str, dict], split: str) -> list[str]:
     order = weakest_classes(classes)
     weak = [(name, classes[name]) for name in order if classes[name]["recall"] < 1][:_WEAK]
-    named = [f"{plain(n)} ({v['right']:,} of {v['images']:,}, {percent(v['recall'])})" for n, v in weak]
+    named = [f"{plain(n)} ({v['correct']:,} of {v['images']:,}, {percent(v['recall'])})" for n, v in weak]
     items = [f"Lowest recall: {', '.join(named)}."] if named else []
     few = [name for name in order if classes[name]["images"] < _ROUGH]
     if few:

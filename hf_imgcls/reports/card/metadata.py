@@ -4,7 +4,7 @@ import json
 import math
 import re
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from huggingface_hub import EvalResult, ModelCardData, hf_hub_download
 from huggingface_hub.errors import HTTPError
@@ -18,38 +18,25 @@ _TASK = "image-classification"
 _LICENSE = ("license", "license_name", "license_link")
 
 
-class Base(NamedTuple):
-    """Where the weights came from: an id on the Hub, or None, and what is known of their license."""
-
-    name: str | None
-    license: dict[str, Any]
-
-
 def metadata(recipe, results: dict[str, Any]) -> dict[str, Any]:
     """The metadata of a run's card, as plain values in the Hub's order."""
-    base = base_of(recipe.model)
     measured = eval_results(recipe.data, results)
     data = ModelCardData(
         library_name="transformers",
         pipeline_tag=_TASK,
         tags=[_TASK, "vision", "hf-imgcls"],
-        base_model=base.name,
         datasets=[recipe.data.path] if hub_id(recipe.data.path) else None,
         metrics=["accuracy", "f1"],
         model_name="model" if measured else None,  # its name is written with the card
         eval_results=measured or None,
-        **base.license,
+        **base_of(recipe.model),
     )
     return json.loads(json.dumps(data.to_dict()))
 
 
 def eval_results(section, results: dict[str, Any]) -> list[EvalResult]:
-    """Every metric of every split with its interval; one that is no number is left out.
-
-    Args:
-        section: the recipe's `data`.
-    """
-    own = hub_id(section.path)
+    """Every metric of every split with its interval; one that is no number is left out."""
+    own, fingerprints = hub_id(section.path), results.get("fingerprints", {})
     return [
         EvalResult(
             task_type=_TASK,
@@ -60,15 +47,19 @@ def eval_results(section, results: dict[str, Any]) -> list[EvalResult]:
             dataset_config=section.name,
             dataset_revision=section.revision,
             dataset_split=split,
-            dataset_args=_of_split(results, split),
+            dataset_args={"images": values["images"]}
+            | ({"fingerprint": fingerprints[split]} if split in fingerprints else {}),
             metric_type=metric.hub_type,
             metric_name=metric.name[0].upper() + metric.name[1:],
             metric_value=values[key],
-            metric_args={**metric.hub_args, **_of_interval(interval_of(results, split, key))} or None,
+            metric_args=metric.hub_args
+            | ({"confidence_level": 0.95, "confidence_interval": list(ends)} if ends else {})
+            or None,
         )
         for split, values in results["scores"].items()
         for key, metric in metrics_in(values).items()
         if values[key] is not None and math.isfinite(values[key])
+        for ends in [interval_of(results, split, key)]
     ]
 
 
@@ -76,15 +67,6 @@ def interval_of(results: dict[str, Any], split: str, metric: str) -> list[float]
     """The 95 % interval of a metric; None where it was not measured."""
     ends = results.get("breakdown", {}).get(split, {}).get("intervals_95", {}).get(metric)
     return ends or (results["scores"][split]["accuracy_interval_95"] if metric == "accuracy" else None)
-
-
-def _of_split(results: dict[str, Any], split: str) -> dict[str, Any]:
-    fingerprint = results.get("fingerprints", {}).get(split)
-    return {"images": results["scores"][split]["images"], **({"fingerprint": fingerprint} if fingerprint else {})}
-
-
-def _of_interval(ends: list[float] | None) -> dict[str, Any]:
-    return {"confidence_level": 0.95, "confidence_interval": list(ends)} if ends else {}
 
 
 def hub_id(name: str | None) -> str | None:
@@ -98,27 +80,27 @@ def hub_id(name: str | None) -> str | None:
     return name
 
 
-def base_of(section) -> Base:
-    """What the recipe's model was trained from.
+def base_of(section) -> dict[str, Any]:
+    """What the recipe's model was trained from: `base_model`, an id on the Hub, or None, and what its license is.
 
     A folder is traced to the Hub by its place in the Hub's cache, by its own card, or by what timm wrote into its
     configuration.
     """
     if section.from_scratch:
-        return Base(None, {})
+        return {"base_model": None}
     name = hub_id(section.checkpoint)
     if name:
-        return Base(name, _license(_card_on_hub(name, section.revision), name))
+        return {"base_model": name, **_license(_card_on_hub(name, section.revision), name)}
     folder = Path(section.checkpoint).expanduser()
     cached = re.search(r"models--(.+?)/snapshots/", f"{folder.absolute().as_posix()}/")
     card = _read(folder / "README.md")
     if cached or card:
         name = cached[1].replace("--", "/") if cached else card.get("base_model")
-        return Base(name, _license(card, name))
+        return {"base_model": name, **_license(card, name)}
     config = folder / "config.json"
     settings = json.loads(config.read_text(encoding="utf-8")) if config.is_file() else {}
     timm = settings.get("pretrained_cfg") or {}
-    return Base(timm.get("hf_hub_id"), {"license": timm["license"]} if timm.get("license") else {})
+    return {"base_model": timm.get("hf_hub_id"), **_license(timm, None)}
 
 
 def _license(card: dict[str, Any], name: str | list[str] | None) -> dict[str, Any]:

@@ -59,7 +59,7 @@ def most_confused(classes: dict[str, dict]) -> list[tuple[str, str, int, float]]
     pairs = [
         (name, other, count, count / values["images"])
         for name, values in classes.items()
-        for other, count in values["answers"].items()
+        for other, count in values["predicted"].items()
         if other != name
     ]
     return sorted(pairs, key=lambda pair: (-pair[2], -pair[3]))
@@ -124,7 +124,7 @@ def _classes(classes: dict[str, dict], trained: dict[str, int], split: str) -> l
             number(values["recall"], values["recall_interval_95"], digits),
             number(values["precision"], None, digits),
             number(values["f1"], None, digits),
-            _confused_with(name, values["answers"]),
+            _confused_with(name, values["predicted"]),
         ]
         for name, values in classes.items()
     }
@@ -146,8 +146,8 @@ def _classes(classes: dict[str, dict], trained: dict[str, int], split: str) -> l
     return [*text, f"{summary}\n\n{table(heading, rows.values(), _WORDS)}\n\n</details>"]
 
 
-def _confused_with(name: str, answers: dict[str, int]) -> str:
-    wrong = [f"{plain(other)} ({count:,})" for other, count in answers.items() if other != name]
+def _confused_with(name: str, predicted: dict[str, int]) -> str:
+    wrong = [f"{plain(other)} ({count:,})" for other, count in predicted.items() if other != name]
     return wrong[0] if wrong else "-"
 
 

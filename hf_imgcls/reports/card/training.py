@@ -18,10 +18,12 @@ def training_section(folder: Path, recipe, results: dict[str, Any]) -> list[str]
     """How it was trained, so that it can be done again."""
     content = json.dumps(without_paths(as_run(recipe)), indent=2, ensure_ascii=False)
     content = re.sub(r"\[\s+([-\d.e,\s]+?)\s+\]", lambda found: f"[{' '.join(found[1].split())}]", content)  # in a line
+    bad = results.get("bad_images", 0)
+    unreadable = [f"skipped {plural(bad, 'unreadable image')}"] if bad else []
     text = [
         "## Training",
         _data(recipe, results),
-        "\n".join(f"- {plain_sentence(without_paths(note))}" for note in _notes(results)),
+        "\n".join(f"- {plain_sentence(without_paths(note))}" for note in [*unreadable, *results.get("notes", [])]),
         _stages(recipe, results),
         "![Training curves](plots/curves.png)" if (folder / "plots/curves.png").is_file() else "",
         _command(results),
@@ -42,12 +44,6 @@ def _data(recipe, results: dict[str, Any]) -> str:
     rows = [[split, f"{count:,}", f"`{fingerprints.get(split, '-')}`"] for split, count in images.items()]
     seed = f"Splits were drawn with `data.seed` {recipe.data.seed}."
     return f"Dataset: {source}. {seed}\n\n{table(['split', 'images', 'fingerprint'], rows, ['split', 'fingerprint'])}"
-
-
-def _notes(results: dict[str, Any]) -> list[str]:
-    bad = results.get("bad_images", 0)
-    dropped = [f"skipped {plural(bad, 'unreadable image')}"] if bad else []
-    return dropped + results.get("notes", [])
 
 
 def _stages(recipe, results: dict[str, Any]) -> str:
@@ -114,11 +110,9 @@ def _words(command: str, processes: int) -> list[str] | None:
 
 def _machine(results: dict[str, Any]) -> str:
     versions = ", ".join(f"{name} {version}" for name, version in results["versions"].items())
-    return "\n".join(
-        [
-            f"- seed: {results['seed']}",
-            f"- time: {duration(results['training']['seconds'])}",
-            f"- hardware: {plain(results['hardware'])}",
-            f"- versions: {versions}",
-        ]
+    return (
+        f"- seed: {results['seed']}\n"
+        f"- time: {duration(results['training']['seconds'])}\n"
+        f"- hardware: {plain(results['hardware'])}\n"
+        f"- versions: {versions}"
     )

@@ -16,13 +16,20 @@ from hf_imgcls.store import RECIPE, SPLITS, own_code, read_json, write_text
 from hf_imgcls.words import listed, plain, plural
 
 CARD, GENERATED, FROM_HUB = "README.md", "README.generated.md", "README.hub.md"
+_EXAMPLE = """\
+```python
+from transformers import pipeline
+
+classifier = pipeline("image-classification", model={})
+for prediction in classifier("photo.jpg", top_k=3):
+    print(f"{{prediction['score']:.3f}} {{prediction['label']}}")
+```"""
 
 
 def write_card(folder: Path, recipe, results: dict[str, Any]) -> None:
     """Write a run's card, with what people have written into the one that was there before.
 
-    That is the card in the folder, or in the run that was moved aside for this one. A card that cannot be read stays
-    as it is, with the new one beside it.
+    A card that cannot be read stays as it is, with the new one beside it.
 
     Args:
         results: the content of results.json; with `breakdown` the card has classes and confusions.
@@ -107,8 +114,7 @@ def _was_in(place: Path, folder: Path) -> bool:
 
 def _text(folder: Path, recipe, results: dict[str, Any], name: str) -> list[str]:
     title = " ".join((recipe.description or name.rpartition("/")[2]).split())
-    verdict = results["parity"]
-    failed = verdict is not None and not verdict["passed"]
+    failed = (results["parity"] or {"passed": True})["passed"] is False
     return [
         f"# {title}",
         _what(folder, recipe, results),
@@ -131,7 +137,7 @@ def _what(folder: Path, recipe, results: dict[str, Any]) -> str:
     size = results["stages"][-1]["parameters"] if results["stages"] else 0
     parameters = f" ({size:,} parameters)" if size else ""
     labels = results["labels"]
-    base = base_of(recipe.model).name
+    base = base_of(recipe.model)["base_model"]
     if recipe.model.from_scratch:
         origin = "trained from scratch"
     elif isinstance(base, str):
@@ -145,16 +151,7 @@ def _what(folder: Path, recipe, results: dict[str, Any]) -> str:
 def _use(folder: Path, name: str) -> list[str]:
     code = own_code(folder)
     trust = ", trust_remote_code=True" if code else ""
-    lines = [
-        "```python",
-        "from transformers import pipeline",
-        "",
-        f'classifier = pipeline("image-classification", model="{name}"{trust})',
-        'for prediction in classifier("photo.jpg", top_k=3):',
-        "    print(f\"{prediction['score']:.3f} {prediction['label']}\")",
-        "```",
-    ]
-    text = ["## Use", "\n".join(lines)]
+    text = ["## Use", _EXAMPLE.format(f'"{name}"{trust}')]
     if code:
         text.append(
             f"The architecture is not part of transformers: its code comes with the model, in "

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
 
-from hf_imgcls.reports.plots.gallery import DPI, fit
+from hf_imgcls.reports.plots.gallery import DPI
 from hf_imgcls.reports.plots.typefaces import set_fonts, shorten
 
 _PERCENT = 6  # classes up to which every cell shows its fraction beside its count
@@ -29,10 +29,6 @@ def confusion_matrix(counts: np.ndarray, names: Sequence[str], split: str) -> Fi
     """Counts, coloured by their fraction of the true class; a class without images is grey.
 
     With few classes every cell shows its count; with many, the pairs that are most often confused are listed beside.
-
-    Args:
-        counts: images by true class (rows) and predicted class (columns).
-        split: named in the title.
     """
     classes, correct, total = len(names), int(np.trace(counts)), int(counts.sum())
     side = min(max(2.6, 0.55 * classes), 7) if classes <= _COUNTED else min(max(8, 0.12 * classes), 12)
@@ -51,7 +47,7 @@ def confusion_matrix(counts: np.ndarray, names: Sequence[str], split: str) -> Fi
     bar.outline.set_visible(False)
     if classes > _COUNTED:
         _list_pairs(figure.add_axes((side + 1.2, 0, 1, side)), counts, names, side)
-    return fit(set_fonts(figure, names))
+    return set_fonts(figure, names)
 
 
 def most_confused(counts: np.ndarray, most: int) -> list[tuple[int, int]]:

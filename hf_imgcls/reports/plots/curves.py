@@ -26,8 +26,7 @@ def curves(history: Sequence[Mapping], best: Mapping[int, int]) -> Figure:
 
     Args:
         history: entries of the trainer's log: `step` within its stage, `stage` from 1 (left out where there is one),
-            and what was logged, such as `loss`, `learning_rate`, `eval_loss`, `eval_accuracy`. A value that is no
-            number (null, NaN) leaves a gap and a cross below it.
+            and what was logged. A value that is no number (null, NaN) leaves a gap and a cross below it.
         best: the best step of each stage that has one.
     """
     spans = stage_spans(history)

@@ -20,6 +20,6 @@ def import_plots(module: str) -> ModuleType:
 
 
 def save(figure, folder: Path, name: str) -> None:
-    """Save a figure of a run under a name; the file does not name the program that made it."""
+    """Save a figure of a run, as large as what is drawn in it; the file does not name the program that made it."""
     (folder / FOLDER).mkdir(parents=True, exist_ok=True)
-    figure.savefig(folder / FOLDER / name, metadata={"Software": None})
+    figure.savefig(folder / FOLDER / name, metadata={"Software": None}, bbox_inches="tight")

@@ -1,6 +1,6 @@
 """Plots of images: a gallery, augmented images, mixed batches. Arrays in, figure out.
 
-Images are uint8 arrays of shape (height, width, 3). Nothing here touches matplotlib's global state.
+Images are uint8 arrays of shape (height, width, 3). Figures are saved as large as what is drawn in them.
 """
 
 import math
@@ -8,7 +8,6 @@ from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from hf_imgcls.reports.plots.typefaces import set_fonts, shorten
@@ -24,15 +23,11 @@ def gallery(images: Sequence[np.ndarray], labels: Sequence[str]) -> Figure:
     figure, _ = _grid(rows, 1.25, between=0.23)
     for ax, label in zip(figure.axes, labels, strict=True):
         ax.set_title(shorten(label, 16), fontsize=9, pad=3)
-    return fit(set_fonts(figure, labels))
+    return set_fonts(figure, labels)
 
 
 def augmented(originals: Sequence[np.ndarray], draws: Sequence[Sequence[np.ndarray]], labels: Sequence[str]) -> Figure:
-    """A row for each image: as it is, then as training sees it.
-
-    Args:
-        draws: for each original the images made of it, as many for each.
-    """
+    """A row for each image: as it is, then the draws of it that training sees, as many for each."""
     rows = [[original, *made] for original, made in zip(originals, draws, strict=True)]
     figure, axes = _grid(rows, 1.1, between=0)
     for label, line in zip(labels, axes, strict=True):
@@ -41,7 +36,7 @@ def augmented(originals: Sequence[np.ndarray], draws: Sequence[Sequence[np.ndarr
     headers = ["original", *([f"draw {n}" for n in range(1, made + 1)] if made > 1 else ["in training"])]
     for header, ax in zip(headers, axes[0], strict=True):
         ax.set_title(header, fontsize=9, pad=4, color="0.35")
-    return fit(set_fonts(figure, labels))
+    return set_fonts(figure, labels)
 
 
 def mixed(
@@ -59,21 +54,7 @@ def mixed(
             best = [i for i in np.argsort(-fractions, kind="stable")[:2] if fractions[i] >= 0.005]
             text = "\n".join(f"{fractions[i]:.0%} {shorten(names[i], 14)}" for i in best)
             _write(ax, (0.5, -0.03), text, ha="center", va="top", fontsize=8, linespacing=1.1)
-    return fit(set_fonts(figure, names))
-
-
-def fit(figure: Figure) -> Figure:
-    """Make a figure as large as what is drawn in it; its axes keep their size."""
-    drawn, margin = figure.get_tightbbox(FigureCanvasAgg(figure).get_renderer()), 0.08
-    boxes = [
-        ax.get_position(original=True).transformed(figure.transFigure - figure.dpi_scale_trans) for ax in figure.axes
-    ]
-    width, height = drawn.width + 2 * margin, drawn.height + 2 * margin
-    figure.set_size_inches(width, height)
-    for ax, box in zip(figure.axes, boxes, strict=True):
-        left, bottom = box.x0 - drawn.x0 + margin, box.y0 - drawn.y0 + margin
-        ax.set_position((left / width, bottom / height, box.width / width, box.height / height))
-    return figure
+    return set_fonts(figure, names)
 
 
 def _grid(rows: Sequence[Sequence[np.ndarray]], side: float, between: float) -> tuple[Figure, list[list[Axes]]]:

@@ -5,6 +5,7 @@ import unicodedata
 from collections.abc import Iterable
 from importlib import resources
 
+import regex
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontEntry, fontManager, get_font
 from matplotlib.text import Text
@@ -69,7 +70,7 @@ def shorten(name: str, width: int) -> str:
 
     Chinese, Japanese and Korean characters are two columns wide; marks stay with the letter that they belong to.
     """
-    letters = _letters(unicodedata.normalize("NFC", " ".join(name.split())))
+    letters = regex.findall(r"\X", unicodedata.normalize("NFC", " ".join(name.split())))
     if sum(map(_columns, letters)) <= width:
         return "".join(letters)
     head, tail, left = [], [], width - 1
@@ -80,19 +81,6 @@ def shorten(name: str, width: int) -> str:
             break
         end.append(letters.pop(index))
     return "".join([*head, "…", *reversed(tail)])
-
-
-def _letters(name: str) -> list[str]:
-    letters: list[str] = []
-    for character in name:
-        joined = unicodedata.category(character) in ("Mn", "Mc", "Me", "Cf") or (
-            letters and letters[-1][-1] == "\u200d"
-        )
-        if joined and letters:
-            letters[-1] += character
-        else:
-            letters.append(character)
-    return letters
 
 
 def _columns(letter: str) -> int:
