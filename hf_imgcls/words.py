@@ -2,7 +2,8 @@
 
 import json
 import re
-from collections.abc import Iterable, Sequence
+import shlex
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import PurePosixPath, PureWindowsPath
 from typing import Any
 
@@ -73,13 +74,21 @@ def listed(names: Iterable[Any], most: int = 5) -> str:
     return f"{shown} and {len(names) - most:,} more" if len(names) > most else shown
 
 
-def without_paths(value: Any) -> Any:
-    """A value, or all values in lists and dictionaries, with absolute paths cut to their last part."""
-    if isinstance(value, dict):  # names of classes may look like paths ("/m/01yrx")
-        return {key: inner if key == "label_names" else without_paths(inner) for key, inner in value.items()}
+def without_paths(value: Any, names: Collection[str] = ()) -> Any:
+    """A value, or all values in lists and dictionaries, with absolute paths cut to their last part.
+
+    Args:
+        names: of classes, which may look like paths ("/m/01yrx") and stay.
+    """
+    if isinstance(value, dict):
+        names = {*names, *(value.get("label_names") or ())}
+        return {
+            key: _clean_command(inner) if key == "command" else without_paths(inner, names)
+            for key, inner in value.items()
+        }
     if isinstance(value, list):
-        return [without_paths(inner) for inner in value]
-    if not isinstance(value, str):
+        return [without_paths(inner, names) for inner in value]
+    if not isinstance(value, str) or value in names:
         return value
     path = value.removeprefix("file://")
     for kind in (PurePosixPath, PureWindowsPath):
@@ -99,3 +108,13 @@ def clean_word(word: str) -> str:
         return f"{key}={without_paths(value)}"
     shown = without_paths(found)
     return word if shown == found else f"{key}={json.dumps(shown, ensure_ascii=False)}"
+
+
+def _clean_command(command: str) -> str:
+    """Word by word, or else all of it would be one path."""
+    try:
+        words = shlex.split(command)
+    except ValueError:
+        words = command.split()
+    clean = [clean_word(word) for word in words]
+    return command if clean == words else shlex.join(clean)

@@ -22,7 +22,7 @@ from hf_imgcls.data import first_rows
 from hf_imgcls.errors import InputError, PushError
 from hf_imgcls.images import read_image
 from hf_imgcls.machine import on_main, say
-from hf_imgcls.publishing.hub import Files, Target, as_push_error, download, make_repository, upload
+from hf_imgcls.publishing.hub import Target, as_push_error, download, make_repository, upload
 from hf_imgcls.publishing.shareable import shareable_files
 from hf_imgcls.publishing.space import push_demo
 from hf_imgcls.reports import CARD, prepare_card
@@ -98,24 +98,22 @@ def push_run(folder: Path, target: Target, images: Iterable[Image.Image] = (), w
         files = shareable_files(folder)
         commit = upload(name, files, target, "Model, card and results")
         compared = as_push_error(lambda: list(images)) or _synthetic_images()
-        _report(name, files, open_pushed(folder, name, commit, compared))
+        verdict = open_pushed(folder, name, commit, compared)
+        changed = [path for path, content in files.items() if isinstance(content, bytes)]
+        without = f" ({', '.join(changed)} without paths of this machine)" if changed else ""
+        say(
+            f"pushed: {constants.ENDPOINT}/{name}, {plural(len(files), 'file')} verified{without}; loaded by its id it "
+            f"reproduces the folder's predictions on {plural(verdict['images'], 'image')} (max abs. probability "
+            f"difference {verdict['max_difference']:.1e})"
+        )
         if with_demo:
             push_demo(folder, name, target.revision)
     except (PushError, KeyboardInterrupt) as error:
         what = error if isinstance(error, PushError) else "interrupted"
-        command = _command(folder, target, with_demo)
+        flags = ["--private"] * bool(target.private) + ["--with-demo"] * with_demo
+        command = shlex.join(["hf-imgcls", "push", str(folder), "--repo-id", target.name, *flags])
         raise PushError(f"push: {what}; the run is complete in {folder}; to finish the push: {command}") from None
     return name
-
-
-def _report(name: str, files: Files, verdict: dict) -> None:
-    changed = [path for path, content in files.items() if isinstance(content, bytes)]
-    without = f" ({', '.join(changed)} without paths of this machine)" if changed else ""
-    say(
-        f"pushed: {constants.ENDPOINT}/{name}, {plural(len(files), 'file')} verified{without}; loaded by its id it "
-        f"reproduces the folder's predictions on {plural(verdict['images'], 'image')} (max abs. probability difference "
-        f"{verdict['max_difference']:.1e})"
-    )
 
 
 def _check_run(folder: Path) -> None:
@@ -128,11 +126,6 @@ def _check_run(folder: Path) -> None:
         )
     if (results["parity"] or {"passed": True})["passed"] is False:
         raise InputError(f"push: the model in {folder} failed the parity check (see its {RESULTS})")
-
-
-def _command(folder: Path, target: Target, with_demo: bool) -> str:
-    flags = [flag for flag, wanted in (("--private", target.private), ("--with-demo", with_demo)) if wanted]
-    return shlex.join(["hf-imgcls", "push", str(folder), "--repo-id", target.name, *flags])
 
 
 def open_pushed(folder: Path, name: str, commit: str, images: list[Image.Image]) -> dict:

@@ -1,13 +1,11 @@
 """The files of a run's folder that go to the Hub: what a user of the model needs, without paths of this machine."""
 
 import json
-import shlex
 from pathlib import Path
-from typing import Any
 
 from hf_imgcls.reports import CARD
 from hf_imgcls.store import HISTORY, RECIPE, RESULTS, SPLITS, read_json
-from hf_imgcls.words import clean_word, without_paths
+from hf_imgcls.words import without_paths
 
 # A list of what is pushed, not of what is left out: checkpoints, optimizer states, logs, images of the training split
 # and whatever else lies in the folder stay here.
@@ -34,27 +32,5 @@ def _clean(file: Path, labels: set[str]) -> Path | bytes:
     if file.suffix != ".json":
         return file  # the card has been written without them
     content = read_json(file)
-    clean = clean_json(content, labels)
+    clean = without_paths(content, labels)
     return file if clean == content else (json.dumps(clean, indent=2, ensure_ascii=False) + "\n").encode()
-
-
-def clean_json(content: Any, labels: set[str]) -> Any:
-    """JSON with absolute paths cut to their last part; class names, which may look like paths, are left alone."""
-    if isinstance(content, dict):
-        return {
-            key: _clean_command(value) if key == "command" else clean_json(value, labels)
-            for key, value in content.items()
-        }
-    if isinstance(content, list):
-        return [clean_json(value, labels) for value in content]
-    return content if content in labels else without_paths(content)
-
-
-def _clean_command(command: str) -> str:
-    """Word by word, or else all of it would be one path."""
-    try:
-        words = shlex.split(command)
-    except ValueError:
-        words = command.split()
-    clean = [clean_word(word) for word in words]
-    return command if clean == words else shlex.join(clean)

@@ -179,7 +179,7 @@ def test_an_unfinished_or_failed_run_is_not_pushed(content, part, run, hub, caps
         (run / name).unlink() if text is None else (run / name).write_text(text)
     assert part in fails(capsys, 2, "push", run)
     assert hub.calls == []
-    assert "no option" in fails(capsys, 2, "push", run, "training.hub_private_repo=true")
+    assert "is not an option" in fails(capsys, 2, "push", run, "training.hub_private_repo=true")
 
 
 def test_an_interrupted_push_names_the_command_to_finish_it(run, hub, unopened, capsys, monkeypatch):

@@ -4,7 +4,8 @@ import json
 
 from finished import finished_run
 
-from hf_imgcls.publishing.shareable import clean_json, shareable_files
+from hf_imgcls.publishing.shareable import shareable_files
+from hf_imgcls.words import without_paths
 
 
 def test_no_absolute_path_is_left_and_nothing_else_is_changed():
@@ -17,14 +18,14 @@ def test_no_absolute_path_is_left_and_nothing_else_is_changed():
         "photos/home/me, and/or 1/2": "photos/home/me, and/or 1/2",
         "/m/01yrx": "/m/01yrx",
     }.items():
-        assert clean_json({"a": [text, 1, None]}, {"/m/01yrx"}) == {"a": [left, 1, None]}
+        assert without_paths({"a": [text, 1, None]}, {"/m/01yrx"}) == {"a": [left, 1, None]}
 
 
 def test_a_command_is_cut_word_by_word():
     command = "/home/me/.venv/bin/hf-imgcls train r.json data.path=/photos 'a=/home/me/my photos' --start-over"
-    clean = clean_json({"command": command}, set())["command"]
+    clean = without_paths({"command": command}, set())["command"]
     assert clean == "hf-imgcls train r.json data.path=photos 'a=my photos' --start-over"
-    assert clean_json({"command": "train  'x"}, set())["command"] == "train  'x"
+    assert without_paths({"command": "train  'x"}, set())["command"] == "train  'x"
 
 
 def test_labels_that_look_like_paths_stay(tmp_path):

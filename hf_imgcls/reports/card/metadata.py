@@ -90,7 +90,11 @@ def base_of(section) -> dict[str, Any]:
         return {"base_model": None}
     name = hub_id(section.checkpoint)
     if name:
-        return {"base_model": name, **_license(_card_on_hub(name, section.revision), name)}
+        try:
+            file = hf_hub_download(name, "README.md", revision=section.revision, local_files_only=not use_hub())
+        except (HTTPError, OSError):  # not there, or not to be had: the run has its own card all the same
+            return {"base_model": name}
+        return {"base_model": name, **_license(_read(Path(file)), name)}
     folder = Path(section.checkpoint).expanduser()
     cached = re.search(r"models--(.+?)/snapshots/", f"{folder.absolute().as_posix()}/")
     card = _read(folder / "README.md")
@@ -109,13 +113,6 @@ def _license(card: dict[str, Any], name: str | list[str] | None) -> dict[str, An
     if link and "://" not in link and isinstance(name, str):  # relative to the repository it was written for
         found["license_link"] = f"https://huggingface.co/{name}/blob/main/{link}"
     return found
-
-
-def _card_on_hub(name: str, revision: str | None) -> dict[str, Any]:
-    try:
-        return _read(Path(hf_hub_download(name, "README.md", revision=revision, local_files_only=not use_hub())))
-    except (HTTPError, OSError):  # not there, not to be had, or not in the cache: the run has its own card all the same
-        return {}
 
 
 def _read(file: Path) -> dict[str, Any]:

@@ -30,7 +30,6 @@ def headline(results: dict[str, Any]) -> str:
 
 
 def results_section(folder: Path, results: dict[str, Any]) -> list[str]:
-    """Scores, the parity check, classes, and the confusion matrix."""
     split = main_split(results)
     if split is None:
         return []
@@ -124,7 +123,7 @@ def _classes(classes: dict[str, dict], trained: dict[str, int], split: str) -> l
             number(values["recall"], values["recall_interval_95"], digits),
             number(values["precision"], None, digits),
             number(values["f1"], None, digits),
-            _confused_with(name, values["predicted"]),
+            next((f"{plain(n)} ({count:,})" for n, count in values["predicted"].items() if n != name), "-"),
         ]
         for name, values in classes.items()
     }
@@ -144,11 +143,6 @@ def _classes(classes: dict[str, dict], trained: dict[str, int], split: str) -> l
         return [*text, "All of them are in `results.json`, under `breakdown`."]
     summary = f"<details><summary>All {len(classes)} classes</summary>"
     return [*text, f"{summary}\n\n{table(heading, rows.values(), _WORDS)}\n\n</details>"]
-
-
-def _confused_with(name: str, predicted: dict[str, int]) -> str:
-    wrong = [f"{plain(other)} ({count:,})" for other, count in predicted.items() if other != name]
-    return wrong[0] if wrong else "-"
 
 
 def weakest_classes(classes: dict[str, dict]) -> list[str]:

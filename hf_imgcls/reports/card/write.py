@@ -52,7 +52,6 @@ def prepare_card(folder: Path, repository: str, on_hub: Path | None = None) -> N
     """Before a push: the card names the repository, and has what people have written into the card that is there.
 
     Args:
-        repository: `user/model`.
         on_hub: the repository's README.md, downloaded; None where it has none.
     """
     try:
@@ -97,19 +96,15 @@ def _card_before(folder: Path) -> Path | None:
     """The folder's card, or the newest one of the runs that were moved aside for the one in it."""
     if (folder / CARD).is_file():
         return folder / CARD
-    folder = folder.resolve()
-    aside = [
-        place / CARD
-        for place in folder.parent.glob(f"{glob.escape(folder.name)}.*")
-        if place.name.removeprefix(f"{folder.name}.").isdigit() and (place / CARD).is_file() and _was_in(place, folder)
-    ]
+    folder, aside = folder.resolve(), []
+    for card in folder.parent.glob(f"{glob.escape(folder.name)}.*/{CARD}"):
+        file = card.with_name(RECIPE)
+        recipe = read_json(file) if file.is_file() else {}
+        # A run that was trained in another folder than the one it lies in was moved there.
+        moved = Path(recipe.get("training", {}).get("output_dir", "")).name == folder.name
+        if moved and card.parent.name.removeprefix(f"{folder.name}.").isdigit():
+            aside.append(card)
     return max(aside, key=lambda file: file.stat().st_mtime, default=None)
-
-
-def _was_in(place: Path, folder: Path) -> bool:
-    """Whether a run was trained in another folder than the one it lies in: it was moved there."""
-    recipe = read_json(place / RECIPE) if (place / RECIPE).is_file() else {}
-    return Path(recipe.get("training", {}).get("output_dir", "")).name == folder.name
 
 
 def _text(folder: Path, recipe, results: dict[str, Any], name: str) -> list[str]:

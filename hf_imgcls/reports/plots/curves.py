@@ -16,7 +16,6 @@ _LOSSES = ("loss", {"loss": ("training", "C0"), "eval_loss": ("validation", "C1"
 _COLOURS = ("C1", "C4", "C2", "C5", "C6", "C8", "C9")  # of metrics; blue is the training's, red the best step's
 _RATES = ("learning rate", {"learning_rate": (None, "C0")})
 _MANY = 60  # points from which the training loss is smoothed
-_BEST, _GAP = "best step", "not a number"
 
 Points = np.ndarray  # steps across stages and values, shape (2, points)
 
@@ -30,7 +29,8 @@ def curves(history: Sequence[Mapping], best: Mapping[int, int]) -> Figure:
         best: the best step of each stage that has one.
     """
     spans = stage_spans(history)
-    metrics = _metrics(history)
+    found = {key: metric for entry in history for key, metric in metrics_in(entry, "eval_").items() if key != "loss"}
+    metrics = {f"eval_{key}": (each.name, colour) for (key, each), colour in zip(found.items(), cycle(_COLOURS))}
     panels = [_LOSSES, ("validation", metrics), _RATES] if metrics else [_LOSSES, _RATES]
     heights = [3, 3, 1.4] if metrics else [3, 1.4]
     figure = Figure(figsize=(8, 1 + 0.8 * sum(heights)), dpi=DPI, layout="constrained")
@@ -51,12 +51,6 @@ def curves(history: Sequence[Mapping], best: Mapping[int, int]) -> Figure:
             ax.set_ylim(min(low, 0.9 * high), min(high, 1.01))
     _finish(axes, spans)
     return figure
-
-
-def _metrics(history: Sequence[Mapping]) -> dict[str, tuple[str, str]]:
-    """Name and colour of each metric in the log but the loss, by its key there."""
-    found = {key: metric for entry in history for key, metric in metrics_in(entry, "eval_").items() if key != "loss"}
-    return {f"eval_{key}": (each.name, colour) for (key, each), colour in zip(found.items(), cycle(_COLOURS))}
 
 
 def stage_spans(history: Iterable[Mapping]) -> dict[int, tuple[int, int]]:
@@ -104,7 +98,7 @@ def _draw(ax: Axes, stages: Sequence[Points], label: str | None, colour: str, sm
 
 
 def _mark_best(ax: Axes, curves_of_stage: Sequence[Points | None], step: int, named: bool) -> None:
-    ax.axvline(step, color="crimson", linestyle=":", linewidth=1.2, label=_BEST if named else None)
+    ax.axvline(step, color="crimson", linestyle=":", linewidth=1.2, label="best step" if named else None)
     values = [points[1, points[0] == step] for points in curves_of_stage if points is not None]
     for value in np.concatenate([[], *values]):
         ax.plot(step, value, "o", markersize=8, markerfacecolor="none", color="crimson")
@@ -114,7 +108,9 @@ def _mark_gaps(ax: Axes, parts: Sequence[Points]) -> None:
     steps = np.unique(np.concatenate([[], *(points[0, np.isnan(points[1])] for points in parts)]))
     if steps.size:
         bottom = np.full(steps.shape, 0.03)
-        ax.plot(steps, bottom, "x", transform=ax.get_xaxis_transform(), color="black", markersize=5, label=_GAP)
+        ax.plot(
+            steps, bottom, "x", transform=ax.get_xaxis_transform(), color="black", markersize=5, label="not a number"
+        )
 
 
 def _finish(axes: Sequence[Axes], spans: Mapping[int, tuple[int, int]]) -> None:

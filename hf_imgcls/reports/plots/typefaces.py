@@ -30,7 +30,8 @@ def set_fonts(figure: Figure, names: Iterable[str]) -> Figure:
 
 def families(text: str) -> list[str]:
     """Font families that together have every character of a text, as far as there are any; DejaVu Sans first."""
-    missing = {ord(character) for character in text if character.isprintable()} - _plain_characters()
+    plain = get_font(fontManager.findfont(_PLAIN)).get_charmap().keys()
+    missing = {ord(character) for character in text if character.isprintable()} - plain
     found = [_PLAIN]
     for entry in _entries() if missing else ():
         covered = missing & get_font(entry.fname).get_charmap().keys()
@@ -43,26 +44,14 @@ def families(text: str) -> list[str]:
 
 
 @functools.cache
-def _plain_characters() -> frozenset[int]:
-    return frozenset(get_font(fontManager.findfont(_PLAIN)).get_charmap())
-
-
-def _entries() -> Iterable[FontEntry]:
+def _entries() -> list[FontEntry]:
     """Upright regular fonts: those of the packages, those of the system, and the boxes that name a script."""
-    shipped = _shipped()
-    upright = [e for e in fontManager.ttflist if (e.style, e.variant, e.weight) == ("normal", "normal", 400)]
-    yield from sorted((e for e in upright if e.fname in shipped), key=lambda e: e.fname)
-    yield from sorted((e for e in upright if e.fname not in shipped), key=lambda e: e.name.startswith("Last Resort"))
-
-
-@functools.cache
-def _shipped() -> frozenset[str]:
-    """Files of the packages' fonts, made known to matplotlib in this process."""
     files = [str(file) for package in _PACKAGES for file in resources.files(package).iterdir()]
-    fonts = [file for file in files if file.endswith((".ttf", ".otf")) and "Italic" not in file]
-    for font in fonts:
-        fontManager.addfont(font)
-    return frozenset(fonts)
+    shipped = [file for file in files if file.endswith((".ttf", ".otf")) and "Italic" not in file]
+    for file in shipped:
+        fontManager.addfont(file)
+    upright = [e for e in fontManager.ttflist if (e.style, e.variant, e.weight) == ("normal", "normal", 400)]
+    return sorted(upright, key=lambda e: (e.fname not in shipped, e.name.startswith("Last Resort"), e.fname))
 
 
 def shorten(name: str, width: int) -> str:
