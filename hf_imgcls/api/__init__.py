@@ -1,8 +1,7 @@
 """The Python API: each function is the whole story of one command, from left to right through the wings."""
 
 from hf_imgcls.api.benchmark import describe_measurement, measure_recipe
-from hf_imgcls.api.check import check_recipe
 from hf_imgcls.api.evaluate import evaluate_classifier
 from hf_imgcls.api.export import ExportOptions, export_model
 from hf_imgcls.api.predict import describe_counts, predict_images
-from hf_imgcls.api.train import train_classifier
+from hf_imgcls.api.train import check_recipe, train_classifier

@@ -1,6 +1,7 @@
 """Images per second of a recipe's data path, of its model, and of both together; nothing is saved."""
 
 import copy
+import itertools
 import math
 import resource
 import sys
@@ -14,17 +15,10 @@ import torch
 from accelerate.utils import gather_object
 from transformers import DefaultDataCollator, TrainerCallback
 
+from hf_imgcls import machine
 from hf_imgcls.data import attach_transform, load_data
 from hf_imgcls.errors import InputError
 from hf_imgcls.images import EvalTransform
-from hf_imgcls.machine import (
-    check_launch,
-    chosen_settings,
-    describe_machine,
-    detect_machine,
-    prepare_launch,
-    training_arguments,
-)
 from hf_imgcls.models import build_model, channels_last, freeze_parameters
 from hf_imgcls.recipe import load_recipe
 from hf_imgcls.training import EpochTable, ImageTrainer, Plan, plan_stages, train_rows
@@ -43,16 +37,13 @@ def measure_recipe(source: str | Path | dict, overrides: Iterable[str] = (), ste
         Images per second of all processes: `data` (read, augmented, on the device), `model` (forward,
         backward and step on one repeated batch), `both`, and `ratio`, both / model. `processes`: the same for
         each, with its peak memory in MB. `machine`, `stage`, `batch`, `steps`, `notes`.
-
-    Raises:
-        InputError: as a run of the recipe would; or all of its stages train on cached features.
     """
     if steps < 1:
         raise InputError(f"--steps: found {steps}, expected 1 or more")
     recipe = load_recipe(source, overrides)
-    prepare_launch()
-    arguments = training_arguments(recipe.training)
-    note = check_launch()
+    machine.prepare_launch()
+    arguments = machine.training_arguments(recipe.training)
+    note = machine.check_launch()
     with arguments.main_process_first(local=True):
         data = load_data(recipe.data)
     model, processor = build_model(recipe.model, data.labels, arguments.seed)
@@ -65,6 +56,7 @@ def measure_recipe(source: str | Path | dict, overrides: Iterable[str] = (), ste
     with tempfile.TemporaryDirectory() as folder:
         found = _Measurement(plans[-1], model, Path(folder), steps).of(rows)
     processes = gather_object([{**found, **_memory(plans[-1].arguments.dataloader_num_workers)}])
+    hardware = machine.detect_machine(arguments.device.type == "cpu")
     sums = {part: round(sum(process[part] for process in processes), 1) for part in PARTS}
     return {
         **sums,
@@ -73,7 +65,7 @@ def measure_recipe(source: str | Path | dict, overrides: Iterable[str] = (), ste
         "stage": plans[-1].stage.number,
         "batch": arguments.world_size * plans[-1].arguments.train_batch_size,
         "steps": steps,
-        "machine": chosen_settings(detect_machine(arguments.device.type == "cpu"), plans[-1].arguments, laid_out),
+        "machine": machine.chosen_settings(hardware, plans[-1].arguments, laid_out),
         "notes": [note] if note else [],
     }
 
@@ -106,7 +98,7 @@ class _Measurement:
         """The stage's trainer, with a copy of the model; it evaluates, saves and logs nothing."""
         quiet = {"eval_strategy": "no", "save_strategy": "no", "logging_strategy": "no", "report_to": "none"}
         quiet |= {"load_best_model_at_end": False, "push_to_hub": False, "eval_on_start": False, "disable_tqdm": True}
-        arguments = training_arguments(
+        arguments = machine.training_arguments(
             self.plan.stage.training, output_dir=str(self.folder), max_steps=self.steps + self.skipped, **quiet, **own
         )
         model = copy.deepcopy(self.model)
@@ -130,18 +122,12 @@ class _Measurement:
 
     def _data(self, loader) -> tuple[float, dict[str, torch.Tensor]]:
         """Images per second, over epochs, and a batch."""
-        batches = self.steps * self.plan.arguments.gradient_accumulation_steps
-        number, images, begun, first = 0, 0, 0.0, None
-        while number < batches + self.skipped:
-            for batch in loader:
-                first = first or batch
-                number += 1
-                if number <= self.skipped:
-                    begun = _now()
-                else:
-                    images += len(batch["labels"])
-                if number == batches + self.skipped:
-                    break
+        batches = itertools.chain.from_iterable(itertools.repeat(loader))
+        first = next(batches)
+        for _ in range(self.skipped - 1):
+            next(batches)
+        begun, count = _now(), self.steps * self.plan.arguments.gradient_accumulation_steps
+        images = sum(len(batch["labels"]) for batch in itertools.islice(batches, count))
         return round(images / (_now() - begun), 1), first
 
 
@@ -178,7 +164,7 @@ def describe_measurement(found: dict[str, Any]) -> list[str]:
     """The measurements as a table, and the settings."""
     processes = found["processes"]
     heads = ["all"] + [f"process {i}" for i in range(len(processes))] if len(processes) > 1 else [""]
-    lines = [describe_machine(found["machine"]), *found["notes"]]
+    lines = [machine.describe_machine(found["machine"]), *found["notes"]]
     lines.append(f"{'images per second':28}" + "".join(f"{head:>12}" for head in heads).rstrip())
     for part, name in PARTS.items():
         values = [found[part], *(process[part] for process in processes if len(processes) > 1)]

@@ -29,9 +29,6 @@ def evaluate_classifier(
 
     Returns:
         `model`, `data`, `split`, `scores`, `fingerprint`, `bad_images`, `notes`.
-
-    Raises:
-        InputError: the model or the data is not there, or the data has a label that the model does not know.
     """
     other = next((override for override in overrides if not override.startswith("data.")), None)
     if other:

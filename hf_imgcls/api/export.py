@@ -7,29 +7,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import torch
-
+from hf_imgcls import serving
 from hf_imgcls.errors import InputError, nearest
 from hf_imgcls.machine import limit_progress_bars, say
 from hf_imgcls.models import load_network
-from hf_imgcls.serving import (
-    EXPORT,
-    FORMATS,
-    INT8,
-    CheckImages,
-    Classifier,
-    ExportFormat,
-    check_export,
-    check_target,
-    describe_accuracy,
-    evaluation_images,
-    is_exported,
-    measure_int8,
-    replace_folder,
-    score_function,
-    silenced,
-    write_manifest,
-)
+from hf_imgcls.serving import EXPORT, FORMATS, INT8, CheckImages, ExportFormat
 from hf_imgcls.store import read_json
 from hf_imgcls.words import megabytes
 
@@ -51,7 +33,7 @@ _DEFAULTS = ExportOptions()
 def export_model(model: str, output: Path | None = None, options: ExportOptions = _DEFAULTS) -> Path:
     """Export a model with all that is needed to run it, and compare both on real images.
 
-    Weights of half precision are exported, and compared, in float32.
+    Weights of half precision are exported, and compared, in float32. After an error the output is unchanged.
 
     Args:
         model: a folder or a Hub id, of any origin.
@@ -62,9 +44,7 @@ def export_model(model: str, output: Path | None = None, options: ExportOptions 
         The folder.
 
     Raises:
-        InputError: the model cannot be opened or exported, the folder is not free, or there are no labelled images
-            for `quantize`. The output is unchanged.
-        ParityError: the export does not reproduce the model's predictions. The output is unchanged.
+        ParityError: the export does not reproduce the model's predictions.
     """
     limit_progress_bars()
     if options.format not in FORMATS:
@@ -72,30 +52,33 @@ def export_model(model: str, output: Path | None = None, options: ExportOptions 
         raise InputError(f"--format: found {options.format!r}, expected {' or '.join(FORMATS)}{close}")
     export_format = FORMATS[options.format]
     export_format.require()
-    if is_exported(model):
+    if serving.is_exported(model):
         raise InputError(f"export: {model} is an export already; name the model that it was made from")
     folder = Path(model).expanduser()
     name = folder.resolve().name
     target = output or (folder.parent if folder.is_dir() else Path()) / f"{name}-{options.format}"
-    check_target(target)
-    with silenced():
+    serving.check_target(target)
+    with serving.silenced():
         network, processor = load_network(model, dtype="auto", trust_remote_code=options.trust_remote_code)
     labels = [network.config.id2label[i] for i in range(network.config.num_labels)]
-    images = evaluation_images(model, labels, (options.data, options.split, options.overrides))
+    images = serving.evaluation_images(model, labels, (options.data, options.split, options.overrides))
     if options.quantize and export_format.quantize is None:
         raise InputError(f"export: --quantize is not available for {options.format}; leave it out")
     if options.quantize and images.labels is None:
         raise InputError(f"export: --quantize needs images with labels ({images.reason}); name some with --data")
     weights, int8 = str(network.dtype).removeprefix("torch."), None
-    with replace_folder(target) as draft:
+    with serving.replace_folder(target) as draft:
         about = {"format": options.format, "model": name, "weights": weights}
         export_format.write(draft, network.float(), processor, about)
-        del network  # the comparison loads the model anew, unchanged by the export
+        del network
+        with serving.silenced():  # the comparison loads the model anew, unchanged by the export
+            network, processor = load_network(model, trust_remote_code=options.trust_remote_code)
+        original = serving.as_classifier(model, network, processor)
         exported = export_format.open(str(draft), "cpu")
-        checked = check_export(_open_float32(model, options.trust_remote_code), exported, images)
+        checked = serving.check_export(original, exported, images)
         if options.quantize:
             export_format.quantize(draft)
-            int8 = measure_int8(exported, export_format.open(str(draft / INT8), "cpu"), images)
+            int8 = serving.measure_int8(exported, export_format.open(str(draft / INT8), "cpu"), images)
             int8["bytes"] = {"float32": _size(draft, export_format), INT8: _size(draft / INT8, export_format)}
         _record(draft, export_format, checked, int8)
     note = "" if weights == "float32" else f" (converted from {weights} to float32)"
@@ -107,26 +90,13 @@ def export_model(model: str, output: Path | None = None, options: ExportOptions 
     return target
 
 
-def _open_float32(model: str, trust_remote_code: bool) -> Classifier:
-    """The model in float32, as torch computes it on the CPU."""
-    with silenced():
-        network, processor = load_network(model, trust_remote_code=trust_remote_code)
-
-    def logits(pixels: torch.Tensor) -> torch.Tensor:
-        with torch.inference_mode():
-            return network(pixel_values=pixels).logits
-
-    labels = [network.config.id2label[i] for i in range(network.config.num_labels)]
-    return Classifier(model, labels, processor, logits, score_function(network.config))
-
-
 def _record(folder: Path, export_format: ExportFormat, checked: dict[str, Any], int8: dict[str, Any] | None) -> None:
     """Add what was measured to export.json and to the README, of the quantized export too."""
     found = {"cost_of_int8": int8} if int8 else {}
     for place in [folder, *([folder / INT8] if int8 else [])]:
         about = read_json(place / EXPORT) | found | ({"checked": checked} if place == folder else {})
         export_format.write_readme(place, about)
-        write_manifest(place, about)
+        serving.write_manifest(place, about)
 
 
 def describe_check(checked: dict[str, Any], images: CheckImages) -> str:
@@ -142,7 +112,7 @@ def describe_check(checked: dict[str, Any], images: CheckImages) -> str:
 
 
 def _describe_int8(int8: dict[str, Any], target: Path) -> str:
-    accuracy = describe_accuracy(int8)
+    accuracy = serving.describe_accuracy(int8)
     large = int8["bytes"][INT8] > int8["bytes"]["float32"] / 2
     note = "; its convolutions stay in float32, which is faster" if large else ""
     return (

@@ -16,25 +16,10 @@ from accelerate import PartialState
 from accelerate.utils import gather_object, parse_flag_from_env
 from tqdm.auto import tqdm
 
+from hf_imgcls import serving
 from hf_imgcls.errors import InputError
 from hf_imgcls.machine import check_launch, exact_float32, on_main, prepare_launch, show_progress
-from hf_imgcls.serving import (
-    Classifier,
-    ListSize,
-    PredictOptions,
-    RowWriter,
-    TerminalTable,
-    WrittenRows,
-    check_continues,
-    column_names,
-    find_images,
-    merge_parts,
-    open_classifier,
-    predict_rows,
-    read_list,
-    read_written,
-    write_list,
-)
+from hf_imgcls.serving import Classifier, ListSize, PredictOptions, RowWriter, TerminalTable, WrittenRows
 
 # Default batch sizes. On a CPU the activations of a batch have to fit into its caches: MobileNetV2 is twice as fast
 # with 4 images at a time as with 16, DeiT a tenth faster.
@@ -62,9 +47,6 @@ def predict_images(
         model: a folder or a Hub id, of any origin.
         images: files, folders, patterns, URLs; `-` reads a list from standard input.
         output: a .csv, .jsonl or .parquet file; if None, a table on a terminal, else CSV on standard output.
-
-    Raises:
-        InputError: no images, a model that cannot be opened, or an output of another model or program.
     """
     for key in ("top_k", "batch_size"):
         value = getattr(options, key)
@@ -80,8 +62,8 @@ def predict_images(
         if launch_note:
             _note(launch_note)
         classifier = _open(model, options, state)
-        columns = column_names(min(options.top_k, len(classifier.labels)))
-        check_continues(written, classifier.name, columns, output)
+        columns = serving.column_names(min(options.top_k, len(classifier.labels)))
+        serving.check_continues(written, classifier.name, columns, output)
         if size.done:
             _note(f"{output} has {size.done} of the images, {size.to_do} are left")
         batch_size = options.batch_size or (_ON_CPU if _on_cpu(options, state) else _ON_GPU)
@@ -91,7 +73,7 @@ def predict_images(
             unreadable = _predict(classifier, writer, (file, size.to_do), batch_size)
         unreadable = sum(gather_object([unreadable]))  # also waits until every process has written its rows
         if output:
-            on_main(lambda: merge_parts(output, columns))
+            on_main(lambda: serving.merge_parts(output, columns))
     finally:
         if state.is_main_process:
             file.unlink(missing_ok=True)
@@ -107,13 +89,13 @@ def describe_counts(counts: PredictCounts, output: Path | None) -> str:
 
 def _list_images(images: Sequence[str], output: Path | None) -> tuple[Path, ListSize, WrittenRows]:
     """A file of the names to predict, which every process can read, and what the output has, without its hashes."""
-    written = read_written(output) if output else WrittenRows(set(), set(), None)
+    written = serving.read_written(output) if output else WrittenRows(set(), set(), None)
     several = PartialState().num_processes > 1
     with tempfile.NamedTemporaryFile(
         "w", encoding="ascii", prefix=".hf-imgcls-", dir=output.parent if several else None, delete=False
     ) as file:
         try:
-            size = write_list(find_images(images), written.done, file)
+            size = serving.write_list(serving.find_images(images), written.done, file)
         except BaseException:
             os.unlink(file.name)
             raise
@@ -128,7 +110,7 @@ def _open(model: str, options: PredictOptions, state: PartialState) -> Classifie
     if options.half and _on_cpu(options, state):
         raise InputError("--half: is for a GPU, a CPU computes it more slowly; leave it out")
     with state.main_process_first():  # it copies a model's code to where all processes find it
-        return open_classifier(model, options.device or state.device, options.trust_remote_code, options.half)
+        return serving.open_classifier(model, options.device or state.device, options.trust_remote_code, options.half)
 
 
 def _note(line: str) -> None:
@@ -149,13 +131,13 @@ def _predict(classifier: Classifier, writer: RowWriter | TerminalTable, todo: tu
     """Predict this process's part of the list, write its rows, and count the unreadable images."""
     file, count = todo
     state, unreadable = PartialState(), 0
-    names = read_list(file, state.process_index, state.num_processes)
+    names = serving.read_list(file, state.process_index, state.num_processes)
     total = len(range(state.process_index, count, state.num_processes))
     bar = tqdm(total=total, desc="predicting", unit="image", disable=not show_progress())
     with writer, bar, exact_float32(), warnings.catch_warnings():
         # Here and not in the threads, which would restore each other's filters.
         warnings.simplefilter("ignore")
-        for rows in predict_rows(classifier, names, writer.columns, batch_size):
+        for rows in serving.predict_rows(classifier, names, writer.columns, batch_size):
             writer.write(rows)
             unreadable += sum(row["error"] is not None for row in rows)
             bar.update(len(rows))

@@ -1,4 +1,4 @@
-"""The story of a run, top to bottom.
+"""The story of a run, top to bottom; and the check of a recipe that it begins with.
 
 accelerate launch hf_imgcls/train.py recipes/digits_resnet.json training.learning_rate=1e-3
 """
@@ -10,10 +10,10 @@ from typing import Any
 
 import torch
 
-from hf_imgcls.api.check import check_recipe
+from hf_imgcls import reports
 from hf_imgcls.data import BadImage, load_data
 from hf_imgcls.errors import ParityError
-from hf_imgcls.images import EvalTransform, input_size, own_transforms
+from hf_imgcls.images import EvalTransform, Mixing, build_transforms, input_size, own_transforms
 from hf_imgcls.machine import (
     check_launch,
     chosen_settings,
@@ -24,24 +24,13 @@ from hf_imgcls.machine import (
     say,
     training_arguments,
 )
-from hf_imgcls.models import build_model, channels_last
+from hf_imgcls.models import build_model, channels_last, check_model
 from hf_imgcls.publishing import check_push, push_trained
-from hf_imgcls.recipe import as_run
-from hf_imgcls.reports import (
-    advise_run,
-    collect_results,
-    describe_data,
-    describe_scores,
-    describe_time,
-    draw_results,
-    draw_training_images,
-    summarize_time,
-    write_card,
-)
+from hf_imgcls.recipe import as_run, check_path, load_recipe, naming_stage, stages_of
 from hf_imgcls.scoring import break_down
 from hf_imgcls.serving import check_serving, describe_parity
 from hf_imgcls.store import BAD_IMAGES, HISTORY, RESULTS, check_run_folder, open_run, write_csv, write_json
-from hf_imgcls.training import Custom, plan_stages, score_splits, train_stages
+from hf_imgcls.training import Custom, check_features, plan_stages, score_splits, train_stages
 
 
 def train_classifier(
@@ -92,7 +81,7 @@ def _train(recipe, start_over: bool, custom: Custom, transforms: Sequence[str]) 
 
     with arguments.main_process_first(local=True):
         data = load_data(recipe.data)
-    for line in describe_data(data, launch_note):
+    for line in reports.describe_data(data, launch_note):
         say(line)
     model, processor = build_model(recipe.model, data.labels, arguments.seed)
     scoring = EvalTransform(processor, [model.config.label2id[name] for name in data.labels])
@@ -104,7 +93,7 @@ def _train(recipe, start_over: bool, custom: Custom, transforms: Sequence[str]) 
 
     on_main(lambda: open_run(folder, as_run(recipe), data.describe_splits(), start_over))
     on_main(lambda: write_csv(folder / BAD_IMAGES, BadImage._fields, data.bad))
-    on_main(lambda: draw_training_images(folder, data, plans))
+    on_main(lambda: reports.draw_training_images(folder, data, plans))
     trainer, stages = train_stages(plans, data, model, scoring, recipe.data.bad_images)
     trainer.save_run(folder)
     held_out = {split: rows for split, rows in data.splits.items() if split != "train"}
@@ -112,15 +101,15 @@ def _train(recipe, start_over: bool, custom: Custom, transforms: Sequence[str]) 
     labels = [model.config.id2label[i] for i in range(len(data.labels))]
     verdict = on_main(lambda: check_serving(folder, data, outputs, labels, trainer.args))
 
-    results = collect_results(data, trainer, stages, scores, verdict, arguments.seed)
+    results = reports.collect_results(data, trainer, stages, scores, verdict, arguments.seed)
     results["notes"] = [*results["notes"], *custom.notes(transforms)]
     results["breakdown"] = break_down(outputs, scores, results["labels"])
     results["machine"] = works_with
-    results["time"] = summarize_time(stages, time.perf_counter() - begun, trainer.clock.scoring)
-    results["time"]["advice"] = advise_run(plans, stages, data, machine, laid_out)
-    on_main(lambda: draw_results(folder, stages, outputs, results["labels"]))
+    results["time"] = reports.summarize_time(stages, time.perf_counter() - begun, trainer.clock.scoring)
+    results["time"]["advice"] = reports.advise_run(plans, stages, data, machine, laid_out)
+    on_main(lambda: reports.draw_results(folder, stages, outputs, results["labels"]))
     on_main(lambda: finish(folder, recipe, results, stages))
-    for line in [*describe_scores(scores), *describe_time(results["time"])]:
+    for line in [*reports.describe_scores(scores), *reports.describe_time(results["time"])]:
         say(line)
     if verdict:
         say(describe_parity(verdict))
@@ -135,5 +124,19 @@ def finish(folder: Path, recipe, results: dict[str, Any], stages: list[dict]) ->
     """Write what a finished run leaves behind; results.json last, since it marks the run as finished."""
     history = [entry for stage in stages for entry in stage["history"]]
     write_json(folder / HISTORY, history)
-    write_card(folder, recipe, results)
+    reports.write_card(folder, recipe, results)
     write_json(folder / RESULTS, results)
+
+
+def check_recipe(source: str | Path | dict, overrides: Iterable[str] = ()):
+    """Load a recipe and check all that needs neither data nor weights: paths, model configuration, transforms."""
+    recipe = load_recipe(source, overrides)
+    check_path(recipe.data)
+    check_model(recipe.model)
+    side = recipe.model.image_size or 224
+    for stage in stages_of(recipe):
+        with naming_stage(stage):
+            build_transforms(stage.augmentation.train, (side, side))
+            Mixing(stage.augmentation.mix, 2)
+            check_features(stage, (side, side))
+    return recipe

@@ -23,11 +23,7 @@ class Classifier(NamedTuple):
     to_scores: Callable[[np.ndarray], np.ndarray]  # logits to scores, both (n, classes)
 
     def scores(self, pixels: list[torch.Tensor]) -> np.ndarray:
-        """Scores, shape (images, classes), of processed images (3, h, w).
-
-        Raises:
-            InputError: the batch does not fit into the device's memory.
-        """
+        """Scores, shape (images, classes), of processed images (3, h, w)."""
         if len({image.shape for image in pixels}) > 1:  # of a processor that does not resize to one shape
             return np.concatenate([self.scores([image]) for image in pixels])
         try:

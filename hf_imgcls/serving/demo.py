@@ -7,35 +7,42 @@ import os
 import socket
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import datasets
+import numpy as np
 from accelerate import PartialState
 from accelerate.utils import parse_flag_from_env
+from huggingface_hub import constants
 from PIL import Image
 
+from hf_imgcls.data import find_rows
 from hf_imgcls.errors import InputError
-from hf_imgcls.images import process_image
+from hf_imgcls.images import UNREADABLE, open_image, process_image, read_image
 from hf_imgcls.machine import exact_float32, limit_progress_bars, say
+from hf_imgcls.recipe import load_recipe
 from hf_imgcls.scoring import main_split
 from hf_imgcls.serving.classifier import Classifier
-from hf_imgcls.serving.examples import copy_examples
 from hf_imgcls.serving.image_list import find_images
 from hf_imgcls.serving.open import PredictOptions, open_classifier
-from hf_imgcls.store import RESULTS, read_json
+from hf_imgcls.store import RECIPE, RESULTS, read_json
 from hf_imgcls.words import listed, percent, plain
 
 TOP_K = 5
 PAGE = Path(__file__).with_name("page.py")  # a Space gets a copy of it
 _DEFAULTS, _ADDRESS = PredictOptions(TOP_K), ("127.0.0.1", 7860)
+_MOST = 8  # examples
+_SUFFIXES = {"JPEG": ".jpg", "PNG": ".png", "GIF": ".gif", "WEBP": ".webp", "BMP": ".bmp"}  # formats browsers show
 
 
 def serve_demo(
     model: str, options: PredictOptions = _DEFAULTS, address: tuple[str, int] = _ADDRESS, examples: str | None = None
 ) -> None:
-    """Serve a model's page until Ctrl-C; arguments and errors are those of `open_demo`."""
+    """Serve a model's page until Ctrl-C; the arguments are those of `open_demo`."""
     with open_demo(model, options, address, examples) as url, contextlib.suppress(KeyboardInterrupt):
         say(f"the demo of {model} runs at {url} (stop it with Ctrl-C)")
         while True:
@@ -46,20 +53,12 @@ def serve_demo(
 def open_demo(
     model: str, options: PredictOptions = _DEFAULTS, address: tuple[str, int] = _ADDRESS, examples: str | None = None
 ) -> Iterator[str]:
-    """Serve a model's page while the context lasts; uploaded images are deleted at its end.
+    """Serve a model's page, whose URL is yielded, while the context lasts; then uploaded images are deleted.
 
     Args:
-        model: a folder or a Hub id, of any origin.
         options: number of labels (`top_k`), device, whether code is trusted.
         address: host and port.
         examples: an image, a folder or a pattern; if None, images that the run was evaluated on.
-
-    Yields:
-        The page's URL.
-
-    Raises:
-        InputError: gradio is missing, the address is not available, there are no such examples, or the model cannot
-            be opened.
     """
     limit_progress_bars()
     page = _import_page()
@@ -72,33 +71,26 @@ def open_demo(
     with tempfile.TemporaryDirectory(prefix="hf-imgcls-") as place, _environment(place, address[0]), exact_float32():
         shown = copy_examples(named, folder, Path(place))
         title, about = describe_demo(classifier.name.rpartition("@")[0], classifier.labels, folder)
-        blocks = page.make_page(_classify_function(classifier, options.top_k), title, about, shown)
+        blocks = page.make_page(partial(_classify, classifier, options.top_k), title, about, shown)
         try:
-            _launch(blocks, address, page.LAUNCH)
+            _launch(blocks, *address, page.LAUNCH)
             yield blocks.local_url
         finally:
             blocks.close(verbose=False)
 
 
-def _launch(blocks, address: tuple[str, int], arguments: dict[str, Any]) -> None:
-    host, port = address
+def _launch(blocks, host: str, port: int, arguments: dict[str, Any]) -> None:
+    arguments = {**arguments, "server_name": host, "server_port": port, "share": False, "mcp_server": False}
     try:
-        blocks.launch(
-            server_name=host, server_port=port, share=False, inbrowser=False, inline=False, quiet=True,
-            prevent_thread_lock=True, mcp_server=False, **arguments,
-        )  # fmt: skip
+        blocks.launch(inbrowser=False, inline=False, quiet=True, prevent_thread_lock=True, **arguments)
     except OSError as error:  # gradio needs the port on 127.0.0.1 too, where it may be in use
         raise InputError(f"--port {port}: {error}") from None
 
 
-def _classify_function(classifier: Classifier, top_k: int) -> Callable[[Image.Image], list[dict[str, Any]]]:
-    """Predicts as `pipeline(image, top_k=top_k)`."""
-
-    def classify(image: Image.Image) -> list[dict[str, Any]]:
-        scores = classifier.scores([process_image(classifier.processor, image)])[0]
-        return [{"label": label, "score": score} for label, score in classifier.top(scores, top_k)]
-
-    return classify
+def _classify(classifier: Classifier, top_k: int, image: Image.Image) -> list[dict[str, Any]]:
+    """As `pipeline(image, top_k=top_k)`."""
+    scores = classifier.scores([process_image(classifier.processor, image)])[0]
+    return [{"label": label, "score": score} for label, score in classifier.top(scores, top_k)]
 
 
 def describe_demo(name: str, labels: Sequence[str], folder: Path) -> tuple[str, str]:
@@ -146,10 +138,68 @@ def _environment(place: str, host: str) -> Iterator[None]:
     bypassed = os.environ.get("no_proxy") or os.environ.get("NO_PROXY")
     direct = ",".join(filter(None, [bypassed, "127.0.0.1,localhost", host]))
     values = {"GRADIO_TEMP_DIR": f"{place}/sent", "no_proxy": direct, "NO_PROXY": direct}
-    before = {key: os.environ.get(key) for key in values}
+    before = {key: os.environ[key] for key in values if key in os.environ}
     os.environ.update(values)
     try:
         yield
     finally:
-        for key, value in before.items():
-            os.environ.pop(key) if value is None else os.environ.update({key: value})
+        for key in values:
+            del os.environ[key]
+        os.environ.update(before)
+
+
+def copy_examples(named: Sequence[str] | None, model: Path, folder: Path) -> list[str]:
+    """Copy example images into a folder that may be served, as none of the user's may; returns their paths.
+
+    Of the named files, or else of the images that the model's run was evaluated on, if it is one and they are found.
+    """
+    images = evenly_spaced(named) if named else _run_images(model)
+    copies = []
+    for number, image in enumerate(images):
+        value = image if isinstance(image, dict) else {"bytes": None, "path": image}
+        with contextlib.suppress(UNREADABLE):
+            suffix = _SUFFIXES.get(open_image(value).format)
+            if suffix:
+                read_image(value)
+                copy = folder / f"{number}{suffix}"
+                copy.write_bytes(Path(value["path"]).read_bytes() if value["bytes"] is None else value["bytes"])
+                copies.append(str(copy))
+    if images and not copies:
+        say("no examples: none of the images has a format that browsers show")
+    return copies
+
+
+def evenly_spaced(things: Sequence, most: int = _MOST) -> list:
+    """At most so many of them, from the first to the last."""
+    return [things[i] for i in np.linspace(0, len(things) - 1, min(most, len(things))).round().astype(int)]
+
+
+def _run_images(folder: Path) -> list[dict]:
+    """Images of the split that a run was evaluated on, its classes in turn; none where they are not found."""
+    if not (folder / RECIPE).is_file():
+        return []
+    try:
+        recipe = load_recipe(folder / RECIPE)
+        if recipe.data.streaming:
+            raise InputError("they are streamed")
+        with _offline():
+            splits = find_rows(recipe.data).splits
+    except InputError as error:
+        say(f"no examples: the run's images are not available ({error}); choose others with --examples")
+        return []
+    rows = splits.get("test", splits.get("validation"))
+    labels = np.array(rows["label"][:])
+    by_class = [np.flatnonzero(labels == i) for i in evenly_spaced(np.unique(labels))]
+    chosen = [indices[turn] for turn in range(_MOST) for indices in by_class if turn < len(indices)]
+    return rows.select(chosen[:_MOST])["image"][:]
+
+
+@contextlib.contextmanager
+def _offline() -> Iterator[None]:
+    """Nobody wants to wait for the download of a dataset for the sake of examples."""
+    before = constants.HF_HUB_OFFLINE, datasets.config.HF_HUB_OFFLINE
+    constants.HF_HUB_OFFLINE = datasets.config.HF_HUB_OFFLINE = True
+    try:
+        yield
+    finally:
+        constants.HF_HUB_OFFLINE, datasets.config.HF_HUB_OFFLINE = before

@@ -33,9 +33,6 @@ def find_images(words: Iterable[str]) -> Iterator[str]:
     In the order of the arguments; for a folder first its files, then its folders, sorted by name; for a pattern its
     matches, sorted; for standard input (`-`) its lines. Folders are searched as in training: hidden files, and files
     that are images neither by name nor by content, are skipped. A file named explicitly is never skipped.
-
-    Raises:
-        InputError: there is no such file or folder, or an argument yields no image.
     """
     for word in words:
         if word == "-":
@@ -51,10 +48,7 @@ def find_images(words: Iterable[str]) -> Iterator[str]:
 
 
 def read_source(name: str) -> PIL.Image.Image:
-    """An image of a file or a URL, read as `pipeline` reads it.
-
-    Raises: one of READ_ERRORS.
-    """
+    """An image of a file or a URL, read as `pipeline` reads it; raises one of READ_ERRORS."""
     if not name.startswith(_URL):
         if not os.path.isfile(name):  # a pipe or a device would be waited for
             raise FileNotFoundError(name)
@@ -81,11 +75,7 @@ class ListSize(NamedTuple):
 
 
 def write_list(names: Iterable[str], done: set[int], file: TextIO) -> ListSize:
-    """Write the names that are not done into a file, each once, so that a million names need not fit in memory.
-
-    Args:
-        done: `name_hash` of images that need no prediction.
-    """
+    """Write the names whose `name_hash` is not done into a file, each once: a million need not fit in memory."""
     listed, skipped, longest = set(), set(), 0
     for name in names:
         hashed = name_hash(display_name(name))

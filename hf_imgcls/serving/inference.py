@@ -5,7 +5,6 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
 from functools import partial
-from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -20,12 +19,7 @@ from hf_imgcls.serving.rows import Row, labels_per_image
 def predict_rows(
     classifier: Classifier, images: Iterable[str], columns: list[str], batch_size: int
 ) -> Iterator[list[Row]]:
-    """Rows of images, a batch at a time, in their order.
-
-    Args:
-        images: names of files and URLs; at most three batches of them are in memory.
-        columns: of a row.
-    """
+    """Rows of images (files or URLs), a batch at a time, in their order; at most three batches are in memory."""
     # At least four, so that reading continues while one waits for a server.
     pool = reader_pool(min(16, max(4, cores_per_process())))
     try:
@@ -53,34 +47,29 @@ def read_ahead(pool: Executor, read: Callable, items: Iterable, ahead: int) -> I
         yield submitted.popleft().result()
 
 
-class _Read(NamedTuple):
-    name: str
-    pixels: torch.Tensor | None
-    error: str | None
-
-
-def _read(processor, name: str) -> _Read:
+def _read(processor, name: str) -> tuple[str, torch.Tensor | None, str | None]:
+    """An image's name, its pixels, and why it has none."""
     try:
         image = read_source(name)
     except READ_ERRORS as error:
-        return _Read(name, None, describe_read_error(error))
+        return name, None, describe_read_error(error)
     try:
-        return _Read(name, process_image(processor, image), None)
+        return name, process_image(processor, image), None
     except ValueError as error:  # a processor rejects the image's shape
-        return _Read(name, None, describe_read_error(error))
+        return name, None, describe_read_error(error)
 
 
-def _rows(classifier: Classifier, batch: list[_Read], columns: list[str]) -> list[Row]:
-    pixels = [read.pixels for read in batch if read.pixels is not None]
+def _rows(classifier: Classifier, batch: list[tuple], columns: list[str]) -> list[Row]:
+    pixels = [pixels for _, pixels, _ in batch if pixels is not None]
     scores = iter(classifier.scores(pixels) if pixels else ())
     rows, top_k = [], labels_per_image(columns)
-    for read in batch:
-        best, error = [None] * (2 * top_k), read.error
+    for name, _, error in batch:
+        best = [None] * (2 * top_k)
         if error is None:
             image_scores = next(scores)
             if np.isfinite(image_scores).all():
                 best = [value for label, score in classifier.top(image_scores, top_k) for value in (label, score)]
             else:
                 error = "the model's scores are not numbers"
-        rows.append(dict(zip(columns, [display_name(read.name), *best, error, classifier.name], strict=True)))
+        rows.append(dict(zip(columns, [display_name(name), *best, error, classifier.name], strict=True)))
     return rows

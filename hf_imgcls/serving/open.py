@@ -1,7 +1,8 @@
-"""Opening any model for prediction."""
+"""Opening any model for prediction, and the table of export formats."""
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import PIL.Image
 import torch
@@ -10,8 +11,26 @@ from hf_imgcls.errors import InputError
 from hf_imgcls.images import process_image
 from hf_imgcls.models import as_bytes, as_input_error, channels_last, fold_batch_norms, load_network
 from hf_imgcls.serving.classifier import Classifier, model_digest, score_function
-from hf_imgcls.serving.export.folder import is_exported
-from hf_imgcls.serving.export.formats import open_exported
+from hf_imgcls.serving.export.folder import EXPORT, is_exported
+from hf_imgcls.serving.onnx.session import open_onnx
+from hf_imgcls.serving.onnx.write import import_exporter, write_int8, write_onnx_export, write_onnx_readme
+from hf_imgcls.store import read_json
+
+
+class ExportFormat(NamedTuple):
+    """How a format is written and opened; `check_export` compares any opened export with its model."""
+
+    require: Callable[[], None]  # raises InputError where a package is missing
+    write: Callable[[Path, Any, Any, dict], None]  # (folder, network, processor, for export.json), in float32
+    quantize: Callable[[Path], None] | None  # writes the folder int8 in that of an export; None: the format has no int8
+    write_readme: Callable[[Path, dict], None]  # (folder, content of export.json)
+    open: Callable[[str, torch.device | str], Classifier]  # (name of the folder, device)
+    files: str  # a pattern of the files with the model
+
+
+FORMATS = {
+    "onnx": ExportFormat(import_exporter, write_onnx_export, write_int8, write_onnx_readme, open_onnx, "model.onnx*")
+}
 
 
 class PredictOptions(NamedTuple):
@@ -30,18 +49,12 @@ def open_classifier(
     """Open a folder or Hub model: of this package, transformers or timm, an export, or one with code of its own.
 
     Args:
-        device: where it runs.
-        trust_remote_code: whether code that comes with the model may be run.
         half: compute in float16; scores differ by about 1e-3, and the name ends in `-half`.
-
-    Raises:
-        InputError: there is no such model or device, it is no image classifier, its code is not trusted, weights are
-            missing, or half precision of an export.
     """
     if is_exported(name):
         if half:
             raise InputError(f"--half: {name} is an export, whose precision is fixed; leave it out")
-        return open_exported(name, device)
+        return _open_exported(name, device)
     network, processor = load_network(name, dtype="auto", trust_remote_code=trust_remote_code)
     grey = PIL.Image.new("RGB", (320, 240), "grey")
     with as_input_error(f"model {name!r}"):
@@ -51,14 +64,29 @@ def open_classifier(
         fold_batch_norms(network, pixels.shape[-2:])
     with as_input_error(f"--device {device}"):
         network.to(device, torch.float16 if half else network.dtype)
+    shown = Path(name).expanduser().resolve().name if Path(name).expanduser().is_dir() else name
+    classifier = as_classifier(f"{shown}@{digest}{'-half' if half else ''}", network, processor, device)
+    with as_input_error(f"model {name!r}"):
+        classifier.logits(pixels[None])
+    return classifier
+
+
+def as_classifier(name: str, network, processor, device: torch.device | str = "cpu") -> Classifier:
+    """A network that is on this device, as a classifier."""
 
     def logits(pixels: torch.Tensor) -> torch.Tensor:
         with torch.inference_mode():
             return network(pixel_values=pixels.to(device, network.dtype)).logits.float().cpu()
 
     config = network.config
-    with as_input_error(f"model {name!r}"):
-        logits(pixels[None])
-    shown = Path(name).expanduser().resolve().name if Path(name).expanduser().is_dir() else name
     labels = [config.id2label[i] for i in range(config.num_labels)]
-    return Classifier(f"{shown}@{digest}{'-half' if half else ''}", labels, processor, logits, score_function(config))
+    return Classifier(name, labels, processor, logits, score_function(config))
+
+
+def _open_exported(name: str, device: torch.device | str) -> Classifier:
+    try:
+        about = read_json(Path(name).expanduser() / EXPORT)
+        opened = FORMATS[about.get("format", "onnx")].open  # earlier versions wrote no format, it was onnx
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        raise InputError(f"model {name!r}: {EXPORT} is damaged or of a later version; export the model again") from None
+    return opened(name, device)

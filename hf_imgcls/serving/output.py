@@ -5,8 +5,10 @@ write one file: there each process appends to a text file beside the output (`<o
 the run merges them.
 """
 
+import csv
 import glob
 import itertools
+import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,9 +19,10 @@ import pyarrow.parquet as pq
 
 from hf_imgcls.errors import InputError
 from hf_imgcls.serving.image_list import name_hash
-from hf_imgcls.serving.rows import CHUNK, Row, RowWriter, has_content, has_suffix, labels_per_image, read_rows
+from hf_imgcls.serving.rows import Row, RowWriter, column_names, labels_per_image
 
 FORMATS = (".csv", ".jsonl", ".parquet")
+_CHUNK = 10_000  # rows in memory
 
 
 class WrittenRows(NamedTuple):
@@ -31,11 +34,7 @@ class WrittenRows(NamedTuple):
 
 
 def read_written(output: Path) -> WrittenRows:
-    """What an output and its parts hold; nothing is changed.
-
-    Raises:
-        InputError: the output cannot be written, or was not written by predict.
-    """
+    """What an output and its parts hold; InputError if it cannot be written, or was not written by predict."""
     if output.suffix.lower() not in FORMATS:
         raise InputError(f"--output: {output} must end in {', '.join(FORMATS[:-1])} or {FORMATS[-1]}")
     if output.is_dir():
@@ -46,7 +45,7 @@ def read_written(output: Path) -> WrittenRows:
         raise InputError(f"--output: no permission to write {output}")
     done, models, columns = set(), set(), None
     for file in [output, *find_parts(output)]:
-        for row in read_rows(file):
+        for row in _read_rows(file):
             if columns not in (None, list(row)):
                 raise InputError(f"--output: {file} and {output} differ in their columns; name another file")
             columns = list(row)
@@ -56,14 +55,7 @@ def read_written(output: Path) -> WrittenRows:
 
 
 def check_continues(written: WrittenRows, model: str, columns: list[str], output: Path) -> None:
-    """Refuse to mix models, or numbers of labels per image, in one output.
-
-    Args:
-        model: its name and, after an @, the digest that distinguishes models of that name.
-
-    Raises:
-        InputError: names both.
-    """
+    """Refuse to mix models, whose names differ behind the @, or numbers of labels per image, in one output."""
     other = next((name for name in sorted(written.models) if name.split("@")[-1] != model.split("@")[-1]), None)
     if other:
         raise InputError(
@@ -92,27 +84,89 @@ def merge_parts(output: Path, columns: list[str]) -> None:
     parts = find_parts(output)
     if not parts:
         return
-    written = {name_hash(row["image"]) for row in read_rows(output)}
-    alternating = itertools.chain.from_iterable(itertools.zip_longest(*map(read_rows, parts)))
+    written = {name_hash(row["image"]) for row in _read_rows(output)}
+    alternating = itertools.chain.from_iterable(itertools.zip_longest(*map(_read_rows, parts)))
     rows = (row for row in alternating if row and name_hash(row["image"]) not in written)
-    if has_suffix(output, ".parquet"):
-        _append_parquet(output, columns, rows)
+    chunks = iter(lambda: list(itertools.islice(rows, _CHUNK)), [])
+    if _has_suffix(output, ".parquet"):
+        _append_parquet(output, columns, chunks)
     else:
         with RowWriter(output, columns) as writer:
-            while chunk := list(itertools.islice(rows, CHUNK)):
+            for chunk in chunks:
                 writer.write(chunk)
     for part in parts:
         part.unlink()
 
 
-def _append_parquet(output: Path, columns: list[str], rows: Iterator[Row]) -> None:
+def _append_parquet(output: Path, columns: list[str], chunks: Iterator[list[Row]]) -> None:
     """Rewrite the output with more rows; whole or not at all."""
     schema = pa.schema([(name, pa.float64() if name.startswith("score_") else pa.string()) for name in columns])
     draft = output.with_name(f"{output.name}.part-new")
     with pq.ParquetWriter(draft, schema) as writer:
-        if has_content(output):
-            for batch in pq.ParquetFile(output).iter_batches(CHUNK):
+        if _has_content(output):
+            for batch in pq.ParquetFile(output).iter_batches(_CHUNK):
                 writer.write_batch(batch.cast(schema))
-        while chunk := list(itertools.islice(rows, CHUNK)):
+        for chunk in chunks:
             writer.write_table(pa.Table.from_pylist(chunk, schema))
     draft.replace(output)
+
+
+def _read_rows(file: Path) -> Iterator[Row]:
+    """The rows of a file, of a text file its complete lines; none where there is no file."""
+    if not _has_content(file):
+        return
+    number = 0
+    try:
+        if _has_suffix(file, ".parquet"):
+            table = pq.ParquetFile(file)
+            _check_columns(table.schema_arrow.names, file)
+            for batch in table.iter_batches(_CHUNK):
+                yield from batch.to_pylist()
+            return
+        columns, is_csv = None, _has_suffix(file, ".csv")
+        with file.open("rb") as lines:
+            for number, line in enumerate(lines, 1):
+                if not line.endswith(b"\n"):
+                    _check_incomplete(line, number, is_csv)
+                    return
+                row = next(csv.reader([line.decode()])) if is_csv else json.loads(line)
+                if columns is None or not is_csv:
+                    columns = list(row)
+                    _check_columns(columns, file)
+                if not is_csv:
+                    yield row
+                elif number > 1:
+                    yield dict(zip(columns, row, strict=True))
+    except InputError:
+        raise
+    except (ValueError, TypeError, csv.Error, pa.ArrowException):
+        found = f"line {number}" if number else "it"
+        raise InputError(
+            f"--output: {file} exists, and {found} was not written by predict; name another file"
+        ) from None
+
+
+def _check_columns(columns: list[str], file: Path) -> None:
+    expected = column_names(labels_per_image(columns))
+    if columns == ["picture", *expected[1:]]:
+        raise InputError(
+            f"--output: {file} was written by an earlier version, which called the column 'image' 'picture'; "
+            "rename it there, or name another file"
+        )
+    if columns != expected:
+        raise ValueError("other columns")
+
+
+def _check_incomplete(line: bytes, number: int, is_csv: bool) -> None:
+    """The beginning of a first line that was cut off still tells whether predict wrote it."""
+    opening = b"image,label_1" if is_csv else b'{"image": "'
+    if number == 1 and line[: len(opening)] != opening[: len(line)]:
+        raise ValueError("another beginning")
+
+
+def _has_content(file: Path) -> bool:
+    return file.exists() and file.stat().st_size > 0
+
+
+def _has_suffix(file: Path, suffix: str) -> bool:
+    return file.suffix.lower() == suffix

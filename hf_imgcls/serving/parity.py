@@ -34,13 +34,11 @@ def allowed_differences(logits: np.ndarray) -> np.ndarray:
 def compare_predictions(
     folder: Path, rows: Iterable[dict], logits: np.ndarray, device, labels: Sequence[str] | None = None
 ) -> dict[str, Any]:
-    """Predict evaluated images again, with the pipeline.
+    """Predict evaluated images again, with the pipeline on a saved folder.
 
     Args:
-        folder: a saved model.
         rows: each has `image` (undecoded) and a name; as many as there are logits.
         logits: of the evaluation, in float32 without autocast, shape (images, classes).
-        device: where both run.
         labels: the trainer's class names; the folder's own if not given, which cannot show that they were changed.
 
     Returns:
@@ -117,7 +115,6 @@ def check_serving(
     Args:
         outputs: of the evaluated splits.
         labels: the trained model's, in the order of its outputs.
-        arguments: of the evaluation; its device, and the seed that the compared rows were drawn with.
 
     Returns:
         The verdict, with the compared rows where it was not the whole split; None where nothing was evaluated.

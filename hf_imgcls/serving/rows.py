@@ -1,21 +1,19 @@
-"""One row for each predicted image, as CSV, JSON Lines or Parquet: writing rows, and reading those of a file."""
+"""One row for each predicted image: its columns, and writing it as CSV, as JSON Lines or in a table on a terminal."""
 
 import contextlib
 import csv
 import io
 import json
 import os
-from collections.abc import Iterable, Iterator
+import shutil
+import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
-from hf_imgcls.errors import InputError
+from tqdm.auto import tqdm
 
 Row = dict[str, Any]
-CHUNK = 10_000  # rows of a Parquet file in memory
 
 
 def column_names(top_k: int) -> list[str]:
@@ -24,16 +22,16 @@ def column_names(top_k: int) -> list[str]:
     return ["image", *best, "error", "model"]
 
 
-def labels_per_image(columns: Iterable[str]) -> int:
+def labels_per_image(columns: list[str]) -> int:
     """The number of labels in a row with these columns."""
-    return (len(list(columns)) - 3) // 2
+    return (len(columns) - 3) // 2
 
 
 class RowWriter(contextlib.AbstractContextManager):
     """Appends rows to a text file; an incomplete last line, of a run that was killed, is cut off first."""
 
     def __init__(self, file: Path, columns: list[str]):
-        self.columns, self.csv = columns, has_suffix(file, ".csv")
+        self.columns, self.csv = columns, file.suffix.lower() == ".csv"
         end = 0
         if file.exists():
             with file.open("rb") as lines:
@@ -64,66 +62,38 @@ def format_csv(rows: Iterable[Row], columns: list[str], header: bool) -> str:
     return text.getvalue()
 
 
-def read_rows(file: Path) -> Iterator[Row]:
-    """The rows of a file, of a text file its complete lines; none where there is no file.
+class TerminalTable(contextlib.AbstractContextManager):
+    """Writes rows to standard output: a table on a terminal, else CSV."""
 
-    Raises:
-        InputError: the file was not written by predict.
-    """
-    if not has_content(file):
-        return
-    number = 0
-    try:
-        if has_suffix(file, ".parquet"):
-            table = pq.ParquetFile(file)
-            _check_columns(table.schema_arrow.names, file)
-            for batch in table.iter_batches(CHUNK):
-                yield from batch.to_pylist()
-            return
-        columns, is_csv = None, has_suffix(file, ".csv")
-        with file.open("rb") as lines:
-            for number, line in enumerate(lines, 1):
-                if not line.endswith(b"\n"):
-                    _check_incomplete(line, number, is_csv)
-                    return
-                row = next(csv.reader([line.decode()])) if is_csv else json.loads(line)
-                if columns is None or not is_csv:
-                    columns = list(row)
-                    _check_columns(columns, file)
-                if not is_csv:
-                    yield row
-                elif number > 1:
-                    yield dict(zip(columns, row, strict=True))
-    except InputError:
-        raise
-    except (ValueError, TypeError, csv.Error, pa.ArrowException):
-        found = f"line {number}" if number else "it"
-        raise InputError(
-            f"--output: {file} exists, and {found} was not written by predict; name another file"
-        ) from None
+    def __init__(self, columns: list[str], longest_name: int, longest_label: int):
+        self.columns, self.top_k = columns, labels_per_image(columns)
+        self.width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+        self.name_width = min(longest_name, (self.width or 0) // 2)
+        self.label_width, self.header = min(longest_label, 24), True
 
+    def __exit__(self, *error) -> None:
+        pass
 
-def _check_columns(columns: list[str], file: Path) -> None:
-    expected = column_names(labels_per_image(columns))
-    if columns == ["picture", *expected[1:]]:
-        raise InputError(
-            f"--output: {file} was written by an earlier version, which called the column 'image' 'picture'; "
-            "rename it there, or name another file"
-        )
-    if columns != expected:
-        raise ValueError("other columns")
+    def write(self, rows: list[Row]) -> None:
+        text = format_csv(rows, self.columns, self.header) if self.width is None else "".join(map(self._line, rows))
+        self.header = False
+        try:
+            with tqdm.external_write_mode(file=sys.stdout):
+                print(text, end="", flush=True)
+        except BrokenPipeError:  # the reader, such as `head`, has closed the pipe
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise SystemExit(0) from None
 
-
-def _check_incomplete(line: bytes, number: int, is_csv: bool) -> None:
-    """The beginning of a first line that was cut off still tells whether predict wrote it."""
-    opening = b"image,label_1" if is_csv else b'{"image": "'
-    if number == 1 and line[: len(opening)] != opening[: len(line)]:
-        raise ValueError("another beginning")
-
-
-def has_content(file: Path) -> bool:
-    return file.exists() and file.stat().st_size > 0
-
-
-def has_suffix(file: Path, suffix: str) -> bool:
-    return file.suffix.lower() == suffix
+    def _line(self, row: Row) -> str:
+        """At most the terminal's width: the end of the name, then as many labels as fit, at least one."""
+        name = row["image"] if row["image"].isprintable() else ascii(row["image"])
+        name = name if len(name) <= self.name_width else "…" + name[len(name) - self.name_width + 1 :]
+        line = f"{name:{self.name_width}}"
+        if row["error"] is not None:
+            return f"{line}  {row['error']}\n"
+        for place in range(1, self.top_k + 1):
+            entry = f"  {row[f'score_{place}']:.3f} {row[f'label_{place}']:{self.label_width}}"
+            if place > 1 and len(line) + len(entry) > self.width:
+                break
+            line += entry
+        return f"{line.rstrip()}\n"

@@ -26,14 +26,13 @@ from hf_imgcls.models.build import load_network
 from hf_imgcls.models.convnet import ConvNetForImageClassification
 from hf_imgcls.scoring.metrics import interval
 from hf_imgcls.serving.classifier import Classifier, score_function
+from hf_imgcls.serving.export.check import evaluation_images
 from hf_imgcls.serving.export.folder import write_manifest
-from hf_imgcls.serving.export.formats import FORMATS, ExportFormat
-from hf_imgcls.serving.export.images import evaluation_images
 from hf_imgcls.serving.onnx import write as onnx_folder
-from hf_imgcls.serving.onnx.graph import OPSET, write_onnx
 from hf_imgcls.serving.onnx.pixels import describe_pixels, prepare, usage
 from hf_imgcls.serving.onnx.session import _provider
-from hf_imgcls.serving.open import open_classifier
+from hf_imgcls.serving.onnx.write import OPSET, write_onnx
+from hf_imgcls.serving.open import FORMATS, ExportFormat, open_classifier
 
 
 def save(folder: Path, family: str = "convnet", data: Path | None = None) -> Path:

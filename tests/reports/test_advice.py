@@ -7,7 +7,7 @@ import pytest
 from conftest import COLOURS, make_image
 from tiny import tiny_model, tiny_processor
 
-from hf_imgcls.api.check import check_recipe
+from hf_imgcls.api import check_recipe
 from hf_imgcls.data import load_data
 from hf_imgcls.images import EvalTransform
 from hf_imgcls.machine import Machine

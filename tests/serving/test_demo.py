@@ -22,8 +22,7 @@ from hf_imgcls.cli import main
 from hf_imgcls.errors import InputError
 from hf_imgcls.images.read import UNREADABLE
 from hf_imgcls.serving import demo, page
-from hf_imgcls.serving.demo import describe_demo, open_demo
-from hf_imgcls.serving.examples import _run_images, copy_examples, evenly_spaced
+from hf_imgcls.serving.demo import _run_images, copy_examples, describe_demo, evenly_spaced, open_demo
 from hf_imgcls.serving.image_list import find_images
 from hf_imgcls.serving.open import PredictOptions
 

@@ -37,11 +37,7 @@ def write_manifest(folder: Path, about: dict[str, Any]) -> None:
 
 
 def check_target(target: Path) -> None:
-    """Refuse a folder whose content would be lost.
-
-    Raises:
-        InputError: it has anything but an earlier export, unchanged.
-    """
+    """Refuse a folder that has anything but an earlier export, unchanged."""
     folder = target.expanduser()
     if folder.exists() and not folder.is_dir():
         raise InputError(f"--output: {target} is a file")
@@ -72,11 +68,7 @@ def _foreign_file(folder: Path) -> Path | None:
 
 @contextlib.contextmanager
 def replace_folder(target: Path) -> Iterator[Path]:
-    """A new folder that replaces the target at the end; after an error nothing of it is left.
-
-    Raises:
-        InputError: it cannot be written, or the target has changed meanwhile.
-    """
+    """A new folder that replaces the target at the end; after an error nothing of it is left."""
     place = Path(os.path.realpath(target.expanduser()))
     draft = place.with_name(f".{place.name}.part-{os.getpid()}")
     created = [parent for parent in place.parents if not parent.exists()]

@@ -110,7 +110,10 @@ def _normalising(about: dict) -> str:
 def _interpretations(processor, height: int, width: int) -> Iterator[dict[str, Any]]:
     """Rules for resizing and cropping that a processor's configuration may mean."""
     settings = getattr(processor, "data_config", None) or processor.to_dict()  # timm's has its settings there
-    resample = settings.get("interpolation") or _resample(settings.get("resample"))
+    resample = settings.get("interpolation")
+    if not resample:
+        number = settings.get("resample")
+        resample = Image.Resampling(Image.Resampling.BILINEAR if number is None else number).name.lower()
     size = {key: value for key, value in dict(settings.get("size") or {}).items() if value}
     square = {"height": size.get("height", height), "width": size.get("width", width)}
     shorter, whole = size.get("shortest_edge", min(height, width)), {"height": height, "width": width}
@@ -123,10 +126,6 @@ def _interpretations(processor, height: int, width: int) -> Iterator[dict[str, A
             yield {**rule, "crop": None}
         else:
             yield from ({**rule, "crop": {**whole, "half_pixel": half}} for half in ("down", "even"))
-
-
-def _resample(number: int | None) -> str:
-    return Image.Resampling(Image.Resampling.BILINEAR if number is None else number).name.lower()
 
 
 def _noise(size: tuple[int, int]) -> Image.Image:

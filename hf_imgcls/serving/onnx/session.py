@@ -24,10 +24,7 @@ INPUT, OUTPUT = "pixel_values", "logits"
 
 
 def import_onnxruntime() -> ModuleType:
-    """
-    Raises:
-        InputError: it is not installed.
-    """
+    """The module; InputError where it is not installed."""
     try:
         import onnxruntime
     except ImportError:
@@ -41,9 +38,6 @@ def open_onnx(name: str, device: torch.device | str = "cpu") -> Classifier:
     Args:
         device: a string was requested by the user, a torch.device detected: onnxruntime then runs on the CPU where it
             has no provider for it.
-
-    Raises:
-        InputError: onnxruntime is missing, a file is missing or damaged, or the requested device is not available.
     """
     folder = Path(name).expanduser()
     with as_input_error(f"model {name!r}"):
@@ -116,13 +110,10 @@ def _provider(onnxruntime: ModuleType, device: torch.device | str) -> tuple[str,
 
 
 def _logits_function(session, one_by_one: bool) -> Callable[[torch.Tensor], torch.Tensor]:
-    """Maps pixels (n, 3, h, w) to logits (n, classes).
+    """Maps pixels (n, 3, h, w) to logits (n, classes)."""
 
-    Args:
-        one_by_one: dynamic quantization scales activations by their range over the batch: run one by one, an image's
-            prediction does not depend on the others. It is no slower.
-    """
-
+    # Dynamic quantization scales activations by their range over the batch: run one by one, an image's prediction
+    # does not depend on the others. It is no slower.
     def logits(pixels: torch.Tensor) -> torch.Tensor:
         parts = pixels.float().contiguous().split(1 if one_by_one else len(pixels))
         return torch.cat([torch.from_numpy(session.run([OUTPUT], {INPUT: part.numpy()})[0]) for part in parts])
