@@ -21,7 +21,6 @@ def evaluate_classifier(
     """Score any saved folder or Hub model on any dataset, with the metrics and the image reading of a run.
 
     Args:
-        model: a folder or a Hub id.
         data: whatever `data.path` may be.
         split: a split or slice; the test split if not given.
         overrides: `data.key=value`, as behind a recipe.

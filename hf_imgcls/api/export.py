@@ -1,7 +1,4 @@
-"""Exporting: any image classifier as a folder that runs without it, checked against the model.
-
-load the network -> find real images -> write the export -> compare the predictions of both -> move it into place
-"""
+"""Exporting: any image classifier as a folder that runs without it, checked against the model."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -36,12 +33,8 @@ def export_model(model: str, output: Path | None = None, options: ExportOptions 
     Weights of half precision are exported, and compared, in float32. After an error the output is unchanged.
 
     Args:
-        model: a folder or a Hub id, of any origin.
         output: a new folder, or an earlier export, which is replaced once this one has passed; `<model>-<format>` if
             None. With `quantize`, the folder `int8` in it is an export of its own.
-
-    Returns:
-        The folder.
 
     Raises:
         ParityError: the export does not reproduce the model's predictions.

@@ -1,7 +1,4 @@
-"""Predicting: any model on any images, read while it runs; a row for each image, written as it comes.
-
-accelerate launch hf_imgcls/predict.py MODEL IMAGES... --output predictions.csv
-"""
+"""Predicting: any model on any images, read while it runs; a row for each image, written as it comes."""
 
 import os
 import sys
@@ -134,9 +131,8 @@ def _predict(classifier: Classifier, writer: RowWriter | TerminalTable, todo: tu
     names = serving.read_list(file, state.process_index, state.num_processes)
     total = len(range(state.process_index, count, state.num_processes))
     bar = tqdm(total=total, desc="predicting", unit="image", disable=not show_progress())
-    with writer, bar, exact_float32(), warnings.catch_warnings():
+    with writer, bar, exact_float32(), warnings.catch_warnings(action="ignore"):
         # Here and not in the threads, which would restore each other's filters.
-        warnings.simplefilter("ignore")
         for rows in serving.predict_rows(classifier, names, writer.columns, batch_size):
             writer.write(rows)
             unreadable += sum(row["error"] is not None for row in rows)

@@ -1,7 +1,4 @@
-"""The story of a run, top to bottom; and the check of a recipe that it begins with.
-
-accelerate launch hf_imgcls/train.py recipes/digits_resnet.json training.learning_rate=1e-3
-"""
+"""The story of a run, top to bottom; and the check of a recipe that it begins with."""
 
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -10,20 +7,11 @@ from typing import Any
 
 import torch
 
-from hf_imgcls import reports
+from hf_imgcls import machine, reports
 from hf_imgcls.data import BadImage, load_data
 from hf_imgcls.errors import ParityError
 from hf_imgcls.images import EvalTransform, Mixing, build_transforms, input_size, own_transforms
-from hf_imgcls.machine import (
-    check_launch,
-    chosen_settings,
-    describe_machine,
-    detect_machine,
-    on_main,
-    prepare_launch,
-    say,
-    training_arguments,
-)
+from hf_imgcls.machine import on_main, say
 from hf_imgcls.models import build_model, channels_last, check_model
 from hf_imgcls.publishing import check_push, push_trained
 from hf_imgcls.recipe import as_run, check_path, load_recipe, naming_stage, stages_of
@@ -72,11 +60,11 @@ def train_classifier(
 
 def _train(recipe, start_over: bool, custom: Custom, transforms: Sequence[str]) -> dict[str, Any]:
     begun = time.perf_counter()
-    prepare_launch()
-    arguments = training_arguments(recipe.training)
+    machine.prepare_launch()
+    arguments = machine.training_arguments(recipe.training)
     folder = Path(arguments.output_dir)
     check_run_folder(folder, start_over)
-    launch_note = check_launch()
+    launch_note = machine.check_launch()
     check_push(arguments)
 
     with arguments.main_process_first(local=True):
@@ -87,9 +75,9 @@ def _train(recipe, start_over: bool, custom: Custom, transforms: Sequence[str]) 
     scoring = EvalTransform(processor, [model.config.label2id[name] for name in data.labels])
     plans = plan_stages(recipe, data, model, scoring, custom)
     laid_out = channels_last(model, input_size(processor), recipe.model.channels_last)
-    machine = detect_machine(arguments.device.type == "cpu")
-    works_with = chosen_settings(machine, plans[0].arguments, laid_out)
-    say(describe_machine(works_with))
+    hardware = machine.detect_machine(arguments.device.type == "cpu")
+    works_with = machine.chosen_settings(hardware, plans[0].arguments, laid_out)
+    say(machine.describe_machine(works_with))
 
     on_main(lambda: open_run(folder, as_run(recipe), data.describe_splits(), start_over))
     on_main(lambda: write_csv(folder / BAD_IMAGES, BadImage._fields, data.bad))
@@ -106,7 +94,7 @@ def _train(recipe, start_over: bool, custom: Custom, transforms: Sequence[str]) 
     results["breakdown"] = break_down(outputs, scores, results["labels"])
     results["machine"] = works_with
     results["time"] = reports.summarize_time(stages, time.perf_counter() - begun, trainer.clock.scoring)
-    results["time"]["advice"] = reports.advise_run(plans, stages, data, machine, laid_out)
+    results["time"]["advice"] = reports.advise_run(plans, stages, data, hardware, laid_out)
     on_main(lambda: reports.draw_results(folder, stages, outputs, results["labels"]))
     on_main(lambda: finish(folder, recipe, results, stages))
     for line in [*reports.describe_scores(scores), *reports.describe_time(results["time"])]:

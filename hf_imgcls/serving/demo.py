@@ -26,8 +26,8 @@ from hf_imgcls.images import UNREADABLE, open_image, process_image, read_image
 from hf_imgcls.machine import exact_float32, limit_progress_bars, say
 from hf_imgcls.recipe import load_recipe
 from hf_imgcls.scoring import main_split
-from hf_imgcls.serving.classifier import Classifier
 from hf_imgcls.serving.image_list import find_images
+from hf_imgcls.serving.inference import Classifier
 from hf_imgcls.serving.open import PredictOptions, open_classifier
 from hf_imgcls.store import RECIPE, RESULTS, read_json
 from hf_imgcls.words import listed, percent, plain
@@ -56,7 +56,6 @@ def open_demo(
     """Serve a model's page, whose URL is yielded, while the context lasts; then uploaded images are deleted.
 
     Args:
-        options: number of labels (`top_k`), device, whether code is trusted.
         address: host and port.
         examples: an image, a folder or a pattern; if None, images that the run was evaluated on.
     """
@@ -149,20 +148,16 @@ def _environment(place: str, host: str) -> Iterator[None]:
 
 
 def copy_examples(named: Sequence[str] | None, model: Path, folder: Path) -> list[str]:
-    """Copy example images into a folder that may be served, as none of the user's may; returns their paths.
-
-    Of the named files, or else of the images that the model's run was evaluated on, if it is one and they are found.
-    """
-    images = evenly_spaced(named) if named else _run_images(model)
+    """Copy example images, named ones or else a run's, into a folder that may be served, as none of the user's may."""
+    images = [{"bytes": None, "path": name} for name in evenly_spaced(named)] if named else _run_images(model)
     copies = []
     for number, image in enumerate(images):
-        value = image if isinstance(image, dict) else {"bytes": None, "path": image}
         with contextlib.suppress(UNREADABLE):
-            suffix = _SUFFIXES.get(open_image(value).format)
+            suffix = _SUFFIXES.get(open_image(image).format)
             if suffix:
-                read_image(value)
+                read_image(image)
                 copy = folder / f"{number}{suffix}"
-                copy.write_bytes(Path(value["path"]).read_bytes() if value["bytes"] is None else value["bytes"])
+                copy.write_bytes(Path(image["path"]).read_bytes() if image["bytes"] is None else image["bytes"])
                 copies.append(str(copy))
     if images and not copies:
         say("no examples: none of the images has a format that browsers show")

@@ -3,6 +3,7 @@
 import glob
 import hashlib
 import http.client
+import itertools
 import json
 import os
 import string
@@ -92,9 +93,7 @@ def write_list(names: Iterable[str], done: set[int], file: TextIO) -> ListSize:
 def read_list(file: Path, process: int, processes: int) -> Iterator[str]:
     """The names for one process: every n-th of the list, of n processes."""
     with file.open(encoding="ascii") as lines:
-        for number, line in enumerate(lines):
-            if number % processes == process:
-                yield json.loads(line)
+        yield from map(json.loads, itertools.islice(lines, process, None, processes))
 
 
 def display_name(name: str) -> str:

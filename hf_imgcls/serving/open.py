@@ -10,8 +10,8 @@ import torch
 from hf_imgcls.errors import InputError
 from hf_imgcls.images import process_image
 from hf_imgcls.models import as_bytes, as_input_error, channels_last, fold_batch_norms, load_network
-from hf_imgcls.serving.classifier import Classifier, model_digest, score_function
 from hf_imgcls.serving.export.folder import EXPORT, is_exported
+from hf_imgcls.serving.inference import Classifier, model_digest, score_function
 from hf_imgcls.serving.onnx.session import open_onnx
 from hf_imgcls.serving.onnx.write import import_exporter, write_int8, write_onnx_export, write_onnx_readme
 from hf_imgcls.store import read_json

@@ -88,7 +88,7 @@ def merge_parts(output: Path, columns: list[str]) -> None:
     alternating = itertools.chain.from_iterable(itertools.zip_longest(*map(_read_rows, parts)))
     rows = (row for row in alternating if row and name_hash(row["image"]) not in written)
     chunks = iter(lambda: list(itertools.islice(rows, _CHUNK)), [])
-    if _has_suffix(output, ".parquet"):
+    if output.suffix.lower() == ".parquet":
         _append_parquet(output, columns, chunks)
     else:
         with RowWriter(output, columns) as writer:
@@ -117,13 +117,13 @@ def _read_rows(file: Path) -> Iterator[Row]:
         return
     number = 0
     try:
-        if _has_suffix(file, ".parquet"):
+        if file.suffix.lower() == ".parquet":
             table = pq.ParquetFile(file)
             _check_columns(table.schema_arrow.names, file)
             for batch in table.iter_batches(_CHUNK):
                 yield from batch.to_pylist()
             return
-        columns, is_csv = None, _has_suffix(file, ".csv")
+        columns, is_csv = None, file.suffix.lower() == ".csv"
         with file.open("rb") as lines:
             for number, line in enumerate(lines, 1):
                 if not line.endswith(b"\n"):
@@ -166,7 +166,3 @@ def _check_incomplete(line: bytes, number: int, is_csv: bool) -> None:
 
 def _has_content(file: Path) -> bool:
     return file.exists() and file.stat().st_size > 0
-
-
-def _has_suffix(file: Path, suffix: str) -> bool:
-    return file.suffix.lower() == suffix

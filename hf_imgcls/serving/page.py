@@ -79,8 +79,7 @@ def _uploads_only(image: gr.Image) -> Callable:
 def _read(path: str) -> Image.Image:
     """As `pipeline` reads it: first frame, EXIF orientation applied, RGB."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)
+        with warnings.catch_warnings(action="ignore", category=UserWarning):
             return load_image(Image.open(path))
     except UnidentifiedImageError:
         reason = "not an image, or its header is broken"

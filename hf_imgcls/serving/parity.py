@@ -37,14 +37,13 @@ def compare_predictions(
     """Predict evaluated images again, with the pipeline on a saved folder.
 
     Args:
-        rows: each has `image` (undecoded) and a name; as many as there are logits.
-        logits: of the evaluation, in float32 without autocast, shape (images, classes).
+        rows: each has `image` (undecoded) and a name.
+        logits: of the evaluation, in float32 without autocast, shape (rows, classes).
         labels: the trainer's class names; the folder's own if not given, which cannot show that they were changed.
 
     Returns:
-        `passed`, `images`, `max_difference` (of a probability, over all images and labels) and `mismatch`: None, or
-        the `image` that differs most, as `evaluated` and as `predicted` (label and score each). Another top label
-        alone is no mismatch: the probabilities must differ by more than is allowed.
+        The verdict; `mismatch` is None or the image that differs most. Another top label alone is no mismatch: the
+        probabilities must differ by more than is allowed.
     """
     classifier = _open(Path(folder), device)
     own = classifier.model.config.id2label
@@ -102,8 +101,7 @@ def _image(image: dict):
     """As a user passes it to pipeline: a path where there is a file, else the opened image."""
     if image["bytes"] is None:
         return image["path"]
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)
+    with warnings.catch_warnings(action="ignore", category=UserWarning):
         return open_image(image)
 
 
@@ -111,10 +109,6 @@ def check_serving(
     folder: Path, data: Data, outputs: Mapping[str, Scored], labels: Sequence[str], arguments: TrainingArguments
 ) -> dict[str, Any] | None:
     """Compare the predictions of `pipeline` on the saved folder with the evaluated ones.
-
-    Args:
-        outputs: of the evaluated splits.
-        labels: the trained model's, in the order of its outputs.
 
     Returns:
         The verdict, with the compared rows where it was not the whole split; None where nothing was evaluated.

@@ -20,8 +20,7 @@ from transformers import pipeline
 from hf_imgcls.api.predict import predict_images
 from hf_imgcls.cli import main
 from hf_imgcls.serving import inference
-from hf_imgcls.serving.classifier import Classifier
-from hf_imgcls.serving.inference import predict_rows, read_ahead
+from hf_imgcls.serving.inference import Classifier, predict_rows, read_ahead
 from hf_imgcls.serving.open import PredictOptions
 
 FORMATS = (".csv", ".jsonl", ".parquet")

@@ -112,7 +112,7 @@ def test_a_launch_that_starts_one_process_where_two_were_asked_for_says_so():
 
 
 def test_a_training_says_what_is_wrong_with_its_launch(recipe, monkeypatch, capsys):
-    monkeypatch.setattr(train, "check_launch", lambda: "launch: 2 processes were asked for")
+    monkeypatch.setattr(train.machine, "check_launch", lambda: "launch: 2 processes were asked for")
     train_classifier(recipe, ["training.max_steps=1"])
     assert "launch: 2 processes were asked for\n" in capsys.readouterr().out
 

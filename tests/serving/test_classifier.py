@@ -16,7 +16,7 @@ from hf_imgcls.errors import InputError
 from hf_imgcls.images.processors import process_image
 from hf_imgcls.models.head import with_custom_head
 from hf_imgcls.recipe.sections import HeadSection
-from hf_imgcls.serving.classifier import Classifier, score_function
+from hf_imgcls.serving.inference import Classifier, score_function
 from hf_imgcls.serving.open import open_classifier
 
 IMAGES = [make_image(colour, n, (40 + n, 30)) for n, colour in enumerate(["red", "blue", "green"])]

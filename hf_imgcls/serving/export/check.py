@@ -16,8 +16,7 @@ from hf_imgcls.images import process_image, read_image
 from hf_imgcls.machine import cores_per_process, show_progress
 from hf_imgcls.recipe import load_recipe
 from hf_imgcls.scoring import choose_rows, interval
-from hf_imgcls.serving.classifier import Classifier
-from hf_imgcls.serving.inference import reader_pool
+from hf_imgcls.serving.inference import Classifier, reader_pool
 from hf_imgcls.serving.parity import TOLERANCE, allowed_differences
 from hf_imgcls.store import RECIPE
 
@@ -105,10 +104,8 @@ def measure_int8(exported: Classifier, quantized: Classifier, images: CheckImage
 def describe_accuracy(int8: dict[str, Any]) -> dict[str, str]:
     """By precision, `0.9000 (95 % interval 0.7438 to 0.9654)`."""
     return {
-        precision: f"{accuracy:.4f} (95 % interval {low:.4f} to {high:.4f})"
-        for (precision, accuracy), (low, high) in zip(
-            int8["accuracy"].items(), int8["accuracy_interval_95"].values(), strict=True
-        )
+        precision: f"{int8['accuracy'][precision]:.4f} (95 % interval {low:.4f} to {high:.4f})"
+        for precision, (low, high) in int8["accuracy_interval_95"].items()
     }
 
 

@@ -4,6 +4,7 @@ Each family of models configures its resizing differently: all likely interpreta
 match is described.
 """
 
+import inspect
 from collections.abc import Iterator
 from typing import Any
 
@@ -45,66 +46,44 @@ def describe_pixels(processor) -> dict[str, Any]:
     return {**about, **(best or {"resize": None, "crop": None, "own_way": type(processor).__name__})}
 
 
-def prepare(image: Image.Image, about: dict[str, Any]) -> np.ndarray:
-    """Pixels of an RGB image according to a description: float32, shape (3, height, width)."""
+def prepare(image: Image.Image, about: dict) -> np.ndarray:
+    """Pixels of an RGB image, as preprocessing.json describes them: float32, shape (3, height, width)."""
     resize, crop = about["resize"], about["crop"]
-    shorter = min(image.size)
-    size = (resize["width"], resize["height"]) if "width" in resize else tuple(
-        side * resize["shorter_side"] // shorter for side in image.size
-    )  # fmt: skip
+    if "shorter_side" in resize:
+        size = [side * resize["shorter_side"] // min(image.size) for side in image.size]
+    else:
+        size = [resize["width"], resize["height"]]
     image = image.resize(size, Image.Resampling[resize["resample"].upper()])
     if crop:
         half = {"down": int, "even": round}[crop["half_pixel"]]
-        left, top = half((size[0] - crop["width"]) / 2), half((size[1] - crop["height"]) / 2)
+        left, top = half((image.width - crop["width"]) / 2), half((image.height - crop["height"]) / 2)
         image = image.crop((left, top, left + crop["width"], top + crop["height"]))
     values = np.asarray(image, np.float32)[..., ["RGB".index(channel) for channel in about["channel_order"]]]
     return ((values * about["scale"] - about["mean"]) / about["std"]).transpose(2, 0, 1).astype(np.float32)
 
 
+_USAGE = """\
+import json
+
+import onnxruntime
+from PIL import Image, ImageOps
+{definition}
+
+about = json.load(open("preprocessing.json", encoding="utf-8"))
+image = ImageOps.exif_transpose(Image.open("photo.jpg")).convert("RGB")
+pixels = {pixels}
+logits = onnxruntime.InferenceSession("model.onnx").run(["logits"], {{"pixel_values": pixels}})[0][0]
+print(about["labels"][logits.argmax()])"""
+
+
 def usage(about: dict[str, Any]) -> str:
-    """Python code to copy, from a file to a label."""
-    imports = ["import onnxruntime", "from PIL import Image, ImageOps"]
-    if about["resize"] is None:
-        imports.append("from transformers import AutoImageProcessor")
-        steps = ['pixels = AutoImageProcessor.from_pretrained(".")(image, return_tensors="pt")["pixel_values"].numpy()']
+    """Python code to copy, from a file to a label, with the function that the description was compared with."""
+    if about["resize"]:
+        definition, pixels = f"import numpy as np\n\n\n{inspect.getsource(prepare)}", "prepare(image, about)[None]"
     else:
-        imports.insert(0, "import numpy as np")
-        steps = [*_resizing(about["resize"], about["crop"]), _normalising(about)]
-    return "\n".join(
-        [
-            "import json",
-            "",
-            *imports,
-            "",
-            'about = json.load(open("preprocessing.json", encoding="utf-8"))',
-            'image = ImageOps.exif_transpose(Image.open("photo.jpg")).convert("RGB")',
-            *steps,
-            'logits = onnxruntime.InferenceSession("model.onnx").run(["logits"], {"pixel_values": pixels})[0][0]',
-            'print(about["labels"][logits.argmax()])',
-        ]
-    )
-
-
-def _resizing(resize: dict, crop: dict | None) -> list[str]:
-    how = f"Image.Resampling.{resize['resample'].upper()}"
-    if "width" in resize:
-        size = f"({resize['width']}, {resize['height']})"
-    else:
-        size = f"[side * {resize['shorter_side']} // min(image.size) for side in image.size]"
-    lines = [f"image = image.resize({size}, {how})"]
-    if crop:
-        width, height, half = crop["width"], crop["height"], {"down": "int", "even": "round"}[crop["half_pixel"]]
-        lines.append(f"left, top = {half}((image.width - {width}) / 2), {half}((image.height - {height}) / 2)")
-        lines.append(f"image = image.crop((left, top, left + {width}, top + {height}))")
-    return lines
-
-
-def _normalising(about: dict) -> str:
-    order = {"RGB": "", "BGR": "[..., ::-1]"}.get(about["channel_order"])
-    if order is None:
-        order = f"[..., {['RGB'.index(channel) for channel in about['channel_order']]}]"
-    values = f'np.asarray(image, np.float32){order} * about["scale"]'
-    return f'pixels = (({values} - about["mean"]) / about["std"]).transpose(2, 0, 1)[None].astype(np.float32)'
+        definition = "from transformers import AutoImageProcessor"
+        pixels = 'AutoImageProcessor.from_pretrained(".")(image, return_tensors="pt")["pixel_values"].numpy()'
+    return _USAGE.format(definition=definition, pixels=pixels)
 
 
 def _interpretations(processor, height: int, width: int) -> Iterator[dict[str, Any]]:

@@ -16,8 +16,8 @@ from hf_imgcls.errors import InputError
 from hf_imgcls.images import process_image
 from hf_imgcls.models import as_input_error, get_processor
 from hf_imgcls.recipe import ModelSection
-from hf_imgcls.serving.classifier import Classifier, model_digest, score_function
 from hf_imgcls.serving.export.folder import EXPORT, file_digest
+from hf_imgcls.serving.inference import Classifier, model_digest, score_function
 
 MODEL, CONFIG = "model.onnx", "config.json"
 INPUT, OUTPUT = "pixel_values", "logits"
@@ -76,8 +76,9 @@ def _open_session(file: Path, device: torch.device | str):
     # Spinning threads take the cores of those that read images.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.log_severity_level = 4  # errors are raised as exceptions
-    with as_input_error(f"model {str(file.parent)!r}", *_refusals(onnxruntime)), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of a fallback to the CPU, which is an error below
+    # The warning of a fallback to the CPU is ignored, since that is an error below.
+    refusals = as_input_error(f"model {str(file.parent)!r}", *_refusals(onnxruntime))
+    with refusals, warnings.catch_warnings(action="ignore"):
         session = onnxruntime.InferenceSession(os.fspath(file), options, providers=[provider])
     if session.get_providers()[0] != provider[0]:  # falls back to the CPU where CUDA's libraries do not fit
         raise InputError(f"--device {device}: onnxruntime {onnxruntime.__version__} cannot use it here; --device cpu")

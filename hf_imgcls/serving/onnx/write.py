@@ -18,9 +18,9 @@ from hf_imgcls.errors import InputError
 from hf_imgcls.images import input_size
 from hf_imgcls.machine import package_versions
 from hf_imgcls.models import as_input_error
-from hf_imgcls.serving.classifier import activation
 from hf_imgcls.serving.export.check import describe_accuracy
 from hf_imgcls.serving.export.folder import EXPORT, INT8, write_manifest
+from hf_imgcls.serving.inference import activation
 from hf_imgcls.serving.onnx.pixels import describe_pixels, usage
 from hf_imgcls.serving.onnx.session import CONFIG, INPUT, MODEL, OUTPUT, import_onnxruntime
 from hf_imgcls.store import read_json, write_json
@@ -179,9 +179,8 @@ def silenced() -> Iterator[None]:
         with (
             contextlib.redirect_stdout(io.StringIO()),
             contextlib.redirect_stderr(io.StringIO()),
-            warnings.catch_warnings(),
+            warnings.catch_warnings(action="ignore"),
         ):
-            warnings.simplefilter("ignore")
             yield
     finally:
         logging.disable(disabled)
