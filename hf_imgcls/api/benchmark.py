@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import datasets
 import torch
 from accelerate.utils import gather_object
 from transformers import DefaultDataCollator, TrainerCallback
@@ -54,7 +55,8 @@ def measure_recipe(source: str | Path | dict, overrides: Iterable[str] = (), ste
     laid_out = channels_last(model, plans[-1].images.size, recipe.model.channels_last)
     rows = attach_transform(train_rows(plans[-1], data), plans[-1].images, recipe.data.bad_images)
     with tempfile.TemporaryDirectory() as folder:
-        found = _Measurement(plans[-1], model, Path(folder), steps).of(rows)
+        measurement = _Measurement(plans[-1], model, Path(folder), steps)
+        found = measurement.of(rows)
     processes = gather_object([{**found, **_memory(plans[-1].arguments.dataloader_num_workers)}])
     hardware = machine.detect_machine(arguments.device.type == "cpu")
     sums = {part: round(sum(process[part] for process in processes), 1) for part in PARTS}
@@ -66,7 +68,7 @@ def measure_recipe(source: str | Path | dict, overrides: Iterable[str] = (), ste
         "batch": arguments.world_size * plans[-1].arguments.train_batch_size,
         "steps": steps,
         "machine": machine.chosen_settings(hardware, plans[-1].arguments, laid_out),
-        "notes": [note] if note else [],
+        "notes": [*filter(None, [note, measurement.doubt(rows)])],
     }
 
 
@@ -77,8 +79,21 @@ class _Measurement:
         self.plan, self.model, self.folder, self.steps = plan, model, folder, steps
         arguments = plan.arguments
         # Batches that the workers had prefetched before the clock started do not count.
-        prefetched = arguments.dataloader_num_workers * (arguments.dataloader_prefetch_factor or 2)
-        self.skipped = max(_WARM_UP, math.ceil(prefetched / arguments.gradient_accumulation_steps))
+        self.prefetched = arguments.dataloader_num_workers * (arguments.dataloader_prefetch_factor or 2)
+        self.skipped = max(_WARM_UP, math.ceil(self.prefetched / arguments.gradient_accumulation_steps))
+
+    def doubt(self, rows) -> str | None:
+        """Where an epoch is shorter than what the workers prefetch, rates are not steady: a line that says so."""
+        arguments = self.plan.arguments
+        if not isinstance(rows, datasets.Dataset) or not arguments.dataloader_num_workers:
+            return None
+        batches = math.ceil(len(rows) / (arguments.train_batch_size * arguments.world_size))
+        if batches > self.prefetched:
+            return None
+        return (
+            f"benchmark: the workers prefetch a whole epoch ({batches} of up to {self.prefetched} batches): rates "
+            "with the data path are bursts; measure more images, or with fewer training.dataloader_num_workers"
+        )
 
     def of(self, rows) -> dict[str, float]:
         """Images per second of the data path, of the model, and of both."""

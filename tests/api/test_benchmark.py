@@ -4,12 +4,14 @@ import importlib
 import json
 import re
 from pathlib import Path
+from types import SimpleNamespace
 
+import datasets
 import pytest
 from tiny import tiny_model, tiny_processor
 
 from hf_imgcls import InputError
-from hf_imgcls.api.benchmark import describe_measurement, measure_recipe
+from hf_imgcls.api.benchmark import _Measurement, describe_measurement, measure_recipe
 from hf_imgcls.cli import main
 from hf_imgcls.training.trainer import ImageTrainer
 
@@ -97,3 +99,15 @@ def test_the_benchmark_scripts_import_names_that_exist(script):
     for module, names in found:
         for name in names.split(", "):
             assert hasattr(importlib.import_module(module), name), f"{module}.{name}"
+
+
+@pytest.mark.parametrize(("count", "steady"), [(12, False), (100, True)])
+def test_an_epoch_that_is_prefetched_as_a_whole_gives_no_steady_rate(count, steady):
+    rows = datasets.Dataset.from_dict({"label": [0] * count})
+    arguments = SimpleNamespace(
+        dataloader_num_workers=3, dataloader_prefetch_factor=4, gradient_accumulation_steps=1, train_batch_size=2,
+        world_size=1,
+    )  # fmt: skip
+    doubt = _Measurement(SimpleNamespace(arguments=arguments), None, None, 5).doubt(rows)
+    assert (doubt is None) == steady
+    assert steady or "(6 of up to 12 batches)" in doubt
