@@ -1,7 +1,10 @@
 """Offline, on the CPU, with caches of their own; small data made here."""
 
+import gc
 import os
 import tempfile
+from pathlib import Path
+from types import SimpleNamespace
 
 # Before anything imports the Hugging Face libraries: they read these once.
 _CACHE = tempfile.TemporaryDirectory(prefix="hf_imgcls_tests_")
@@ -28,6 +31,23 @@ def pytest_configure(config):
     if not hasattr(config, "workerinput"):
         server = fresh.start_server(_CACHE.name)
         config.add_cleanup(server.communicate)
+
+
+def pytest_collection_finish():
+    """What is imported by now stays: every training collects garbage, and would look through all of it each time."""
+    gc.collect()
+    gc.freeze()
+
+
+@pytest.fixture
+def undrawn(monkeypatch):
+    """A run prepares its plots and has their files, but matplotlib, tested elsewhere, does not draw them."""
+
+    class Plots:
+        def __getattr__(self, name):
+            return lambda *arguments: SimpleNamespace(savefig=lambda file, **settings: Path(file).touch())
+
+    monkeypatch.setattr("hf_imgcls.reports.figures.import_plots", lambda module: Plots())
 
 
 def make_image(colour: str, number: int, size: tuple[int, int] = (24, 20)) -> Image.Image:

@@ -67,6 +67,7 @@ def test_a_run_leaves_everything_needed_to_score_again(recipe, tmp_path, capsys)
     assert again["fingerprint"] == results["fingerprints"]["test"]
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_the_saved_folder_answers_in_a_fresh_process(recipe, tmp_path):
     train_classifier(recipe)
     image = f"{recipe['data']['path']}/test/red/000.png"
@@ -79,6 +80,7 @@ print(sorted(each["label"] for each in answer), round(sum(each["score"] for each
     assert done.stdout.strip() == "['blue', 'green', 'red'] 1.0", done.stderr
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_finished_run_is_refused_before_anything_is_loaded(recipe):
     train_classifier(recipe, ["training.max_steps=1"])
     with pytest.raises(InputError, match="finished"):
@@ -98,6 +100,7 @@ class KillAt(TrainerCallback):
             raise Killed
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_killed_run_resumes_and_ends_where_an_uninterrupted_one_does(recipe, tmp_path, monkeypatch, capsys):
     steps = ["training.save_strategy=steps", "training.save_steps=4", "training.eval_strategy=steps",
              "training.eval_steps=4"]  # fmt: skip
@@ -122,6 +125,7 @@ def test_a_killed_run_resumes_and_ends_where_an_uninterrupted_one_does(recipe, t
     assert differing_tensors(model, tmp_path / "whole") == []
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_unreadable_images_are_reported_and_left_alone(recipe, tmp_path):
     broken = tmp_path / "photos" / "train" / "red" / "broken.jpg"
     broken.write_bytes(b"\xff\xd8\xff nothing more")
@@ -135,6 +139,7 @@ def test_unreadable_images_are_reported_and_left_alone(recipe, tmp_path):
     assert not (tmp_path / "other").exists()
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_checkpoint_of_the_same_labels_keeps_its_order(recipe, tmp_path):
     tiny_model("vit", ["red", "blue", "green"]).save_pretrained(tmp_path / "checkpoint")
     # A learning rate of 0: the run scores the checkpoint itself, so its answers must follow names, not positions.
@@ -144,6 +149,7 @@ def test_a_checkpoint_of_the_same_labels_keeps_its_order(recipe, tmp_path):
     assert direct["scores"] == results["scores"]["test"]
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_failed_parity_check_fails_the_run(recipe, tmp_path, monkeypatch):
     save = ImageTrainer.save_run
 

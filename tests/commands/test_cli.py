@@ -29,6 +29,7 @@ def test_every_shipped_recipe_is_valid(path, capsys, monkeypatch):
 
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.name)
+@pytest.mark.usefixtures("undrawn")
 def test_every_shipped_recipe_trains_on_other_data_and_weights_by_overrides_alone(path, make_folder, tmp_path):
     tiny_model("vit").save_pretrained(tmp_path / "checkpoint")
     tiny_processor().save_pretrained(tmp_path / "checkpoint")
@@ -42,7 +43,7 @@ def test_every_shipped_recipe_trains_on_other_data_and_weights_by_overrides_alon
         if "last_blocks" in stage["train"]:
             other += [f"stages.{number}.train.last_blocks=1"]
     assert main([
-        "train", str(path), f"data.path={make_folder(train=30, test=3)}", *other, "training.max_steps=2",
+        "train", str(path), f"data.path={make_folder(train=10, test=2)}", *other, "training.max_steps=2",
         "training.per_device_train_batch_size=4",
         "training.fp16=false", "training.push_to_hub=false", "training.dataloader_num_workers=0",
         f"training.output_dir={tmp_path / 'run'}",

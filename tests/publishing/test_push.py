@@ -358,6 +358,7 @@ def rows_as_folder(hub, folder) -> None:
 
 @pytest.mark.parametrize("streaming", [False, True], ids=["at once", "streaming"])
 @pytest.mark.parametrize("kind", ["parquet", "folder"])
+@pytest.mark.usefixtures("undrawn")
 def test_a_hub_dataset_is_loaded_by_its_name(kind, streaming, recipe, make_folder, hub, tmp_path, monkeypatch):
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(datasets.config, "SLEEP_TIME_ON_THREADS_SHUTDOWN", 0.1)  # 5 s, for each look at a stream
