@@ -39,6 +39,10 @@ def pytest_collection_finish():
     gc.freeze()
 
 
+def pytest_sessionfinish():
+    gc.unfreeze()  # or triton calls everything frozen a leak
+
+
 @pytest.fixture
 def undrawn(monkeypatch):
     """A run prepares its plots and has their files, but matplotlib, tested elsewhere, does not draw them."""

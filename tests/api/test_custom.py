@@ -37,7 +37,7 @@ def small(tmp_path, monkeypatch) -> list[str]:
 
 
 @pytest.fixture
-def recipe(make_folder, tmp_path) -> dict:
+def recipe(make_folder, tmp_path, undrawn) -> dict:
     tiny_model("vit").save_pretrained(tmp_path / "checkpoint")
     tiny_processor().save_pretrained(tmp_path / "checkpoint")
     training = {"num_train_epochs": 2, "learning_rate": 5e-3, "per_device_train_batch_size": 4, "logging_steps": 1}

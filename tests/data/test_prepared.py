@@ -136,7 +136,7 @@ def test_when_it_would_pay():
 
 
 @pytest.fixture
-def recipe(make_folder, tmp_path):
+def recipe(make_folder, tmp_path, undrawn):
     tiny_model("vit").save_pretrained(tmp_path / "checkpoint")
     tiny_processor().save_pretrained(tmp_path / "checkpoint")
     root = make_folder(train=4, validation=2)

@@ -214,7 +214,7 @@ def test_a_checkpoint_of_the_head_alone_is_restored_exactly_or_not_at_all(tmp_pa
 
 
 @pytest.fixture
-def recipe(make_folder, tmp_path):
+def recipe(make_folder, tmp_path, undrawn):
     tiny_model("vit").save_pretrained(tmp_path / "checkpoint")
     tiny_processor().save_pretrained(tmp_path / "checkpoint")
     return {
