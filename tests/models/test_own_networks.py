@@ -1,6 +1,7 @@
 """The built-in architectures: what they compute, how they are initialised, and that others can open them."""
 
 import json
+import sys
 
 import numpy as np
 import pytest
@@ -79,7 +80,10 @@ def keras(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:  # Keras reads these once, and leaves a file in its home
         patch.setenv("KERAS_BACKEND", "torch")
         patch.setenv("KERAS_HOME", str(tmp_path_factory.mktemp("keras")))
-        return pytest.importorskip("keras")
+        keras = pytest.importorskip("keras")
+    # absl's handler holds pytest's captured stderr, and closes it when logging is configured in another test (uvicorn).
+    pytest.importorskip("absl.logging").get_absl_handler().python_handler.setStream(sys.__stderr__)
+    return keras
 
 
 def keras_convnet(keras, filters, side, channels, classes):
