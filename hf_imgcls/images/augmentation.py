@@ -12,6 +12,7 @@ from torchvision.transforms import AutoAugmentPolicy, InterpolationMode, v2
 
 from hf_imgcls.errors import InputError, nearest
 from hf_imgcls.images.mixing import is_noise
+from hf_imgcls.images.reflection import RandomAffineReflect
 from hf_imgcls.recipe import Transform, check_transforms, name_and_arguments
 
 _ENUMS = {"interpolation": InterpolationMode, "policy": AutoAugmentPolicy}
@@ -34,6 +35,7 @@ ON_OR_OFF = {
 # Random in a setting, unless its range is a single value.
 RANGES = {v2.GaussianBlur: "sigma", v2.JPEG: "quality"}
 
+_ADDED = {kind.__name__: kind for kind in (RandomAffineReflect,)}  # to torchvision's
 _own: ContextVar[Mapping[str, type]] = ContextVar("own_transforms", default=MappingProxyType({}))
 
 
@@ -63,8 +65,8 @@ def own_transforms(classes: Mapping[str, type]):
             parameter `size` say themselves how an image comes to the model's size.
     """
     for name in classes:
-        if hasattr(v2, name):
-            raise InputError(f"transforms: torchvision has a {name} already; name your own otherwise")
+        if hasattr(v2, name) or name in _ADDED:
+            raise InputError(f"transforms: there is a {name} already; name your own otherwise")
     token = _own.set(classes)
     try:
         yield
@@ -73,7 +75,7 @@ def own_transforms(classes: Mapping[str, type]):
 
 
 def _class_named(name: str) -> type:
-    return _own.get().get(name) or getattr(v2, name)
+    return _own.get().get(name) or _ADDED.get(name) or getattr(v2, name)
 
 
 def has_size(specs: Sequence[Transform]) -> bool:

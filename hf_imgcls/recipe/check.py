@@ -7,7 +7,7 @@ from pathlib import Path
 
 from hf_imgcls.errors import InputError, nearest
 from hf_imgcls.recipe.installed import installed
-from hf_imgcls.recipe.schema import MIXES, Stage, stages_of
+from hf_imgcls.recipe.schema import MIXES, OWN_TRANSFORMS, Stage, stages_of
 from hf_imgcls.recipe.sections import DataSection, ModelSection, Section, Transform
 
 # Endings of data files, and the builder of `datasets` that reads them.
@@ -73,7 +73,7 @@ def check_transforms(specs: Sequence[Transform], own: Iterable[str] = (), key: s
     Args:
         own: names of custom transforms, whose arguments are not known.
     """
-    known = installed()["transforms"]
+    known = installed()["transforms"] | OWN_TRANSFORMS
     for number, spec in enumerate(specs):
         place = f"{key}.{number}"
         name, arguments = name_and_arguments(spec, place)

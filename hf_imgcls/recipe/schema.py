@@ -30,6 +30,8 @@ _RANGES = (
 # A stage cannot override these: there is one folder, one launch and one push per run.
 _OF_THE_RUN = ("output_dir", "push_to_hub", "hub_", "use_cpu", "ddp_", "fsdp", "deepspeed", "accelerator_config")
 MIXES = {"MixUp": ["alpha"], "CutMix": ["alpha"], "Identity": []}
+# Transforms of our own, beside torchvision's, and their arguments.
+OWN_TRANSFORMS = {"RandomAffineReflect": ["degrees", "translate", "scale"]}
 
 
 class Stage(NamedTuple):
@@ -147,7 +149,7 @@ def json_schema() -> dict:
     definitions["TrainingSection"]["description"] = "transformers.TrainingArguments"
     of_a_stage = "the keys of transformers.TrainingArguments that a stage may override"
     definitions["StageTrainingSection"]["description"] = of_a_stage
-    for key, known in {"train": installed()["transforms"], "mix": MIXES}.items():
+    for key, known in {"train": [*installed()["transforms"], *OWN_TRANSFORMS], "mix": MIXES}.items():
         names = sorted(known)
         one = {"propertyNames": {"enum": names}, "additionalProperties": {"type": "object"}}
         either = [{"type": "string", "enum": names}, {"type": "object", **one, "minProperties": 1, "maxProperties": 1}]

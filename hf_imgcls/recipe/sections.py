@@ -131,7 +131,7 @@ class AugmentationSection(Section):
     """Augmentation of training images; evaluation always runs the saved image processor."""
 
     train: list[Transform] = []
-    """torchvision.transforms.v2 class names, with their arguments, applied in this order."""
+    """torchvision.transforms.v2 class names, or RandomAffineReflect, with their arguments, applied in this order."""
     mix: list[Transform] = []
     """MixUp, CutMix, Identity (no mixing); one of those listed is drawn per batch."""
 
