@@ -1,8 +1,6 @@
 """Figures become files without noise and without a trace of the machine."""
 
-import os
-import subprocess
-import sys
+from fresh import run_fresh
 
 
 def test_matplotlib_is_imported_where_something_is_drawn_and_says_nothing(tmp_path):
@@ -16,8 +14,6 @@ assert "matplotlib.pyplot" not in sys.modules
 """
     nowhere = tmp_path / "file"  # where no folder for a cache can be made
     nowhere.write_text("")
-    done = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, env={**os.environ, "MPLCONFIGDIR": str(nowhere)}
-    )
+    done = run_fresh(script, environment={"MPLCONFIGDIR": str(nowhere)})
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
     assert (tmp_path / "plots" / "curves.png").exists()
