@@ -18,7 +18,7 @@ from hf_imgcls.recipe import as_run, check_path, load_recipe, naming_stage, stag
 from hf_imgcls.scoring import break_down
 from hf_imgcls.serving import check_serving, describe_parity
 from hf_imgcls.store import BAD_IMAGES, HISTORY, RESULTS, check_run_folder, open_run, write_csv, write_json
-from hf_imgcls.training import Custom, check_features, plan_stages, score_splits, train_stages
+from hf_imgcls.training import Custom, check_features, plan_stages, predict_trained, score_splits, train_stages
 
 
 def train_classifier(
@@ -87,7 +87,8 @@ def _train(recipe, start_over: bool, custom: Custom, transforms: Sequence[str]) 
     held_out = {split: rows for split, rows in data.splits.items() if split != "train"}
     scores, outputs = score_splits(trainer, held_out, scoring)
     labels = [model.config.id2label[i] for i in range(len(data.labels))]
-    verdict = on_main(lambda: check_serving(folder, data, outputs, labels, trainer.args))
+    predicted = outputs or predict_trained(trainer, data.splits["train"], scoring)
+    verdict = on_main(lambda: check_serving(folder, data, predicted, labels, trainer.args))
 
     results = reports.collect_results(data, trainer, stages, scores, verdict, arguments.seed)
     results["notes"] = [*results["notes"], *custom.notes(transforms)]

@@ -55,8 +55,19 @@ def find_rows(section: DataSection) -> Data:
         _encode(split, data, role, section, "data.label_names" if section.label_names else "train")
     wants_test = section.test_fraction or section.max_samples.test or section.samples_per_class.test
     if "test" not in data.splits and wants_test:
-        _hold_out(data, "test", section.test_fraction or section.validation_fraction, section)
-    if "validation" not in data.splits:
+        fraction = section.test_fraction or section.validation_fraction
+        if not fraction and not section.samples_per_class.test:
+            raise InputError(
+                "data.max_samples.test: there is no test split, and data.validation_fraction, by which one would be "
+                "held out, is 0; set data.test_fraction, or leave it out"
+            )
+        _hold_out(data, "test", fraction, section)
+    if "validation" not in data.splits and not (section.validation_fraction or section.samples_per_class.validation):
+        data.notes.append(
+            "validation: none (data.validation_fraction is 0): nothing is evaluated while training, and the last "
+            "checkpoint is selected"
+        )
+    elif "validation" not in data.splits:
         _hold_out(data, "validation", section.validation_fraction, section)
     ordered = [role for role in ("train", "validation", "test") if role in data.splits]
     data.splits = {role: _limit(data.splits[role], labels, role, section) for role in ordered}

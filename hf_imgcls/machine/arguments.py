@@ -9,7 +9,7 @@ from transformers import IntervalStrategy, TrainingArguments
 from hf_imgcls.errors import InputError
 from hf_imgcls.machine.hardware import detect_machine, fill_in_defaults
 from hf_imgcls.machine.processes import requested_precision, show_progress
-from hf_imgcls.recipe import value_of
+from hf_imgcls.recipe import demanded_evaluation, value_of
 
 # Defaults of a recipe. Evaluation and saving go together, so that the best checkpoint can be selected.
 _DEFAULTS = {
@@ -41,10 +41,10 @@ def training_arguments(section, **own) -> TrainingArguments:
         raise InputError(f"training: {' '.join(str(error).split())}") from None
 
 
-def disable_evaluation(arguments: TrainingArguments, section) -> None:
+def disable_evaluation(arguments: TrainingArguments, stage) -> None:
     """Where there is no validation split, nothing is evaluated while training and the last checkpoint is selected."""
-    if value_of(section, "eval_strategy", "no") != "no" or arguments.eval_on_start:
-        raise InputError("training.eval_strategy: there is no validation split to evaluate on (data.validation_split)")
+    if key := demanded_evaluation(stage):
+        raise InputError(f"{key}: there is no validation split to evaluate on (data.validation_split)")
     arguments.eval_strategy = IntervalStrategy.NO
     arguments.do_eval = arguments.load_best_model_at_end = False
 

@@ -11,7 +11,7 @@ from hf_imgcls.recipe.check import (
     resolve_checkpoint,
 )
 from hf_imgcls.recipe.load import as_run, load_recipe
-from hf_imgcls.recipe.schema import Stage, json_schema, stages_of, value_of
+from hf_imgcls.recipe.schema import Stage, demanded_evaluation, json_schema, stages_of, value_of
 from hf_imgcls.recipe.sections import (
     DataSection,
     HeadSection,

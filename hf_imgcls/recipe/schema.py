@@ -29,6 +29,13 @@ _RANGES = (
 )
 # A stage cannot override these: there is one folder, one launch and one push per run.
 _OF_THE_RUN = ("output_dir", "push_to_hub", "hub_", "use_cpu", "ddp_", "fsdp", "deepspeed", "accelerator_config")
+# Values that nothing can be done about without an evaluation.
+_EVALUATING = {
+    "eval_strategy": ["epoch", "steps"],
+    "save_strategy": ["best"],
+    "lr_scheduler_type": ["reduce_lr_on_plateau"],
+    **dict.fromkeys(("do_eval", "eval_on_start", "load_best_model_at_end"), [True]),
+}
 MIXES = {"MixUp": ["alpha"], "CutMix": ["alpha"], "Identity": []}
 # Transforms of our own, beside torchvision's, and their arguments.
 OWN_TRANSFORMS = {"RandomAffineReflect": ["degrees", "translate", "scale"]}
@@ -92,7 +99,27 @@ def _check_recipe(recipe: Section) -> Section:
     return recipe
 
 
+def holds_nothing_out(data: Section) -> bool:
+    """Whether there is no validation split unless the source happens to bring one."""
+    return not (data.validation_fraction or data.validation_split or data.samples_per_class.validation)
+
+
+def demanded_evaluation(stage: Stage) -> str | None:
+    """The first of a stage's settings that needs a validation split; None where nothing does."""
+    if stage.early_stopping:
+        return "early_stopping"
+    if value_of(stage.training, "metric_for_best_model", None):
+        return "training.metric_for_best_model"
+    wanted = (key for key, values in _EVALUATING.items() if value_of(stage.training, key, None) in values)
+    return next((f"training.{key}" for key in wanted), None)
+
+
 def _check_stage(recipe: Section, stage: Stage, key: str) -> None:
+    if holds_nothing_out(recipe.data) and not recipe.data.streaming and (wanted := demanded_evaluation(stage)):
+        raise ValueError(
+            f"{f'{key}.' if key else ''}{wanted}: needs a validation split, but data.validation_fraction is 0 and "
+            "data.validation_split names none"
+        )
     if recipe.data.streaming and stage.training.max_steps < 1:
         raise ValueError("training.max_steps: missing; data.streaming needs it (the length of an epoch is unknown)")
     if stage.early_stopping and value_of(stage.training, "eval_strategy", "epoch") == "no":

@@ -47,8 +47,9 @@ class DataSection(Section):
     train."""
     test_split: str | Literal[False] | None = None
     """Test split, scored once after training; false: none, even if the source has one."""
-    validation_fraction: float = Field(0.1, gt=0, lt=1)
-    """Fraction of train that becomes the validation split if there is none."""
+    validation_fraction: float = Field(0.1, ge=0, lt=1)
+    """Fraction of train that becomes the validation split if there is none; 0: all of train is trained on, nothing is
+    evaluated while training, and the last checkpoint is selected."""
     test_fraction: float | None = Field(None, gt=0, lt=1)
     """Fraction of train that becomes the test split if there is none."""
     max_samples: PerSplit = PerSplit()

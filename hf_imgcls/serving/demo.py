@@ -182,7 +182,7 @@ def _run_images(folder: Path) -> list[dict]:
     except InputError as error:
         say(f"no examples: the run's images are not available ({error}); choose others with --examples")
         return []
-    rows = splits.get("test", splits.get("validation"))
+    rows = splits.get("test", splits.get("validation", splits["train"]))
     labels = np.array(rows["label"][:])
     by_class = [np.flatnonzero(labels == i) for i in evenly_spaced(np.unique(labels))]
     chosen = [indices[turn] for turn in range(_MOST) for indices in by_class if turn < len(indices)]

@@ -120,7 +120,7 @@ def check_serving(
     if isinstance(data.splits[split], datasets.IterableDataset):
         rows: Iterable[dict] = first_rows(data.splits[split], len(chosen))
     else:
-        rows = data.splits[split].select(chosen)
+        count, rows = len(data.splits[split]), data.splits[split].select(chosen)
     verdict = compare_predictions(folder, rows, logits, arguments.device, labels)
     sample = {} if len(chosen) == count else {"sample_seed": arguments.seed, "rows": chosen.tolist()}
     return {"split": split, "of": count, **verdict, **sample}

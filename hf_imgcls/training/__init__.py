@@ -2,7 +2,7 @@
 
 from hf_imgcls.training.callbacks import EpochTable
 from hf_imgcls.training.loss import Custom
-from hf_imgcls.training.score import score_splits
+from hf_imgcls.training.score import predict_trained, score_splits
 from hf_imgcls.training.stages import Plan, check_features, plan_stages, train_rows, train_stages
 from hf_imgcls.training.timing import PARTS
 from hf_imgcls.training.trainer import ImageTrainer

@@ -1,5 +1,7 @@
 """Scoring the splits of a run at its end."""
 
+import dataclasses
+
 import datasets
 
 from hf_imgcls.data import attach_transform
@@ -21,3 +23,13 @@ def score_splits(
         outputs[split], metrics = trainer.score(attach_transform(rows, transform), split, sample)
         scores[split] = split_metrics(metrics, split, outputs[split].label_ids)
     return scores, outputs
+
+
+def predict_trained(trainer: ImageTrainer, rows, transform: EvalTransform) -> dict[str, Scored]:
+    """Where no split is held out, predictions of training images for the parity check; a score they are not."""
+    if not isinstance(rows, datasets.Dataset):  # a stream, shuffled
+        return {}
+    chosen = choose_rows(len(rows), trainer.args.seed)
+    images = attach_transform(rows.select(chosen), transform)
+    predicted, _ = trainer.score(images, "train", range(len(chosen)))
+    return {"train": dataclasses.replace(predicted, sample=(chosen, predicted.sample[1]))}

@@ -66,11 +66,7 @@ def plan_stages(
             if "validation" in data.splits:
                 custom.check_best_metric(arguments.metric_for_best_model, len(data.labels))
             else:
-                disable_evaluation(arguments, stage.training)
-                if stage.early_stopping:
-                    raise InputError(
-                        "early_stopping: there is no validation split to evaluate on (data.validation_split)"
-                    )
+                disable_evaluation(arguments, stage)
             images = TrainTransform(stage.augmentation.train, scoring.processor, scoring.label_ids, seed)
             check_features(stage, images.size)
             parameters = choose_parameters(model, stage.train, images.size)

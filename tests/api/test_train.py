@@ -186,6 +186,26 @@ def test_from_scratch_with_a_held_out_part_and_no_test(make_folder, tmp_path):
     assert dict(served.image_processor.size)["height"] == 24
 
 
+@pytest.mark.usefixtures("undrawn")
+def test_all_images_are_trained_on_where_nothing_is_held_out(make_folder, tmp_path, capsys):
+    recipe = {
+        "data": {"path": str(make_folder(4)), "validation_fraction": 0},
+        "model": {"architecture": "convnet", "from_scratch": True, "image_size": 12, "config": {"filters": [4]}},
+        "training": {"output_dir": str(tmp_path / "run"), **TRAINING, "num_train_epochs": 1},
+    }
+    results = train_classifier(recipe)
+    assert (results["images"], results["scores"]) == ({"train": 12}, {})
+    assert results["stages"][0]["selected_checkpoint"] == "last"
+    verdict = results["parity"]
+    assert (verdict["passed"], verdict["split"], verdict["images"], verdict["of"]) == (True, "train", 12, 12)
+    out = capsys.readouterr().out
+    assert "data: validation: none (data.validation_fraction is 0)" in out
+    assert "reproduces the evaluated predictions on 12 train images" in out
+    card = (tmp_path / "run" / "README.md").read_text()
+    assert "It was not scored: the data had neither a validation nor a test split." in card
+    assert "12 of 12 train images" in card
+
+
 def test_a_stream_of_images(make_folder, tmp_path):
     recipe = {
         "data": {"path": str(make_folder(train=8, validation=4)), "streaming": True,

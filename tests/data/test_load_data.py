@@ -139,6 +139,20 @@ def test_validation_is_held_out_of_train_stratified(make_folder):
     assert data.notes == ["validation: 6 images held out of train, stratified, seed 42"]
 
 
+def test_a_validation_fraction_of_zero_trains_on_all_images(make_folder):
+    root = make_folder(train=5, test=2)
+    data = load(root, validation_fraction=0)
+    assert sizes(data) == {"train": 15, "test": 6}
+    assert data.notes[0].startswith("validation: none (data.validation_fraction is 0)")
+    assert sizes(load(root, validation_fraction=0, samples_per_class={"validation": 1}))["validation"] == 3
+    alone = make_folder(4, name="alone")
+    assert sizes(load(alone, validation_fraction=0, test_fraction=0.25)) == {"train": 9, "test": 3}
+    with pytest.raises(
+        InputError, match=r"data\.max_samples\.test: there is no test split, .* set data\.test_fraction"
+    ):
+        load(alone, validation_fraction=0, max_samples={"test": 3})
+
+
 def test_held_out_parts_follow_their_fractions_and_the_seed(make_folder):
     root = make_folder(20)
     data = load(root, validation_fraction=0.2, test_fraction=0.25)

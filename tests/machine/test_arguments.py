@@ -4,6 +4,7 @@ import torch
 from hf_imgcls.errors import InputError
 from hf_imgcls.machine.arguments import disable_evaluation, training_arguments
 from hf_imgcls.recipe.load import load_recipe
+from hf_imgcls.recipe.schema import Stage
 
 needs_no_gpu = pytest.mark.skipif(torch.accelerator.is_available(), reason="speaks of machines without a GPU")
 
@@ -51,9 +52,10 @@ def test_a_combination_that_transformers_refuses_is_one_line(tmp_path):
 
 
 def test_without_a_validation_split_nothing_is_evaluated(tmp_path):
-    made, recipe = arguments(tmp_path)
-    disable_evaluation(made, recipe)
+    made, section = arguments(tmp_path)
+    stage = Stage(1, "all", False, None, None, section, False)
+    disable_evaluation(made, stage)
     assert (made.eval_strategy, made.load_best_model_at_end) == ("no", False)
-    made, recipe = arguments(tmp_path, eval_strategy="epoch")
-    with pytest.raises(InputError, match="no validation split"):
-        disable_evaluation(made, recipe)
+    made, section = arguments(tmp_path, eval_strategy="epoch")
+    with pytest.raises(InputError, match=r"training\.eval_strategy: there is no validation split"):
+        disable_evaluation(made, stage._replace(training=section))

@@ -166,3 +166,28 @@ def test_the_schema_has_the_keys_and_types_of_a_recipe():
     assert training["properties"]["learning_rate"]["type"] == "number"
     assert "cosine" in json.dumps(schema)
     assert "hub_token" not in training["properties"]
+
+
+@pytest.mark.parametrize(
+    ("overrides", "key"),
+    [
+        (["training.metric_for_best_model=loss"], "training.metric_for_best_model"),
+        (["training.load_best_model_at_end=true"], "training.load_best_model_at_end"),
+        (["training.eval_strategy=steps", "training.eval_steps=5"], "training.eval_strategy"),
+        (["training.save_strategy=best"], "training.save_strategy"),
+        (["training.eval_on_start=true"], "training.eval_on_start"),
+        (["training.lr_scheduler_type=reduce_lr_on_plateau"], "training.lr_scheduler_type"),
+        (['stages=[{"early_stopping": {}}]'], "stages.0.early_stopping"),
+        (['stages=[{}, {"training": {"load_best_model_at_end": true}}]'], "stages.1.training.load_best_model_at_end"),
+    ],
+)
+def test_what_needs_an_evaluation_is_refused_where_nothing_is_held_out(overrides, key):
+    line = refusal("data.validation_fraction=0", *overrides)
+    assert line.startswith(f"recipe: {key}: needs a validation split, but data.validation_fraction is 0")
+    load_recipe(SMALL, overrides)
+    load_recipe(SMALL, ["data.validation_fraction=0", "data.validation_split=dev", *overrides])
+
+
+def test_holding_nothing_out_is_a_fraction_of_zero():
+    assert load_recipe(SMALL, ["data.validation_fraction=0", "training.eval_strategy=no"]).data.validation_fraction == 0
+    assert "data.validation_fraction: " in refusal("data.validation_fraction=-0.1")

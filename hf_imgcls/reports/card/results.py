@@ -32,7 +32,7 @@ def headline(results: dict[str, Any]) -> str:
 def results_section(folder: Path, results: dict[str, Any]) -> list[str]:
     split = main_split(results)
     if split is None:
-        return []
+        return ["## Results", _parity(results["parity"])] if results["parity"] else []
     text = ["## Results", _scores(results), _reading(results), _parity(results["parity"])]
     classes = results.get("breakdown", {}).get(split, {}).get("classes", {})
     if classes:

@@ -177,12 +177,14 @@ def _of_run(section, labels: list[str]) -> CheckImages:
         with contextlib.suppress(InputError):  # it has no labels: the run was evaluated on its validation split
             return _of_split(section, test, labels)
     loaded = load_data(section)
-    name = "test" if "test" in loaded.splits else "validation"
+    name = next(name for name in ("test", "validation", "train") if name in loaded.splits)
     rows, index = loaded.splits[name], {label: i for i, label in enumerate(labels)}
     missing = [label for label in loaded.labels if label not in index]
     if missing:
         raise InputError(f"the run's data has a label that the model does not know, {missing[0]!r}")
-    return CheckImages(name, rows, np.array([index[loaded.labels[i]] for i in rows["label"][:]]))
+    # On images of train there are outputs to compare, but there is no accuracy.
+    scored = None if name == "train" else np.array([index[loaded.labels[i]] for i in rows["label"][:]])
+    return CheckImages(name, rows, scored)
 
 
 def _synthetic() -> list[dict]:
