@@ -34,7 +34,7 @@ _EVALUATING = {
     "eval_strategy": ["epoch", "steps"],
     "save_strategy": ["best"],
     "lr_scheduler_type": ["reduce_lr_on_plateau"],
-    **dict.fromkeys(("do_eval", "eval_on_start", "load_best_model_at_end"), [True]),
+    **{key: [True] for key in ("do_eval", "eval_on_start", "load_best_model_at_end")},
 }
 MIXES = {"MixUp": ["alpha"], "CutMix": ["alpha"], "Identity": []}
 # Transforms of our own, beside torchvision's, and their arguments.
