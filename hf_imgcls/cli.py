@@ -9,6 +9,7 @@ import traceback
 from hf_imgcls import __version__
 from hf_imgcls.commands import COMMANDS
 from hf_imgcls.errors import UserError
+from hf_imgcls.words import one_line
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -53,8 +54,8 @@ def _run(options: argparse.Namespace) -> int:
         if os.environ.get("HF_IMGCLS_TRACEBACK") == "1":
             traceback.print_exc()
         # From a DataLoader worker the error comes with that process's traceback before it.
-        last = str(error).strip().splitlines()[-1]
-        return _fail(last.removeprefix(f"{type(error).__module__}.{type(error).__name__}: "), error.status)
+        line = str(error).rpartition(f"{type(error).__module__}.{type(error).__name__}: ")[2]
+        return _fail(line, error.status)
     except KeyboardInterrupt:
         return _fail("interrupted; run the same command to resume from the last checkpoint", 130)
     return 0
@@ -63,7 +64,7 @@ def _run(options: argparse.Namespace) -> int:
 def _fail(line: str, status: int) -> int:
     # Every process finds a user error, and the first reports it; anything else may have happened in this one alone.
     if status != 2 or os.environ.get("RANK", "0") == "0":
-        print(f"hf-imgcls: {line}", file=sys.stderr, flush=True)
+        print(f"hf-imgcls: {one_line(line)}", file=sys.stderr, flush=True)
     return status
 
 

@@ -11,6 +11,9 @@ _MOST = 60  # characters of a name
 _NO_BREAK = "\u00a0"
 _PATH = re.compile(r"(?<![\w./~:\\-])(?:file://|~|[A-Za-z]:)?[/\\]{1,2}(?:[^\s/\\'\"]+[/\\])+([^\s/\\'\"]*)")
 
+# C0 and C1 controls, surrogates, line and paragraph separators, and the marks of bidirectional text.
+_UNSEEN = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff\u2028\u2029\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+
 
 def plain(name: Any) -> str:
     """Text that Markdown, and a table in it, shows as it is; cut where it is long."""
@@ -18,6 +21,15 @@ def plain(name: Any) -> str:
     text = text if len(text) <= _MOST else text[: _MOST - 1] + "…"
     text = re.sub(r"([\\`*\[\]<>|~$])", r"\\\1", text)
     return re.sub(r"(?<![^\W_])_|_(?![^\W_])", r"\\_", text)  # within a word it is no markup
+
+
+def one_line(text: str, most: int = 380) -> str:
+    """Text as one line that no terminal acts on: without control characters and marks that turn its direction.
+
+    Of a long one the middle is left out: what is wrong stands first, what to do about it last.
+    """
+    text = " ".join(_UNSEEN.sub("\N{REPLACEMENT CHARACTER}", " ".join(text.split())).split())
+    return text if len(text) <= most else f"{text[: most * 2 // 3]} ... {text[5 - most + most * 2 // 3 :]}"
 
 
 def table(heading: Sequence[str], rows: Iterable[Sequence[Any]], words: Sequence[str]) -> str:

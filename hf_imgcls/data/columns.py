@@ -91,6 +91,13 @@ def name_labels(dataset: datasets.Dataset | datasets.IterableDataset, given: lis
 def encode_labels(values: list[str | None], names: list[str], split: str, owner: str) -> list[int]:
     """Class names as ids; a missing one is -1. An InputError names a label that `owner`, who has the names, lacks."""
     ids = {name: i for i, name in enumerate(names)}
+    twice = {name for name in names if names.count(name) > 1} & {*values} if len(ids) < len(names) else ()
+    for name in sorted(twice):
+        both = listed(i for i, other in enumerate(names) if other == name)
+        raise InputError(
+            f"data: {split} has the label {name!r}, the name of several classes of {owner} (ids {both}); rename "
+            "them in its config.json (id2label)"
+        )
     unknown = sorted({value for value in values if value is not None and value not in ids})
     if unknown:
         rows = sum(value == unknown[0] for value in values)

@@ -1,6 +1,5 @@
 """A model and its image processor: ready to train, from a checkpoint or an architecture, or as it was saved."""
 
-import contextlib
 import copy
 from pathlib import Path
 
@@ -12,9 +11,12 @@ from transformers import AutoModelForImageClassification, PreTrainedConfig, PreT
 from hf_imgcls.errors import InputError
 from hf_imgcls.images import input_size, process_image
 from hf_imgcls.models.configure import get_config, set_labels
+from hf_imgcls.models.construct import check_construction
 from hf_imgcls.models.head import head_keys, with_custom_head
 from hf_imgcls.models.input_errors import as_input_error
 from hf_imgcls.models.preprocessing import get_processor, resize_positions, set_image_size
+from hf_imgcls.models.saved import OF_ANOTHER_FORM
+from hf_imgcls.models.weights import check_files, read_weights
 from hf_imgcls.recipe import HeadSection, ModelSection, resolve_checkpoint
 
 
@@ -40,6 +42,7 @@ def build_model(section: ModelSection, labels: list[str], seed: int):
         processor = set_image_size(config, processor, section.image_size)
     model = _construct(config) if section.from_scratch else _load_weights(section, config, original, not same)
     _try_out(model, processor)
+    _check_sharing(model)
     if section.head or section.feature_point:
         model = with_custom_head(model, section.head or HeadSection(), section.feature_point, input_size(processor))
     return model, processor
@@ -58,7 +61,8 @@ def _construct(config: PreTrainedConfig) -> PreTrainedModel:
 
 
 def _load_weights(section: ModelSection, config, original, new_head: bool) -> PreTrainedModel:
-    model, lost = _read_weights(section, original)
+    model, missing, reshaped = read_weights(section, original)
+    lost = {*missing, *reshaped}
     head = head_keys(original)
     if not head:
         raise InputError(f"model: {type(model).__name__} has no head whose size follows the number of classes")
@@ -75,20 +79,44 @@ def _load_weights(section: ModelSection, config, original, new_head: bool) -> Pr
     return resize_positions(model, _construct(config)) if config.to_dict() != original.to_dict() else model
 
 
-def _try_out(model: PreTrainedModel, processor) -> None:
-    """One grey image through processor and model: what does not fit shows before any training."""
-    with as_input_error("model: its image processor"):
+def _try_out(model: PreTrainedModel, processor, name: str = "model") -> None:
+    """One grey image through processor and model: what does not fit shows before any training or prediction."""
+    with as_input_error(f"{name}: its image processor", *OF_ANOTHER_FORM):
         pixels = process_image(processor, Image.new("RGB", (320, 240), "grey"))[None]
-    name, (height, width) = type(model).__name__, pixels.shape[-2:]
-    refused = f"model: {name} does not take the {width}x{height} images of its image processor"
-    hint = "; model.image_size and model.config can be changed"
-    with as_input_error(refused, IndexError, ZeroDivisionError, hint=hint), torch.no_grad():
+    network, (height, width) = type(model).__name__, pixels.shape[-2:]
+    refused = f"{name}: {network} does not take the {width}x{height} images of its image processor"
+    hint = "; model.image_size and model.config can be changed" if name == "model" else ""
+    with as_input_error(refused, *OF_ANOTHER_FORM, hint=hint), torch.no_grad():
         outputs = model.eval()(pixel_values=pixels)
     if "logits" not in outputs or outputs.logits.shape != (1, model.config.num_labels):
-        raise InputError(f"model: {name} gives no scores of {model.config.num_labels} classes; take another model")
+        raise InputError(f"{name}: {network} gives no scores of {model.config.num_labels} classes; take another model")
+    if not outputs.logits.isfinite().all():
+        raise InputError(
+            f"{name}: {network} scores an image with what is no number (NaN or infinite): its weights, or the image "
+            "processor, are damaged"
+        )
+
+
+def _check_sharing(model: PreTrainedModel) -> None:
     tensors = list(model.state_dict().values())
     if len({tensor.data_ptr() for tensor in tensors if tensor.numel()}) < sum(tensor.numel() > 0 for tensor in tensors):
-        raise InputError(f"model: {name} uses one tensor in several layers, which cannot be saved; take another model")
+        raise InputError(
+            f"model: {type(model).__name__} uses one tensor in several layers, which cannot be saved; take another "
+            "model"
+        )
+
+
+def check_model(section: ModelSection) -> None:
+    """Check the `model` section without loading weights or asking the Hub."""
+    place = None if section.architecture else resolve_checkpoint(section)
+    if place and not Path(place).is_dir():
+        return
+    config = get_config(section)
+    check_construction(config)
+    if place:
+        get_processor(section, config)
+        if not section.from_scratch:
+            check_files(place)
 
 
 def load_network(
@@ -102,54 +130,23 @@ def load_network(
             heads is installed.
     """
     section = ModelSection(checkpoint=name, revision=revision)
-    config = get_config(section, trust_remote_code)
-    network, lost = _read_weights(section, config, dtype)
+    config = get_config(section, trust_remote_code, own_labels=True)
+    if type(config) in AutoModelForImageClassification._model_mapping:
+        check_construction(config, f"model {name!r}")
+    network, missing, reshaped = read_weights(section, config, dtype)
+    if reshaped and not missing and reshaped.keys() <= head_keys(config):
+        outputs = next(iter(reshaped.values()))[0][0]
+        raise InputError(
+            f"model {name!r}: its weights have {outputs} outputs, its config.json names {config.num_labels} classes; "
+            "correct id2label there"
+        )
+    lost = {*missing, *reshaped}
     if lost:
         raise InputError(
             f"model {name!r}: lacks {len(lost)} tensors of {type(network).__name__} ({min(lost)}, ...): it is no "
             "trained classifier"
         )
-    return network.eval(), get_processor(section, config)
-
-
-def _read_weights(
-    section: ModelSection, config: PreTrainedConfig, dtype: torch.dtype | str = torch.float32
-) -> tuple[PreTrainedModel, set[str]]:
-    """The network of a checkpoint, and the names of its tensors that are not in the checkpoint or have another shape.
-
-    `config` is from `get_config`, which has already refused code that is not trusted.
-    """
-    place = resolve_checkpoint(section)
-    _refuse_pickles(place)
-    with as_input_error(f"model.checkpoint: {section.checkpoint!r}"), _without_report():
-        network, info = AutoModelForImageClassification.from_pretrained(
-            place,
-            config=config,
-            revision=section.revision,
-            dtype=dtype,
-            ignore_mismatched_sizes=True,
-            output_loading_info=True,
-            use_safetensors=True,
-            # What is installed here is never replaced by code beside the weights.
-            trust_remote_code=type(config) not in AutoModelForImageClassification._model_mapping,
-        )
-    return network, {*info["missing_keys"], *(entry[0] for entry in info["mismatched_keys"])}
-
-
-def _refuse_pickles(place: str) -> None:
-    folder = Path(place)
-    if folder.is_dir() and not any(folder.glob("*.safetensors")):
-        pickles = sorted(path.name for pattern in ("*.bin", "*.pt*") for path in folder.glob(pattern))
-        found = f"only {', '.join(pickles[:3])}, which may run code when it is read" if pickles else "none"
-        raise InputError(f"model.checkpoint: {place} has no weights as safetensors (found {found})")
-
-
-@contextlib.contextmanager
-def _without_report():
-    """transformers reports a replaced head as a mismatch; here it is what was asked for, and the callers check it."""
-    level = transformers.logging.get_verbosity()
-    transformers.logging.set_verbosity_error()
-    try:
-        yield
-    finally:
-        transformers.logging.set_verbosity(level)
+    processor = get_processor(section, config)
+    if network.dtype == torch.float32:  # half precision is for the device that it goes to
+        _try_out(network, processor, f"model {name!r}")
+    return network.eval(), processor

@@ -1,18 +1,17 @@
 """A model's configuration, from a checkpoint or from an architecture's name."""
 
 import copy
-from pathlib import Path
 
 import torch
 import transformers
 from transformers import CONFIG_MAPPING, AutoConfig, AutoModelForImageClassification, PreTrainedConfig
 
 from hf_imgcls.errors import InputError, nearest
-from hf_imgcls.machine import use_hub
 from hf_imgcls.models.convnet import ConvNetConfig, ConvNetForImageClassification
 from hf_imgcls.models.input_errors import as_input_error
 from hf_imgcls.models.mini_xception import MiniXceptionConfig, MiniXceptionForImageClassification
 from hf_imgcls.models.own_head import OwnHeadConfig, OwnHeadForImageClassification
+from hf_imgcls.models.saved import CONFIG, OF_ANOTHER_FORM, check_type, read_settings, take_labels
 from hf_imgcls.recipe import ModelSection, ProcessorSection, resolve_checkpoint
 
 BUILT_IN = (ConvNetConfig, MiniXceptionConfig)
@@ -27,17 +26,16 @@ for _config, _network in zip((*BUILT_IN, OwnHeadConfig), _NETWORKS, strict=True)
 _FROM_DATA = ("num_labels", "id2label", "label2id", "problem_type", "num_classes", "label_names")
 
 
-def get_config(section: ModelSection, trust_remote_code: bool = False) -> PreTrainedConfig:
-    """The configuration of the recipe's model, with the recipe's overrides."""
+def get_config(section: ModelSection, trust_remote_code: bool = False, own_labels: bool = False) -> PreTrainedConfig:
+    """The configuration of the recipe's model, with the recipe's overrides.
+
+    Args:
+        own_labels: the checkpoint's own classes are what it is loaded for: a fault in their names is an error.
+    """
     if section.architecture:
         config = _architecture_config(section)
     else:
-        place = resolve_checkpoint(section)
-        if not Path(place).is_dir():
-            use_hub()
-        with as_input_error(f"model.checkpoint: {section.checkpoint!r}"):
-            foreign = _foreign_code(section.checkpoint, place, section.revision, trust_remote_code)
-            config = AutoConfig.from_pretrained(place, revision=section.revision, trust_remote_code=foreign)
+        config, foreign = _saved_config(section, trust_remote_code, own_labels)
         if foreign:
             return config
         if "image_size" in section.config:
@@ -56,9 +54,22 @@ def get_config(section: ModelSection, trust_remote_code: bool = False) -> PreTra
     return config
 
 
-def _foreign_code(name: str, place: str, revision: str | None, trusted: bool) -> bool:
+def _saved_config(section: ModelSection, trusted: bool, own_labels: bool) -> tuple[PreTrainedConfig, bool]:
+    """A checkpoint's configuration, and whether the code of its network comes with it."""
+    name, place = section.checkpoint, resolve_checkpoint(section)
+    settings = read_settings(name, place, section.revision)
+    with as_input_error(f"model.checkpoint: {name!r}", *OF_ANOTHER_FORM):
+        if _foreign_code(name, settings, trusted):
+            return AutoConfig.from_pretrained(place, revision=section.revision, trust_remote_code=True), True
+        check_type(name, settings)
+        fault = take_labels(settings)
+        if fault and own_labels:
+            raise InputError(f"model {name!r}: the classes in its {CONFIG} are not usable: {fault}; correct it there")
+        return CONFIG_MAPPING[settings["model_type"]].from_dict(settings, name_or_path=place), False
+
+
+def _foreign_code(name: str, settings: dict, trusted: bool) -> bool:
     """Whether a checkpoint brings the code of its network; that of the built-in architectures is installed."""
-    settings, _ = PreTrainedConfig.get_config_dict(place, revision=revision)
     code = (settings.get("auto_map") or {}).get("AutoModelForImageClassification")
     if code is None or settings.get("model_type") in CONFIG_MAPPING:
         return False
@@ -68,12 +79,6 @@ def _foreign_code(name: str, place: str, revision: str | None, trusted: bool) ->
             "to predict, if you trust it, add --trust-remote-code"
         )
     return True
-
-
-def check_model(section: ModelSection) -> None:
-    """Check the `model` section without loading weights or asking the Hub."""
-    if section.architecture or Path(resolve_checkpoint(section)).is_dir():
-        get_config(section)
 
 
 def set_labels(config: PreTrainedConfig, labels: list[str]) -> None:

@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import Iterator
+from textwrap import shorten
 
 import torch
 from huggingface_hub.errors import StrictDataclassError
@@ -17,6 +18,8 @@ _REFUSALS = (
     SafetensorError,
 )  # fmt: skip
 
+_MOST = 220  # characters of a library's message
+
 
 @contextlib.contextmanager
 def as_input_error(what: str, *more: type[Exception], hint: str = "") -> Iterator[None]:
@@ -29,9 +32,10 @@ def as_input_error(what: str, *more: type[Exception], hint: str = "") -> Iterato
         # A GPU's, or the CPU's, for which torch has no class of its own.
         if isinstance(error, torch.OutOfMemoryError) or "DefaultCPUAllocator" in str(error):
             raise
-        text = " ".join(str(error).split())
+        # torch adds the calls of its C++ code.
+        text = " ".join(str(error).partition("Exception raised from")[0].split()) or type(error).__name__
         if "trust_remote_code" in text:
             text = "it needs code of its own, which is never run here; take an architecture of transformers or timm"
         elif isinstance(error, KeyError):
             text = f"unknown value {text}"
-        raise InputError(f"{what}: {text[:400]}{hint}") from None
+        raise InputError(f"{what}: {shorten(text, _MOST, placeholder=' ...')}{hint}") from None

@@ -13,7 +13,8 @@ from hf_imgcls.errors import InputError
 from hf_imgcls.images import input_size
 from hf_imgcls.models.configure import BUILT_IN
 from hf_imgcls.models.input_errors import as_input_error
-from hf_imgcls.recipe import ModelSection, ProcessorSection, resolve_checkpoint
+from hf_imgcls.models.saved import OF_ANOTHER_FORM, read_object
+from hf_imgcls.recipe import MOST_PIXELS, ModelSection, ProcessorSection, resolve_checkpoint
 
 
 def get_processor(section: ModelSection, config: PreTrainedConfig):
@@ -32,13 +33,39 @@ def get_processor(section: ModelSection, config: PreTrainedConfig):
         return _new_processor(section.processor or ProcessorSection(), side, isinstance(config, BUILT_IN))
     place = resolve_checkpoint(section)
     files = [Path(place) / "preprocessor_config.json", Path(place) / "processor_config.json"]
-    if Path(place).is_dir() and not any(file.is_file() for file in files):
+    there = [file for file in files if file.is_file()]
+    if Path(place).is_dir() and not there:
         raise InputError(
             f"model.checkpoint: {place} has no {files[0].name}; save the image processor of the model that it "
             "was made from beside it"
         )
-    with as_input_error(f"model.checkpoint: the image processor of {section.checkpoint!r}"):
-        return AutoImageProcessor.from_pretrained(place, revision=section.revision, trust_remote_code=False)
+    kind = next(iter(map(_kind, there)), None)
+    try:
+        with as_input_error(f"model.checkpoint: the image processor of {section.checkpoint!r}", *OF_ANOTHER_FORM):
+            processor = AutoImageProcessor.from_pretrained(place, revision=section.revision, trust_remote_code=False)
+    except InputError as error:
+        if "Unrecognized image processor" not in str(error) or kind is None:
+            raise
+        raise InputError(f"model.checkpoint: {place}: transformers has no image processor {kind!r}") from None
+    sizes = [getattr(processor, key, None) or {} for key in ("size", "crop_size", "pad_size")]
+    largest = max((side for size in sizes for side in dict(size).values() if side), default=0)
+    if largest > MOST_PIXELS:
+        raise InputError(
+            f"model.checkpoint: the image processor of {section.checkpoint!r} makes images of {largest} "
+            f"pixels a side; the most is {MOST_PIXELS}"
+        )
+    return processor
+
+
+def _kind(file: Path) -> str | None:
+    """The class that a file of settings names; refuses the settings of a tokenizer, which would mean defaults."""
+    settings = read_object(file)
+    nested = settings.get("image_processor")
+    settings = nested if isinstance(nested, dict) else settings
+    kind = settings.get("image_processor_type") or settings.get("feature_extractor_type")
+    if kind is None and not any(key.startswith(("do_", "image_", "size", "crop_")) for key in settings):
+        raise InputError(f"model.checkpoint: {file} has no settings of an image processor; take those of the model")
+    return kind
 
 
 def _new_processor(section: ProcessorSection, side: int, built_in: bool) -> ViTImageProcessor:

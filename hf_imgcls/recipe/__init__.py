@@ -6,6 +6,7 @@ from hf_imgcls.recipe.check import (
     check_path,
     check_settings,
     check_transforms,
+    local_path,
     name_and_arguments,
     naming_stage,
     resolve_checkpoint,
@@ -13,6 +14,7 @@ from hf_imgcls.recipe.check import (
 from hf_imgcls.recipe.load import as_run, load_recipe
 from hf_imgcls.recipe.schema import Stage, demanded_evaluation, json_schema, stages_of, value_of
 from hf_imgcls.recipe.sections import (
+    MOST_PIXELS,
     DataSection,
     HeadSection,
     LastBlocks,

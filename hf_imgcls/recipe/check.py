@@ -1,9 +1,14 @@
 """What can be known of a recipe without importing torch: names, paths, what is installed."""
 
 import contextlib
+import difflib
+import itertools
+import os
 import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+
+from huggingface_hub import constants
 
 from hf_imgcls.errors import InputError, nearest
 from hf_imgcls.recipe.installed import installed
@@ -41,21 +46,64 @@ def check_settings(recipe: Section) -> None:
 
 def check_path(data: DataSection) -> None:
     """Refuse a `data.path` that does not exist and cannot be a Hub id."""
-    path = Path(data.path).expanduser()
-    if not path.exists() and (not _HUB_ID.fullmatch(data.path) or path.suffix.lower() in DATA_FILES):
-        raise InputError(f"data.path: {data.path!r} does not exist (looked in {Path.cwd()}) and is no Hub id")
+    path = local_path(data.path, "data.path")
+    if not path.exists():
+        _check_id(data.path, "data.path", "datasets")
+        if path.suffix.lower() in DATA_FILES:
+            raise InputError(f"data.path: no such file {data.path!r} (looked in {Path.cwd()}){_beside(path)}")
 
 
 def resolve_checkpoint(section: ModelSection) -> str:
     """The checkpoint as a folder that exists, or as a Hub id; refuses a path that is neither."""
-    path = Path(section.checkpoint).expanduser()
+    path = local_path(section.checkpoint, "model.checkpoint")
     if path.is_file():
         raise InputError(f"model.checkpoint: {section.checkpoint} is a file; name the folder that it lies in")
     if path.is_dir():
         return str(path)
-    if path.is_absolute() or section.checkpoint.startswith((".", "~")) or section.checkpoint.count("/") > 1:
-        raise InputError(f"model.checkpoint: no folder {section.checkpoint!r} (looked in {Path.cwd()})")
+    _check_id(section.checkpoint, "model.checkpoint", "models")
     return section.checkpoint
+
+
+def local_path(name: str, key: str) -> Path:
+    """A name as a path on this machine; refuses what no system takes as one."""
+    try:
+        path = Path(name).expanduser()
+        path.exists()
+    except (OSError, ValueError, RuntimeError) as error:  # too long, not encodable, no such user's home
+        raise InputError(f"{key}: {name[:60]!r} is no path: {getattr(error, 'strerror', None) or error}") from None
+    if "\0" in name:
+        raise InputError(f"{key}: {name[:60]!r} is no path: it has a null character")
+    return path
+
+
+def _check_id(name: str, key: str, kind: str) -> None:
+    """Refuse a name of nothing on this machine that cannot be a Hub id, or is a folder's with a letter wrong."""
+    path = Path(name).expanduser()
+    where = f"(looked in {Path.cwd()})"
+    if re.match(r"[A-Za-z]:[\\/]|.*\\", name) and os.sep == "/":
+        raise InputError(f"{key}: no such folder {name!r} {where}; it is a path of Windows, on this machine write a/b")
+    if "://" in name:
+        raise InputError(f"{key}: {name!r} is a URL; download it first, or name a Hub id, such as owner/name")
+    near = _beside(path)
+    if not _HUB_ID.fullmatch(name) or (near and not _is_cached(name, kind)):
+        raise InputError(f"{key}: no such folder {name!r} {where}{'' if near else ', and no Hub id'}{near}")
+
+
+def _beside(path: Path) -> str:
+    """`; did you mean "..."?` for what exists under a path with one part spelt otherwise."""
+    parent = next(parent for parent in path.parents if parent.is_dir())
+    wrong, *rest = path.relative_to(parent).parts
+    try:
+        names = [each.name for each in itertools.islice(parent.iterdir(), 10_000)]
+    except OSError:  # a folder that may not be listed
+        return ""
+    close = [parent.joinpath(name, *rest) for name in difflib.get_close_matches(wrong, names, n=3, cutoff=0.75)]
+    found = next((str(each) for each in close if each.exists()), None)
+    return f'; did you mean "{found}"?' if found else ""
+
+
+def _is_cached(name: str, kind: str) -> bool:
+    return Path(constants.HF_HUB_CACHE, f"{kind}--{name.replace('/', '--')}").is_dir()
 
 
 @contextlib.contextmanager

@@ -4,6 +4,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, model_validator
 
+MOST_PIXELS = 4096  # side of a network's input; one such image takes 200 MB as floats
+
 
 class Section(BaseModel):
     """A section of a recipe: no type coercion, no unknown keys."""
@@ -102,7 +104,7 @@ class ModelSection(Section):
     """Initialize the weights randomly; of a checkpoint, only the configuration is used."""
     revision: str | None = None
     """Branch, tag or commit of the checkpoint."""
-    image_size: PositiveInt | None = None
+    image_size: Annotated[int, Field(ge=1, le=MOST_PIXELS)] | None = None
     """Side of the square input in pixels; the image processor's own if left out."""
     config: dict[str, Any] = {}
     """Overrides of the model configuration."""

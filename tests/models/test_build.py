@@ -307,10 +307,10 @@ def change_config(**values):
         (drop_tensor, "lacks 1 of the 24 tensors of ViTForImageClassification (vit.layers.0."),
         (change_shape, "lacks 1 of the 24 tensors of ViTForImageClassification (vit.layers.0."),
         (cut_short, "model.checkpoint: "),
-        (leave_a_pickle, "found only pytorch_model.bin, which may run code when it is read"),
-        (lambda folder: (folder / "model.safetensors").unlink(), "no weights as safetensors (found none)"),
+        (leave_a_pickle, "has its weights as pytorch_model.bin alone, which may run code"),
+        (lambda folder: (folder / "model.safetensors").unlink(), "has no model.safetensors"),
         (lambda folder: (folder / "preprocessor_config.json").unlink(), "has no preprocessor_config.json; save the"),
-        (lambda folder: (folder / "config.json").write_text("{"), "is not a valid JSON file"),
+        (lambda folder: (folder / "config.json").write_text("{"), "config.json is not JSON ("),
         (lambda folder: (folder / "config.json").unlink(), "model.checkpoint: "),
         (change_config(num_hidden_layers=2), "tensors of ViTForImageClassification (vit.layers.1."),
         (change_config(model_type="bert", architectures=["BertModel"]), "which is no image classifier"),
@@ -353,7 +353,7 @@ def test_code_that_lies_beside_a_checkpoint_is_never_run(file, tmp_path):
 @pytest.mark.parametrize("name", ["/no/such/folder", "./none", "models/of/mine"])
 def test_a_folder_that_is_not_there(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    assert f"model.checkpoint: no folder {name!r}" in refusal({"checkpoint": name})
+    assert f"model.checkpoint: no such folder {name!r}" in refusal({"checkpoint": name})
 
 
 def test_a_file_is_no_folder(tmp_path):
@@ -362,7 +362,9 @@ def test_a_file_is_no_folder(tmp_path):
 
 
 def test_a_hub_model_without_the_network_is_one_line():
-    assert refusal({"checkpoint": "someone/some-model"}).startswith("model.checkpoint: 'someone/some-model': ")
+    line = refusal({"checkpoint": "someone/some-model"})
+    assert line.startswith("model.checkpoint: 'someone/some-model' is no folder in ")
+    assert line.endswith("the Hub cannot be reached from here, only what is in its cache can be used")
 
 
 def test_a_home_folder_is_found(tmp_path, monkeypatch):

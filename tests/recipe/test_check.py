@@ -8,9 +8,15 @@ from hf_imgcls.errors import InputError
 from hf_imgcls.models.configure import BUILT_IN
 from hf_imgcls.recipe import installed as module
 from hf_imgcls.recipe import load_recipe
-from hf_imgcls.recipe.check import BUILT_IN_ARCHITECTURES, check_path, check_settings, check_transforms
+from hf_imgcls.recipe.check import (
+    BUILT_IN_ARCHITECTURES,
+    check_path,
+    check_settings,
+    check_transforms,
+    resolve_checkpoint,
+)
 from hf_imgcls.recipe.installed import as_type, installed
-from hf_imgcls.recipe.sections import DataSection
+from hf_imgcls.recipe.sections import DataSection, ModelSection
 
 SMALL = {"data": {"path": "photos"}, "model": {"checkpoint": "some/model"}, "training": {"output_dir": "runs/x"}}
 
@@ -27,8 +33,8 @@ def asked(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("override", "message"),
     [
-        ("data.path=no/such/folder/", "data.path: 'no/such/folder/' does not exist"),
-        ("model.checkpoint=./no/such", "model.checkpoint: no folder './no/such'"),
+        ("data.path=no/such/folder/", "data.path: no such folder 'no/such/folder/'"),
+        ("model.checkpoint=./no/such", "model.checkpoint: no such folder './no/such'"),
         ('model={"architecture":"resne","from_scratch":true}', "transformers has no 'resne'; did you mean \"resnet\"?"),
         (
             'augmentation.train=["RandomResizedCro"]',
@@ -61,7 +67,7 @@ def test_a_path_exists_or_could_be_a_hub_id(tmp_path):
     check_path(DataSection(path="ethz/food101"))
     check_path(DataSection(path=str(tmp_path)))
     for path in (str(tmp_path / "nowhere"), "labels.csv"):
-        with pytest.raises(InputError, match="does not exist"):
+        with pytest.raises(InputError, match="no such f"):
             check_path(DataSection(path=path))
 
 
@@ -103,3 +109,33 @@ def test_another_question_is_asked_again(asked, tmp_path, monkeypatch):
 def test_a_cache_that_cannot_be_written_is_done_without(asked, tmp_path):
     (tmp_path / "cache").write_text("a file, not a folder")
     assert installed.__wrapped__() == {"asked": 1}
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("runs/fod101", "no such folder 'runs/fod101' (looked in {}); did you mean \"runs/food101\"?"),
+        ("rns/food101", 'did you mean "runs/food101"?'),
+        ("./photos_vit", 'did you mean "photos-vit"?'),
+        ("photos_vit", 'did you mean "photos-vit"?'),
+        ("/no/such", "no such folder '/no/such'"),
+        ("C:\\models\\vit", "it is a path of Windows"),
+        ("https://huggingface.co/a/b", "is a URL; download it first, or name a Hub id"),
+        ("x" * 300, "is no path: File name too long"),
+        ("a\0b", "is no path"),
+        ("a\ud800b", "is no path"),
+    ],
+)
+def test_a_mistyped_folder_is_named_with_the_one_that_exists(name, message, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "runs" / "food101").mkdir(parents=True)
+    (tmp_path / "photos-vit").mkdir()
+    for key, check in (
+        ("data.path", lambda: check_path(DataSection.model_construct(path=name))),
+        ("model.checkpoint", lambda: resolve_checkpoint(ModelSection.model_construct(checkpoint=name))),
+    ):
+        with pytest.raises(InputError) as caught:
+            check()
+        assert str(caught.value).startswith(key)
+        assert message.format(tmp_path) in str(caught.value)
+    resolve_checkpoint(ModelSection(checkpoint="google/vit"))

@@ -191,7 +191,7 @@ def test_a_folder_that_is_no_classifier_is_refused(tmp_path):
     place = save(tmp_path / "model")
     refused(place, "--device nowhere", device="nowhere")
     refused(place, "--device cuda:9", device="cuda:9")
-    refused(str(tmp_path / "none"), "no folder")
+    refused(str(tmp_path / "none"), "no such folder")
     refused("nobody/none", "nobody/none")
     (tmp_path / "empty").mkdir()
     refused(str(tmp_path / "empty"), "empty")

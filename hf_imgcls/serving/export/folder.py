@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from hf_imgcls.errors import InputError
+from hf_imgcls.recipe import local_path
 from hf_imgcls.store import read_json, write_json
 
 EXPORT = "export.json"  # marks a folder as an export, and has the digests of its other files
@@ -17,7 +18,7 @@ INT8 = "int8"  # the folder of the quantized export, within that of the export
 
 def is_exported(name: str) -> bool:
     """Whether a model's name is that of a folder that `hf-imgcls export` has written."""
-    return (Path(name).expanduser() / EXPORT).is_file()
+    return (local_path(name, "model") / EXPORT).is_file()
 
 
 def file_digest(file: Path) -> str:
