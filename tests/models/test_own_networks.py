@@ -86,13 +86,14 @@ def keras(tmp_path_factory):
     return keras
 
 
-def keras_convnet(keras, filters, side, channels, classes):
+def keras_convnet(keras, filters, side, channels, classes, pool=lambda x: x, **convolution):
     layers = keras.layers
+    strides = convolution.pop("strides", [1] * len(filters))
     inputs = keras.Input((side, side, channels))
     x = layers.Rescaling(1 / 255)(inputs)
     for number, size in enumerate(filters):
-        x = layers.MaxPooling2D(2)(x) if number else x
-        x = layers.Conv2D(size, 3, activation="relu")(x)
+        x = pool(x) if number else x
+        x = layers.Conv2D(size, 3, strides=strides[number], activation="relu", **convolution)(x)
     return keras.Model(inputs, layers.Dense(classes)(layers.Dropout(0.5)(layers.Flatten()(x))))
 
 
@@ -164,9 +165,67 @@ def compare(model, original, channels=3, height=None, width=None) -> None:
 @pytest.mark.parametrize(("side", "channels"), [(30, 3), (37, 3), (28, 1)])
 def test_the_convnet_computes_what_keras_computes(side, channels, keras):
     model, _ = own("convnet", image_size=side, num_channels=channels)
-    original = keras_convnet(keras, [4, 6, 8], side, channels, len(LABELS))
+    original = keras_convnet(keras, [4, 6, 8], side, channels, len(LABELS), keras.layers.MaxPooling2D(2))
     assert original.count_params() == count(model)
     compare(model, original, channels, side, side)
+
+
+@pytest.mark.parametrize(
+    ("side", "settings", "left"),
+    [
+        (29, {"padding": "same", "pooling": "avg"}, [29, 14, 7]),
+        (30, {"padding": "same", "pooling": None, "strides": [2, 1, 2]}, [15, 15, 8]),
+        (31, {"padding": "same", "pooling": None, "strides": 2}, [16, 8, 4]),
+        (40, {"pooling": "max", "pool_size": 3, "strides": [2, 1, 1]}, [19, 4, -1]),
+        (64, {"pooling": "avg", "pool_size": 3, "strides": [2, 1, 1]}, [31, 8, 0]),
+        (90, {"pooling": "avg", "pool_size": 3, "strides": [2, 1, 1]}, [44, 12, 2]),
+    ],
+)
+def test_padding_strides_and_pooling_are_those_of_keras(side, settings, left, keras, tmp_path):
+    assert ConvNetConfig(filters=[4, 6, 8], image_size=side, **settings).sides() == left
+    if left[-1] < 1:
+        with pytest.raises(InputError, match=r"model\.config\.filters: 3 convolutions leave nothing"):
+            own("convnet", image_size=side, **settings)
+        return
+    model, processor = own("convnet", image_size=side, **settings)
+    strides = settings.get("strides", 1)
+    pool = {"max": keras.layers.MaxPooling2D, "avg": keras.layers.AveragePooling2D}.get(settings["pooling"])
+    convolution = {
+        "padding": settings.get("padding", "valid"),
+        "strides": [strides] * 3 if strides in (1, 2) else strides,
+    }
+    pool = pool(settings.get("pool_size", 2)) if pool else lambda x: x
+    original = keras_convnet(keras, [4, 6, 8], side, 3, len(LABELS), pool, **convolution)
+    assert original.count_params() == count(model)
+    compare(model, original, 3, side, side)
+    model.save_pretrained(tmp_path)
+    processor.save_pretrained(tmp_path)
+    again, _ = load_network(str(tmp_path))
+    pixels = torch.rand(2, 3, side, side)
+    assert torch.equal(again(pixel_values=pixels).logits, model.eval()(pixel_values=pixels).logits)
+
+
+def test_a_network_saved_before_these_settings_is_the_same(tmp_path):
+    model, _ = saved(tmp_path, "convnet")
+    file = tmp_path / "config.json"
+    config = json.loads(file.read_text())
+    file.write_text(
+        json.dumps({k: v for k, v in config.items() if k not in ("padding", "strides", "pooling", "pool_size")})
+    )
+    again, _ = load_network(str(tmp_path))
+    assert differing_tensors(again, tmp_path) == []
+    assert set(again.state_dict()) == {
+        f"{layer}.{kind}"
+        for layer in ("convolutions.0", "convolutions.1", "convolutions.2", "classifier")
+        for kind in ("weight", "bias")
+    }
+    pixels = torch.rand(2, 3, 30, 30)
+    x = pixels
+    for number, layer in enumerate(again.convolutions):
+        x = nn.functional.conv2d(nn.functional.max_pool2d(x, 2) if number else x, layer.weight, layer.bias).relu()
+    logits = again.classifier(x.permute(0, 2, 3, 1).flatten(1))
+    assert torch.equal(again(pixel_values=pixels).logits, logits)
+    assert torch.equal(model.eval()(pixel_values=pixels).logits, logits)
 
 
 @pytest.mark.parametrize(("height", "width"), [(32, 32), (33, 46), (31, 37), (9, 8)])
@@ -254,6 +313,17 @@ def test_labels_bring_a_loss(architecture):
             "model.config.filters: 5 convolutions leave nothing of 28x28 pixels, room is",
         ),
         ("convnet", {"filters": []}, "model.config.filters: [], must be"),
+        ("convnet", {"padding": "full"}, "model.config.padding: 'full', must be valid or same"),
+        ("convnet", {"padding": None}, "model.config"),
+        ("convnet", {"pooling": "none"}, "model.config.pooling: 'none', must be max, avg or null"),
+        ("convnet", {"pooling": False}, "model.config"),
+        ("convnet", {"pool_size": 0}, "model.config.pool_size: 0, must be"),
+        ("convnet", {"pool_size": 2.5}, "model.config"),
+        ("convnet", {"strides": [1, 2]}, "model.config.strides: [1, 2], must be one positive number, or one for each"),
+        ("convnet", {"strides": 0}, "model.config.strides: 0, must be one positive number"),
+        ("convnet", {"strides": [1, 0, 1]}, "model.config.strides: [1, 0, 1], must be"),
+        ("convnet", {"strides": "2"}, "model.config"),
+        ("convnet", {"stride": 2}, 'model.config.stride: convnet has no such setting; did you mean "strides"?'),
         ("convnet", {"filters": [8, 0]}, "model.config.filters: [8, 0], must be"),
         ("convnet", {"filters": "64"}, "model.config.filters: "),
         ("convnet", {"num_channels": 2}, "model.config.num_channels: 2, must be 1 or 3"),
