@@ -14,6 +14,7 @@ from huggingface_hub.errors import EntryNotFoundError, HTTPError, RevisionResolu
 
 from hf_imgcls.data.folders import SPLIT_NAMES, split_of
 from hf_imgcls.errors import InputError
+from hf_imgcls.images import walk_folder
 from hf_imgcls.recipe import DATA_FILES
 from hf_imgcls.words import listed, plural
 
@@ -36,13 +37,21 @@ class SourcePart(NamedTuple):
     where: str
 
 
-def find_files(root: Path) -> tuple[dict[str, list[Path]], list[str]]:
-    """Data files of a folder per split, by the names of the files and of the split folders they lie in, and notes.
+def find_files(root: Path) -> list[Path]:
+    """Data files in a folder, its `data`, its split folders; where none is there, `metadata` files further down."""
+    places = [root, *(p for p in sorted(root.iterdir()) if p.is_dir() and (p.name == "data" or split_of(p.name)))]
+    files = [file for place in places for file in _tables_in(place)]
+    if files:
+        return files
+    below = (Path(place) / name for place, _, names, _ in walk_folder(str(root)) for name in names)
+    return [file for file in below if file.stem == "metadata" and file.suffix.lower() in DATA_FILES and file.is_file()]
+
+
+def split_files(files: list[Path], root: Path) -> tuple[dict[str, list[Path]], list[str]]:
+    """Data files per split, by the names of the files and of the split folders that they lie in, and notes.
 
     All of them are train where no name tells a split.
     """
-    places = [root, *(p for p in sorted(root.iterdir()) if p.is_dir() and (p.name == "data" or split_of(p.name)))]
-    files = [file for place in places for file in _tables_in(place)]
     kinds = sorted({DATA_FILES[file.suffix.lower()] for file in files})
     if len(kinds) > 1:
         raise InputError(f"data.path: {root} holds data files of several kinds ({', '.join(kinds)}); name one of them")
@@ -117,4 +126,4 @@ def _tables_in(place: Path) -> list[Path]:
 def _split_of_file(file: Path, root: Path) -> str | None:
     words = re.split(r"[\W\d_]+", file.stem.lower())
     split = next((SPLIT_NAMES[word] for word in words if word in SPLIT_NAMES), None)
-    return split or (split_of(file.parent.name) if file.parent != root else None)
+    return split or (split_of(file.relative_to(root).parts[0]) if file.parent != root else None)

@@ -12,10 +12,19 @@ import datasets
 import numpy as np
 
 from hf_imgcls.data.check import check_split, refuse_bad_images
-from hf_imgcls.data.columns import encode_labels, label_values, name_labels
+from hf_imgcls.data.labels import check_values, encode_labels, label_values, name_labels, note_alike
 from hf_imgcls.data.rows import Data
 from hf_imgcls.data.sources import open_source
-from hf_imgcls.data.splits import choose_spans, per_class, read_spans, scored_split, stratified, take_rows
+from hf_imgcls.data.splits import (
+    choose_spans,
+    per_class,
+    read_spans,
+    role_of,
+    scored_split,
+    stratified,
+    take_rows,
+    unused_limits,
+)
 from hf_imgcls.data.streaming import load_stream
 from hf_imgcls.errors import InputError
 from hf_imgcls.recipe import DataSection
@@ -33,10 +42,14 @@ def load_data(section: DataSection) -> Data:
         return load_stream(section)
     data = find_rows(section)
     _check_images(data, section)
+    for role, rows in data.splits.items():
+        present = set(rows["label"][:])
+        missing = [name for i, name in enumerate(data.labels) if i not in present]
+        if missing:
+            data.notes.append(
+                f"{role}: no images of {len(missing):,} of {len(data.labels):,} classes: {listed(missing)}"
+            )
     present = set(data.splits["train"]["label"][:])
-    missing = [name for i, name in enumerate(data.labels) if i not in present]
-    if missing:
-        data.notes.append(f"train: no images of {len(missing)} of {len(data.labels)} classes: {listed(missing)}")
     if len(present) < 2:
         only = data.labels[min(present)]
         raise InputError(f"data: train has images of one class only, {only!r}; a classifier needs two")
@@ -45,16 +58,19 @@ def load_data(section: DataSection) -> Data:
 
 def find_rows(section: DataSection) -> Data:
     """The rows of each split before any image is read: bad ones are among them, and there are no fingerprints."""
-    available, notes = open_source(section)
+    available, notes, origin = open_source(section)
     lengths = {name: len(split) for name, split in available.items()}
     spans = choose_spans(available, section, lambda spec, key: read_spans(spec, lengths, key))
     splits = {role: take_rows(available, spans[role], f"data.{role}_split") for role in spans}
+    for span in spans["train"]:
+        notes += check_values(available[span.split], origin, section)
     labels = name_labels(splits["train"], section.label_names)
+    notes += note_alike(labels)
     data = Data({}, labels, notes=notes, cache_size=section.cache_size)
     for role, split in splits.items():
         _encode(split, data, role, section, "data.label_names" if section.label_names else "train")
-    wants_test = section.test_fraction or section.max_samples.test or section.samples_per_class.test
-    if "test" not in data.splits and wants_test:
+    limited = section.max_samples.test or section.samples_per_class.test
+    if "test" not in data.splits and (section.test_fraction or (limited and section.test_split is not False)):
         fraction = section.test_fraction or section.validation_fraction
         if not fraction and not section.samples_per_class.test:
             raise InputError(
@@ -71,6 +87,7 @@ def find_rows(section: DataSection) -> Data:
         _hold_out(data, "validation", section.validation_fraction, section)
     ordered = [role for role in ("train", "validation", "test") if role in data.splits]
     data.splits = {role: _limit(data.splits[role], labels, role, section) for role in ordered}
+    data.notes += unused_limits(section, ordered)
     return data
 
 
@@ -79,21 +96,23 @@ def load_split(section: DataSection, split: str | None, labels: list[str]) -> Da
 
     If none is named it is the source's test split, else validation, else the only one.
     """
-    available, notes = open_source(section)
+    available, notes, _ = open_source(section)
     split = scored_split(available, section, split)
     spans = read_spans(split, {name: len(rows) for name, rows in available.items()}, "split")
     data = Data({}, labels, notes=notes)
     _encode(take_rows(available, spans, "split"), data, split, section, owner="the model")
     if split not in data.splits:
         raise InputError(f"data: the split {split!r} of {section.path} has no labels to score against")
-    data.splits[split] = _limit(data.splits[split], labels, split, section)
+    role = role_of(split, section)
+    data.splits[split] = _limit(data.splits[split], labels, role, section)
+    data.notes += unused_limits(section, [role])
     _check_images(data, section)
     return data
 
 
 def _encode(split: datasets.Dataset, data: Data, role: str, section: DataSection, owner: str) -> None:
     """Add a split to the data, its labels as ids; a held-out split without any labels is left out, with a note."""
-    values = label_values(split, section.label_names)
+    values = label_values(split, section.label_names, data.labels)
     missing = sum(value is None for value in values)
     if missing == len(values) and role != "train":
         data.notes.append(f"{role}: none of its {missing} images has a label; it is not scored")
@@ -133,7 +152,7 @@ def _hold_out(data: Data, role: str, fraction: float, section: DataSection) -> N
     data.notes.append(f"{role}: {len(rows)} images held out of train, stratified, seed {section.seed}")
 
 
-def _limit(split: datasets.Dataset, labels: list[str], role: str, section: DataSection) -> datasets.Dataset:
+def _limit(split: datasets.Dataset, labels: list[str], role: str | None, section: DataSection) -> datasets.Dataset:
     """A split after `samples_per_class` or `max_samples`."""
     each, most = _limits(section, role)
     ids = np.array(split["label"][:])
@@ -145,8 +164,8 @@ def _limit(split: datasets.Dataset, labels: list[str], role: str, section: DataS
     return split if rows is None or len(rows) == len(split) else split.select(rows)
 
 
-def _limits(section: DataSection, role: str) -> tuple[int | None, int | None]:
-    return getattr(section.samples_per_class, role, None), getattr(section.max_samples, role, None)
+def _limits(section: DataSection, role: str | None) -> tuple[int | None, int | None]:
+    return tuple(getattr(part, role) if role else None for part in (section.samples_per_class, section.max_samples))
 
 
 def _check_images(data: Data, section: DataSection) -> None:

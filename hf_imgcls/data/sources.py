@@ -3,19 +3,39 @@
 import gc
 import os
 from pathlib import Path
+from typing import NamedTuple
 
 import datasets
+import pyarrow as pa
+import pyarrow.compute as pc
 
+from hf_imgcls.data.class_folders import find_class_folders
 from hf_imgcls.data.columns import find_columns
-from hf_imgcls.data.datafiles import LOAD_ERRORS, Rows, SourcePart, chain, find_files, load_files, reason, with_features
-from hf_imgcls.data.folders import scan_folder, split_of
+from hf_imgcls.data.datafiles import (
+    LOAD_ERRORS,
+    Rows,
+    SourcePart,
+    chain,
+    find_files,
+    load_files,
+    reason,
+    split_files,
+    with_features,
+)  # fmt: skip
+from hf_imgcls.data.folders import split_of
 from hf_imgcls.data.rows import Entry, entry, load_entries
 from hf_imgcls.errors import InputError
 from hf_imgcls.machine import use_hub
 from hf_imgcls.recipe import DATA_FILES, DataSection, check_path
 
-# Splits by name, each with the columns `image` and `label` (and `name` where the images are files), and notes.
-Source = tuple[dict[str, Rows], list[str]]
+
+class Source(NamedTuple):
+    """Splits by name, each with the columns image and label (and name where the images are files); notes; and what
+    the labels are: `folder names`, `column "age" of metadata.csv`."""
+
+    splits: dict[str, Rows]
+    notes: list[str]
+    labels: str
 
 
 def open_source(data: DataSection) -> Source:
@@ -24,39 +44,36 @@ def open_source(data: DataSection) -> Source:
     if path.is_file():
         if path.suffix.lower() not in DATA_FILES:
             raise InputError(f"data.path: {path} is no data file; expected one of {', '.join(DATA_FILES)}, or a folder")
-        splits, notes = _join({"train": load_files([path], data.streaming)}, path.parent, data, [])
+        source = _join({"train": load_files([path], data.streaming)}, path.parent, data, [])
     elif path.is_dir():
-        splits, notes = _open_folder(path, data)
+        source = _open_folder(path, data)
     else:
         check_path(data)
-        splits, notes = _open_hub(data)
+        source = _open_hub(data)
     if data.streaming:
-        splits = {split: _stream(rows) for split, rows in splits.items()}
-    return splits, notes
+        source = source._replace(splits={split: _stream(rows) for split, rows in source.splits.items()})
+    return source._replace(notes=[f"labels: {source.labels}", *source.notes])
 
 
 def _open_folder(path: Path, data: DataSection) -> Source:
     if (path / "dataset_dict.json").is_file() or (path / "state.json").is_file():
         return _open_saved(path, data)
-    try:
-        files, notes = find_files(path)
-        if not files:
-            return _open_classes(path)
-        return _join({split: load_files(files[split], data.streaming) for split in files}, path, data, notes)
-    except InputError as error:
-        beside = None if data.image_column or data.label_column else _classes_beside(path)
-        if beside is None:
-            raise
-        splits, notes = beside
-        return splits, [*notes, f"the class folders are read, not the data files ({error})"]
+    files = find_files(path)
+    if source := _open_classes(path, data, files):
+        return source
+    splits, notes = split_files(files, path)
+    return _join({split: load_files(splits[split], data.streaming) for split in splits}, path, data, notes)
 
 
-def _open_classes(path: Path) -> Source:
+def _open_classes(path: Path, data: DataSection, tables: list[Path]) -> Source | None:
     collects = gc.isenabled()
     gc.disable()  # it would go through all that was ever imported, a third of the time for 25,000 files
     try:
-        found, notes = scan_folder(path)
-        return {split: load_entries(entries) for split, entries in found.items()}, notes
+        scanned = find_class_folders(path, data, tables)
+        if scanned is None:
+            return None
+        found, notes = scanned
+        return Source({split: load_entries(entries) for split, entries in found.items()}, notes, "folder names")
     finally:
         if collects:
             gc.enable()
@@ -84,21 +101,6 @@ def _open_hub(data: DataSection) -> Source:
     return _join(parts, None, data, [])
 
 
-def _classes_beside(path: Path) -> Source | None:
-    """Class folders, where data files that cannot be used lie beside them: a list of class names, an archive.
-
-    Tables with about as many lines as there are images are meant to be used: their error is raised.
-    """
-    try:
-        folder = _open_classes(path)
-    except InputError:
-        return None
-    images = sum(map(len, folder[0].values()))
-    tables = [p for place in (path, *path.iterdir()) if place.is_dir() for p in place.iterdir()]
-    lines = [p.read_bytes().count(b"\n") for p in tables if DATA_FILES.get(p.suffix.lower()) in ("csv", "json")]
-    return folder if sum(lines) < images / 2 else None
-
-
 def _join(parts: dict[str, list[SourcePart]], root: Path | None, data: DataSection, notes: list[str]) -> Source:
     """The parts of each split as one dataset, with the columns of train under the names `image` and `label`."""
     first, *others = sorted(parts, key=lambda name: name != "train")
@@ -114,19 +116,26 @@ def _join(parts: dict[str, list[SourcePart]], root: Path | None, data: DataSecti
                 continue
             for name, rows in _two_columns(part, *columns, root, alone=not others).items():
                 found.setdefault(name or split, []).append(rows)
-    return {split: chain(rows, f"data.path: the files of {split}") for split, rows in found.items()}, notes
+    splits = {split: chain(rows, f"data.path: the files of {split}") for split, rows in found.items()}
+    return Source(splits, notes, f'column "{columns[1]}" of {_shown(parts[first][0], root)}')
+
+
+def _shown(part: SourcePart, root: Path | None) -> str:
+    """Where a part is, from the data's root on: the file, or the files."""
+    inner = part.where.removeprefix(str(root)).lstrip("/\\ ") if root else part.where
+    return inner or Path(part.where).name
 
 
 def _columns(part: SourcePart, data: DataSection) -> tuple[str, str]:
     def is_file(value: str) -> bool:
-        return os.path.isfile(os.path.join(part.base or "", value))
+        return part.base is not None and os.path.isfile(os.path.join(part.base, value))
 
     def is_path(column: str) -> bool:
         values = _head(part.rows, column)
         return sum(map(is_file, values)) > len(values) / 2
 
     image, label = find_columns(part.rows.features, data, part.where, is_path)
-    if part.base is not None and is_file(image):
+    if is_file(image):
         raise InputError(f"data.path: {part.where} begins with an image, {image}; its first line must name the columns")
     return image, label
 
@@ -146,9 +155,16 @@ def _two_columns(part: SourcePart, image: str, label: str, root: Path | None, al
 
 
 def _holds_paths(rows: Rows, image: str) -> bool:
-    """Whether the images are files beside the table: strings, or image values without bytes."""
+    """Whether the images are files beside the table: strings, or image values with a path and none with bytes."""
     values = [value for value in _head(rows, image) if not isinstance(value, bytes)]
-    return any(isinstance(value, str) or value["bytes"] is None for value in values)
+    if any(isinstance(value, str) for value in values):
+        return True
+    if isinstance(rows, datasets.Dataset) and pa.types.is_struct(kind := rows.data.schema.field(image).type):
+        # All of the column: the first rows may be those without an image.
+        column = rows.data.column(image)
+        within = {name: pc.struct_field(column, kind.get_field_index(name)) for name in ("bytes", "path")}
+        return within["bytes"].null_count == len(column) and within["path"].null_count < len(column)
+    return any(value["path"] is not None for value in values) and all(value["bytes"] is None for value in values)
 
 
 def _head(rows: Rows, column: str, count: int = 50) -> list:

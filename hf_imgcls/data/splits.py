@@ -9,7 +9,7 @@ import datasets
 import numpy as np
 
 from hf_imgcls.data.datafiles import chain
-from hf_imgcls.data.folders import USUAL_NAMES
+from hf_imgcls.data.folders import SPLIT_NAMES, USUAL_NAMES
 from hf_imgcls.errors import InputError, nearest
 from hf_imgcls.recipe import DataSection
 
@@ -52,13 +52,39 @@ def choose_splits(available: Collection[str], data: DataSection) -> dict[str, st
 
 
 def scored_split(available: Collection[str], data: DataSection, named: str | None) -> str:
-    """The split (or slice) to score a model on: the named one, else test, validation, or the only one."""
+    """The split (or slice) to score a model on: the named one, else test, validation, or the only one.
+
+    Test and validation are those that the recipe names; false: not that one.
+    """
     _named(named, available, "split", data.path)
-    usual = [name for role in ("test", "validation") for name in USUAL_NAMES[role] if name in available]
+    usual = []
+    for role in ("test", "validation"):
+        own = getattr(data, f"{role}_split")
+        _named(own or None, available, f"data.{role}_split", data.path)
+        usual += [own] if own else [name for name in USUAL_NAMES[role] if name in available and own is None]
     chosen = named or next(iter(usual), None) or (next(iter(available)) if len(available) == 1 else None)
     if chosen is None:
         raise InputError(f"split: {data.path} has the splits {', '.join(available)}; say which to score")
     return chosen
+
+
+def role_of(instruction: str, data: DataSection) -> str | None:
+    """What a split or slice is for: as the recipe says, or by its name (`val[:50%]`: validation); None if unknown."""
+    for role in USUAL_NAMES:
+        if getattr(data, f"{role}_split") == instruction:
+            return role
+    roles = {SPLIT_NAMES.get(name) for name in split_names(instruction)}
+    return roles.pop() if len(roles) == 1 else None
+
+
+def unused_limits(data: DataSection, roles: Collection[str | None]) -> list[str]:
+    """A note on each limit of a split that is not used."""
+    return [
+        f"data.{key}.{role} has no effect: no {role} split is used"
+        for key in ("max_samples", "samples_per_class")
+        for role in USUAL_NAMES
+        if getattr(getattr(data, key), role) and role not in roles
+    ]
 
 
 def _named(instruction: str | None, available: Collection[str], key: str, path: str) -> list[str]:
@@ -101,18 +127,22 @@ def take_rows(splits: dict[str, datasets.Dataset], spans: list[Span], key: str) 
 
 
 def check_overlap(spans: dict[str, list[Span]], chosen: dict[str, str | None]) -> None:
-    """An InputError where held-out rows are trained on: a score on such rows is no score."""
-    for role in spans.keys() - {"train"}:
-        for one, other in itertools.product(spans["train"], spans[role]):
+    """An InputError where two splits share rows.
+
+    A score on rows that were trained on is no score, nor is one on those that selected the checkpoint.
+    """
+    uses = {"train": "which is trained on", "validation": "which selects the checkpoint"}
+    for first, role in itertools.combinations([role for role in USUAL_NAMES if role in spans], 2):
+        for one, other in itertools.product(spans[first], spans[role]):
             if one.split == other.split and max(one.start, other.start) < min(one.stop, other.stop):
                 raise InputError(
-                    f"data.{role}_split: {chosen[role]} shares rows with {chosen['train']}, which is trained on; take "
-                    "slices that do not meet, such as train[:80%] and train[80%:]"
+                    f"data.{role}_split: {chosen[role]} shares rows with {chosen[first]}, {uses[first]}; take slices "
+                    f"that do not meet, such as {one.split}[:80%] and {one.split}[80%:]"
                 )
 
 
 def stratified(labels: np.ndarray, count: int, seed: int, keep_one: bool = False) -> np.ndarray:
-    """Rows of a seeded sample that is stratified by class, by largest remainder.
+    """Rows of a seeded sample that is stratified by class, by largest remainder; the seed decides equal remainders.
 
     Args:
         labels: class ids, shape (rows,).
@@ -126,7 +156,11 @@ def stratified(labels: np.ndarray, count: int, seed: int, keep_one: bool = False
     room = sizes - 1 if keep_one else sizes
     exact = sizes * min(count, len(labels)) / max(len(labels), 1)
     counts = np.minimum(np.floor(exact).astype(int), room)
-    for c in np.argsort(-(exact - np.floor(exact)), kind="stable"):
+    # Rounded, or the last bit of a float would decide between equal remainders of classes of different sizes.
+    remainders = np.round(exact - np.floor(exact), 9)
+    # A generator of its own: where no remainders are equal, the rows that are drawn do not depend on this.
+    drawn = np.random.default_rng([seed, 1]).permutation(len(classes))
+    for c in drawn[np.argsort(-remainders[drawn], kind="stable")]:
         if counts.sum() >= count:
             break
         counts[c] += counts[c] < room[c]

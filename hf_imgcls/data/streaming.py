@@ -13,10 +13,10 @@ from collections.abc import Callable
 import datasets
 
 from hf_imgcls.data.check import verdict
-from hf_imgcls.data.columns import encode_labels, label_namer, name_labels
+from hf_imgcls.data.labels import encode_labels, label_namer, name_labels, note_alike
 from hf_imgcls.data.rows import Data
 from hf_imgcls.data.sources import open_source
-from hf_imgcls.data.splits import Span, choose_spans
+from hf_imgcls.data.splits import Span, choose_spans, unused_limits
 from hf_imgcls.errors import InputError
 from hf_imgcls.images import UNREADABLE
 from hf_imgcls.recipe import DataSection
@@ -32,10 +32,10 @@ def load_stream(section: DataSection) -> Data:
         InputError: what needs a dataset of known length, or unknown label names.
     """
     _refuse_counting(section)
-    available, notes = open_source(section)
+    available, notes, _ = open_source(section)
     spans = choose_spans(available, section, lambda spec, key: [_span(spec, key)])
     labels = name_labels(available[spans["train"][0].split], section.label_names)
-    data = Data({}, labels, notes=[*notes, "streaming: images are checked when they are read"])
+    data = Data({}, labels, notes=[*notes, *note_alike(labels), "streaming: images are checked when they are read"])
     for role, (span,) in spans.items():
         whole = available[span.split]
         taken = _take(whole, span, getattr(section.max_samples, role))
@@ -44,6 +44,7 @@ def load_stream(section: DataSection) -> Data:
         if role == "train":
             rows = rows.shuffle(seed=section.seed, buffer_size=section.shuffle_buffer)
         data.splits[role] = rows
+    data.notes += unused_limits(section, data.splits)
     if "validation" not in data.splits:
         data.notes.append("streaming: no validation split; nothing is held out of a stream (data.validation_split)")
     return data

@@ -1,10 +1,13 @@
 """Which column is what, and what the labels are called."""
 
+import unicodedata
+
 import datasets
 import pytest
 from datasets import ClassLabel, Dataset, Features, Image, Value
 
-from hf_imgcls.data.columns import encode_labels, find_columns, label_namer, label_values, name_labels
+from hf_imgcls.data.columns import find_columns
+from hf_imgcls.data.labels import check_values, encode_labels, label_namer, label_values, name_labels, note_alike
 from hf_imgcls.errors import InputError
 from hf_imgcls.recipe.sections import DataSection
 
@@ -70,7 +73,16 @@ def test_columns_that_the_recipe_names_are_taken():
         ),
         ({"image": Image(), "price": NUMBER}, {}, "data.label_column: photos has no column of labels; "),
         ({"image": Image()}, {"label_column": "image"}, "'image' of photos holds no single label a row; "),
-        ({"image": Image(), "tags": datasets.List(WHOLE)}, {"label_column": "tags"}, "it has image: Image, tags: List"),
+        (
+            {"image": Image(), "tags": datasets.List(WHOLE)},
+            {"label_column": "tags"},
+            "'tags' of photos holds a list a row",
+        ),
+        ({"image": Image(), "tags": datasets.List(TEXT)}, {}, "'tags' of photos holds a list a row, multi-label; "),
+        ({"image": Image(), "id": WHOLE, "labels": datasets.LargeList(NAMES)}, {}, "'labels' of photos holds a list"),
+        ({"image": Image(), "vector": datasets.List(NUMBER)}, {}, "photos has no column of labels; "),
+        ({"photo": TEXT, "mask": TEXT}, {}, "photos has no column of labels; "),
+        ({"where": TEXT, "a": TEXT}, {"label_column": "where"}, "'where' of photos is the column of the images; "),
         (
             {"id": WHOLE, "label": NAMES},
             {"image_column": "id"},
@@ -80,7 +92,7 @@ def test_columns_that_the_recipe_names_are_taken():
 )
 def test_doubtful_columns_are_listed(columns, keys, line):
     with pytest.raises(InputError) as caught:
-        find(columns, **keys)
+        find(columns, paths=("where", "photo", "mask"), **keys)
     assert line in str(caught.value)
 
 
@@ -92,6 +104,7 @@ def test_doubtful_columns_are_listed(columns, keys, line):
         (NAMES, ["dog", "cat", "fox"], [1, 0], ["dog", "cat"]),
         (ClassLabel(names=["0", "1"]), ["cat", "dog"], [1, 0, -1], ["dog", "cat", None]),
         (WHOLE, None, [10, 2, -1, None], ["10", "2", None, None]),
+        (TEXT, None, ["고양이", " ", "-1"], ["고양이", None, "-1"]),
         (WHOLE, ["cat", "dog"], [1, 0, -1], ["dog", "cat", None]),
         (NUMBER, None, [1.0, float("nan"), None], ["1", None, None]),
         (NUMBER, ["cat", "dog"], [1.0], ["dog"]),
@@ -118,6 +131,11 @@ def rows(values: list, feature) -> Dataset:
     [
         (["dog", "고양이", "Dog", "cat", "dog"], TEXT, None, ["Dog", "cat", "dog", "고양이"]),
         ([10, 9, -1, 2], WHOLE, None, ["2", "9", "10"]),
+        ([0, -1, 1], WHOLE, None, ["0", "1"]),
+        ([1, -1, None, 1], WHOLE, None, ["-1", "1"]),
+        ([-1.0, 1.0, None], NUMBER, None, ["-1", "1"]),
+        ([2, -2, -1, 0], WHOLE, None, ["-2", "-1", "0", "2"]),
+        (["고양이", unicodedata.normalize("NFD", "고양이")], TEXT, None, ["고양이"]),
         ([10.0, None, 9.0], NUMBER, None, ["9", "10"]),
         (["10", "9"], TEXT, None, ["10", "9"]),
         ([True, False], Value("bool"), None, ["False", "True"]),
@@ -135,7 +153,63 @@ def test_a_name_given_twice():
 
 
 def test_label_values_read_a_column():
-    assert label_values(rows([1, 0], NAMES)) == ["dog", "cat"]
+    assert label_values(rows([1, 0], NAMES), None, ["cat", "dog"]) == ["dog", "cat"]
+
+
+def test_minus_one_is_no_label_unless_it_is_a_class():
+    assert label_values(rows([1, -1], WHOLE), None, ["0", "1"]) == ["1", None]
+    assert label_values(rows([1, -1], WHOLE), None, ["-1", "1"]) == ["1", "-1"]
+    with pytest.raises(InputError, match=r"data.label_names: names the labels 0, 1, .* but there are negative ones"):
+        name_labels(rows([1, -1], WHOLE), ["1", "-1"])
+
+
+def several(values: list[str], **keys) -> list[str]:
+    section = DataSection(path="photos", **keys)
+    return check_values(rows(values * 10, TEXT), 'column "finding" of list.csv', section)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        ["Edema", "Mass", "Edema|Mass", "Nodule"],
+        ["a, b", "b, a"],
+        ["cat;dog", "cat", "dog", "fox"],
+        ["['cat']", "['cat', 'dog']"],
+    ],
+)
+def test_several_labels_in_one_text_are_refused(values):
+    with pytest.raises(InputError, match=r'data.label_column: column "finding" of list.csv .*multi-label') as caught:
+        several(values)
+    assert len(str(caught.value)) < 400
+
+
+def test_texts_that_may_be_several_labels_are_noted():
+    for values in (["cat|dog", "cat|fox"], ["hot", "dog", "hot dog"], ["Paris, France", "Lyon, France"]):
+        assert several(values)[0].startswith('column "finding" of list.csv looks like multi-label ("')
+    assert several(["cat", "dog", "cat|dog"], label_names=["cat", "dog", "cat|dog"]) != []
+    for values in (["red fox", "arctic fox"], ["tench, Tinca tinca", "drake"], ["a|b", "c"], ["cat", "dog"]):
+        assert several(values) == []
+
+
+@pytest.mark.parametrize("feature", [TEXT, WHOLE, NUMBER])
+def test_nearly_as_many_values_as_rows_are_no_labels(feature):
+    def check(values: list, **keys) -> list[str]:
+        return check_values(rows(values, feature), 'column "x" of y.csv', DataSection(path="photos", **keys))
+
+    made = [str(i) if feature == TEXT else i for i in range(1000)]
+    assert check(made[:500] * 2) == check(made[:10]) == check(made[:700] + made[:300], label_column="x") == []
+    for values, keys in ((made, {"label_column": "x"}), (made[:700] + made[:300], {})):
+        with pytest.raises(InputError, match=r'column "x" of y.csv has (700|1,000) different values in 1,000 rows'):
+            check(values, **keys)
+    assert check_values(rows(made, feature), "folder names", DataSection(path="photos")) == []
+
+
+def test_names_that_differ_by_case_or_spaces_are_noted():
+    assert note_alike(["cat", "dog"]) == []
+    assert note_alike(["Ants", "Bees", "ants ", "Gi raffe", "gi  raffe", "ＣＡＴ", "cat"]) == [
+        'classes whose names differ by case, spaces or Unicode form alone: "Ants" and "ants ", '
+        '"Gi raffe" and "gi  raffe", "ＣＡＴ" and "cat"'
+    ]
 
 
 def test_names_become_ids():

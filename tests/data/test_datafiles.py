@@ -9,7 +9,7 @@ import pytest
 from datasets.exceptions import DatasetsError
 from huggingface_hub.errors import HTTPError
 
-from hf_imgcls.data.datafiles import find_files, load_files, reason
+from hf_imgcls.data.datafiles import find_files, load_files, reason, split_files
 from hf_imgcls.data.sources import open_source
 from hf_imgcls.errors import InputError
 from hf_imgcls.recipe.sections import DataSection
@@ -44,20 +44,21 @@ def put(root, *names: str):
 )
 def test_files_by_split(tmp_path, files, splits):
     put(tmp_path, *files)
-    found, notes = find_files(tmp_path)
+    found, notes = split_files(find_files(tmp_path), tmp_path)
     assert {split: [str(p.relative_to(tmp_path)) for p in paths] for split, paths in found.items()} == splits
     assert notes == []
 
 
 def test_files_without_a_split_beside_those_that_have_one_are_skipped(tmp_path):
-    found, notes = find_files(put(tmp_path, "train.csv", "sample_submission.csv"))
+    root = put(tmp_path, "train.csv", "sample_submission.csv")
+    found, notes = split_files(find_files(root), root)
     assert list(found) == ["train"]
     assert notes == ["skipped 1 data file without a split in its name: sample_submission.csv"]
 
 
 def test_files_of_several_kinds(tmp_path):
     with pytest.raises(InputError, match=r"holds data files of several kinds \(csv, parquet\); name one of them"):
-        find_files(put(tmp_path, "a.csv", "b.parquet"))
+        split_files(find_files(put(tmp_path, "a.csv", "b.parquet")), tmp_path)
 
 
 def test_files_of_one_folder_are_one_part(tmp_path):

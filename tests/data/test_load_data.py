@@ -39,7 +39,7 @@ def test_what_a_run_gets(make_folder):
     assert data.labels == NAMES
     assert sizes(data) == {"train": 12, "validation": 6, "test": 9}
     assert list(data.splits) == ["train", "validation", "test"]
-    assert (data.bad, data.notes) == ([], [])
+    assert (data.bad, data.notes) == ([], ["labels: folder names"])
     assert data.splits["train"].features["label"] == ClassLabel(names=NAMES)
     row = data.splits["test"][4]
     assert (row["label"], row["row"], row["name"]) == (1, 4, "test/green/001.png")
@@ -136,14 +136,14 @@ def test_validation_is_held_out_of_train_stratified(make_folder):
     assert per_class(data, "validation") == {"blue": 2, "green": 2, "red": 2}
     assert per_class(data, "train") == {"blue": 18, "green": 18, "red": 18}
     assert not set(data.splits["train"]["name"]) & set(data.splits["validation"]["name"])
-    assert data.notes == ["validation: 6 images held out of train, stratified, seed 42"]
+    assert data.notes[1:] == ["validation: 6 images held out of train, stratified, seed 42"]
 
 
 def test_a_validation_fraction_of_zero_trains_on_all_images(make_folder):
     root = make_folder(train=5, test=2)
     data = load(root, validation_fraction=0)
     assert sizes(data) == {"train": 15, "test": 6}
-    assert data.notes[0].startswith("validation: none (data.validation_fraction is 0)")
+    assert data.notes[1].startswith("validation: none (data.validation_fraction is 0)")
     assert sizes(load(root, validation_fraction=0, samples_per_class={"validation": 1}))["validation"] == 3
     alone = make_folder(4, name="alone")
     assert sizes(load(alone, validation_fraction=0, test_fraction=0.25)) == {"train": 9, "test": 3}
@@ -195,6 +195,33 @@ def test_max_samples_limits_splits(make_folder):
     data = load(make_folder(train=6, validation=6, test=6), max_samples={"train": 9, "validation": 100, "test": 3})
     assert sizes(data) == {"train": 9, "validation": 18, "test": 3}
     assert per_class(data, "train") == dict.fromkeys(NAMES, 3)
+
+
+def test_limits_of_slices(make_folder):
+    root = make_folder(train=6, validation=6, test=6)
+    limits = {"max_samples": {"test": 3, "train": 6}, "samples_per_class": {"validation": 1}}
+    slices = {"train_split": "train[:100%]", "validation_split": "validation[:90%]", "test_split": "test[:100%]"}
+    assert sizes(load(root, **slices, **limits)) == {"train": 6, "validation": 3, "test": 3}
+    section = DataSection(path=str(root), **limits)
+    assert sizes(load_split(section, "test[:100%]", NAMES)) == {"test[:100%]": 3}
+    assert sizes(load_split(section, "validation[3:]", NAMES)) == {"validation[3:]": 3}
+    scored = load_split(section, "train[:5]+test[:5]", NAMES)
+    assert sizes(scored) == {"train[:5]+test[:5]": 10}
+    assert "data.max_samples.test has no effect: no test split is used" in scored.notes
+
+
+@pytest.mark.parametrize("key", ["max_samples", "samples_per_class"])
+def test_no_test_split_is_made_against_the_recipe(make_folder, key):
+    data = load(make_folder(train=10, test=2), test_split=False, **{key: {"test": 2}})
+    assert list(data.splits) == ["train", "validation"]
+    assert f"data.{key}.test has no effect: no test split is used" in data.notes
+    assert list(load(make_folder(10, name="pool"), **{key: {"test": 2}}).splits) == ["train", "validation", "test"]
+
+
+def test_classes_that_are_not_validated_are_noted(make_folder):
+    data = load(make_folder(2), validation_fraction=0.2)
+    missing = [name for name in NAMES if name not in per_class(data, "validation")]
+    assert data.notes[-1] == f"validation: no images of 2 of 3 classes: {', '.join(missing)}"
 
 
 def test_max_samples_never_takes_more_than_the_fraction_from_train(make_folder):
@@ -302,7 +329,7 @@ def test_missing_labels(tmp_path, missing):
     train = rows([0, 1, 2] * 3, NAMES)
     data = load(save(tmp_path / "test", train=train, test=rows([missing] * 3, NAMES)))
     assert list(data.splits) == ["train", "validation"]
-    assert data.notes[0] == "test: none of its 3 images has a label; it is not scored"
+    assert data.notes[1] == "test: none of its 3 images has a label; it is not scored"
     for split, found in (("train", rows([0, 1, missing], NAMES)), ("validation", rows([0, missing, 1], NAMES))):
         path = save(tmp_path / split, **{"train": train, split: found})
         with pytest.raises(InputError, match=rf"data: 1 of 3 rows of {split} of .* have no label \(first: row"):
@@ -347,7 +374,7 @@ def test_bad_images_are_refused(with_bad_ones):
 def test_the_same_image_in_two_splits_is_noted(make_folder):
     root = make_folder(train=4, validation=2, test=2)
     shutil.copy(root / "train/red/000.png", root / "test/red/again.png")
-    assert load(root).notes == ["test: 1 image also in train, byte for byte"]
+    assert load(root).notes[1:] == ["test: 1 image also in train, byte for byte"]
 
 
 def test_images_without_files_are_named_by_row(tmp_path):

@@ -112,7 +112,7 @@ WRITERS = [
 def test_files_alone_and_in_a_folder(tmp_path, write, labels):
     file = write(tmp_path / "photos", labels)
     for path in (file, file.parent):
-        splits, _ = open_source(section(path))
+        splits, *_ = open_source(section(path))
         assert list(splits) == ["train"]
         rows = splits["train"]
         assert rows["label"][:] == labels
@@ -126,7 +126,7 @@ def test_files_of_several_splits(tmp_path, write):
     for split, labels in {"train": ["dog", "cat", "cat", "dog"], "test": ["cat", "cat", "dog", "dog"]}.items():
         file = write(tmp_path / split, labels)
         file.rename(file.with_stem(f"my_{split}_list"))
-    splits, _ = open_source(section(tmp_path))
+    splits, *_ = open_source(section(tmp_path))
     assert {split: rows["label"][:] for split, rows in splits.items()} == {
         "train": ["dog", "cat", "cat", "dog"],
         "test": ["cat", "cat", "dog", "dog"],
@@ -151,7 +151,7 @@ def test_metadata_beside_the_images_of_each_split(tmp_path, streaming):
     for split, label in (("train", "cat"), ("validation", "dog")):
         put(tmp_path / split, "a.png", "b.png")
         csv(tmp_path / split / "metadata.csv", "file_name,label", f"a.png,{label}", "b.png,fox")
-    splits, _ = open_source(section(tmp_path, streaming=streaming))
+    splits, *_ = open_source(section(tmp_path, streaming=streaming))
     assert {split: [row["label"] for row in rows] for split, rows in splits.items()} == {
         "train": ["cat", "fox"],
         "validation": ["dog", "fox"],
@@ -162,7 +162,7 @@ def test_one_list_of_images_that_lie_in_split_folders(tmp_path):
     put(tmp_path, "train/CAT/1.png", "train/DOG/1.png", "valid/CAT/1.png", "test/CAT/1.png")
     rows = ["train/CAT/1.png,CAT,1", "train/DOG/1.png,DOG,2", "valid/CAT/1.png,CAT,1", "test/CAT/1.png,CAT,1"]
     csv(tmp_path / "birds.csv", "filepaths,labels,class id", *rows)
-    splits, _ = open_source(section(tmp_path))
+    splits, *_ = open_source(section(tmp_path))
     assert {split: rows["name"][:] for split, rows in splits.items()} == {
         "train": ["train/CAT/1.png", "train/DOG/1.png"],
         "validation": ["valid/CAT/1.png"],
@@ -175,9 +175,10 @@ def test_kaggles_files(tmp_path):
     csv(tmp_path / "train.csv", "id,file,label", "1,images/1.png,cat", "2,images/2.png,dog")
     csv(tmp_path / "test.csv", "id,file", "3,images/3.png")
     csv(tmp_path / "sample_submission.csv", "id,label", "3,cat")
-    splits, notes = open_source(section(tmp_path))
+    splits, notes, _ = open_source(section(tmp_path))
     assert {split: rows["label"][:] for split, rows in splits.items()} == {"train": ["cat", "dog"]}
     assert notes == [
+        'labels: column "label" of train.csv',
         "skipped 1 data file without a split in its name: sample_submission.csv",
         f"test: {tmp_path}/test.csv has no column 'label'; it is not scored",
     ]
@@ -201,10 +202,10 @@ def test_class_folders_with_a_data_file_that_is_none_of_theirs(tmp_path, beside)
             archive.add(tmp_path / "cat", "cat")
     else:
         (tmp_path / beside).write_text('{"0": "cat", "1": "dog"}' if "class_" in beside else "0\ncat\n")
-    splits, notes = open_source(section(tmp_path))
+    splits, notes, _ = open_source(section(tmp_path))
     assert splits["train"]["label"][:] == ["cat"] * 2 + ["dog"] * 3
-    assert notes[0] == f"skipped 1 non-image file: {beside}"
-    assert notes[1].startswith("the class folders are read, not the data files (data.")
+    assert notes[:2] == ["labels: folder names", f"skipped 1 non-image file: {beside}"]
+    assert notes[2].startswith(f"not read: {beside}")
 
 
 def test_a_table_of_the_images_is_meant_even_if_it_does_not_fit(tmp_path):

@@ -13,6 +13,7 @@ from hf_imgcls.data.splits import (
     fingerprint,
     per_class,
     read_spans,
+    role_of,
     scored_split,
     split_names,
     stratified,
@@ -80,6 +81,33 @@ def test_splits_that_are_not_there(available, keys, line):
 )
 def test_the_split_to_score(available, named, chosen):
     assert scored_split(available, section(), named) == chosen
+
+
+@pytest.mark.parametrize(
+    ("keys", "chosen"),
+    [
+        ({"test_split": "extra[:50%]"}, "extra[:50%]"),
+        ({"test_split": False}, "validation"),
+        ({"test_split": False, "validation_split": "extra"}, "extra"),
+    ],
+)
+def test_the_split_to_score_is_the_recipes(keys, chosen):
+    assert scored_split(["train", "validation", "test", "extra"], section(**keys), None) == chosen
+
+
+@pytest.mark.parametrize(
+    ("instruction", "keys", "role"),
+    [
+        ("test[:100%]", {}, "test"),
+        ("val", {}, "validation"),
+        ("dev[:3]+validation[5:]", {}, "validation"),
+        ("train+test", {}, None),
+        ("extra", {}, None),
+        ("extra[:5]", {"test_split": "extra[:5]"}, "test"),
+    ],
+)
+def test_the_role_of_a_slice(instruction, keys, role):
+    assert role_of(instruction, section(**keys)) == role
 
 
 def test_no_split_to_score():
@@ -160,6 +188,21 @@ def test_held_out_rows_must_not_be_trained_on(train, held, role):
     assert str(caught.value).startswith(f"data.{role}_split: {held} shares rows with {train}, ")
 
 
+@pytest.mark.parametrize(
+    ("validation", "test"),
+    [("test", "test"), ("test[:60%]", "test[50%:]"), ("extra+test[-1:]", "test"), ("test[3:4]", "test[:4]")],
+)
+def test_validation_and_test_must_not_share_rows(validation, test):
+    chosen = {"train": "train", "validation": validation, "test": test}
+    spans = {role: read_spans(spec, {"train": 100, "test": 10, "extra": 7}, role) for role, spec in chosen.items()}
+    with pytest.raises(InputError) as caught:
+        check_overlap(spans, chosen)
+    assert str(caught.value) == (
+        f"data.test_split: {test} shares rows with {validation}, which selects the checkpoint; take slices that do "
+        "not meet, such as test[:80%] and test[80%:]"
+    )
+
+
 def test_slices_that_do_not_meet_are_fine():
     chosen = {"train": "train[:80%]+extra", "validation": "train[80%:90%]", "test": "train[90%:]"}
     check_overlap({role: read_spans(spec, {"train": 100, "extra": 7}, "k") for role, spec in chosen.items()}, chosen)
@@ -176,6 +219,27 @@ def test_a_stratified_sample_has_every_class_in_its_share():
 
 def test_the_largest_remainders_get_what_is_left():
     assert Counter(LABELS[stratified(LABELS, 7, seed=1)].tolist()) == {0: 4, 1: 2, 2: 1}
+
+
+def test_the_seed_decides_between_equal_remainders():
+    labels = np.repeat(np.arange(1000), 2)
+    held_out = [set(labels[stratified(labels, 200, seed, keep_one=True)].tolist()) for seed in (1, 1, 2)]
+    assert held_out[0] == held_out[1] != held_out[2]
+    assert len(held_out[0]) == len(held_out[2]) == 200  # classes, one image of each
+    for classes in held_out:  # from all of the names: their mean is 500, its standard deviation 18
+        assert 400 < np.mean([*classes]) < 600
+
+
+def test_without_equal_remainders_a_sample_is_that_of_earlier_versions():
+    labels = np.repeat([0, 1, 2], [31, 17, 9])
+    assert stratified(labels, 6, seed=42, keep_one=True).tolist() == [7, 16, 30, 33, 40, 55]
+
+
+def test_equal_remainders_of_classes_of_different_sizes():
+    sizes = [5, 15, 25, 35]  # a tenth: 0.5, 1.5, 2.5, 3.5
+    labels = np.repeat(range(4), sizes)
+    more = {seed: Counter(labels[stratified(labels, 8, seed)].tolist()) for seed in range(20)}
+    assert {c for counts in more.values() for c in range(4) if counts[c] > sizes[c] // 10} == {0, 1, 2, 3}
 
 
 def test_a_sample_depends_on_its_seed_alone():
