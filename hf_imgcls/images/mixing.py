@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 import torch
+from torch.nn.functional import one_hot
 from torchvision.transforms import v2
 
 from hf_imgcls.recipe import Transform, check_mixes, name_and_arguments
@@ -21,7 +22,8 @@ class Mixing:
         self.mixes = []
         for name, arguments in map(name_and_arguments, specs):
             arguments = {} if name == "Identity" else {"alpha": 1.0, **arguments, "num_classes": classes}
-            self.mixes.append(getattr(v2, name)(**arguments))
+            kinds = _PER_IMAGE if arguments.pop("per_image", False) else vars(v2)
+            self.mixes.append(kinds[name](**arguments))
 
     def __call__(self, pixels: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Floats (images, channels, height, width) and class ids (images,) to floats and soft labels (images, classes).
@@ -29,6 +31,43 @@ class Mixing:
         Where Identity is drawn, both stay as they came.
         """
         return self.mixes[int(torch.randint(len(self.mixes), ()))](pixels, labels)
+
+
+class MixUpPerImage:
+    """torchvision's MixUp, but the fraction of the image before it is drawn for each image, as KerasCV does."""
+
+    def __init__(self, alpha: float, num_classes: int):
+        self.beta, self.classes = torch.distributions.Beta(torch.tensor(alpha), torch.tensor(alpha)), num_classes
+
+    def __call__(self, pixels: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        kept = self.beta.sample((len(labels),)).to(pixels.device)
+        each = kept[:, None, None, None].to(pixels.dtype)
+        return pixels * each + pixels.roll(1, 0) * (1 - each), self._soft(labels, kept)
+
+    def _soft(self, labels: torch.Tensor, kept: torch.Tensor) -> torch.Tensor:
+        """Labels, shape (images, classes), of images that keep these fractions of themselves."""
+        own, kept = one_hot(labels, self.classes).to(kept.dtype), kept[:, None]
+        return own * kept + own.roll(1, 0) * (1 - kept)
+
+
+class CutMixPerImage(MixUpPerImage):
+    """torchvision's CutMix with a box for each image; the label has the image before it by the box's area."""
+
+    def __call__(self, pixels: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        height, width = pixels.shape[-2:]
+        reach = 0.5 * (1 - self.beta.sample((len(labels),))).sqrt()
+        sides = []
+        for side in (height, width):
+            middle, half = torch.randint(side, (len(labels),)), (reach * side).int()
+            begin, end = (middle - half).clamp(min=0), (middle + half).clamp(max=side)
+            sides.append((begin, end - begin))
+        (top, rows), (left, columns) = sides
+        inside = _inside(pixels, torch.stack([top, left, rows, columns], 1).to(pixels.device))
+        kept = (1 - rows * columns / (height * width)).to(pixels.device)
+        return torch.where(inside, pixels.roll(1, 0), pixels), self._soft(labels, kept)
+
+
+_PER_IMAGE = {"MixUp": MixUpPerImage, "CutMix": CutMixPerImage}
 
 
 def is_noise(transform) -> bool:
@@ -62,9 +101,13 @@ def fill_with_noise(pixels: torch.Tensor, boxes: torch.Tensor) -> torch.Tensor:
         pixels: normalised, shape (images, channels, height, width).
         boxes: top, left, height and width of each image's, shape (images, 4).
     """
+    return torch.where(_inside(pixels, boxes), torch.randn_like(pixels), pixels)
+
+
+def _inside(pixels: torch.Tensor, boxes: torch.Tensor) -> torch.Tensor:
+    """Which pixels lie in the box of their image, shape (images, 1, height, width)."""
     top, left, height, width = boxes[:, :, None].unbind(1)
     rows, columns = (torch.arange(side, device=pixels.device) for side in pixels.shape[-2:])
     in_rows = (rows >= top) & (rows < top + height)
     in_columns = (columns >= left) & (columns < left + width)
-    inside = in_rows[:, None, :, None] & in_columns[:, None, None, :]
-    return torch.where(inside, torch.randn_like(pixels), pixels)
+    return in_rows[:, None, :, None] & in_columns[:, None, None, :]

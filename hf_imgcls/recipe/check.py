@@ -150,6 +150,8 @@ def check_mixes(specs: Sequence[Transform]) -> None:
         alpha = arguments.get("alpha", 1.0)
         if isinstance(alpha, bool) or not isinstance(alpha, int | float) or alpha <= 0:
             raise InputError(f"{place}.{name}.alpha: found {alpha!r}, expected a number greater than 0")
+        if not isinstance(per_image := arguments.get("per_image", False), bool):
+            raise InputError(f"{place}.{name}.per_image: found {per_image!r}, expected true or false")
 
 
 def name_and_arguments(spec: Transform, key: str = "") -> tuple[str, dict]:

@@ -36,7 +36,7 @@ _EVALUATING = {
     "lr_scheduler_type": ["reduce_lr_on_plateau"],
     **{key: [True] for key in ("do_eval", "eval_on_start", "load_best_model_at_end")},
 }
-MIXES = {"MixUp": ["alpha"], "CutMix": ["alpha"], "Identity": []}
+MIXES = {"MixUp": ["alpha", "per_image"], "CutMix": ["alpha", "per_image"], "Identity": []}
 # Transforms of our own, beside torchvision's, and their arguments.
 OWN_TRANSFORMS = {"RandomAffineReflect": ["degrees", "translate", "scale"]}
 

@@ -136,15 +136,16 @@ class AugmentationSection(Section):
     train: list[Transform] = []
     """torchvision.transforms.v2 class names, or RandomAffineReflect, with their arguments, applied in this order."""
     mix: list[Transform] = []
-    """MixUp, CutMix, Identity (no mixing); one of those listed is drawn per batch."""
+    """MixUp, CutMix, Identity (no mixing); one of those listed is drawn per batch. {"MixUp": {"alpha": 0.2,
+    "per_image": true}} draws how much is mixed for each image instead of once per batch."""
 
 
 class LossSection(Section):
     """Training loss: cross-entropy, with label smoothing by training.label_smoothing_factor."""
 
-    class_weights: Literal["balanced"] | dict[str, PositiveFloat] | None = None
-    """Class weights of the loss, by class name (1 if left out); balanced: images / (classes * images of the class),
-    counted on the training split."""
+    class_weights: Literal["balanced"] | dict[str, Annotated[float, Field(ge=1e-6, le=1e6)]] | None = None
+    """Weight of an image in the loss, by its class (1 if left out); balanced: images / (classes * images of the class),
+    counted on the training split. Scaled so that their mean over the training images is 1."""
 
 
 class LastBlocks(Section):

@@ -19,8 +19,13 @@ def total_loss(
     """Cross-entropy summed over images; labels are ids, shape (images,), or soft, shape (images, classes).
 
     Smoothing is the fraction of a label that is spread over all classes (Szegedy and others, 2016, arXiv:1512.00567).
+    A class weight belongs to the image's label, of a mixed image to its labels in proportion. torch's `weight` would
+    also weigh what smoothing spreads: every image would then be drawn to a class of large weight.
     """
-    return cross_entropy(logits.float(), labels, weight=weights, label_smoothing=smoothing, reduction="sum")
+    losses = cross_entropy(logits.float(), labels, label_smoothing=smoothing, reduction="none")
+    if weights is not None:
+        losses = losses * (weights[labels] if labels.dim() == 1 else labels.float() @ weights)
+    return losses.sum()
 
 
 def own_loss(
@@ -37,22 +42,28 @@ def own_loss(
 def class_weights(section: LossSection, split, names: Sequence[str], label_ids: Sequence[int]) -> torch.Tensor | None:
     """Weights of the classes in the order of the model's ids, shape (classes,), or None if the loss is not weighted.
 
+    Scaled so that their mean over the training images is 1: the mean loss of an epoch is torch's weighted mean, and no
+    weight changes the learning rate. torch divides by the weights of each batch, which takes a rare image's weight back
+    the more, the smaller the batch is. The classes of a stream, which cannot be counted, count as equally frequent.
+
     Args:
         names: of the classes, in the order of the training split's labels; `label_ids` are the model's ids of them.
     """
     chosen = section.class_weights
     if chosen is None:
         return None
+    streamed = isinstance(split, datasets.IterableDataset)
+    counts = Counter(range(len(names)) if streamed else split["label"][:])
     if chosen == "balanced":
-        if isinstance(split, datasets.IterableDataset):
+        if streamed:
             raise InputError('loss.class_weights: "balanced" cannot count a stream; give the weights by name')
-        counts = Counter(split["label"][:])
-        chosen = {names[i]: len(split) / (len(counts) * count) for i, count in counts.items()}
+        chosen = {names[i]: 1 / count for i, count in counts.items()}
     for name in chosen:
         if name not in names:
             raise InputError(f"loss.class_weights: the data has no class {name!r}{nearest(name, names)}")
+    mean = sum(chosen.get(names[i], 1.0) * count for i, count in counts.items()) / counts.total()
     weights = torch.ones(len(names))
-    weights[list(label_ids)] = torch.tensor([float(chosen.get(name, 1.0)) for name in names])
+    weights[list(label_ids)] = torch.tensor([chosen.get(name, 1.0) / mean for name in names])
     return weights
 
 

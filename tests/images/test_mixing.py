@@ -29,6 +29,43 @@ def test_cutmix_pastes_a_box_and_shares_the_label_by_its_area():
     assert labels[2, 2].item() == pytest.approx(unchanged.float().mean().item())
 
 
+def test_mixup_per_image_draws_a_fraction_for_each_image():
+    torch.manual_seed(1)
+    pixels, labels = Mixing([{"MixUp": {"alpha": 0.4, "per_image": True}}], 6)(PIXELS, torch.arange(6))
+    kept = labels.diagonal()
+    assert len(set(kept.tolist())) == 6
+    assert labels.sum(dim=1).tolist() == pytest.approx([1.0] * 6)
+    for i in range(6):
+        assert labels[i, i - 1].item() == pytest.approx(1 - kept[i].item(), abs=1e-6)
+        assert torch.allclose(pixels[i], kept[i] * PIXELS[i] + (1 - kept[i]) * PIXELS[i - 1], atol=1e-6)
+
+
+def test_cutmix_per_image_draws_a_box_for_each_image():
+    torch.manual_seed(2)
+    pixels, labels = Mixing([{"CutMix": {"alpha": 1.0, "per_image": True}}], 6)(PIXELS, torch.arange(6))
+    boxes = set()
+    for i in range(6):
+        pasted, unchanged = ((pixels[i] == PIXELS[j]).all(dim=0) for j in (i - 1, i))
+        assert (pasted ^ unchanged).all()
+        assert labels[i, i - 1].item() == pytest.approx(pasted.float().mean().item())
+        assert labels[i, i].item() == pytest.approx(unchanged.float().mean().item())
+        rows, columns = pasted.any(dim=1).nonzero().flatten(), pasted.any(dim=0).nonzero().flatten()
+        assert len(rows) * len(columns) == pasted.sum()  # a rectangle
+        boxes.add((str(rows.tolist()), str(columns.tolist())))
+    assert len(boxes) >= 5
+
+
+@pytest.mark.parametrize("name", ["MixUp", "CutMix"])
+def test_per_image_fractions_are_distributed_as_torchvisions(name):
+    pixels, labels = torch.randn(400, 1, 8, 8), torch.arange(400)
+    torch.manual_seed(0)
+    each = Mixing([{name: {"alpha": 0.5, "per_image": True}}], 400)(pixels, labels)[1].diagonal()
+    batchwise = Mixing([{name: {"alpha": 0.5}}], 4)
+    drawn = torch.stack([batchwise(pixels[:4], labels[:4])[1][0, 0] for _ in range(400)])
+    for moment in (torch.mean, torch.std):
+        assert moment(each).item() == pytest.approx(moment(drawn).item(), abs=0.06)
+
+
 def test_one_of_several_is_drawn_for_each_batch():
     torch.manual_seed(0)
     mixing = Mixing(["MixUp", "CutMix", "Identity"], 4)
@@ -47,7 +84,7 @@ def test_one_of_several_is_drawn_for_each_batch():
 
 def test_the_same_generator_mixes_alike():
     torch.manual_seed(5)
-    mixing = Mixing(["MixUp", "CutMix"], 4)
+    mixing = Mixing([{"MixUp": {"per_image": True}}, "CutMix", {"CutMix": {"per_image": True}}], 4)
     state = torch.get_rng_state()
     first = [mixing(PIXELS, LABELS) for _ in range(5)]
     torch.set_rng_state(state)
@@ -67,6 +104,7 @@ def test_the_same_generator_mixes_alike():
         ({"MixUp": {"alpa": 0.2}}, r'augmentation.mix.0.MixUp.alpa: unknown argument; did you mean "alpha"'),
         ({"CutMix": {"alpha": 0}}, "augmentation.mix.0.CutMix.alpha: found 0, expected a number greater than 0"),
         ({"CutMix": {"alpha": "1"}}, "augmentation.mix.0.CutMix.alpha: found '1'"),
+        ({"CutMix": {"per_image": 1}}, "augmentation.mix.0.CutMix.per_image: found 1, expected true or false"),
         ({"Identity": {"alpha": 1}}, "augmentation.mix.0.Identity.alpha: unknown argument"),
         ({"MixUp": {}, "CutMix": {}}, "one transform per entry, found 2"),
     ],

@@ -75,7 +75,7 @@ def test_an_override_reaches_into_a_list():
         ('stages=[{"early_stopping":{"patience":0}}]', ["stages.0.early_stopping.patience: found 0"]),
         ('stages=[{"early_stopping":{}}] training.eval_strategy=no', ["stages.0.early_stopping", "evaluation"]),
         ("loss.class_weights=balance", ["loss.class_weights", 'did you mean "balanced"']),
-        ('loss.class_weights={"cat":-1}', ["loss.class_weights.cat: found -1", "greater than 0"]),
+        ('loss.class_weights={"cat":-1}', ["loss.class_weights.cat: found -1", "1e-06"]),
         ('model.processor={"resize":"crop"}', ["model: processor is for architecture alone"]),
         ('model.head={"dropout":1.0}', ["model.head.dropout: found 1", "less than 1"]),
         ('augmentation.train=[{"ColorJitter":3}]', ["augmentation.train.0.ColorJitter: found 3", "a section"]),
