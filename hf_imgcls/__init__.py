@@ -19,6 +19,7 @@ _HOMES = {
     "predict_images": "api",
     "measure_recipe": "api",
     "export_model": "api",
+    "describe_network": "api",
 }
 _FORMER = {"predict_pictures": "predict_images"}  # names of earlier versions
 __all__ = sorted(_HOMES)

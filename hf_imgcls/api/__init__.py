@@ -1,6 +1,7 @@
 """The Python API: each function is the whole story of one command, from left to right through the wings."""
 
 from hf_imgcls.api.benchmark import describe_measurement, measure_recipe
+from hf_imgcls.api.describe import describe_network
 from hf_imgcls.api.evaluate import evaluate_classifier
 from hf_imgcls.api.export import ExportOptions, export_model
 from hf_imgcls.api.predict import describe_counts, predict_images

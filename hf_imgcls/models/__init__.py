@@ -5,6 +5,7 @@ from hf_imgcls.models.freeze import choose_parameters, describe_parameters, free
 from hf_imgcls.models.head import head_module
 from hf_imgcls.models.head_input import head_dropout, input_of_head
 from hf_imgcls.models.input_errors import as_input_error
+from hf_imgcls.models.layers import Layer, describe_layers
 from hf_imgcls.models.layout import channels_last, copy_layout, fold_batch_norms
 from hf_imgcls.models.own_head import OwnHeadForImageClassification
 from hf_imgcls.models.preprocessing import get_processor
