@@ -14,7 +14,7 @@ from hf_imgcls.images import EvalTransform, Mixing, build_transforms, input_size
 from hf_imgcls.machine import on_main, say
 from hf_imgcls.models import build_model, channels_last, check_model
 from hf_imgcls.publishing import check_push, push_trained
-from hf_imgcls.recipe import as_run, check_path, load_recipe, naming_stage, stages_of
+from hf_imgcls.recipe import as_run, check_output_dir, check_path, load_recipe, naming_stage, stages_of
 from hf_imgcls.scoring import break_down
 from hf_imgcls.serving import check_serving, describe_parity
 from hf_imgcls.store import BAD_IMAGES, HISTORY, RESULTS, check_run_folder, open_run, write_csv, write_json
@@ -121,6 +121,7 @@ def check_recipe(source: str | Path | dict, overrides: Iterable[str] = ()):
     """Load a recipe and check all that needs neither data nor weights: paths, model configuration, transforms."""
     recipe = load_recipe(source, overrides)
     check_path(recipe.data)
+    check_output_dir(recipe)
     check_model(recipe.model)
     side = recipe.model.image_size or 224
     for stage in stages_of(recipe):

@@ -84,7 +84,8 @@ def verdicts(rows: dict[str, list]) -> dict[str, list[str]]:
 def verdict(image: dict | None) -> dict[str, str]:
     """The verdict on a row's image, `{"bytes": ..., "path": ...}`."""
     found = dict.fromkeys(_VERDICT, "")
-    if image is None or (image["bytes"] is None and image["path"] is None):
+    # Images that are files have absolute paths; another path is but a name, of bytes that are not there.
+    if image is None or (image["bytes"] is None and not os.path.isabs(image["path"] or "")):
         return found | {"reason": "no image in this row"}
     # An absolute path says where this machine keeps its cache, and would make the fingerprints differ.
     file = image["path"] or ""

@@ -3,9 +3,7 @@
 import re
 from pathlib import Path
 
-import datasets
-
-from hf_imgcls.data.columns import find_columns
+from hf_imgcls.data.columns import find_columns, is_image
 from hf_imgcls.data.datafiles import SourcePart, load_files
 from hf_imgcls.data.folders import scan_folder
 from hf_imgcls.data.rows import Entry
@@ -78,7 +76,7 @@ def _holds_images(part: SourcePart, data: DataSection) -> bool:
         image, _ = find_columns(part.rows.features, data, part.where, lambda column: False)
     except InputError:
         return False
-    return part.rows.features[image] != datasets.Value("string")
+    return is_image(part.rows.features[image])
 
 
 def _refuse_columns(path: Path, data: DataSection, tables: list[str]) -> None:

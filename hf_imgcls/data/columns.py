@@ -25,7 +25,7 @@ def find_columns(
     """
     image = _named(features, data.image_column, "image_column", where) or _find_image(features, where, is_path)
     label = _named(features, data.label_column, "label_column", where) or _find_label(features, where, image, is_path)
-    if not (_is_image(features[image]) or _is_text(features[image])):
+    if not (is_image(features[image]) or _is_text(features[image])):
         raise InputError(f"data.image_column: {image!r} of {where} holds no images; {_listing(features)}")
     if _is_list(features[label]):
         raise _multi_label(where, label)
@@ -45,7 +45,7 @@ def _named(features: datasets.Features, name: str | None, key: str, where: str) 
 def _find_image(features: datasets.Features, where: str, is_path: Callable[[str], bool]) -> str:
     tests = (
         lambda name, feature: isinstance(feature, datasets.Image),
-        lambda name, feature: _is_image(feature),
+        lambda name, feature: is_image(feature),
         lambda name, feature: _is_text(feature) and is_path(name),
     )
     for test in tests:
@@ -102,7 +102,8 @@ def _listing(features: datasets.Features) -> str:
     return "it has " + ", ".join(f"{name}: {_type_name(feature)}" for name, feature in features.items())
 
 
-def _is_image(feature) -> bool:
+def is_image(feature) -> bool:
+    """Whether a column holds images themselves, as bytes or encoded."""
     encoded = isinstance(feature, dict) and {"bytes", "path"} <= feature.keys()
     return encoded or isinstance(feature, datasets.Image) or _type_name(feature) in ("binary", "large_binary")
 

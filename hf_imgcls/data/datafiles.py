@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import datasets
 import pyarrow as pa
+import pyarrow.compute as pc
 from datasets.exceptions import DatasetsError
 from huggingface_hub.errors import EntryNotFoundError, HTTPError, RevisionResolutionError, XetDownloadError
 
@@ -109,6 +110,25 @@ def chain(parts: list[Rows], what: str) -> Rows:
         return datasets.concatenate_datasets(parts) if len(parts) > 1 else parts[0]
     except ValueError as error:
         raise InputError(f"{what} differ in their columns: {reason(error)}") from None
+
+
+def holds_paths(rows: Rows, image: str) -> bool:
+    """Whether the images are files beside the table: strings, or image values with a path and none with bytes."""
+    values = [value for value in head(rows, image) if not isinstance(value, bytes)]
+    if any(isinstance(value, str) for value in values):
+        return True
+    if isinstance(rows, datasets.Dataset) and pa.types.is_struct(kind := rows.data.schema.field(image).type):
+        # All of the column: the first rows may be those without an image.
+        column = rows.data.column(image)
+        within = {name: pc.struct_field(column, kind.get_field_index(name)) for name in ("bytes", "path")}
+        return within["bytes"].null_count == len(column) and within["path"].null_count < len(column)
+    return any(value["path"] is not None for value in values) and all(value["bytes"] is None for value in values)
+
+
+def head(rows: Rows, column: str, count: int = 50) -> list:
+    """The first values of a column, without missing ones."""
+    values = [row[column] for row in rows.select_columns([column]).take(count)]
+    return [value for value in values if value is not None]
 
 
 def _tables_in(place: Path) -> list[Path]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from hf_imgcls.data.rows import Entry, entry
 from hf_imgcls.errors import InputError
 from hf_imgcls.images import Listing, is_image_file, list_folder, walk_folder
+from hf_imgcls.store import RECIPE, SPLITS
 from hf_imgcls.words import listed, plural
 
 USUAL_NAMES = {
@@ -23,7 +24,7 @@ class Skipped:
     """The names that a scan skips, for a note on each kind."""
 
     def __init__(self):
-        self.hidden, self.stray, self.loose, self.empty = [], [], [], []
+        self.hidden, self.stray, self.loose, self.empty, self.runs = [], [], [], [], []
 
     def notes(self) -> list[str]:
         counted = [
@@ -31,6 +32,7 @@ class Skipped:
             (self.stray, plural(len(self.stray), "non-image file")),
             (self.loose, f"{plural(len(self.loose), 'image')} outside class folders"),
             (self.empty, f"{plural(len(self.empty), 'class folder')} without images"),
+            (self.runs, plural(len(self.runs), "training run")),
         ]
         return [f"skipped {what}: {listed(sorted(names))}" for names, what in counted if names]
 
@@ -66,12 +68,14 @@ def scan_folder(root: Path) -> tuple[dict[str, list[Entry]], list[str]]:
 
 def _scan(place: str, skipped: Skipped) -> dict[str, list[Entry]]:
     listing = list_folder(place)
+    if _is_run(listing):
+        raise InputError(f"data.path: {place} is the folder of a training run; name the folder of the images")
     splits = {name: split_of(name) for name in listing.folders if split_of(name)}
     if not splits:
         entries = _scan_classes(listing, "", skipped)
         _check_depth(place, entries)
         return {"train": entries}
-    _check_splits(place, splits, listing.folders)
+    _check_splits(place, splits, listing.folders, skipped)
     skipped.add_files(listing, "")
     found = {}
     for name, split in splits.items():
@@ -89,13 +93,15 @@ def _scan(place: str, skipped: Skipped) -> dict[str, list[Entry]]:
 _NO_CLASSES = "no class folders with images in it; expected one folder per class"
 
 
-def _check_splits(place: str, splits: dict[str, str], folders: list[str]) -> None:
+def _check_splits(place: str, splits: dict[str, str], folders: list[str], skipped: Skipped) -> None:
+    beside = Skipped()
     for name in folders:
-        if name not in splits and _images(os.path.join(place, name), name, "", Skipped()):
+        if name not in splits and _images(os.path.join(place, name), name, "", beside):
             raise InputError(
                 f"{place}: the folder {name!r} with images lies beside the split folder {min(splits)!r}; "
                 "put it into a split folder, or take it out of here"
             )
+    skipped.runs += beside.runs
     doubled = sorted(name for name in splits if list(splits.values()).count(splits[name]) > 1)
     if doubled:
         raise InputError(f"{place}: the folders {' and '.join(map(repr, doubled))} are the same split; keep one")
@@ -123,19 +129,29 @@ def _scan_classes(listing: Listing, shown: str, skipped: Skipped) -> list[Entry]
                 f"is data.path={listing.place} meant, or another name for the class?"
             )
         images = _images(os.path.join(listing.place, name), name, shown, skipped)
-        if not images:
+        if not images and f"{shown}{name}/" not in skipped.runs:
             skipped.empty.append(f"{shown}{name}/")
         entries += images
     skipped.add_files(listing, shown)
     return sorted(entries, key=lambda e: (e.label, e.name))
 
 
+def _is_run(listing: Listing) -> bool:
+    """Whether a folder is one that training left: its plots are no images to train on."""
+    return RECIPE in listing.files and SPLITS in listing.files
+
+
 def _images(folder: str, name: str, shown: str, skipped: Skipped) -> list[Entry]:
     """All images under a class folder of this name."""
     entries, label = [], unicodedata.normalize("NFC", name)
-    for place, _, files, hidden in walk_folder(folder):
+    for listing in walk_folder(folder):
+        place, folders, files, hidden = listing
         # Strings are joined by hand: os.path.join takes longer than all else here.
         inside = f"{shown}{name}{place[len(folder) :]}/"
+        if _is_run(listing):
+            skipped.runs.append(inside)
+            folders.clear()  # which are not walked through then
+            continue
         skipped.hidden += [inside + file for file in hidden]
         for file in files:
             path = f"{place}{os.sep}{file}"

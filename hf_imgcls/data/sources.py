@@ -6,8 +6,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 import datasets
-import pyarrow as pa
-import pyarrow.compute as pc
 
 from hf_imgcls.data.class_folders import find_class_folders
 from hf_imgcls.data.columns import find_columns
@@ -17,6 +15,8 @@ from hf_imgcls.data.datafiles import (
     SourcePart,
     chain,
     find_files,
+    head,
+    holds_paths,
     load_files,
     reason,
     split_files,
@@ -131,7 +131,7 @@ def _columns(part: SourcePart, data: DataSection) -> tuple[str, str]:
         return part.base is not None and os.path.isfile(os.path.join(part.base, value))
 
     def is_path(column: str) -> bool:
-        values = _head(part.rows, column)
+        values = head(part.rows, column)
         return sum(map(is_file, values)) > len(values) / 2
 
     image, label = find_columns(part.rows.features, data, part.where, is_path)
@@ -145,31 +145,18 @@ def _two_columns(part: SourcePart, image: str, label: str, root: Path | None, al
     rows = part.rows.select_columns([image, label])
     if isinstance(rows.features[image], datasets.Image):
         rows = rows.cast_column(image, datasets.Image(decode=False))
-    if part.base is not None and _holds_paths(rows, image):
+    if part.base is not None and holds_paths(rows, image):
         entries = _entries(rows, image, label, part.base, root)
         groups = _by_split_folder(entries) if alone else {None: entries}
         return {split: load_entries(group, rows.features[label]) for split, group in groups.items()}
+    if isinstance(rows, datasets.IterableDataset) and isinstance(rows.features[image], dict):
+        # An image with neither bytes nor a path, which the cast of a stream refuses, is none.
+        rows = rows.map(
+            lambda row: {image: row[image] if any((row[image] or {}).values()) else None}, features=rows.features
+        )
     # A stream refuses to rename a column to the name that it has.
     rows = rows.rename_columns({old: new for old, new in ((image, "image"), (label, "label")) if old != new})
     return {None: rows.cast_column("image", datasets.Image(decode=False))}
-
-
-def _holds_paths(rows: Rows, image: str) -> bool:
-    """Whether the images are files beside the table: strings, or image values with a path and none with bytes."""
-    values = [value for value in _head(rows, image) if not isinstance(value, bytes)]
-    if any(isinstance(value, str) for value in values):
-        return True
-    if isinstance(rows, datasets.Dataset) and pa.types.is_struct(kind := rows.data.schema.field(image).type):
-        # All of the column: the first rows may be those without an image.
-        column = rows.data.column(image)
-        within = {name: pc.struct_field(column, kind.get_field_index(name)) for name in ("bytes", "path")}
-        return within["bytes"].null_count == len(column) and within["path"].null_count < len(column)
-    return any(value["path"] is not None for value in values) and all(value["bytes"] is None for value in values)
-
-
-def _head(rows: Rows, column: str, count: int = 50) -> list:
-    values = [row[column] for row in rows.select_columns([column]).take(count)]
-    return [value for value in values if value is not None]
 
 
 def _entries(rows: Rows, image: str, label: str, base: Path, root: Path) -> list[Entry]:

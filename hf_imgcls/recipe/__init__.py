@@ -3,6 +3,7 @@
 from hf_imgcls.recipe.check import (
     DATA_FILES,
     check_mixes,
+    check_output_dir,
     check_path,
     check_settings,
     check_transforms,

@@ -32,6 +32,7 @@ _HUB_ID = re.compile(r"\w[\w.-]*(/\w[\w.-]*)?")
 def check_settings(recipe: Section) -> None:
     """Check the paths and names of a recipe, quickly, without torch: the rest is `api.check_recipe`."""
     check_path(recipe.data)
+    check_output_dir(recipe)
     if name := recipe.model.architecture:
         known = [*BUILT_IN_ARCHITECTURES, *installed()["architectures"]]
         if name not in known and not name.startswith("timm/"):  # whose names are checked where it is imported
@@ -51,6 +52,27 @@ def check_path(data: DataSection) -> None:
         _check_id(data.path, "data.path", "datasets")
         if path.suffix.lower() in DATA_FILES:
             raise InputError(f"data.path: no such file {data.path!r} (looked in {Path.cwd()}){_beside(path)}")
+
+
+def check_output_dir(recipe: Section) -> None:
+    """Refuse a run folder in the data, where its plots would be images, and data in the run folder, which may move."""
+    data = local_path(recipe.data.path, "data.path")
+    output = local_path(recipe.training.output_dir, "training.output_dir")
+    if data.is_dir() and _lies_in(output, data):
+        raise InputError(
+            f"training.output_dir: {output} lies in data.path, where a run's plots would be taken for images; name a "
+            "folder outside it"
+        )
+    if data.exists() and _lies_in(data, output):
+        raise InputError(
+            f"training.output_dir: {output} holds data.path; name another folder, with nothing but the run in it"
+        )
+
+
+def _lies_in(inner: Path, outer: Path) -> bool:
+    """By the file system, which knows links, and whether the case of a letter counts."""
+    inner = inner.resolve()
+    return outer.exists() and any(place.exists() and place.samefile(outer) for place in (inner, *inner.parents))
 
 
 def resolve_checkpoint(section: ModelSection) -> str:

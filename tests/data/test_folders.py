@@ -115,6 +115,18 @@ def test_skipped_files_are_noted(tmp_path):
     ]
 
 
+def test_training_runs_are_no_classes(tmp_path):
+    run = ["recipe.json", "splits.json", "plots/1.png", "checkpoint-1/2.png"]
+    put(tmp_path, "cat/1.png", "dog/1.png", "dog/recipe.json", *(f"{at}/{f}" for at in ("old", "cat/new") for f in run))
+    found, notes = scan_folder(tmp_path)
+    assert names(found["train"]) == [("cat", "cat/1.png"), ("dog", "dog/1.png")]
+    assert notes == ["skipped 1 non-image file: dog/recipe.json", "skipped 2 training runs: cat/new/, old/"]
+    put(tmp_path / "both", "train/cat/1.png", "train/dog/1.png", *(f"runs/a/{f}" for f in run))
+    assert scan_folder(tmp_path / "both")[1] == ["skipped 1 training run: runs/a/"]
+    with pytest.raises(InputError, match="old is the folder of a training run"):
+        scan_folder(tmp_path / "old")
+
+
 def test_a_long_list_of_stray_files_is_cut_short(tmp_path):
     put(tmp_path, "cat/1.png", "dog/1.png", *(f"cat/{i}.txt" for i in range(7)))
     assert scan_folder(tmp_path)[1] == [

@@ -13,6 +13,7 @@ import pytest
 from conftest import make_image
 from datasets import ClassLabel, Dataset, DatasetDict, Features, Image, Value
 
+from hf_imgcls.data.check import verdict
 from hf_imgcls.data.sources import open_source
 from hf_imgcls.errors import InputError
 from hf_imgcls.images.read import read_image
@@ -208,6 +209,113 @@ def test_class_folders_with_a_data_file_that_is_none_of_theirs(tmp_path, beside)
     assert notes[2].startswith(f"not read: {beside}")
 
 
+PEOPLE = ["cat/1.png,Ann,3", "cat/2.png,Bob,4", "dog/1.png,Ann,3", "dog/2.png,Bob,4"]
+
+
+def with_table(root: Path, place: str = "metadata.csv") -> Path:
+    """Two class folders, and a table of their images with other columns."""
+    put(root, "cat/1.png", "cat/2.png", "dog/1.png", "dog/2.png")
+    file, head = root / place, ["file_name", "who", "age"]
+    if place.endswith("csv"):
+        csv(file, ",".join(head), *PEOPLE)
+    else:
+        columns = dict(zip(head, zip(*(row.split(",") for row in PEOPLE), strict=True), strict=True))
+        table = Dataset.from_dict({name: list(values) for name, values in columns.items()})
+        table.to_parquet(file) if place.endswith("parquet") else table.to_json(file)
+    return root
+
+
+@pytest.mark.parametrize("table", ["metadata.csv", "metadata.jsonl", "people.parquet"])
+@pytest.mark.parametrize("streaming", [False, True])
+def test_class_folders_win_over_a_table_unless_one_of_its_columns_is_named(tmp_path, table, streaming):
+    root = with_table(tmp_path / "photos", table)
+    splits, notes, _ = open_source(section(root, streaming=streaming))
+    assert [row["label"] for row in splits["train"]] == ["cat", "cat", "dog", "dog"]
+    assert "labels: folder names" in notes
+    assert f"not read: {table} (file_name, who, age); data.label_column chooses a column" in notes
+    splits, notes, _ = open_source(section(root, streaming=streaming, label_column="who"))
+    assert [row["label"] for row in splits["train"]] == ["Ann", "Bob", "Ann", "Bob"]
+    assert notes[0] == f'labels: column "who" of {table}'
+
+
+def test_tables_in_split_folders_and_in_class_folders(tmp_path):
+    for split in ("train", "test"):
+        with_table(tmp_path / "splits" / split)
+    splits, notes, _ = open_source(section(tmp_path / "splits"))
+    assert [sorted(set(rows["label"])) for rows in splits.values()] == [["cat", "dog"]] * 2
+    columns = "(file_name, who, age)"
+    assert f"not read: test/metadata.csv {columns}, train/metadata.csv {columns}; " in notes[-1]
+    splits, notes, _ = open_source(section(tmp_path / "splits", label_column="who"))
+    assert [sorted(set(rows["label"])) for rows in splits.values()] == [["Ann", "Bob"]] * 2
+    assert notes[0] == 'labels: column "who" of train/metadata.csv'
+
+    put(tmp_path / "deep", "cat/1.png", "dog/1.png", "dog/2.png")
+    csv(tmp_path / "deep/cat/metadata.csv", "file_name,who", "1.png,Ann")
+    csv(tmp_path / "deep/dog/metadata.csv", "file_name,who", "1.png,Bob", "2.png,Ann")
+    splits, notes, _ = open_source(section(tmp_path / "deep"))
+    assert splits["train"]["label"][:] == ["cat", "dog", "dog"]
+    assert "not read: cat/metadata.csv (file_name, who), dog/metadata.csv" in notes[-1]
+    rows = open_source(section(tmp_path / "deep", label_column="who"))[0]["train"]
+    assert dict(zip(rows["name"], rows["label"], strict=True)) == {
+        "cat/1.png": "Ann", "dog/1.png": "Bob", "dog/2.png": "Ann",
+    }  # fmt: skip
+
+
+def test_folders_that_hold_a_tables_images_are_no_classes(tmp_path):
+    for place in (("images", "masks"), ("images_001", "images_002")):
+        root = put(tmp_path / place[1], f"{place[0]}/a.png", f"{place[1]}/b.png")
+        csv(root / "list.csv", "file,finding", f"{place[0]}/a.png,yes", f"{place[1]}/b.png,no")
+        splits, notes, _ = open_source(section(root))
+        assert splits["train"]["label"][:] == ["yes", "no"]
+        assert notes == ['labels: column "finding" of list.csv']
+
+
+def test_a_dataset_of_its_own_beside_folders_of_images(tmp_path):
+    put(tmp_path, "assets/1.png", "examples/1.png")
+    write_parquet_bytes(tmp_path / "data", ["cat", "dog"] * 2)
+    splits, notes, _ = open_source(section(tmp_path))
+    assert splits["train"]["label"][:] == ["cat", "dog"] * 2
+    assert notes == ['labels: column "label" of data/list.parquet']
+
+
+@pytest.mark.parametrize(
+    ("table", "keys", "line"),
+    [
+        (False, {"label_column": "age"}, "data.label_column: .* has class folders, whose names are the labels, and no"),
+        (False, {"image_column": "img"}, "data.image_column: .* has class folders, whose names are the labels, and no"),
+        (
+            True,
+            {"image_column": "file_name"},
+            "data.image_column: the labels of .* are the names of its folders; ",
+        ),
+        (True, {"label_column": "agee"}, "has no column 'agee', it has file_name: .*; did you mean \"age\""),
+    ],
+)
+def test_columns_named_for_class_folders(tmp_path, table, keys, line):
+    root = with_table(tmp_path / "photos")
+    if not table:
+        (root / "metadata.csv").unlink()
+    with pytest.raises(InputError, match=line) as caught:
+        open_source(section(root, **keys))
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("encoded", [True, False])
+@pytest.mark.parametrize("streaming", [False, True])
+def test_a_null_image_is_one_bad_image(tmp_path, encoded, streaming):
+    images = [{"bytes": png(i), "path": f"{i}.png"} if encoded else png(i) for i in range(COUNT)]
+    for number, missing in enumerate(([0], [1, 2], [COUNT - 1], [0, 3])):
+        rows = [None if i in missing else image for i, image in enumerate(images)]
+        if encoded and number == 1:
+            rows[1] = {"bytes": None, "path": None}
+            rows[2] = {"bytes": None, "path": "2.png"}
+        file = tmp_path / f"{number}.parquet"
+        pq.write_table(pa.table({"image": rows, "label": ["cat", "dog"] * 2}), file)
+        opened = open_source(section(file, streaming=streaming)).splits["train"]
+        reasons = [verdict(row["image"])["reason"] for row in opened]
+        assert reasons == ["no image in this row" if i in missing else "" for i in range(COUNT)]
+
+
 def test_a_table_of_the_images_is_meant_even_if_it_does_not_fit(tmp_path):
     put(tmp_path, "part_1/a.png", "part_1/b.png", "part_2/c.png")
     csv(tmp_path / "list.csv", "image_id,dx", "a,nv", "b,mel", "c,nv")
@@ -280,10 +388,10 @@ def test_files_whose_labels_differ_in_type(tmp_path):
     ("path", "line"),
     [
         ("photos.zip", "photos.zip is no data file; expected one of .csv, .tsv, "),
-        ("./nowhere", "data.path: './nowhere' does not exist (looked in "),
-        ("nowhere/", "data.path: 'nowhere/' does not exist"),
-        ("nowhere.csv", "data.path: 'nowhere.csv' does not exist"),
-        ("a/b/c", "data.path: 'a/b/c' does not exist"),
+        ("./nowhere", "data.path: no such folder './nowhere' (looked in "),
+        ("nowhere/", "data.path: no such folder 'nowhere/'"),
+        ("nowhere.csv", "data.path: no such file 'nowhere.csv'"),
+        ("a/b/c", "data.path: no such folder 'a/b/c'"),
         ("someone/photos", "data.path: 'someone/photos' is nothing in "),
         ("empty", "empty: no class folders with images in it"),
     ],

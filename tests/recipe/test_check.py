@@ -10,6 +10,7 @@ from hf_imgcls.recipe import installed as module
 from hf_imgcls.recipe import load_recipe
 from hf_imgcls.recipe.check import (
     BUILT_IN_ARCHITECTURES,
+    check_output_dir,
     check_path,
     check_settings,
     check_transforms,
@@ -69,6 +70,39 @@ def test_a_path_exists_or_could_be_a_hub_id(tmp_path):
     for path in (str(tmp_path / "nowhere"), "labels.csv"):
         with pytest.raises(InputError, match="no such f"):
             check_path(DataSection(path=path))
+
+
+@pytest.mark.parametrize(
+    ("data", "output", "line"),
+    [
+        ("photos", "photos", "lies in data.path"),
+        ("photos", "photos/runs/new", "lies in data.path"),
+        ("photos", "photos/../photos/cat", "lies in data.path"),
+        ("link", "photos/run", "lies in data.path"),
+        ("photos", "link/run", "lies in data.path"),
+        ("photos", "inside/run", "lies in data.path"),
+        ("photos/cat", "photos", "holds data.path"),
+        ("photos/list.csv", "photos", "holds data.path"),
+        ("photos/cat", "photos/run", None),
+        ("photos/list.csv", "photos/run", None),
+        ("photos", "photos-run", None),
+        ("photos", "missing/run", None),
+        ("someone/photos", "run", None),
+    ],
+)
+def test_run_folder_and_data_lie_apart(data, output, line, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "photos/cat").mkdir(parents=True)
+    (tmp_path / "photos/list.csv").touch()
+    (tmp_path / "link").symlink_to("photos")
+    (tmp_path / "inside").symlink_to("photos/cat")
+    sections = {"data": {"path": data}, "model": {"checkpoint": "a/b"}, "training": {"output_dir": output}}
+    recipe = load_recipe(sections)
+    if line is None:
+        return check_output_dir(recipe)
+    with pytest.raises(InputError) as caught:
+        check_settings(recipe)
+    assert str(caught.value).startswith(f"training.output_dir: {output} {line}")
 
 
 def test_what_is_installed_survives_the_cache():
