@@ -51,6 +51,16 @@ def test_every_shipped_recipe_trains_on_other_data_and_weights_by_overrides_alon
     assert json.loads((tmp_path / "run" / "results.json").read_text())["parity"]["passed"]
 
 
+@pytest.mark.parametrize("path", [p for p in RECIPES if p.stem.startswith("food101")], ids=lambda path: path.name)
+def test_a_recipe_of_the_hub_says_in_a_line_that_the_hub_cannot_be_reached(path, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    line = fails(capsys, "train", str(path))
+    assert "data.path: 'ethz/food101'" in line
+    assert "could not be loaded from the Hub" in line
+    assert len(line) < 400
+    assert not list(tmp_path.iterdir())
+
+
 def test_one_of_several_processes_ends_before_its_connections_are_taken_down(monkeypatch):
     ended = []
     monkeypatch.setattr("torch.distributed.is_initialized", lambda: True)

@@ -1,6 +1,7 @@
 """Which images of a run are drawn, and the files they go to."""
 
 import io
+import json
 from types import SimpleNamespace
 
 import numpy as np
@@ -15,6 +16,7 @@ from tiny import PROCESSORS
 from hf_imgcls.images.mixing import Mixing
 from hf_imgcls.images.transforms import TrainTransform
 from hf_imgcls.recipe.sections import AugmentationSection
+from hf_imgcls.recipe.shipped import shipped_recipes
 from hf_imgcls.reports import figures
 from hf_imgcls.reports.figures import (
     choose_sample,
@@ -112,6 +114,20 @@ def test_augmented_images_are_those_of_the_first_epochs(drawn, tmp_path, process
         assert np.array_equal(draw, seen.permute(1, 2, 0).numpy())
     assert any(not np.array_equal(draws[0], draw) for draw in draws)
     assert draws[0][0, 0].argmax() == 2  # blue is blue
+
+
+def test_squares_that_cutout_erases_are_seen(drawn, tmp_path):
+    """The one of digits_ladder: squares of one value, beside images of which nothing is erased."""
+    recipe = json.loads(shipped_recipes()["digits_ladder"].read_text())
+    cutout = recipe["augmentation"]["train"][-1]
+    value = cutout["RandomErasing"]["value"]
+    draw_augmented(tmp_path, choose_sample(split(0, 1, 2), NAMES, seed=1), transform("Resize", cutout))
+    erased = [(image == value).all(axis=2) for image in shown(drawn["augmented.png"])]
+    sizes = [(square.any(1).sum(), square.any(0).sum(), square.sum()) for square in erased]
+    assert (0, 0, 0) in sizes  # an original, or a draw that is left as it is
+    squares = [size for size in sizes if size[2]]
+    assert squares
+    assert set(squares) == {(6, 6, 36)}  # 6 % of 24x24
 
 
 def test_without_random_transforms_an_image_is_drawn_once(drawn, tmp_path):
