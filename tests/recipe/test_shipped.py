@@ -56,6 +56,7 @@ SOURCES = {
         {"optim": "sgd", "optim_args": "momentum=0.9", "learning_rate": 0.01, "max_grad_norm": 0, "warmup_steps": 0.1,
          "lr_scheduler_kwargs": {"num_decay_steps": 0.45}, "label_smoothing_factor": 0.1, "num_train_epochs": 100},
         {"model.config.model_args": {"global_pool": "max", "drop_rate": 0.5, "drop_path_rate": 0.2},
+         "augmentation.mix": [{"CutMix": {"per_image": True}}, {"MixUp": {"alpha": 0.2, "per_image": True}}],
          "augmentation.train.0": "Resize",
          "augmentation.train.1": {"RandomResizedCrop": {"scale": [0.8, 1.0], "ratio": [0.9, 1.1]}}},
     ),
