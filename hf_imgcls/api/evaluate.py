@@ -1,4 +1,4 @@
-"""Score any saved model on any dataset."""
+"""Score any saved model on any dataset, and say where its images are not new to the model."""
 
 import os
 import tempfile
@@ -6,13 +6,23 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from hf_imgcls.data import load_split
+from hf_imgcls import reports
+from hf_imgcls.api.seen import find_seen
+from hf_imgcls.data import BadImage, load_split
 from hf_imgcls.errors import InputError
 from hf_imgcls.images import EvalTransform, input_size
-from hf_imgcls.machine import prepare_launch, training_arguments
+from hf_imgcls.machine import check_launch, on_main, prepare_launch, say, training_arguments
 from hf_imgcls.models import channels_last, load_network
 from hf_imgcls.recipe import load_recipe
+from hf_imgcls.scoring import break_down
+from hf_imgcls.store import BAD_IMAGES, RESULTS, read_json, write_csv, write_json
 from hf_imgcls.training import ImageTrainer, score_splits
+
+# Keys that say how a source becomes the splits of a training.
+_OF_TRAINING = {
+    "train_split", "validation_split", "test_split", "validation_fraction", "test_fraction", "duplicates", "cache_size",
+    "streaming", "shuffle_buffer",
+}  # fmt: skip
 
 
 def evaluate_classifier(
@@ -27,15 +37,12 @@ def evaluate_classifier(
         batch_size: images per step and device.
 
     Returns:
-        `model`, `data`, `split`, `scores`, `fingerprint`, `bad_images`, `notes`.
+        `model`, `data`, `split`, `labels`, `scores`, `breakdown`, `duplicates`, `cautions`, `fingerprint`,
+        `bad_images`, `notes`; those that results.json of a run has too are as there, for the one split.
     """
-    other = next((override for override in overrides if not override.startswith("data.")), None)
-    if other:
-        raise InputError(f"override {other!r}: evaluate takes data.key=value only")
-    sections = {"data": {"path": str(data)}, "model": {"checkpoint": str(model)}, "training": {"output_dir": "none"}}
-    recipe = load_recipe(sections, overrides)
-    if recipe.data.streaming:
-        raise InputError("data.streaming: evaluate reads a split that it can count; leave it out")
+    recipe = _read_recipe(model, data, overrides)
+    if batch_size < 1:
+        raise InputError(f"--batch-size: found {batch_size}, expected 1 or more")
     os.environ.pop("ACCELERATE_MIXED_PRECISION", None)  # a launcher's fp16 is for training: scores are float32
     prepare_launch()
     network, processor = load_network(str(model))
@@ -44,17 +51,76 @@ def evaluate_classifier(
     with tempfile.TemporaryDirectory() as folder:
         own = {"eval_strategy": "no", "save_strategy": "no", "fp16": False, "bf16": False}
         arguments = training_arguments(recipe.training, output_dir=folder, per_device_eval_batch_size=batch_size, **own)
+        launch_note = check_launch()
         with arguments.main_process_first(local=True):
             loaded = load_split(recipe.data, split, labels)
+        for line in reports.describe_data(loaded, launch_note, bad_in=None):
+            say(line)
         trainer = ImageTrainer(network, arguments)
-        scores, _ = score_splits(trainer, loaded.splits, EvalTransform(processor, range(len(labels))))
-    name = next(iter(scores))
+        scores, outputs = score_splits(trainer, loaded.splits, EvalTransform(processor, range(len(labels))))
+    (name,) = scores
+    seen, seen_notes = on_main(lambda: find_seen(str(model), loaded, outputs[name]))
+    results = {"scores": scores, "breakdown": break_down(outputs, scores, labels)}
+    results["duplicates"] = [*reports.collect_duplicates(loaded, outputs), *seen]
+    cautions = [*reports.collect_cautions(results).get(name, ()), *seen_notes]
+    classes = results["breakdown"][name]["classes"]
+    for line in [*reports.describe_scores(scores, {name: cautions}), *reports.describe_classes(classes)]:
+        say(line)
     return {
         "model": str(model),
         "data": str(data),
         "split": name,
+        "labels": labels,
         "scores": scores[name],
+        "cautions": cautions,
+        "breakdown": results["breakdown"][name],
+        "duplicates": results["duplicates"],
         "fingerprint": loaded.fingerprints[name],
         "bad_images": [bad._asdict() for bad in loaded.bad],
         "notes": loaded.notes,
     }
+
+
+def _read_recipe(model: str | Path, data: str, overrides: Sequence[str]):
+    """What is scored, as a recipe; refuses keys that have no meaning here."""
+    other = next((override for override in overrides if not override.startswith("data.")), None)
+    if other:
+        raise InputError(f"override {other!r}: evaluate takes data.key=value only")
+    sections = {"data": {"path": str(data)}, "model": {"checkpoint": str(model)}, "training": {"output_dir": "none"}}
+    recipe = load_recipe(sections, overrides)
+    if recipe.data.streaming:
+        raise InputError("data.streaming: evaluate reads a split that it can count; leave it out")
+    if meant := _OF_TRAINING & recipe.data.model_fields_set:
+        raise InputError(f"data.{min(meant)}: evaluate scores one split as it is, which --split names; leave it out")
+    return recipe
+
+
+def check_output(place: Path) -> None:
+    """Before anything is scored: refuse (InputError) what would replace anything but an earlier evaluation."""
+    if place.suffix == ".json":
+        taken = place.is_dir() or (place.exists() and not _is_evaluation(place))
+    else:
+        taken = place.is_file() or (place.exists() and any(place.iterdir()) and not _is_evaluation(place / RESULTS))
+    if taken:
+        raise InputError(f"--output: {place} is there, and not of an evaluation; name another file or folder")
+    if not place.absolute().parent.is_dir():
+        raise InputError(f"--output: there is no folder {place.parent}")
+
+
+def save_evaluation(result: dict[str, Any], place: Path) -> None:
+    """Write an evaluation into a .json file, or into a folder: results.json, bad_images.csv, plots, as a run has."""
+    if place.suffix == ".json":
+        return write_json(place, result)
+    place.mkdir(exist_ok=True)
+    write_csv(
+        place / BAD_IMAGES, BadImage._fields, ([bad[f] for f in BadImage._fields] for bad in result["bad_images"])
+    )
+    reports.draw_classes(place, result["breakdown"]["classes"], result["split"])
+    write_json(place / RESULTS, result)
+
+
+def _is_evaluation(file: Path) -> bool:
+    try:
+        return {"model", "data", "split", "scores"} <= read_json(file).keys()
+    except (OSError, ValueError, AttributeError):
+        return False

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from hf_imgcls import machine, reports
-from hf_imgcls.data import BadImage, load_data
+from hf_imgcls.data import BadImage, load_data, save_digests
 from hf_imgcls.errors import ParityError
 from hf_imgcls.images import EvalTransform, Mixing, build_transforms, input_size, own_transforms
 from hf_imgcls.machine import on_main, say
@@ -17,7 +17,7 @@ from hf_imgcls.publishing import check_push, push_trained
 from hf_imgcls.recipe import as_run, check_output_dir, check_path, load_recipe, naming_stage, stages_of
 from hf_imgcls.scoring import break_down
 from hf_imgcls.serving import check_serving, describe_parity
-from hf_imgcls.store import BAD_IMAGES, HISTORY, RESULTS, check_run_folder, open_run, write_csv, write_json
+from hf_imgcls.store import BAD_IMAGES, DIGESTS, HISTORY, RESULTS, check_run_folder, open_run, write_csv, write_json
 from hf_imgcls.training import Custom, check_features, plan_stages, predict_trained, score_splits, train_stages
 
 
@@ -80,6 +80,7 @@ def _train(recipe, start_over: bool, custom: Custom, transforms: Sequence[str]) 
     say(machine.describe_machine(works_with))
 
     on_main(lambda: open_run(folder, as_run(recipe), data.describe_splits(), start_over))
+    on_main(lambda: save_digests(folder / DIGESTS, data.digests) if data.digests else None)
     on_main(lambda: write_csv(folder / BAD_IMAGES, BadImage._fields, data.bad))
     on_main(lambda: reports.draw_training_images(folder, data, plans))
     trainer, stages = train_stages(plans, data, model, scoring, recipe.data.bad_images)
@@ -93,12 +94,14 @@ def _train(recipe, start_over: bool, custom: Custom, transforms: Sequence[str]) 
     results = reports.collect_results(data, trainer, stages, scores, verdict, arguments.seed)
     results["notes"] = [*results["notes"], *custom.notes(transforms)]
     results["breakdown"] = break_down(outputs, scores, results["labels"])
+    results["duplicates"] = reports.collect_duplicates(data, outputs)
+    results["cautions"] = reports.collect_cautions(results)
     results["machine"] = works_with
     results["time"] = reports.summarize_time(stages, time.perf_counter() - begun, trainer.clock.scoring)
     results["time"]["advice"] = reports.advise_run(plans, stages, data, hardware, laid_out)
     on_main(lambda: reports.draw_results(folder, stages, outputs, results["labels"]))
     on_main(lambda: finish(folder, recipe, results, stages))
-    for line in [*reports.describe_scores(scores), *reports.describe_time(results["time"])]:
+    for line in [*reports.describe_scores(scores, results["cautions"]), *reports.describe_time(results["time"])]:
         say(line)
     if verdict:
         say(describe_parity(verdict))

@@ -12,10 +12,11 @@ from collections import Counter
 from pathlib import Path
 
 import datasets
+import numpy as np
 import PIL.Image
 from PIL.JpegImagePlugin import JpegImageFile
 
-from hf_imgcls.data.rows import BadImage, Data, map_cached
+from hf_imgcls.data.rows import BadImage, Checked, Data, map_cached
 from hf_imgcls.data.splits import fingerprint
 from hf_imgcls.errors import InputError
 from hf_imgcls.images import UNREADABLE, decode_reduced, open_image, read_image, reader_version, why_unreadable
@@ -27,10 +28,10 @@ _FORMAT = 3  # another number makes the cached verdicts of older versions be com
 _ROWS_PER_PROCESS = 250  # below this, starting another process costs more than it saves
 
 
-def check_split(data: Data, role: str) -> list[str]:
+def check_split(data: Data, role: str) -> Checked:
     """Read every image of a split, move the bad ones to `data.bad`, note what is lost, and take the fingerprint.
 
-    Returns the digests of those that can be read; an InputError where there are none.
+    Returns those that can be read; an InputError where there are none.
     """
     rows = data.splits[role]
     verdicts = check_images(rows, role)
@@ -50,7 +51,7 @@ def check_split(data: Data, role: str) -> list[str]:
     data.bad += bad
     lost = Counter(verdicts["lost"][:])
     data.notes += [f"{role}: {what} in {plural(lost[what], 'image')}" for what in (_ALPHA, _DEPTH) if lost[what]]
-    return list(digests)
+    return Checked(files, digests, np.array(data.splits[role]["label"][:]))
 
 
 def check_images(dataset: datasets.Dataset, split: str) -> datasets.Dataset:

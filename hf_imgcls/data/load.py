@@ -1,17 +1,16 @@
 """Any source as train, validation and test: one image column, one label column, and the label names.
 
     open the source -> take the splits -> name and encode the labels -> hold out what is missing -> limit the rows
-    -> check the images -> fingerprint
+    -> check the images -> fingerprint -> find those that are there more than once
 
 Every step is a function of the recipe and the images alone, so all processes of a run arrive at the same rows.
 """
-
-from collections import Counter
 
 import datasets
 import numpy as np
 
 from hf_imgcls.data.check import check_split, refuse_bad_images
+from hf_imgcls.data.duplicates import compare_splits
 from hf_imgcls.data.labels import check_values, encode_labels, label_values, name_labels, note_alike
 from hf_imgcls.data.rows import Data
 from hf_imgcls.data.sources import open_source
@@ -28,7 +27,7 @@ from hf_imgcls.data.splits import (
 from hf_imgcls.data.streaming import load_stream
 from hf_imgcls.errors import InputError
 from hf_imgcls.recipe import DataSection
-from hf_imgcls.words import listed, plural
+from hf_imgcls.words import listed
 
 
 def load_data(section: DataSection) -> Data:
@@ -97,9 +96,9 @@ def load_split(section: DataSection, split: str | None, labels: list[str]) -> Da
     If none is named it is the source's test split, else validation, else the only one.
     """
     available, notes, _ = open_source(section)
-    split = scored_split(available, section, split)
+    split, why = scored_split(available, section, split)
     spans = read_spans(split, {name: len(rows) for name, rows in available.items()}, "split")
-    data = Data({}, labels, notes=notes)
+    data = Data({}, labels, notes=[*notes, f"scored split: {split} ({why})"])
     _encode(take_rows(available, spans, "split"), data, split, section, owner="the model")
     if split not in data.splits:
         raise InputError(f"data: the split {split!r} of {section.path} has no labels to score against")
@@ -169,13 +168,8 @@ def _limits(section: DataSection, role: str | None) -> tuple[int | None, int | N
 
 
 def _check_images(data: Data, section: DataSection) -> None:
-    """Read every image, drop or refuse the bad ones, and note those whose bytes are in two splits."""
-    seen: dict[str, str] = {}
-    for role in data.splits:
-        found = set(check_split(data, role))
-        # A score on an image that was trained on.
-        for other, count in Counter(seen[digest] for digest in found if digest in seen).items():
-            data.notes.append(f"{role}: {plural(count, 'image')} also in {other}, byte for byte")
-        seen = dict.fromkeys(found, role) | seen
+    """Read every image, drop or refuse the bad ones, and find those whose bytes are there more than once."""
+    checked = {role: check_split(data, role) for role in data.splits}
     if section.bad_images == "raise":
         refuse_bad_images(data.bad)
+    compare_splits(data, checked, section.duplicates == "drop_from_train")

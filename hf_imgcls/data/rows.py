@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import datasets
 import joblib
+import numpy as np
 import pyarrow as pa
 
 from hf_imgcls.errors import InputError
@@ -26,6 +27,14 @@ class BadImage(NamedTuple):
     reason: str
 
 
+class Checked(NamedTuple):
+    """The images of a split that can be read, in order: names, digests of their bytes, class ids of shape (images,)."""
+
+    files: list[str]
+    digests: list[str]
+    labels: np.ndarray
+
+
 @dataclasses.dataclass
 class Data:
     """What a run trains on and is scored on.
@@ -38,6 +47,8 @@ class Data:
         bad: the images that cannot be read.
         notes: what else a person should know, a line each.
         cache_size: shorter side of the copies that training reads instead of the images.
+        overlaps: which images are there more than once, within and across splits.
+        digests: of the bytes of each image, 8 bytes as a number, by split; empty for a stream.
     """
 
     splits: dict[str, datasets.Dataset | datasets.IterableDataset]
@@ -46,6 +57,8 @@ class Data:
     bad: list[BadImage] = dataclasses.field(default_factory=list)
     notes: list[str] = dataclasses.field(default_factory=list)
     cache_size: int | None = None
+    overlaps: list = dataclasses.field(default_factory=list)
+    digests: dict[str, np.ndarray] = dataclasses.field(default_factory=dict)
 
     def describe_splits(self) -> dict[str, Any]:
         """The content of splits.json: labels, fingerprints and, where they can be counted, images and classes."""

@@ -51,8 +51,8 @@ def choose_splits(available: Collection[str], data: DataSection) -> dict[str, st
     return chosen
 
 
-def scored_split(available: Collection[str], data: DataSection, named: str | None) -> str:
-    """The split (or slice) to score a model on: the named one, else test, validation, or the only one.
+def scored_split(available: Collection[str], data: DataSection, named: str | None) -> tuple[str, str]:
+    """The split (or slice) to score a model on, and why: the named one, else test, validation, or the only one.
 
     Test and validation are those that the recipe names; false: not that one.
     """
@@ -65,7 +65,11 @@ def scored_split(available: Collection[str], data: DataSection, named: str | Non
     chosen = named or next(iter(usual), None) or (next(iter(available)) if len(available) == 1 else None)
     if chosen is None:
         raise InputError(f"split: {data.path} has the splits {', '.join(available)}; say which to score")
-    return chosen
+    if named or chosen in (data.test_split, data.validation_split):
+        return chosen, "named"
+    if len(available) == 1:
+        return chosen, "the only split"
+    return chosen, f"by default, since none was named; the data has {', '.join(available)}"
 
 
 def role_of(instruction: str, data: DataSection) -> str | None:

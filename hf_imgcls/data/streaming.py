@@ -23,6 +23,7 @@ from hf_imgcls.recipe import DataSection
 
 _SLICE = re.compile(r"(?P<name>[^\[\]+]+)(\[(?P<start>\d*):(?P<stop>\d*)\])?")
 _BATCH = 16
+_UNKNOWN = "streaming: images are checked when they are read; whether train has some of the others too is not known"
 
 
 def load_stream(section: DataSection) -> Data:
@@ -35,7 +36,7 @@ def load_stream(section: DataSection) -> Data:
     available, notes, _ = open_source(section)
     spans = choose_spans(available, section, lambda spec, key: [_span(spec, key)])
     labels = name_labels(available[spans["train"][0].split], section.label_names)
-    data = Data({}, labels, notes=[*notes, *note_alike(labels), "streaming: images are checked when they are read"])
+    data = Data({}, labels, notes=[*notes, *note_alike(labels), _UNKNOWN])
     for role, (span,) in spans.items():
         whole = available[span.split]
         taken = _take(whole, span, getattr(section.max_samples, role))

@@ -33,4 +33,6 @@ def _clean(file: Path, labels: set[str]) -> Path | bytes:
         return file  # the card has been written without them
     content = read_json(file)
     clean = without_paths(content, labels)
+    if file.name == RESULTS and clean.get("duplicates"):  # names of training images stay here too
+        clean |= {"duplicates": [{**each, "examples": []} for each in clean["duplicates"]]}
     return file if clean == content else (json.dumps(clean, indent=2, ensure_ascii=False) + "\n").encode()

@@ -62,12 +62,24 @@ class DataSection(Section):
     """Seed of splitting and subsampling; independent of training.seed."""
     bad_images: Literal["drop", "raise"] = "drop"
     """Unreadable images: drop skips and lists them, raise stops the run."""
+    duplicates: Literal["keep", "drop_from_train"] = "keep"
+    """Images of train that are in validation or test too, byte for byte: keep trains on them and says so beside the
+    accuracy, drop_from_train leaves them out. Duplicates within train stay."""
     cache_size: PositiveInt | None = None
     """Shorter side, in pixels, of resized copies to train on; made once and cached. Evaluation reads the originals."""
     streaming: bool = False
     """Stream the data while training; needs training.max_steps and label names."""
     shuffle_buffer: PositiveInt = 1000
     """Shuffle buffer of a stream, in images."""
+
+    @model_validator(mode="after")
+    def _comparable(self):
+        if self.streaming and self.duplicates == "drop_from_train":
+            raise ValueError(
+                "duplicates=drop_from_train compares all images before training, and streaming reads them one by one; "
+                "leave one of them out"
+            )
+        return self
 
 
 class ProcessorSection(Section):

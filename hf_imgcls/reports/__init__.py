@@ -2,6 +2,14 @@
 
 from hf_imgcls.reports.advice import advise_run
 from hf_imgcls.reports.card.write import CARD, prepare_card, write_card
-from hf_imgcls.reports.figures import draw_results, draw_training_images
+from hf_imgcls.reports.cautions import collect_cautions, collect_duplicates
+from hf_imgcls.reports.figures import draw_classes, draw_results, draw_training_images
 from hf_imgcls.reports.layers import layer_table, short
-from hf_imgcls.reports.results import collect_results, describe_data, describe_scores, describe_time, summarize_time
+from hf_imgcls.reports.results import (
+    collect_results,
+    describe_classes,
+    describe_data,
+    describe_scores,
+    describe_time,
+    summarize_time,
+)

@@ -131,8 +131,23 @@ def draw_confusion(folder: Path, output: Scored, names: Sequence[str], split: st
     confusion = import_plots("confusion")
     predicted = output.predictions >= 0
     counts = confusion.count_confusions(output.label_ids[predicted], output.predictions[predicted], len(names))
-    title = split if predicted.all() else f"{split}, {plural(int(np.sum(~predicted)), 'image')} without a prediction"
-    save(confusion.confusion_matrix(counts, names, title), folder, "confusion_matrix.png")
+    _save_matrix(folder, counts, names, split, int(np.sum(~predicted)))
+
+
+def draw_classes(folder: Path, classes: Mapping[str, Mapping], split: str) -> None:
+    """confusion_matrix.png of a split, from the `classes` of its breakdown."""
+    names = list(classes)
+    index = {name: i for i, name in enumerate(names)}
+    counts = np.zeros((len(names), len(names)), int)
+    for name, values in classes.items():
+        for predicted, count in values["predicted"].items():
+            counts[index[name], index[predicted]] = count
+    _save_matrix(folder, counts, names, split, sum(values["images"] for values in classes.values()) - int(counts.sum()))
+
+
+def _save_matrix(folder: Path, counts: np.ndarray, names: Sequence[str], split: str, missing: int) -> None:
+    title = f"{split}, {plural(missing, 'image')} without a prediction" if missing else split
+    save(import_plots("confusion").confusion_matrix(counts, names, title), folder, "confusion_matrix.png")
 
 
 def _original(row: dict) -> np.ndarray:

@@ -3,16 +3,22 @@
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from hf_imgcls.machine import describe_hardware, package_versions
-from hf_imgcls.scoring import metrics_in
+from hf_imgcls.reports.cautions import describe_overlaps
+from hf_imgcls.scoring import metrics_in, weakest_classes
+from hf_imgcls.store import BAD_IMAGES
 from hf_imgcls.training import PARTS
-from hf_imgcls.words import duration, plural
+from hf_imgcls.words import duration, number, plural
+
+_NONE = MappingProxyType({})
+_FEW, _WEAKEST = 20, 10  # classes up to which the console shows every one, and how many it shows of more
 
 
-def describe_scores(scores: dict[str, dict[str, Any]]) -> list[str]:
-    """A line for each split."""
+def describe_scores(scores: dict[str, dict[str, Any]], cautions: Mapping[str, Sequence[str]] = _NONE) -> list[str]:
+    """A line for each split, and directly after it what must stand beside its accuracy."""
     lines = []
     for split, values in scores.items():
         low, high = values["accuracy_interval_95"]
@@ -21,21 +27,38 @@ def describe_scores(scores: dict[str, dict[str, Any]]) -> list[str]:
             f" (95 % interval {low:.4f} to {high:.4f}; majority baseline {values['majority_baseline']:.4f})"
         )
         lines.append(f"{split}: {', '.join(shown.values())}, {values['images']:,} images")
+        lines += [f"{split}: {caution}" for caution in cautions.get(split, ())]
     return lines
 
 
-def describe_data(data, launch_note: str | None) -> list[str]:
-    """The lines before training."""
+def describe_classes(classes: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Recall, precision and F1 of each class, or of those with the lowest recall, as the lines of a table."""
+    order = list(classes) if len(classes) <= _FEW else weakest_classes(classes)[:_WEAKEST]
+    width = max(len("class"), *(len(name) for name in order))
+    lines = [f"{'class':{width}}  images  recall  precision      F1  most often confused with"]
+    for name in order:
+        each = classes[name]
+        cells = (number(each[key]) for key in ("recall", "precision", "f1"))
+        other = next((f"{n} ({count:,})" for n, count in each["predicted"].items() if n != name), "-")
+        lines.append("{:{}}  {:>6,}  {:>6}  {:>9}  {:>6}  {}".format(name, width, each["images"], *cells, other))
+    if len(order) < len(classes):
+        lines.append(f"(the {len(order)} of {len(classes)} classes with the lowest recall)")
+    return lines
+
+
+def describe_data(data, launch_note: str | None, bad_in: str | None = BAD_IMAGES) -> list[str]:
+    """The lines before training, or before scoring; `bad_in` is the file that lists the unreadable images."""
     sizes = [f"{role} {len(data.splits[role]):,}" for role in data.fingerprints]
     images = f"{', '.join(sizes)} images" if sizes else f"{', '.join(data.splits)} streamed"
     lines = [f"data: {plural(len(data.labels), 'class')}; {images}"]
     if data.bad:
         first = data.bad[0]
         lines.append(
-            f"data: dropped {plural(len(data.bad), 'unreadable image')}, listed in bad_images.csv "
+            f"data: dropped {plural(len(data.bad), 'unreadable image')}{f', listed in {bad_in}' if bad_in else ''} "
             f"(first: {first.file}: {first.reason})"
         )
-    lines += [f"data: {note}" for note in data.notes]
+    overlaps = describe_overlaps(data.overlaps, {role: len(data.splits[role]) for role in data.fingerprints})
+    lines += [f"data: {note}" for note in [*data.notes, *overlaps]]
     return ([launch_note] if launch_note else []) + lines
 
 

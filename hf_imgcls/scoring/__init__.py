@@ -1,13 +1,15 @@
 """Logits to numbers: what is kept of a scored image, metrics, intervals, which rows are compared."""
 
-from hf_imgcls.scoring.breakdown import break_down
+from hf_imgcls.scoring.breakdown import break_down, weakest_classes
 from hf_imgcls.scoring.metrics import (
     METRICS,
+    better_than_majority,
     can_name_a_metric,
     compute_metrics,
     evaluate_metrics,
     interval,
     metrics_in,
+    score_part,
     split_metrics,
     takes_probabilities,
 )

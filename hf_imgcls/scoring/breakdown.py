@@ -58,6 +58,12 @@ def _class(i: int, pairs: np.ndarray, counts: np.ndarray, names: Sequence[str]) 
     }
 
 
+def weakest_classes(classes: dict[str, dict]) -> list[str]:
+    """Names of classes with images, those with the lowest recall first."""
+    known = [name for name, values in classes.items() if values["images"]]
+    return sorted(known, key=lambda name: (classes[name]["recall"], -classes[name]["images"]))
+
+
 def _bootstrapped_f1(pairs: np.ndarray, counts: np.ndarray, size: int) -> tuple[float, float]:
     """Percentile interval of macro-F1 over draws of as many images, with replacement (Efron, 1979)."""
     same, generator, values = pairs[0] == pairs[1], np.random.default_rng(0), []

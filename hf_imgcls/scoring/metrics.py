@@ -125,6 +125,21 @@ def split_metrics(metrics: Mapping[str, float], split: str, label_ids: np.ndarra
     }
 
 
+def better_than_majority(scores: Mapping[str, Any]) -> bool:
+    """Whether a split's accuracy is above always predicting its most frequent class, by the whole 95 % interval."""
+    return scores["accuracy_interval_95"][0] > scores["majority_baseline"]
+
+
+def score_part(split: Scored, rows: np.ndarray) -> dict[str, Any] | None:
+    """`images`, `accuracy` and its interval of some rows, a mask of shape (images,); None where there are none."""
+    count = int(rows.sum())
+    if not count:
+        return None
+    correct = float(np.mean(split.predictions[rows] == split.label_ids[rows]))
+    ends = [round(end, 6) for end in interval(correct, count)]
+    return {"images": count, "accuracy": round(correct, 6), "accuracy_interval_95": ends}
+
+
 def evaluate_metrics() -> list:
     """`evaluate.Metric`s, for `evaluate.combine`: `predictions` are each image's best classes, best first."""
     import datasets  # 2 s that scoring does not need

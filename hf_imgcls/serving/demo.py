@@ -103,6 +103,8 @@ def describe_demo(name: str, labels: Sequence[str], folder: Path) -> tuple[str, 
             low, high = (100 * end for end in scores["accuracy_interval_95"])
             about += f" Accuracy {percent(scores['accuracy'])} on {scores['images']:,} {split} images"
             about += f" (95 % interval {low:.1f} to {high:.1f} %)."
+            cautions = results.get("cautions", {}).get(split, ())
+            about += "".join(f" {split.capitalize()}: {' '.join(map(plain, each.split()))}." for each in cautions)
     return plain(name), about
 
 

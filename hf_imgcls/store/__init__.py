@@ -2,4 +2,14 @@
 
 from hf_imgcls.store.cache import cache_folder, cached, clear_cache, list_cache
 from hf_imgcls.store.files import last_checkpoint, own_code, read_json, write_csv, write_json, write_text
-from hf_imgcls.store.run_folder import BAD_IMAGES, HISTORY, RECIPE, RESULTS, SPLITS, STAGES, check_run_folder, open_run
+from hf_imgcls.store.run_folder import (
+    BAD_IMAGES,
+    DIGESTS,
+    HISTORY,
+    RECIPE,
+    RESULTS,
+    SPLITS,
+    STAGES,
+    check_run_folder,
+    open_run,
+)

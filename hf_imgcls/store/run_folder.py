@@ -7,8 +7,8 @@ from typing import Any
 from hf_imgcls.errors import InputError
 from hf_imgcls.store.files import read_json, write_json
 
-RECIPE, SPLITS, BAD_IMAGES, STAGES, RESULTS, HISTORY = (
-    "recipe.json", "splits.json", "bad_images.csv", "stages.json", "results.json", "history.json",
+RECIPE, SPLITS, DIGESTS, BAD_IMAGES, STAGES, RESULTS, HISTORY = (
+    "recipe.json", "splits.json", "digests.npz", "bad_images.csv", "stages.json", "results.json", "history.json",
 )  # fmt: skip
 # Keys that may differ in the second half of a run: they change neither the data nor the weights. A moved folder of
 # images keeps its fingerprints, which are compared instead of its path.

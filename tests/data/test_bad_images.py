@@ -164,7 +164,7 @@ def rows(folder: Path, contents: list[bytes]):
 
 def test_a_split_is_parted_into_good_and_bad(tmp_path):
     data = Data({"test": rows(tmp_path, [jpeg(0), b"", jpeg(1), jpeg(2)[:-500]])}, ["cat"])
-    digests = check_split(data, "test")
+    digests = check_split(data, "test").digests
     assert data.splits["test"]["name"][:] == ["cat/0.jpg", "cat/2.jpg"]
     assert [bad[:3] for bad in data.bad] == [("cat/1.jpg", "cat", "test"), ("cat/3.jpg", "cat", "test")]
     assert data.bad[0].reason == "not an image, or its header is broken"

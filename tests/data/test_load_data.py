@@ -371,12 +371,6 @@ def test_bad_images_are_refused(with_bad_ones):
         load(with_bad_ones, bad_images="raise")
 
 
-def test_the_same_image_in_two_splits_is_noted(make_folder):
-    root = make_folder(train=4, validation=2, test=2)
-    shutil.copy(root / "train/red/000.png", root / "test/red/again.png")
-    assert load(root).notes[1:] == ["test: 1 image also in train, byte for byte"]
-
-
 def test_images_without_files_are_named_by_row(tmp_path):
     train = rows([0, 1, 2] * 3, NAMES).cast_column("image", Image(decode=False))
     broken = train.map(

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from hf_imgcls.data.check import BadImage
+from hf_imgcls.data.duplicates import Overlap
 from hf_imgcls.machine.hardware import describe_hardware, package_versions
 from hf_imgcls.reports.results import describe_data, describe_scores
 from hf_imgcls.scoring.metrics import split_metrics
@@ -37,6 +38,11 @@ def test_sizes_are_printed_and_what_was_dropped_with_an_example():
         fingerprints={"train": "x", "validation": "y"},
         bad=[BadImage("train/cat/1.jpg", "cat", "train", "no such file")],
         notes=["something"],
+        overlaps=[
+            Overlap(
+                "validation", "train", 2, 0, [{"file": "a", "label": "cat", "other_file": "b", "other_label": "cat"}]
+            )
+        ],
     )
     lines = describe_data(data, "launch: alone")
     assert lines[0] == "launch: alone"
@@ -44,6 +50,11 @@ def test_sizes_are_printed_and_what_was_dropped_with_an_example():
     assert "dropped 1 unreadable image, listed" in lines[2]
     assert "train/cat/1.jpg: no such file" in lines[2]
     assert lines[3] == "data: something"
+    assert lines[4] == (
+        "data: validation: 2 of 3 images are also in train, byte for byte (first: 'a' is 'b'); "
+        "data.duplicates=drop_from_train takes them out of train"
+    )
+    assert describe_data(data, None, bad_in=None)[1].startswith("data: dropped 1 unreadable image (first")
 
 
 def test_versions_and_hardware_are_named():

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from hf_imgcls.reports.card.results import most_confused, trained_images, weakest_classes
-from hf_imgcls.scoring import main_split
+from hf_imgcls.reports.card.results import most_confused, trained_images
+from hf_imgcls.scoring import main_split, weakest_classes
 from hf_imgcls.words import listed, percent, plain, plural
 
 _WEAK, _PAIRS = 3, 3  # classes that are named, pairs of classes
@@ -16,6 +16,7 @@ def limits_section(results: dict[str, Any], weighted: bool) -> list[str]:
     """One list; `weighted` is whether the loss weighed the classes."""
     split = main_split(results)
     items = ["Every image gets one of the classes, even if it shows none of them."]
+    items += _trained_on(results, split)
     items += _imbalance(trained_images(results), weighted)
     if split and results.get("breakdown"):
         measured = results["breakdown"][split]
@@ -23,6 +24,15 @@ def limits_section(results: dict[str, Any], weighted: bool) -> list[str]:
         items += _confused(measured["classes"], split)
         items += _confidence(measured["mean_top_score"], results["scores"][split]["accuracy"], split)
     return ["## Limits", "\n".join(f"- {item}" for item in items)]
+
+
+def _trained_on(results: dict[str, Any], split: str | None) -> list[str]:
+    overlap = next((o for o in results.get("duplicates") or () if (o["split"], o["other"]) == (split, "train")), None)
+    if not overlap:
+        return []
+    rest = overlap["without"]
+    expect = f"on new images expect that of the others, {percent(rest['accuracy'])}" if rest else "none of them is new"
+    return [f"The {split} accuracy counts {plural(overlap['images'], 'image')} that it was trained on: {expect}."]
 
 
 def _imbalance(trained: dict[str, int], weighted: bool) -> list[str]:

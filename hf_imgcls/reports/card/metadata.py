@@ -37,6 +37,8 @@ def metadata(recipe, results: dict[str, Any]) -> dict[str, Any]:
 def eval_results(section, results: dict[str, Any]) -> list[EvalResult]:
     """Every metric of every split with its interval; one that is no number is left out."""
     own, fingerprints = hub_id(section.path), results.get("fingerprints", {})
+    leaked = {each["split"]: each["images"] for each in results.get("duplicates") or () if each["other"] == "train"}
+    leaked.pop("train", None)
     return [
         EvalResult(
             task_type=_TASK,
@@ -48,6 +50,7 @@ def eval_results(section, results: dict[str, Any]) -> list[EvalResult]:
             dataset_revision=section.revision,
             dataset_split=split,
             dataset_args={"images": values["images"]}
+            | ({"images_also_in_train": leaked[split]} if split in leaked else {})
             | ({"fingerprint": fingerprints[split]} if split in fingerprints else {}),
             metric_type=metric.hub_type,
             metric_name=metric.name[0].upper() + metric.name[1:],

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from hf_imgcls.reports.card.metadata import interval_of
-from hf_imgcls.scoring import main_split, metrics_in
+from hf_imgcls.scoring import main_split, metrics_in, weakest_classes
 from hf_imgcls.serving import describe_parity
 from hf_imgcls.words import number, percent, plain, plural, table, without_paths
 
@@ -29,11 +29,26 @@ def headline(results: dict[str, Any]) -> str:
     )
 
 
+def beside_accuracy(results: dict[str, Any]) -> list[str]:
+    """What must be read with the accuracy of the headline."""
+    split = main_split(results)
+    return [
+        f"**{split.capitalize()}: {plain_sentence(caution)}.**"
+        for caution in results.get("cautions", {}).get(split, ())
+    ]
+
+
 def results_section(folder: Path, results: dict[str, Any]) -> list[str]:
     split = main_split(results)
     if split is None:
         return ["## Results", _parity(results["parity"])] if results["parity"] else []
-    text = ["## Results", _scores(results), _reading(results), _parity(results["parity"])]
+    others = [
+        f"**{other.capitalize()}: {plain_sentence(caution)}.**"
+        for other, cautions in results.get("cautions", {}).items()
+        for caution in cautions
+        if other != split
+    ]
+    text = ["## Results", _scores(results), *others, _reading(results), _parity(results["parity"])]
     classes = results.get("breakdown", {}).get(split, {}).get("classes", {})
     if classes:
         text += ["### Classes", *_classes(classes, trained_images(results), split)]
@@ -143,9 +158,3 @@ def _classes(classes: dict[str, dict], trained: dict[str, int], split: str) -> l
         return [*text, "All of them are in `results.json`, under `breakdown`."]
     summary = f"<details><summary>All {len(classes)} classes</summary>"
     return [*text, f"{summary}\n\n{table(heading, rows.values(), _WORDS)}\n\n</details>"]
-
-
-def weakest_classes(classes: dict[str, dict]) -> list[str]:
-    """Names of classes with images, those with the lowest recall first."""
-    known = [name for name, values in classes.items() if values["images"]]
-    return sorted(known, key=lambda name: (classes[name]["recall"], -classes[name]["images"]))

@@ -10,7 +10,7 @@ from hf_imgcls.machine import say
 from hf_imgcls.reports.card.edits import Card, by_hand, combine, digest, new_card, read_card, renew, write_out
 from hf_imgcls.reports.card.limits import limits_section
 from hf_imgcls.reports.card.metadata import base_of, metadata
-from hf_imgcls.reports.card.results import headline, results_section
+from hf_imgcls.reports.card.results import beside_accuracy, headline, results_section
 from hf_imgcls.reports.card.training import training_section
 from hf_imgcls.store import RECIPE, SPLITS, own_code, read_json, write_text
 from hf_imgcls.words import listed, plain, plural
@@ -114,6 +114,7 @@ def _text(folder: Path, recipe, results: dict[str, Any], name: str) -> list[str]
         f"# {title}",
         _what(folder, recipe, results),
         headline(results),
+        *beside_accuracy(results),
         *(["**Parity check failed: no metric below holds for the saved model.**"] if failed else []),
         *_use(folder, name),
         *results_section(folder, results),

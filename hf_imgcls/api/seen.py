@@ -1,0 +1,62 @@
+"""Which images a model has seen while it was trained, from what its run has left beside it."""
+
+import itertools
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from huggingface_hub import hf_hub_download
+from huggingface_hub.errors import HFValidationError, HTTPError
+
+from hf_imgcls.data import Data, Overlap, read_digests
+from hf_imgcls.machine import use_hub
+from hf_imgcls.scoring import Scored, score_part
+from hf_imgcls.store import DIGESTS, SPLITS, read_json
+
+
+def find_seen(model: str, data: Data, output: Scored) -> tuple[list[dict[str, Any]], list[str]]:
+    """How many of the scored images the model has seen while it was trained, where its run has left that beside it.
+
+    Returns:
+        Overlaps with its train and validation split, as `collect_duplicates` has them, and what could not be compared.
+    """
+    ((split, digests),) = data.digests.items()
+    fingerprints, kept, notes = _of_run(model)
+    found = []
+    for role in ("train", "validation"):
+        if role in kept:
+            seen = np.isin(digests, kept[role])
+        else:
+            seen = np.full(len(digests), fingerprints.get(role) == data.fingerprints[split])
+        if seen.any():
+            overlap = Overlap(split, f"the model's {role} split", int(seen.sum()), 0, [])
+            found.append({**overlap._asdict(), "without": score_part(output, ~seen)})
+    return found, notes
+
+
+def _of_run(model: str) -> tuple[dict[str, str], dict[str, np.ndarray], list[str]]:
+    """Fingerprints and digests of what a model was trained on, by split; empty where its folder does not have them."""
+    place = Path(model).expanduser()
+    if place.is_dir():
+        place = place.resolve()  # a checkpoint lies in the folder of its run
+        folders = [place, *itertools.takewhile(lambda f: re.match("checkpoint-|stage-", f.name), (place, place.parent))]
+        folders += [folders[-1].parent] if len(folders) > 1 else []
+        splits, digests = (next((f / n for f in folders if (f / n).is_file()), None) for n in (SPLITS, DIGESTS))
+    else:
+        splits, digests = _download(model), None
+    fingerprints, kept, notes = {}, {}, []
+    try:
+        fingerprints = read_json(splits)["fingerprints"] if splits else {}
+        kept = read_digests(digests) if digests else {}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        why = " ".join(str(error).split())[:100]
+        notes.append(f"whether these images were trained on is not known: {SPLITS} or {DIGESTS} is damaged ({why})")
+    return fingerprints if isinstance(fingerprints, dict) else {}, kept, notes
+
+
+def _download(model: str) -> Path | None:
+    try:
+        return Path(hf_hub_download(model, SPLITS, local_files_only=not use_hub()))
+    except (HTTPError, OSError, HFValidationError):  # most models have none
+        return None
