@@ -39,7 +39,7 @@ def model(photos, tmp_path):
 
 def test_what_the_model_was_trained_on_is_counted(model, photos, capsys):
     result = evaluate_classifier(model, photos)
-    assert result["notes"] == [
+    assert result["notes"][1:] == [
         "scored split: test (by default, since none was named; the data has test, train, validation)"
     ]
     (seen,) = result["duplicates"]
@@ -50,7 +50,7 @@ def test_what_the_model_was_trained_on_is_counted(model, photos, capsys):
     assert lines[score + 1].startswith(
         "test: 6 of 12 images are also in the model's train split, byte for byte; accuracy "
     )
-    assert lines[1] == f"data: {result['notes'][0]}"
+    assert lines[2] == f"data: {result['notes'][1]}"
     assert [line.split()[:2] for line in lines[-3:]] == [["blue", "4"], ["green", "4"], ["red", "4"]]
 
 
@@ -63,7 +63,7 @@ def test_it_is_counted_for_checkpoints_other_folders_and_parts(model, photos):
     assert result["cautions"][0] == (
         "all 5 images are also in the model's train split, byte for byte: the accuracy says nothing about new images"
     )
-    assert result["notes"] == ["scored split: train[:5] (named)"]
+    assert result["notes"][1:] == ["scored split: train[:5] (named)"]
     cautions = evaluate_classifier(model, photos, "validation")["cautions"]
     assert cautions[0] == "all 6 images are also in the model's validation split, byte for byte"
 
@@ -113,7 +113,7 @@ def test_only_an_evaluation_is_replaced(tmp_path):
         check_output(tmp_path / place)
 
 
-@pytest.mark.parametrize("override", ["test_split=train", "duplicates=drop_from_train", "validation_fraction=0.5"])
+@pytest.mark.parametrize("override", ["train_split=train", "duplicates=drop_from_train", "validation_fraction=0.5"])
 def test_keys_of_a_training_are_refused(override):
     with pytest.raises(InputError, match=rf"data\.{override.partition('=')[0]}: evaluate scores one split as it is"):
         evaluate_classifier("no model", "no data", overrides=[f"data.{override}"])
