@@ -12,7 +12,7 @@ from hf_imgcls.data import BadImage, load_data, save_digests
 from hf_imgcls.errors import ParityError
 from hf_imgcls.images import EvalTransform, Mixing, build_transforms, input_size, own_transforms
 from hf_imgcls.machine import on_main, say
-from hf_imgcls.models import build_model, channels_last, check_model
+from hf_imgcls.models import build_model, channels_last, check_model, check_patterns
 from hf_imgcls.publishing import check_push, push_trained
 from hf_imgcls.recipe import as_run, check_output_dir, check_path, load_recipe, naming_stage, stages_of
 from hf_imgcls.scoring import break_down
@@ -129,6 +129,7 @@ def check_recipe(source: str | Path | dict, overrides: Iterable[str] = ()):
     side = recipe.model.image_size or 224
     for stage in stages_of(recipe):
         with naming_stage(stage):
+            check_patterns(stage.train)
             build_transforms(stage.augmentation.train, (side, side))
             Mixing(stage.augmentation.mix, 2)
             check_features(stage, (side, side))

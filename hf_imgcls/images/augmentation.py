@@ -2,6 +2,7 @@
 
 import contextlib
 import inspect
+import warnings
 from collections.abc import Mapping, Sequence
 from contextvars import ContextVar
 from types import MappingProxyType
@@ -11,13 +12,17 @@ import torch
 from torchvision.transforms import AutoAugmentPolicy, InterpolationMode, v2
 
 from hf_imgcls.errors import InputError, nearest
+from hf_imgcls.images.bounded import Bounded
 from hf_imgcls.images.mixing import is_noise
 from hf_imgcls.images.reflection import RandomAffineReflect
 from hf_imgcls.recipe import Transform, check_transforms, name_and_arguments
 
 _ENUMS = {"interpolation": InterpolationMode, "policy": AutoAugmentPolicy}
 # What torchvision raises on values, and on images, that a transform does not take.
-_REFUSALS = (TypeError, ValueError, RuntimeError, KeyError, IndexError, AssertionError, ZeroDivisionError)
+_REFUSALS = (
+    TypeError, ValueError, RuntimeError, KeyError, IndexError, AssertionError, ZeroDivisionError, AttributeError,
+    OverflowError,
+)  # fmt: skip
 _NOISE_IS_LAST = '"random" is noise, which images get on the device, after everything else; make it the last of train'
 
 # Transforms that do the same to an image every time, as their classes say it.
@@ -47,12 +52,14 @@ def build_transforms(specs: Sequence[Transform], size: tuple[int, int]) -> v2.Tr
         size: height and width of the model's input.
     """
     check_transforms(specs, _own.get())
-    chain = [_build(spec, size, f"augmentation.train.{i}") for i, spec in enumerate(specs)]
+    with warnings.catch_warnings(action="ignore"):  # on settings that the trial refuses
+        chain = [_build(spec, size, f"augmentation.train.{i}") for i, spec in enumerate(specs)]
     for i, transform in enumerate(chain[:-1]):
         if is_noise(transform):
             raise InputError(f"augmentation.train.{i}.RandomErasing.value: {_NOISE_IS_LAST}")
     composed = v2.Compose(chain) if chain else v2.Identity()
-    _try_out(composed, size, fixed=not has_size(specs))
+    with Bounded("augmentation.train"), warnings.catch_warnings(action="ignore"):
+        _try_out(composed, size, fixed=not has_size(specs))
     return composed
 
 
@@ -119,7 +126,8 @@ def _line(error: Exception) -> str:
 
 def _try_out(transform: v2.Transform, size: tuple[int, int], fixed: bool) -> None:
     """Run the transforms on grey images: a wrong size or type shows here, not in the middle of an epoch."""
-    shapes = [size] if fixed else [(2 * size[0] + 31, 3 * size[1] + 57), (3 * size[0] + 57, 2 * size[1] + 31)]
+    height, width = (min(side, 512) for side in size)  # larger ones cost time and show nothing more
+    shapes = [size] if fixed else [(2 * height + 31, 3 * width + 57), (3 * height + 57, 2 * width + 31)]
     for shape in shapes:
         for draw in range(4):  # what happens only now and then, such as one of a RandomChoice
             with torch.random.fork_rng(devices=[]):
@@ -132,6 +140,8 @@ def augment(transform, image: torch.Tensor, size: tuple[int, int]) -> torch.Tens
     height, width = image.shape[-2:]
     try:
         out = transform(image)
+    except InputError:
+        raise
     except _REFUSALS as error:
         if isinstance(error, torch.OutOfMemoryError) or "DefaultCPUAllocator" in str(error):
             raise

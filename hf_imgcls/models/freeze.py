@@ -2,8 +2,10 @@
 
 import difflib
 import re
+import time
 from collections.abc import Iterable, Iterator
 
+import regex
 from torch import nn
 from transformers import PreTrainedModel
 
@@ -15,6 +17,7 @@ from hf_imgcls.recipe import LastBlocks, Trained
 from hf_imgcls.words import listed
 
 _SHOWN = 8
+_SECONDS = 2  # for a pattern of a recipe, which may be a stranger's
 
 
 def choose_parameters(model: PreTrainedModel, train: Trained, size: tuple[int, int]) -> list[str]:
@@ -33,6 +36,19 @@ def choose_parameters(model: PreTrainedModel, train: Trained, size: tuple[int, i
     return [name for name in names if name in chosen]
 
 
+def check_patterns(train: Trained) -> None:
+    """Refuse what is no regular expression; which parameters it matches is known with the network alone."""
+    for number, pattern in enumerate(train if isinstance(train, list) else ()):
+        _compiled(pattern, number)
+
+
+def _compiled(pattern: str, number: int) -> regex.Pattern:
+    try:
+        return regex.compile(pattern)
+    except (regex.error, OverflowError, RecursionError) as error:
+        raise InputError(f"train.{number}: {pattern[:80]!r} is no regular expression ({error})") from None
+
+
 def _last_blocks(model: PreTrainedModel, count: int, size: tuple[int, int]) -> set[str]:
     """The last blocks and everything that is first used after the first of them has begun."""
     found = blocks(model, size)
@@ -44,18 +60,22 @@ def _last_blocks(model: PreTrainedModel, count: int, size: tuple[int, int]) -> s
 
 
 def _matching(names: list[str], pattern: str, number: int) -> list[str]:
+    compiled, end = _compiled(pattern, number), time.monotonic() + _SECONDS
     try:
-        found = [name for name in names if re.search(pattern, name)]
-    except re.error as error:
-        raise InputError(f"train.{number}: {pattern!r} is no regular expression ({error})") from None
+        found = [name for name in names if compiled.search(name, timeout=max(0.01, end - time.monotonic()))]
+    except TimeoutError:
+        raise InputError(
+            f"train.{number}: {pattern[:80]!r} takes more than {_SECONDS} s on the names of the parameters; write it "
+            "without repetitions of repetitions"
+        ) from None
     if not found:
-        raise InputError(f"train.{number}: {pattern!r} matches no parameter; near names: {_near(names, pattern)}")
+        raise InputError(f"train.{number}: {pattern[:80]!r} matches no parameter; near names: {_near(names, pattern)}")
     return found
 
 
 def _near(names: list[str], pattern: str) -> str:
     """Names of parameters and of modules that look most like what a pattern spells."""
-    spelled = re.sub(r"[\\^$?*+()\[\]]", "", pattern).strip(".")
+    spelled = re.sub(r"[\\^$?*+()\[\]]", "", pattern[:200]).strip(".")
     parts = [name.split(".") for name in names]
     known = dict.fromkeys(".".join(part[:length]) for part in parts for length in range(1, len(part) + 1))
     return ", ".join(difflib.get_close_matches(spelled, known, n=3, cutoff=0.0))

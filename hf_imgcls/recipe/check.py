@@ -170,8 +170,9 @@ def check_mixes(specs: Sequence[Transform]) -> None:
             raise InputError(f"{place}: found {name!r}, expected one of {', '.join(MIXES)}{nearest(name, MIXES)}")
         _check_arguments(arguments, MIXES[name], f"{place}.{name}")
         alpha = arguments.get("alpha", 1.0)
-        if isinstance(alpha, bool) or not isinstance(alpha, int | float) or alpha <= 0:
-            raise InputError(f"{place}.{name}.alpha: found {alpha!r}, expected a number greater than 0")
+        if isinstance(alpha, bool) or not isinstance(alpha, int | float) or not 0.001 <= alpha <= 1000:
+            # Below, the fractions that Beta draws are no numbers.
+            raise InputError(f"{place}.{name}.alpha: found {repr(alpha)[:60]}, expected a number of 0.001 to 1000")
         if not isinstance(per_image := arguments.get("per_image", False), bool):
             raise InputError(f"{place}.{name}.per_image: found {per_image!r}, expected true or false")
 

@@ -3,7 +3,6 @@
 import json
 import re
 import typing
-from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,8 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from hf_imgcls.errors import InputError, nearest
+from hf_imgcls.recipe.elsewhere import known_elsewhere
+from hf_imgcls.recipe.read import check_plain, parse_json, read_recipe
 from hf_imgcls.recipe.schema import NOT_IN_A_RECIPE, recipe_model
 
 # Pydantic's own words name branches of unions and Python types.
@@ -45,8 +46,12 @@ def load_recipe(source: str | Path | dict, overrides: Iterable[str] = ()):
     Raises:
         InputError: names the file, the key, what was found and the nearest right spelling.
     """
-    content, where = (source, "recipe") if isinstance(source, dict) else (_read(Path(source)), str(source))
-    content = json.loads(json.dumps(content))
+    content, where = (source, "recipe") if isinstance(source, dict) else (read_recipe(Path(source)), str(source))
+    try:
+        check_plain(content)
+        content = json.loads(json.dumps(content))
+    except (InputError, TypeError, ValueError, RecursionError) as error:  # a Python object
+        raise InputError(f"{where}: {error}") from None
     texts = dict(_apply(content, override) for override in overrides)
     try:
         return recipe_model().model_validate_json(json.dumps(content))
@@ -65,43 +70,21 @@ def as_run(recipe) -> dict:
     return json.loads(recipe.model_dump_json(exclude_unset=True, by_alias=True))
 
 
-def _read(path: Path) -> dict:
-    if path.is_dir():
-        raise InputError(f"{path}: a folder, not a recipe; name a JSON file in it")
-    if not path.is_file():
-        near = nearest(path.name, [p.name for p in path.parent.glob("*.json")] if path.parent.is_dir() else [])
-        raise InputError(f"{path}: no such recipe{near}")
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=_no_duplicates)
-    except UnicodeDecodeError:
-        raise InputError(f"{path}: not a JSON file (it is not UTF-8 text)") from None
-    except json.JSONDecodeError as error:
-        raise InputError(f"{path}: not JSON: {error.msg} at line {error.lineno}, column {error.colno}") from None
-    except InputError as error:
-        raise InputError(f"{path}: {error}") from None
-    if not isinstance(content, dict):
-        raise InputError(f"{path}: a recipe is a JSON object of sections, found {_describe_value(content)}")
-    return content
-
-
-def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict:
-    seen = dict(pairs)
-    if len(seen) < len(pairs):
-        (twice, _), *_ = Counter(name for name, _ in pairs).most_common(1)
-        raise InputError(f'duplicate key "{twice}" in one section')
-    return seen
-
-
 def _apply(content: dict, override: str) -> tuple[tuple[str, ...], str]:
     """Set one override in place; returns its path and the text of its value."""
     path, equals, text = override.partition("=")
     if not equals or not path:
         raise InputError(f"override {override!r}: expected section.key=value, such as training.learning_rate=1e-4")
     try:
-        value = json.loads(text)
+        value = parse_json(text)
+    except InputError as error:
+        raise InputError(f"override {path[:60]}: {error}") from None
     except json.JSONDecodeError:
         value = {"True": True, "False": False, "None": None}.get(text, text)
     keys = tuple(path.split("."))
+    check_plain([*keys, value])
+    if len(keys) > 20:
+        raise InputError(f"override {path[:60]}...: {len(keys)} sections deep")
     _set(content, keys, value)
     return keys, text
 
@@ -110,7 +93,7 @@ def _set(content: dict, keys: tuple[str, ...], value: Any) -> None:
     place, dotted = content, ".".join(keys)
     for depth, key in enumerate(keys):
         if isinstance(place, list):
-            if not key.isdigit() or int(key) >= len(place):
+            if not re.fullmatch("[0-9]{1,9}", key) or int(key) >= len(place):
                 raise InputError(f"override {dotted}: {key!r} is not an index of a list of {len(place)}")
             key = int(key)
         elif not isinstance(place, dict):
@@ -178,7 +161,11 @@ def _unknown_key(keys: list[str]) -> str:
     for name in keys[:-1]:
         if not name.isdigit():  # an index of a list of sections, which is known already
             section = _section_in(section.model_fields[name].annotation)
-    return f"{'.'.join(keys)}: unknown key{nearest(key, _keys_of(section)) or next(iter(owners), '')}"
+    hint = known_elsewhere(key)
+    if hint.endswith(f" {'.'.join(keys[:-1])}.{key}"):  # a key of ours, in a section that others have it in
+        hint = ""
+    near = nearest(key, _keys_of(section))
+    return f"{'.'.join(keys)}: unknown key{hint or next(iter(owners), '') or near}"
 
 
 def _section_in(kind: Any) -> type[BaseModel] | None:

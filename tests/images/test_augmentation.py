@@ -87,3 +87,24 @@ def test_noise_comes_last():
 
 def test_the_position_of_a_wrong_transform_is_named():
     assert "augmentation.train.2: " in refusal("Resize", "RandomHorizontalFlip", "RandomVertcalFlip")
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        {"Resize": {"size": 99999}},
+        {"Pad": {"padding": 10**6}},
+        {"RandAugment": {"num_magnitude_bins": 10**10}},
+        {"ElasticTransform": {"sigma": 1e8}},
+        {"RandomZoomOut": {"side_range": [1000, 2000], "p": 1.0}},
+    ],
+)
+def test_transforms_that_no_memory_holds_are_refused_before_they_take_it(spec):
+    with pytest.raises(InputError, match=r"augmentation\.train"):
+        build_transforms([spec, "Resize"], (16, 16))
+
+
+def test_transforms_that_come_to_no_end_are_ended(monkeypatch):
+    monkeypatch.setattr("hf_imgcls.images.bounded._SECONDS", 0.05)
+    with pytest.raises(InputError, match=r"takes more than 0\.05 s on a few images"):
+        build_transforms([{"RandAugment": {"num_ops": 10**9}}], (16, 16))

@@ -157,7 +157,7 @@ def test_a_cache_that_cannot_be_written_is_done_without(asked, tmp_path):
         ("https://huggingface.co/a/b", "is a URL; download it first, or name a Hub id"),
         ("x" * 300, "is no path: File name too long"),
         ("a\0b", "is no path"),
-        ("a\ud800b", "is no path"),
+        ("a\ud800b", "no such folder"),
     ],
 )
 def test_a_mistyped_folder_is_named_with_the_one_that_exists(name, message, tmp_path, monkeypatch):
