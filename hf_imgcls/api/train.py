@@ -12,7 +12,7 @@ from hf_imgcls.data import BadImage, load_data, save_digests
 from hf_imgcls.errors import ParityError
 from hf_imgcls.images import EvalTransform, Mixing, build_transforms, input_size, own_transforms
 from hf_imgcls.machine import on_main, say
-from hf_imgcls.models import build_model, channels_last, check_model, check_patterns
+from hf_imgcls.models import build_model, channels_last, check_model, check_patterns, describe_dropout
 from hf_imgcls.publishing import check_push, push_trained
 from hf_imgcls.recipe import as_run, check_output_dir, check_path, load_recipe, naming_stage, stages_of
 from hf_imgcls.scoring import break_down
@@ -72,6 +72,8 @@ def _train(recipe, start_over: bool, custom: Custom, transforms: Sequence[str]) 
     for line in reports.describe_data(data, launch_note):
         say(line)
     model, processor = build_model(recipe.model, data.labels, arguments.seed)
+    if strong := describe_dropout(model.config, recipe.model):
+        say(f"model: {strong}")
     scoring = EvalTransform(processor, [model.config.label2id[name] for name in data.labels])
     plans = plan_stages(recipe, data, model, scoring, custom)
     laid_out = channels_last(model, input_size(processor), recipe.model.channels_last)

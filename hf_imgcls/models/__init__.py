@@ -1,6 +1,7 @@
 """Networks and their image processors: building, loading, restoring, freezing."""
 
 from hf_imgcls.models.build import build_model, check_model, load_network
+from hf_imgcls.models.dropout import describe_dropout
 from hf_imgcls.models.freeze import check_patterns, choose_parameters, describe_parameters, freeze_parameters
 from hf_imgcls.models.head import head_module
 from hf_imgcls.models.head_input import head_dropout, input_of_head

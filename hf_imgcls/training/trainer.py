@@ -7,7 +7,7 @@ from pathlib import Path
 import datasets
 import torch
 from torch.utils.data import DataLoader
-from transformers import EvalPrediction, PrinterCallback, ProgressCallback, Trainer
+from transformers import EvalPrediction, PrinterCallback, ProgressCallback
 from transformers.trainer import TRAINING_ARGS_NAME
 
 from hf_imgcls.errors import RestoreError
@@ -16,11 +16,12 @@ from hf_imgcls.machine import exact_float32
 from hf_imgcls.models import check_restored, restore_weights
 from hf_imgcls.scoring import Sampler, Scored, collect_scored, compute_metrics
 from hf_imgcls.training.callbacks import EpochCallback, EpochTable, QuietBar
+from hf_imgcls.training.divergence import FiniteTrainer
 from hf_imgcls.training.loss import NO_CUSTOM, Custom, own_loss, total_loss
 from hf_imgcls.training.timing import Clock, TimedRows
 
 
-class ImageTrainer(Trainer):
+class ImageTrainer(FiniteTrainer):
     """Trainer for image classifiers.
 
     Args:
@@ -168,6 +169,7 @@ class ImageTrainer(Trainer):
 
     def save_run(self, folder: Path) -> None:
         """Save weights, config and processor; the recipe, not a pickled object, says how they were trained."""
+        self.check_weights()
         self.save_model(str(folder), _internal_call=True)
         if self.args.should_save:
             (folder / TRAINING_ARGS_NAME).unlink(missing_ok=True)
