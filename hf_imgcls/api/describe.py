@@ -11,6 +11,8 @@ from hf_imgcls.models import build_model, choose_parameters, describe_layers, de
 from hf_imgcls.recipe import load_recipe, naming_stage, stages_of
 from hf_imgcls.words import plural
 
+_MOST = 1_000_000
+
 
 def describe_network(
     source: str | Path | dict, overrides: Iterable[str] = (), depth: int | None = None, classes: int | None = None
@@ -28,8 +30,8 @@ def describe_network(
         InputError: the recipe or the model is not as it must be.
     """
     for name, value, least in (("depth", depth, 1), ("classes", classes, 2)):
-        if value is not None and value < least:
-            raise InputError(f"{name}: found {value}, expected an integer of at least {least}")
+        if value is not None and not least <= value <= _MOST:
+            raise InputError(f"{name}: found {value}, expected an integer of {least} to {_MOST:,}")
     recipe = load_recipe(source, overrides)
     labels, origin = _labels(recipe.data, classes)
     section = recipe.model.model_copy(update={"from_scratch": True})  # the same network, without its weights

@@ -67,8 +67,10 @@ class ConvNetConfig(PreTrainedConfig):
         if self.pool_size < 1:
             raise ValueError(f"pool_size: {self.pool_size}, must be a positive number")
         strides = self.each_stride()
-        if len(strides) != len(self.filters) or min(strides) < 1:
-            raise ValueError(f"strides: {self.strides}, must be one positive number, or one for each of the filters")
+        if len(strides) != len(self.filters) or not 1 <= min(strides) <= max(strides) <= self.image_size:
+            raise ValueError(
+                f"strides: {self.strides}, must be one number for all filters or one for each, 1 to {self.image_size}"
+            )
         if self.sides()[-1] < 1:
             raise ValueError(
                 f"filters: {len(self.filters)} convolutions leave nothing of {self.image_size}x{self.image_size} "

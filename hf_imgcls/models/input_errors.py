@@ -1,6 +1,7 @@
 """What libraries raise on a user's model, settings or device, as a user error of one line."""
 
 import contextlib
+import re
 from collections.abc import Iterator
 from textwrap import shorten
 
@@ -36,6 +37,15 @@ def as_input_error(what: str, *more: type[Exception], hint: str = "") -> Iterato
         text = " ".join(str(error).partition("Exception raised from")[0].split()) or type(error).__name__
         if "trust_remote_code" in text:
             text = "it needs code of its own, which is never run here; take an architecture of transformers or timm"
+        elif isinstance(error, StrictDataclassError):
+            text = _plain_type(text)
         elif isinstance(error, KeyError):
             text = f"unknown value {text}"
         raise InputError(f"{what}: {shorten(text, _MOST, placeholder=' ...')}{hint}") from None
+
+
+def _plain_type(text: str) -> str:
+    """What a strict configuration says of a value's type, without its Python."""
+    text = re.sub(r"^Validation error for field '\w+': TypeError: Field '\w+' ", "", text)
+    text = re.sub(r"^with value (.*?) doesn't match any type in \((.*?)\)\. Errors:.*", r"found \1, expected \2", text)
+    return re.sub(r"<class '(\w+)'>", r"\1", text.replace("<class 'NoneType'>", "null"))

@@ -64,8 +64,9 @@ def test_the_command_on_a_shipped_recipe_and_wrong_values(tmp_path, capsys):
     assert main(["describe", str(path), "--classes", "10", 'model.config={"filters":[8],"num_channels":1}']) == 0
     assert "convolutions.0  Conv2d      8 x 26 x 26" in capsys.readouterr().out
     for wrong, line in [
-        (["--depth", "0"], "depth: found 0, expected an integer of at least 1"),
-        (["--classes", "1"], "classes: found 1, expected an integer of at least 2"),
+        (["--depth", "0"], "depth: found 0, expected an integer of 1 to 1,000,000"),
+        (["--classes", "1"], "classes: found 1, expected an integer of 2 to 1,000,000"),
+        (["--classes", "99999999999"], "classes: found 99999999999, expected an integer of 2 to 1,000,000"),
         (["model.config.padding=full"], "model.config.padding: 'full', must be valid or same"),
         (['stages=[{"train": ["nothing"]}]'], "stages.0.train.0: 'nothing' matches no parameter"),
         (["model.confg.x=1"], 'model.confg: unknown key; did you mean "config"?'),
