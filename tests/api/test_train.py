@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 
 import pytest
 from fresh import run_fresh
@@ -39,7 +40,7 @@ def test_a_run_leaves_everything_needed_to_score_again(recipe, tmp_path, capsys)
     results = train_classifier(recipe)
     folder = tmp_path / "run"
     for name in ("model.safetensors", "config.json", "preprocessor_config.json", "recipe.json", "splits.json",
-                 "bad_images.csv", "results.json", "history.json", "README.md"):  # fmt: skip
+                 "digests.npz", "bad_images.csv", "results.json", "history.json", "README.md"):  # fmt: skip
         assert (folder / name).is_file(), name
     assert not list(folder.glob("*.bin")), "a pickle"
     assert json.loads((folder / "results.json").read_text()) == json.loads(json.dumps(results))
@@ -65,6 +66,7 @@ def test_a_run_leaves_everything_needed_to_score_again(recipe, tmp_path, capsys)
     assert again["split"] == "test"
     assert again["scores"] == results["scores"]["test"]
     assert again["fingerprint"] == results["fingerprints"]["test"]
+    assert again["duplicates"] == results["duplicates"] == []
 
 
 @pytest.mark.usefixtures("undrawn")
@@ -150,6 +152,22 @@ def test_a_checkpoint_of_the_same_labels_keeps_its_order(recipe, tmp_path):
 
 
 @pytest.mark.usefixtures("undrawn")
+def test_images_of_test_that_were_trained_on_stand_beside_the_accuracy(recipe, tmp_path, capsys):
+    photos = tmp_path / "photos"
+    for name in ("red/000.png", "blue/001.png"):
+        shutil.copy(photos / "train" / name, photos / "test" / f"{name[:-4]}_again.png")
+    results = train_classifier(recipe, ["training.max_steps=1"])
+    caution = results["cautions"]["test"][0]
+    assert caution.startswith("2 of 17 images are also in train, byte for byte; accuracy ")
+    out = capsys.readouterr().out
+    assert out.index("data: test: 2 of 17 images are also in train") < out.index("machine: ")
+    lines = out.splitlines()
+    assert lines[next(n for n, line in enumerate(lines) if line.startswith("test: accuracy")) + 1] == f"test: {caution}"
+    card = (tmp_path / "run" / "README.md").read_text()
+    assert card.index("Accuracy on 17 test images") < card.index(f"**Test: {caution}.**") < card.index("## Use")
+    assert json.loads((tmp_path / "run" / "results.json").read_text())["duplicates"][0]["images"] == 2
+
+
 def test_a_failed_parity_check_fails_the_run(recipe, tmp_path, monkeypatch):
     save = ImageTrainer.save_run
 

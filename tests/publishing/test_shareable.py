@@ -34,3 +34,13 @@ def test_labels_that_look_like_paths_stay(tmp_path):
     (run / "results.json").write_text(json.dumps(results))
     sent = json.loads(shareable_files(run)["results.json"])
     assert (sent["labels"], sent["command"]) == (["/tmp/cat", "dog"], "x")
+
+
+def test_names_and_digests_of_training_images_stay_here(tmp_path):
+    run = finished_run(tmp_path / "colours")
+    (run / "digests.npz").write_bytes(b"digests")
+    overlap = {"split": "test", "other": "train", "images": 1, "examples": [{"other_file": "patient_7.png"}]}
+    (run / "results.json").write_text(json.dumps({"labels": ["cat"], "parity": None, "duplicates": [overlap]}))
+    sent = shareable_files(run)
+    assert "digests.npz" not in sent
+    assert json.loads(sent["results.json"])["duplicates"] == [{**overlap, "examples": []}]
