@@ -92,7 +92,7 @@ def entry(path: str, name: str, label: Any) -> Entry:
     name = unicodedata.normalize("NFC", name)
     try:
         status = os.stat(path)
-    except OSError:
+    except (OSError, ValueError):  # the latter: a null character, or text that is no name here
         return Entry(path, name, label, -1, 0)
     return Entry(path, name, label, status.st_size, max(status.st_mtime_ns, status.st_ctime_ns))
 

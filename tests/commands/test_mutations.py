@@ -7,8 +7,12 @@ import unicodedata
 from pathlib import Path
 
 import pytest
+from conftest import make_image
 
 from hf_imgcls.cli import main
+from hf_imgcls.data import load_data
+from hf_imgcls.errors import InputError
+from hf_imgcls.recipe import DataSection
 
 RECIPES = sorted(Path(__file__).parents[2].glob("recipes/*.json"))
 RECIPES = [json.loads(path.read_text()) for path in RECIPES if path.stem != "recipe.schema"]
@@ -20,6 +24,8 @@ ODD = [
     {"RandomZoomOut": {"side_range": [1, 1000]}}, {"ElasticTransform": {"sigma": 1e7}}, {"RandomChoice": {}},
     {"RandomApply": {"transforms": []}}, {"ColorJitter": {"hue": 9}}, {"RandomErasing": {"value": ["a"]}}, "Lambda",
 ]  # fmt: skip
+CELLS = ["", "\0", "\x1b[1m", '"', ";", "\t", ",,,", "\n\n", "NaN", "null", "9" * 5_000, "x" * 5_000, '{"a":' * 500,
+         "[1,2]", "\ufeff", "\u202e", "/dev/zero", "../", "1e999", "true", "{}", "\\", "\r"]  # fmt: skip
 KEYS = ["epochs", "", "²", "a.b", "train", "mix", "transforms", "\x1b[1m", "x" * 500]
 MARKS = "\u200e\u200f\u061c\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
 
@@ -85,3 +91,25 @@ def test_check_answers_in_one_line(part, tmp_path, monkeypatch, capsys):
         assert len(lines) == (1 if status else 0), (number, error)
         assert all(len(line) < 400 for line in lines), number
         assert not any(unicodedata.category(each) in ("Cc", "Cs") or each in MARKS for each in "".join(lines)), number
+
+
+@pytest.mark.parametrize("kind", ["csv", "jsonl"])
+def test_tables_are_read_or_refused_in_one_line(kind, tmp_path):
+    rows = [(f"{colour}{number}.png", colour) for colour in ("blue", "red") for number in range(4)]
+    for name, colour in rows:
+        make_image(colour, 0).save(tmp_path / name)
+    lines = [f"{name},{colour}" for name, colour in (("image", "label"), *rows)]
+    if kind == "jsonl":
+        lines = [json.dumps({"image": name, "label": colour}) for name, colour in rows]
+    table = "\n".join(lines)
+    refused = []
+    for number in range(6):
+        draw = random.Random(number)
+        at, file = draw.randrange(len(table)), tmp_path / f"{number}.{kind}"
+        changed = (table[:at] + draw.choice(CELLS) + table[at:], table[:at], table.replace("red3", "red3\0"))
+        file.write_text(changed[number % 3])
+        try:
+            load_data(DataSection(path=str(file)))
+        except InputError as error:
+            refused.append(str(error))
+    assert not any("\n" in line for line in refused)
