@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from hf_imgcls.recipe import json_schema
+from hf_imgcls.recipe import NOT_IN_A_RECIPE, json_schema
 
 PAGE = Path(__file__).parent / "recipes.md"
 # Title, the schema's definition, and the text before the keys.
@@ -55,6 +55,8 @@ def blocks() -> dict[str, str]:
         f"Described for {schema['$comment']}.\n",
         f"A stage may set all of them but those of the run: {only_run}.\n",
         _table(definitions["TrainingSection"], definitions),
+        "A recipe cannot set these:\n",
+        "| field | why |\n|---|---|\n" + "".join(f"| `{key}` | {why} |\n" for key, why in NOT_IN_A_RECIPE.items()),
     ]
     names = definitions["AugmentationSection"]["properties"]["train"]["items"]["anyOf"][0]["enum"]
     return {

@@ -18,7 +18,7 @@ from hf_imgcls.recipe import as_run, check_output_dir, check_path, load_recipe, 
 from hf_imgcls.scoring import break_down
 from hf_imgcls.serving import check_serving, describe_parity
 from hf_imgcls.store import BAD_IMAGES, DIGESTS, HISTORY, RESULTS, check_run_folder, open_run, write_csv, write_json
-from hf_imgcls.training import Custom, check_features, plan_stages, predict_trained, score_splits, train_stages
+from hf_imgcls.training import Custom, check_arguments, check_features, plan_stages, predict_trained, score_splits, train_stages
 
 
 def train_classifier(
@@ -54,8 +54,9 @@ def train_classifier(
         ParityError: the saved model does not reproduce the evaluated predictions.
         PushError: the run is complete, but not on the Hub; says what puts it there.
     """
+    custom = Custom(loss, metrics or {})
     with own_transforms(transforms or {}):
-        return _train(check_recipe(source, overrides), start_over, Custom(loss, metrics or {}), tuple(transforms or ()))
+        return _train(check_recipe(source, overrides, custom), start_over, custom, tuple(transforms or ()))
 
 
 def _train(recipe, start_over: bool, custom: Custom, transforms: Sequence[str]) -> dict[str, Any]:
@@ -122,16 +123,18 @@ def finish(folder: Path, recipe, results: dict[str, Any], stages: list[dict]) ->
     write_json(folder / RESULTS, results)
 
 
-def check_recipe(source: str | Path | dict, overrides: Iterable[str] = ()):
+def check_recipe(source: str | Path | dict, overrides: Iterable[str] = (), custom: Custom | None = None):
     """Load a recipe and check all that needs neither data nor weights: paths, model configuration, transforms."""
     recipe = load_recipe(source, overrides)
     check_path(recipe.data)
     check_output_dir(recipe)
     check_model(recipe.model)
     side = recipe.model.image_size or 224
+    machine.prepare_launch()
     for stage in stages_of(recipe):
         with naming_stage(stage):
             check_patterns(stage.train)
+            check_arguments(stage, custom or Custom())
             build_transforms(stage.augmentation.train, (side, side))
             Mixing(stage.augmentation.mix, 2)
             check_features(stage, (side, side))

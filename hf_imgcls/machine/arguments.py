@@ -31,14 +31,26 @@ def training_arguments(section, **own) -> TrainingArguments:
     values = {**_DEFAULTS, "disable_tqdm": not show_progress()}
     values |= fill_in_defaults(detect_machine(_on_cpu(section)), given, requested_precision())
     values |= {"remove_unused_columns": False, "label_names": ["labels"], **own}
+    if not values["dataloader_num_workers"] and "dataloader_num_workers" not in given:
+        # The machine has no core for workers, so what is said of them does not apply.
+        for name in ("prefetch_factor", "persistent_workers", "multiprocessing_context"):
+            values.pop(f"dataloader_{name}", None)
     if "load_best_model_at_end" not in given:
         evaluate, save = values["eval_strategy"], values["save_strategy"]
         values["load_best_model_at_end"] = evaluate != "no" and save in (evaluate, "best")
     _check_precision(section)
     try:
-        return TrainingArguments(**values)
-    except (ValueError, TypeError, ImportError) as error:
-        raise InputError(f"training: {' '.join(str(error).split())}") from None
+        arguments = TrainingArguments(**values)
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, ImportError) as error:
+        raise InputError(f"training: {' '.join(str(error).split())[:300]}") from None
+    if arguments.gradient_checkpointing:
+        kwargs = arguments.gradient_checkpointing_kwargs or {}
+        if not isinstance(kwargs, dict):
+            raise InputError("training.gradient_checkpointing_kwargs: found a string, expected a section")
+        # Reentrant, torch gives no gradient to what trains behind frozen layers.
+        for name in ("gradient_checkpointing_kwargs", "activation_checkpointing_kwargs"):
+            setattr(arguments, name, {"use_reentrant": False, **kwargs})
+    return arguments
 
 
 def disable_evaluation(arguments: TrainingArguments, stage) -> None:

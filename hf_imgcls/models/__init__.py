@@ -3,7 +3,7 @@
 from hf_imgcls.models.build import build_model, check_model, load_network
 from hf_imgcls.models.dropout import describe_dropout
 from hf_imgcls.models.freeze import check_patterns, choose_parameters, describe_parameters, freeze_parameters
-from hf_imgcls.models.head import head_module
+from hf_imgcls.models.head import head_module, network_name
 from hf_imgcls.models.head_input import head_dropout, input_of_head
 from hf_imgcls.models.input_errors import as_input_error
 from hf_imgcls.models.layers import Layer, describe_layers
@@ -11,4 +11,4 @@ from hf_imgcls.models.layout import channels_last, copy_layout, fold_batch_norms
 from hf_imgcls.models.own_head import OwnHeadForImageClassification
 from hf_imgcls.models.preprocessing import get_processor
 from hf_imgcls.models.restore import as_bytes, check_restored, restore_weights
-from hf_imgcls.models.trace import in_evaluation
+from hf_imgcls.models.trace import in_evaluation, that_affect_logits

@@ -50,7 +50,10 @@ def that_affect_logits(model: nn.Module, names: list[str], size: tuple[int, int]
         for parameter in parameters:
             parameter.requires_grad_()
         with torch.enable_grad():
-            gradients = torch.autograd.grad(_logits(model, size).sum(), parameters, allow_unused=True)
+            total = _logits(model, size).sum()
+            if not total.requires_grad:
+                return set()
+            gradients = torch.autograd.grad(total, parameters, allow_unused=True)
     finally:
         for parameter, flag in flags:
             parameter.requires_grad_(flag)

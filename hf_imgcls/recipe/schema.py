@@ -8,15 +8,10 @@ from typing import Any, NamedTuple
 from pydantic import Field, ValidationError, create_model, model_validator
 
 from hf_imgcls.recipe import sections
+from hf_imgcls.recipe.fields import NOT_IN_A_RECIPE, VALUES
 from hf_imgcls.recipe.installed import as_type, installed
 from hf_imgcls.recipe.sections import AugmentationSection, EarlyStopping, Section, Trained
 
-# TrainingArguments fields that a recipe cannot set, and what to do instead.
-NOT_IN_A_RECIPE = {
-    "hub_token": "a token never belongs in a recipe: set HF_TOKEN or run `hf auth login`",
-    "parallelism_config": "it is a Python object: set it in a configuration for `accelerate launch`",
-    "resume_from_checkpoint": "an unfinished run resumes by itself from its output_dir",
-}
 # TrainingArguments checks almost no ranges; these values would fail late or, worse, not at all.
 _RANGES = (
     ({"ge": 0}, ("learning_rate", "weight_decay", "warmup_steps", "max_grad_norm", "dataloader_num_workers")),
@@ -26,6 +21,12 @@ _RANGES = (
     ({"ge": 0, "lt": 1}, ("adam_beta1", "adam_beta2", "label_smoothing_factor")),
     ({"ge": 0, "le": 2**32 - 1}, ("seed", "data_seed")),
     ({"ge": -1}, ("max_steps",)),
+    (
+        {"ge": 1},
+        ("eval_accumulation_steps", "torch_empty_cache_steps", "dataloader_prefetch_factor", "ddp_bucket_cap_mb"),
+    ),
+    ({"ge": 0}, ("eval_delay",)),
+    ({"min_length": 1}, ("metric_for_best_model",)),
 )
 # A stage cannot override these: there is one folder, one launch and one push per run.
 _OF_THE_RUN = ("output_dir", "push_to_hub", "hub_", "use_cpu", "ddp_", "fsdp", "deepspeed", "accelerator_config")
@@ -79,6 +80,8 @@ def _check_training(section: Section) -> Section:
     """Combinations that TrainingArguments would refuse only when it is created, on the machine that trains."""
     if section.remove_unused_columns and "remove_unused_columns" in section.model_fields_set:
         raise ValueError("remove_unused_columns must be false: images are read from the columns it removes")
+    if section.max_steps == 0:
+        raise ValueError("max_steps: 0 would train num_train_epochs; give a number of at least 1, or leave it out")
     if section.fp16 and section.bf16:
         raise ValueError("fp16 and bf16 exclude each other")
     if section.load_best_model_at_end:
@@ -142,7 +145,7 @@ def recipe_model() -> type[Section]:
     """The pydantic model of a whole recipe, with the `training` section of the installed transformers."""
     ranges = {name: limits for limits, names in _RANGES for name in names}
     fields = {
-        name: (as_type(kind), Field(default, description=text or None, **ranges.get(name, {})))
+        name: (as_type(VALUES.get(name, kind)), Field(default, description=text or None, **ranges.get(name, {})))
         for name, (kind, default, text) in installed()["training"].items()
         if name not in NOT_IN_A_RECIPE
     }

@@ -1,6 +1,7 @@
 """Rows and a network to weights: the Trainer, stages, features, loss, scoring of splits."""
 
 from hf_imgcls.training.callbacks import EpochTable
+from hf_imgcls.training.check import check_arguments
 from hf_imgcls.training.loss import Custom
 from hf_imgcls.training.score import predict_trained, score_splits
 from hf_imgcls.training.stages import Plan, check_features, plan_stages, train_rows, train_stages

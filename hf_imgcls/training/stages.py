@@ -6,6 +6,7 @@ from pathlib import Path
 import torch
 from transformers import PreTrainedModel, TrainerState, TrainingArguments
 from transformers.trainer import TRAINER_STATE_NAME
+from transformers.trainer_utils import has_length
 
 from hf_imgcls.data import Data, attach_transform, check_cache_size, prepared_copies
 from hf_imgcls.errors import InputError
@@ -23,6 +24,7 @@ from hf_imgcls.models import (
 from hf_imgcls.recipe import LastBlocks, Stage, naming_stage, stages_of
 from hf_imgcls.store import STAGES, last_checkpoint, read_json, write_json
 from hf_imgcls.training.callbacks import StopEarly
+from hf_imgcls.training.check import check_batches, check_last_batch, check_network
 from hf_imgcls.training.features import HeadOnFeatures, cached_features
 from hf_imgcls.training.loss import NO_CUSTOM, Custom, class_weights
 from hf_imgcls.training.trainer import ImageTrainer
@@ -62,6 +64,9 @@ def plan_stages(
         if stage.cache_features:
             head_module(model, size)  # two heads are refused here, not when the stage begins
         with naming_stage(stage):
+            check_network(model, stage, arguments)
+            if has_length(data.splits["train"]):
+                check_batches(len(data.splits["train"]), arguments)
             custom.check_stage(stage, weights is not None)
             if "validation" in data.splits:
                 custom.check_best_metric(arguments.metric_for_best_model, len(data.labels))
@@ -114,6 +119,8 @@ def _train_stage(plan: Plan, data: Data, model: PreTrainedModel, scoring: EvalTr
     splits = {"train": attach_transform(train_rows(plan, data), plan.images, bad_images)}
     if "validation" in data.splits:
         splits["validation"] = attach_transform(data.splits["validation"], scoring, bad_images)
+    if has_length(data.splits["train"]) and not stage.cache_features:
+        check_last_batch(model, frozen, len(data.splits["train"]), plan.arguments, size)
     if stage.cache_features:
         trainer = _trainer(HeadOnFeatures(model, size), plan, _features(plan, data, model, scoring))
     else:

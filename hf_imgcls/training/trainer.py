@@ -17,6 +17,7 @@ from hf_imgcls.models import check_restored, restore_weights
 from hf_imgcls.scoring import Sampler, Scored, collect_scored, compute_metrics
 from hf_imgcls.training.callbacks import EpochCallback, EpochTable, QuietBar
 from hf_imgcls.training.divergence import FiniteTrainer
+from hf_imgcls.training.gradients import EveryGradient, torch_refusals
 from hf_imgcls.training.loss import NO_CUSTOM, Custom, own_loss, total_loss
 from hf_imgcls.training.timing import Clock, TimedRows
 
@@ -58,6 +59,8 @@ class ImageTrainer(FiniteTrainer):
             self.model.get_input_embeddings = lambda: None
         if images is not None:
             self.add_callback(EpochCallback(images))
+            if not (self.is_fsdp_enabled or self.is_deepspeed_enabled):  # which keep gradients elsewhere
+                self.add_callback(EveryGradient(images.size))
         self.clock = Clock(self.args.device)
         self.add_callback(self.clock)
         self.remove_callback(PrinterCallback)
@@ -67,13 +70,18 @@ class ImageTrainer(FiniteTrainer):
         if isinstance(self.train_dataset, datasets.Dataset):
             self.train_dataset = self.clock.rows = TimedRows(self.train_dataset)
 
-    def _get_dataloader(self, *args, **kwargs):
+    def _get_dataloader(self, *args, is_training: bool = False, **kwargs):
         """Trainer's own, whose workers draw nothing from the generator of the process.
 
         Persistent workers draw a number when a loader is first used, and a resumed run uses one loader more: its
         dropout would be another one from there on.
         """
-        loader = super()._get_dataloader(*args, **kwargs)
+        dropped = self.args.dataloader_drop_last
+        self.args.dataloader_drop_last = dropped and is_training  # what is scored is scored whole
+        try:
+            loader = super()._get_dataloader(*args, is_training=is_training, **kwargs)
+        finally:
+            self.args.dataloader_drop_last = dropped
         loader.base_dataloader.generator = torch.Generator()
         if loader.base_dataloader.persistent_workers:
             self._persistent.append(loader.base_dataloader)
@@ -82,7 +90,8 @@ class ImageTrainer(FiniteTrainer):
     def train(self, *args, **kwargs):
         """Trainer's own; its workers end with it."""
         try:
-            return super().train(*args, **kwargs)
+            with torch_refusals(self.args):
+                return super().train(*args, **kwargs)
         finally:
             self.stop_workers()
 
@@ -114,7 +123,10 @@ class ImageTrainer(FiniteTrainer):
             for name, value in (self.args.lr_scheduler_kwargs or {}).items()
             if name in ("num_decay_steps", "num_stable_steps") and 0 < value < 1
         }
-        self.args.lr_scheduler_kwargs = {**(self.args.lr_scheduler_kwargs or {}), **steps}
+        given = self.args.lr_scheduler_kwargs or {}
+        if self.args.lr_scheduler_type in ("reduce_lr_on_plateau", "greedy"):  # whose default is that of a loss
+            given = {"mode": "max" if self.args.greater_is_better else "min", **given}
+        self.args.lr_scheduler_kwargs = {**given, **steps}
         return super().create_scheduler(num_training_steps, optimizer)
 
     def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
