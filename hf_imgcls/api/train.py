@@ -18,7 +18,15 @@ from hf_imgcls.recipe import as_run, check_output_dir, check_path, load_recipe, 
 from hf_imgcls.scoring import break_down
 from hf_imgcls.serving import check_serving, describe_parity
 from hf_imgcls.store import BAD_IMAGES, DIGESTS, HISTORY, RESULTS, check_run_folder, open_run, write_csv, write_json
-from hf_imgcls.training import Custom, check_arguments, check_features, plan_stages, predict_trained, score_splits, train_stages
+from hf_imgcls.training import (
+    Custom,
+    check_arguments,
+    check_features,
+    plan_stages,
+    predict_trained,
+    score_splits,
+    train_stages,
+)
 
 
 def train_classifier(
