@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 
 import regex
 from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
 from transformers import PreTrainedModel
 
 from hf_imgcls.errors import InputError
@@ -30,7 +31,7 @@ def choose_parameters(model: PreTrainedModel, train: Trained, size: tuple[int, i
     elif train == "head":
         chosen = head_keys(model.config)
     elif isinstance(train, LastBlocks):
-        chosen = _last_blocks(model, train.last_blocks, size)
+        chosen = _last_blocks(model, train, size)
     else:
         chosen = {name for number, pattern in enumerate(train) for name in _matching(names, pattern, number)}
     return [name for name in names if name in chosen]
@@ -49,14 +50,26 @@ def _compiled(pattern: str, number: int) -> regex.Pattern:
         raise InputError(f"train.{number}: {pattern[:80]!r} is no regular expression ({error})") from None
 
 
-def _last_blocks(model: PreTrainedModel, count: int, size: tuple[int, int]) -> set[str]:
+def _last_blocks(model: PreTrainedModel, train: LastBlocks, size: tuple[int, int]) -> set[str]:
     """The last blocks and everything that is first used after the first of them has begun."""
-    found = blocks(model, size)
+    found, count = blocks(model, size), train.last_blocks
     if count > len(found):
         raise InputError(f"train.last_blocks: found {count}, {network_name(model)} has {len(found)} blocks")
     place = first_uses(model, size)
     begin = min(place[name] for name in found[-count])
-    return that_affect_logits(model, [name for name in place if place[name] >= begin], size)
+    chosen = that_affect_logits(model, [name for name in place if place[name] >= begin], size)
+    return _without_batch_norms(model, chosen) if train.freeze_batch_norm else chosen
+
+
+def _without_batch_norms(model: PreTrainedModel, chosen: set[str]) -> set[str]:
+    """With no parameter that trains, `freeze_parameters` keeps their statistics too."""
+    norms = [name for name, module in model.named_modules() if isinstance(module, _BatchNorm)]
+    left = {name for name in chosen if name.rpartition(".")[0] not in norms}
+    if left == chosen:
+        raise InputError(
+            f"train.freeze_batch_norm: {network_name(model)} has no batch normalization there; leave it out"
+        )
+    return left
 
 
 def _matching(names: list[str], pattern: str, number: int) -> list[str]:

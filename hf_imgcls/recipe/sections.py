@@ -165,6 +165,8 @@ class LastBlocks(Section):
 
     last_blocks: PositiveInt
     """Number of residual or transformer blocks (of convolutions, in a plain stack)."""
+    freeze_batch_norm: bool = False
+    """Keep the batch normalizations among them frozen, statistics and parameters."""
 
 
 class EarlyStopping(Section):

@@ -128,7 +128,7 @@ def _train_stage(plan: Plan, data: Data, model: PreTrainedModel, scoring: EvalTr
     seconds, state = _fit(trainer, plan), trainer.state
     record = {
         "stage": stage.number,
-        "train": stage.train.model_dump() if isinstance(stage.train, LastBlocks) else stage.train,
+        "train": stage.train.model_dump(exclude_unset=True) if isinstance(stage.train, LastBlocks) else stage.train,
         "seed": plan.arguments.seed,
         "cache_features": stage.cache_features,
         "parameters": sum(p.numel() for p in model.parameters()),
