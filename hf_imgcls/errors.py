@@ -20,6 +20,12 @@ class CacheError(InputError):
     """The cache cannot be written."""
 
 
+class ReadError(UserError):
+    """The machine cannot read a file at present: nothing is concluded about what is in it, and nothing is cached."""
+
+    status = 2
+
+
 class PushError(UserError, RuntimeError):
     """The Hub does not have what was to be pushed; nothing on this machine was changed."""
 

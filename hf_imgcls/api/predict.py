@@ -15,6 +15,7 @@ from tqdm.auto import tqdm
 
 from hf_imgcls import serving
 from hf_imgcls.errors import InputError
+from hf_imgcls.images import Limits
 from hf_imgcls.machine import check_launch, exact_float32, on_main, prepare_launch, show_progress
 from hf_imgcls.serving import Classifier, ListSize, PredictOptions, RowWriter, TerminalTable, WrittenRows
 
@@ -67,7 +68,7 @@ def predict_images(
         unreadable = 0
         if size.to_do:
             writer = _writer(output, columns, size, classifier.labels)
-            unreadable = _predict(classifier, writer, (file, size.to_do), batch_size)
+            unreadable = _predict(classifier, writer, (file, size.to_do), (batch_size, options.limits))
         unreadable = sum(gather_object([unreadable]))  # also waits until every process has written its rows
         if output:
             on_main(lambda: serving.merge_parts(output, columns))
@@ -124,8 +125,15 @@ def _writer(output: Path | None, columns: list[str], size: ListSize, labels: lis
     return RowWriter(output, columns)
 
 
-def _predict(classifier: Classifier, writer: RowWriter | TerminalTable, todo: tuple[Path, int], batch_size: int) -> int:
-    """Predict this process's part of the list, write its rows, and count the unreadable images."""
+def _predict(
+    classifier: Classifier, writer: RowWriter | TerminalTable, todo: tuple[Path, int], how: tuple[int, Limits]
+) -> int:
+    """Predict this process's part of the list, write its rows, and count the unreadable images.
+
+    Args:
+        todo: the list, and how many names it has.
+        how: batch size and limits.
+    """
     file, count = todo
     state, unreadable = PartialState(), 0
     names = serving.read_list(file, state.process_index, state.num_processes)
@@ -133,7 +141,7 @@ def _predict(classifier: Classifier, writer: RowWriter | TerminalTable, todo: tu
     bar = tqdm(total=total, desc="predicting", unit="image", disable=not show_progress())
     with writer, bar, exact_float32(), warnings.catch_warnings(action="ignore"):
         # Here and not in the threads, which would restore each other's filters.
-        for rows in serving.predict_rows(classifier, names, writer.columns, batch_size):
+        for rows in serving.predict_rows(classifier, names, writer.columns, *how):
             writer.write(rows)
             unreadable += sum(row["error"] is not None for row in rows)
             bar.update(len(rows))

@@ -19,6 +19,24 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--half", action="store_true", help="in half precision, on a GPU")
     parser.add_argument("--device", help="cpu, cuda:1, mps, ... (default: an accelerator if there is one)")
     parser.add_argument("--trust-remote-code", action="store_true", help="run code from the model's repository")
+    add_limits(parser)
+
+
+def add_limits(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--max-pixels", type=int, help="images of more are not read (default: 89,478,485)")
+    parser.add_argument("--max-aspect-ratio", type=float, help="longer side / shorter side (default: 100)")
+
+
+def chosen_limits(options: argparse.Namespace):
+    """The limits of an image that were given, and the usual ones; an InputError where one is no limit."""
+    from hf_imgcls.errors import InputError
+    from hf_imgcls.images import Limits
+
+    given = {key: getattr(options, key) for key in Limits._fields if getattr(options, key) is not None}
+    for key, value in given.items():
+        if not value >= 1:
+            raise InputError(f"--{key.replace('_', '-')}: found {value}, expected 1 or more")
+    return Limits(**given)
 
 
 def run(options: argparse.Namespace) -> None:
@@ -26,6 +44,7 @@ def run(options: argparse.Namespace) -> None:
     from hf_imgcls.machine import on_main
     from hf_imgcls.serving import PredictOptions
 
-    how = PredictOptions(options.top_k, options.batch_size, options.device, options.trust_remote_code, options.half)
+    device = (options.device, options.trust_remote_code, options.half)
+    how = PredictOptions(options.top_k, options.batch_size, *device, chosen_limits(options))
     counts = predict_images(options.model, options.overrides, options.output, how)
     on_main(lambda: print(describe_counts(counts, options.output), file=sys.stderr))

@@ -9,7 +9,7 @@ Every step is a function of the recipe and the images alone, so all processes of
 import datasets
 import numpy as np
 
-from hf_imgcls.data.check import check_split, refuse_bad_images
+from hf_imgcls.data.check import check_split, limits_of, refuse_bad_images
 from hf_imgcls.data.duplicates import compare_splits
 from hf_imgcls.data.labels import check_values, encode_labels, label_values, name_labels, note_alike
 from hf_imgcls.data.rows import Data
@@ -169,7 +169,8 @@ def _limits(section: DataSection, role: str | None) -> tuple[int | None, int | N
 
 def _check_images(data: Data, section: DataSection) -> None:
     """Read every image, drop or refuse the bad ones, and find those whose bytes are there more than once."""
-    checked = {role: check_split(data, role) for role in data.splits}
+    limits = limits_of(section)
+    checked = {role: check_split(data, role, limits) for role in data.splits}
     if section.bad_images == "raise":
         refuse_bad_images(data.bad)
     compare_splits(data, checked, section.duplicates == "drop_from_train")

@@ -6,7 +6,6 @@ for byte. Only training reads copies: evaluation reads and resizes the originals
 
 import io
 import os
-from pathlib import Path
 
 import datasets
 import numpy as np
@@ -15,7 +14,7 @@ from PIL.JpegImagePlugin import JpegImageFile
 
 from hf_imgcls.data.rows import map_cached
 from hf_imgcls.errors import InputError
-from hf_imgcls.images import decode_reduced, open_image, read_image, reader_version
+from hf_imgcls.images import decode_reduced, in_memory, open_image, read_image, reader_version
 from hf_imgcls.machine import say
 from hf_imgcls.words import megabytes
 
@@ -65,9 +64,8 @@ def prepared_copies(rows: datasets.Dataset, fingerprint: str, cache_size: int) -
 
 def prepare(row: dict, cache_size: int) -> dict:
     """A row's `image`, `{"bytes": ..., "path": ...}`, as a copy."""
-    image = row["image"]
-    data = image["bytes"] if image["bytes"] is not None else Path(image["path"]).read_bytes()
-    opened = open_image({"bytes": data, "path": None})
+    image = in_memory(row["image"])
+    data, opened = image["bytes"], open_image(image)
     if min(opened.size) > cache_size:
         data = _small(opened, cache_size)
     return {"image": {"bytes": data, "path": None}}

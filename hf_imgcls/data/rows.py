@@ -14,7 +14,8 @@ import joblib
 import numpy as np
 import pyarrow as pa
 
-from hf_imgcls.errors import InputError
+from hf_imgcls.errors import InputError, ReadError
+from hf_imgcls.images import no_file
 from hf_imgcls.store import cached
 
 
@@ -92,7 +93,11 @@ def entry(path: str, name: str, label: Any) -> Entry:
     name = unicodedata.normalize("NFC", name)
     try:
         status = os.stat(path)
-    except (OSError, ValueError):  # the latter: a null character, or text that is no name here
+    except ValueError:  # a null character, or text that is no name here
+        return Entry(path, name, label, -1, 0)
+    except OSError as error:
+        if not no_file(error, path):
+            raise ReadError(f"{path}: {error.strerror}; mend that, then run the same command again") from None
         return Entry(path, name, label, -1, 0)
     return Entry(path, name, label, status.st_size, max(status.st_mtime_ns, status.st_ctime_ns))
 
@@ -152,6 +157,14 @@ def map_cached(
 
     def build(folder: Path) -> None:
         place = {"cache_file_name": str(folder / "rows.arrow"), "new_fingerprint": kind}
-        rows.map(function, num_proc=processes if processes > 1 else None, **place, **options)
+        try:
+            rows.map(function, num_proc=processes if processes > 1 else None, **place, **options)
+        except RuntimeError as error:
+            if "abruptly died" not in str(error):
+                raise
+            raise ReadError(
+                f"{options['desc']}: one of {processes} processes was killed, as a system does that is out of memory; "
+                "free some, then run the same command again"
+            ) from None
 
     return cached(kind, key, build)

@@ -4,6 +4,7 @@ Nothing can be counted, stratified or checked beforehand. A step budget and the 
 images are skipped (or refused) when they turn up, with a line each.
 """
 
+import functools
 import itertools
 import math
 import re
@@ -12,13 +13,13 @@ from collections.abc import Callable
 
 import datasets
 
-from hf_imgcls.data.check import verdict
+from hf_imgcls.data.check import limits_of, verdict
 from hf_imgcls.data.labels import encode_labels, label_namer, name_labels, note_alike
 from hf_imgcls.data.rows import Data
 from hf_imgcls.data.sources import open_source
 from hf_imgcls.data.splits import Span, choose_spans, unused_limits
-from hf_imgcls.errors import InputError
-from hf_imgcls.images import UNREADABLE
+from hf_imgcls.errors import InputError, ReadError
+from hf_imgcls.images import UNREADABLE, UnusableImage, may_lose_all, open_usable, read_usable
 from hf_imgcls.recipe import DataSection
 
 _SLICE = re.compile(r"(?P<name>[^\[\]+]+)(\[(?P<start>\d*):(?P<stop>\d*)\])?")
@@ -41,6 +42,7 @@ def load_stream(section: DataSection) -> Data:
         whole = available[span.split]
         taken = _take(whole, span, getattr(section.max_samples, role))
         rows = taken.map(_encoder(labels, role, span.start, taken.features["label"], section), with_indices=True)
+        rows = rows.filter(_admission(section))
         rows = rows if taken is whole and role == "train" else _one_shard(rows)
         if role == "train":
             rows = rows.shuffle(seed=section.seed, buffer_size=section.shuffle_buffer)
@@ -59,7 +61,7 @@ def attach_transform(split, transform: Callable, bad_images: str = "drop"):
         bad_images: in a stream, "drop" skips an unreadable image with a warning, "raise" ends the run.
     """
     if isinstance(split, datasets.Dataset):
-        return split.with_transform(transform)
+        return split.with_transform(functools.partial(_transform_checked, transform))
 
     def read_and_transform(rows: dict[str, list]) -> dict[str, list]:
         made = transform({key: [] for key in rows})  # its columns, also where no image of the batch can be read
@@ -77,6 +79,20 @@ def attach_transform(split, transform: Callable, bad_images: str = "drop"):
     return split.map(read_and_transform, batched=True, batch_size=_BATCH, remove_columns=["image", "label", "row"])
 
 
+def _transform_checked(transform: Callable, rows: dict[str, list]) -> dict[str, list]:
+    """What could be read when it was checked, and cannot be now, was taken away or changed: a ReadError names it."""
+    try:
+        return transform(rows)
+    except (OSError, UnusableImage):
+        for image in rows["image"]:
+            if reason := verdict(image)["reason"]:
+                raise ReadError(
+                    f"{image['path']}: could be read when the images were checked, and now cannot be: {reason}; "
+                    "put it back, then run the same command again"
+                ) from None
+        raise
+
+
 def first_rows(stream: datasets.IterableDataset, count: int) -> list[dict]:
     """The first rows of a stream whose images can be read: it has no others to draw from."""
     return list(itertools.islice((row for row in stream if not _skip(row["image"], row["row"], "drop")), count))
@@ -85,8 +101,11 @@ def first_rows(stream: datasets.IterableDataset, count: int) -> list[dict]:
 def _skip(image: dict | None, row: int, bad_images: str) -> bool:
     """Whether an image cannot be read, and a line about it."""
     reason = verdict(image)["reason"]
-    if not reason:
-        return False
+    return bool(reason) and _refuse(image, row, reason, bad_images)
+
+
+def _refuse(image: dict | None, row: int, reason: str, bad_images: str) -> bool:
+    """A line about an image that is skipped, or that ends the run; True."""
     name = (image or {}).get("path") or f"row {row}"
     if bad_images == "raise":
         raise InputError(f"data: {name} cannot be read: {reason}; data.bad_images=drop trains without it") from None
@@ -94,9 +113,31 @@ def _skip(image: dict | None, row: int, bad_images: str) -> bool:
     return True
 
 
+def _admission(section: DataSection) -> Callable[[dict], bool]:
+    """Whether a row's image is within the limits, from its header; what cannot be read is left to the reading."""
+    limits = limits_of(section)
+
+    def admit(row: dict) -> bool:
+        image = row["image"]
+        try:
+            if _is_there(image) and may_lose_all(open_usable(image, limits)):
+                read_usable(image, limits)
+        except UnusableImage as error:
+            return not _refuse(image, row["row"], str(error), section.bad_images)
+        except UNREADABLE:
+            pass
+        return True
+
+    return admit
+
+
+def _is_there(image: dict | None) -> bool:
+    return image is not None and (image["bytes"] is not None or image["path"] is not None)
+
+
 def _identity(image: dict | None) -> int:
     """The image's own number, which seeds its augmentation: each shard counts its rows from 0."""
-    if image is None or (image["bytes"] is None and image["path"] is None):
+    if not _is_there(image):
         raise ValueError("no image in this row")
     return zlib.crc32(image["bytes"] if image["bytes"] is not None else image["path"].encode())
 

@@ -16,7 +16,7 @@ from PIL.JpegImagePlugin import JpegImageFile
 from torchvision.transforms import InterpolationMode, v2
 from torchvision.transforms.v2 import functional
 
-from hf_imgcls.images.read import open_image, read_image
+from hf_imgcls.images.read import in_memory, open_image, read_image
 
 # Those that weigh every pixel they shrink; the others pick pixels, and of a reduced image they would pick others.
 _RESAMPLING = {
@@ -48,11 +48,9 @@ def read_resized(value: dict | Image.Image, transform: v2.RandomResizedCrop | v2
     """
     image = value
     if isinstance(value, dict):
+        value = in_memory(value)
         data = value["bytes"]
-        if data is None:
-            with open(value["path"], "rb", buffering=0) as stream:  # a buffer would cost as much again as the file
-                data = stream.read()
-        image = open_image({"bytes": data, "path": None})
+        image = open_image(value)
     if image is value or not isinstance(image, JpegImageFile):
         image = read_image(image)
         return _resize(as_tensor(image.crop(_draw_part(transform, image.size))), transform)

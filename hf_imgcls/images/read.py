@@ -3,6 +3,7 @@
 import contextlib
 import io
 import os
+import re
 import struct
 import warnings
 import zlib
@@ -13,12 +14,17 @@ import PIL.Image
 import transformers
 from transformers.image_utils import load_image
 
+from hf_imgcls.images.files import UnusableImage, naming_faults, open_file, read_bytes
+from hf_imgcls.images.limits import Limits, allow_pixels, check_left, check_size, loses_depth
+
 # What `open_image` and `read_image` raise on a file that is no image or a damaged one. Found by damaging files of 28
-# formats 300,000 times under Pillow 12: each plugin raises what its parser happens to meet. MemoryError is not one.
+# formats 300,000 times under Pillow 12: each plugin raises what its parser meets. A ReadError is none of them.
 UNREADABLE = (
     OSError, ValueError, SyntaxError, EOFError, LookupError, ArithmeticError, RuntimeError, struct.error, zlib.error,
     PIL.Image.DecompressionBombError,
 )  # fmt: skip
+# Of those, what EXIF data cause that are written anew when the image is turned, although its pixels are sound.
+_EXIF_ERRORS = (struct.error, ArithmeticError, LookupError, TypeError, ValueError)
 # A file with one of these endings is an image by its name: if it cannot be read it is a bad one. Any other file is
 # judged by its content, and skipped if that is not an image.
 _SUFFIXES = {
@@ -28,12 +34,16 @@ _SUFFIXES = {
 
 
 @contextlib.contextmanager
-def _pillow_errors() -> Iterator[None]:
+def _pillow_errors(path: str | None = None) -> Iterator[None]:
     """Some damaged files make Pillow (and nothing but it belongs inside) raise what would be a bug anywhere else."""
     try:
-        yield
+        with naming_faults(path):
+            yield
     except (TypeError, AttributeError, AssertionError) as error:
         raise ValueError(f"{type(error).__name__}: {error}") from error
+    except PIL.Image.DecompressionBombError as error:
+        pixels = re.search(r"\d+", str(error))
+        raise UnusableImage(f"{pixels[0] if pixels else 'too many'} pixels, more than max_pixels allows") from None
 
 
 def reader_version() -> str:
@@ -43,9 +53,13 @@ def reader_version() -> str:
 
 def open_image(value: dict) -> PIL.Image.Image:
     """Open one row's image, as `datasets.Image(decode=False)` delivers it, without decoding it; raises UNREADABLE."""
-    source = value["path"] if value["bytes"] is None else io.BytesIO(value["bytes"])
-    with _pillow_errors():
-        return PIL.Image.open(source)
+    source = open_file(value["path"]) if value["bytes"] is None else io.BytesIO(value["bytes"])
+    try:
+        with _pillow_errors(value["path"]):
+            return PIL.Image.open(source)
+    except BaseException:
+        source.close()
+        raise
 
 
 def read_image(value: dict | PIL.Image.Image) -> PIL.Image.Image:
@@ -55,16 +69,52 @@ def read_image(value: dict | PIL.Image.Image) -> PIL.Image.Image:
     cannot come apart. What its conversion loses (16-bit grey is clipped, the alpha channel dropped) is lost in serving
     too; the check of the images counts such images.
     """
-    image = open_image(value) if isinstance(value, dict) else value
-    with _pillow_errors(), warnings.catch_warnings():
+    path = value["path"] if isinstance(value, dict) else None
+    image = open_image(in_memory(value)) if isinstance(value, dict) else value
+    with _pillow_errors(path), warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # palettes with transparency, corrupt EXIF: read all the same
-        return load_image(image)
+        image.load()
+        try:
+            return load_image(image)
+        except _EXIF_ERRORS as error:
+            if "exif" not in image.info:
+                raise
+            raise UnusableImage(f"damaged EXIF data ({error}), with which pipeline fails too; remove them") from None
+
+
+def in_memory(value: dict) -> dict:
+    """A row's image with its bytes: what decoding then raises is about them, and never about the file."""
+    return value if value["bytes"] is not None else {**value, "bytes": read_bytes(value["path"])}
+
+
+def read_usable(value: dict, limits: Limits) -> PIL.Image.Image:
+    """Read one row's image in full where it is within the limits and something is left of it; raises UNREADABLE."""
+    value = in_memory(value)
+    opened = open_usable(value, limits)
+    rgb = read_image(value)
+    check_left(opened, rgb)
+    return rgb
+
+
+def open_usable(value: dict, limits: Limits) -> PIL.Image.Image:
+    """Open one row's image without decoding it where its size is within the limits; raises UNREADABLE."""
+    allow_pixels(limits)
+    image = open_image(value)
+    check_size(image.size, limits)
+    return image
+
+
+def may_lose_all(image: PIL.Image.Image) -> bool:
+    """Whether something may be left of an opened image or not, which `read_usable` finds out."""
+    return loses_depth(image) or image.has_transparency_data
 
 
 def why_unreadable(error: Exception) -> str:
     """What Pillow says about an image, in a line."""
     if isinstance(error, PIL.UnidentifiedImageError):
         return "not an image, or its header is broken"
+    if isinstance(error, UnusableImage):
+        return str(error)
     text = error.strerror if isinstance(error, OSError) and error.strerror else " ".join(str(error).split())
     return f"{type(error).__name__}: {text}".removesuffix(": ")
 
@@ -110,8 +160,6 @@ def is_image_file(path: str) -> bool:
     """Whether a file is an image by its name, or else by what Pillow makes of its header."""
     if path[path.rfind(".") :].lower() in _SUFFIXES:  # a tenth of the time of os.path.splitext
         return True
-    if not os.path.isfile(path):  # a pipe or a device would be waited for
-        return False
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

@@ -14,7 +14,7 @@ import transformers
 from accelerate import PartialState
 from accelerate.utils import DistributedType, broadcast_object_list
 
-from hf_imgcls.errors import InputError
+from hf_imgcls.errors import InputError, UserError
 from hf_imgcls.machine.hardware import cores_per_process
 from hf_imgcls.recipe import shipped_folder
 
@@ -29,17 +29,17 @@ def say(line: str) -> None:
 
 
 def on_main(function: Callable[[], T]) -> T:
-    """Run a function on the main process alone; every process gets its result, or its InputError."""
+    """Run a function on the main process alone; every process gets its result, or its UserError."""
     state, outcome = PartialState(), [None, None]
     if state.is_main_process:
         try:
             outcome[0] = function()
-        except InputError as error:
-            outcome[1] = str(error)
+        except UserError as error:
+            outcome[1] = error
     if state.num_processes > 1:
         broadcast_object_list(outcome)
     if outcome[1] is not None:
-        raise InputError(outcome[1])
+        raise outcome[1]
     return outcome[0]
 
 

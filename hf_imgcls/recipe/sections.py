@@ -62,6 +62,10 @@ class DataSection(Section):
     """Seed of splitting and subsampling; independent of training.seed."""
     bad_images: Literal["drop", "raise"] = "drop"
     """Unreadable images: drop skips and lists them, raise stops the run."""
+    max_pixels: PositiveInt = 89_478_485
+    """Images of more pixels are unreadable ones: a file of a few KB can take gigabytes of memory."""
+    max_aspect_ratio: float = Field(100.0, ge=1)
+    """Images whose longer side is more than so many times the shorter one are unreadable ones."""
     duplicates: Literal["keep", "drop_from_train"] = "keep"
     """Images of train that are in validation or test too, byte for byte: keep trains on them and says so beside the
     accuracy, drop_from_train leaves them out. Duplicates within train stay."""

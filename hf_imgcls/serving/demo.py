@@ -21,8 +21,8 @@ from huggingface_hub import constants
 from PIL import Image
 
 from hf_imgcls.data import find_rows
-from hf_imgcls.errors import InputError
-from hf_imgcls.images import UNREADABLE, open_image, process_image, read_image
+from hf_imgcls.errors import InputError, ReadError
+from hf_imgcls.images import UNREADABLE, Limits, in_memory, open_usable, process_image, read_usable
 from hf_imgcls.machine import exact_float32, limit_progress_bars, say
 from hf_imgcls.recipe import load_recipe
 from hf_imgcls.scoring import main_split
@@ -35,6 +35,7 @@ from hf_imgcls.words import listed, percent, plain
 TOP_K = 5
 PAGE = Path(__file__).with_name("page.py")  # a Space gets a copy of it
 _DEFAULTS, _ADDRESS = PredictOptions(TOP_K), ("127.0.0.1", 7860)
+_LIMITS = Limits()
 _MOST = 8  # examples
 _SUFFIXES = {"JPEG": ".jpg", "PNG": ".png", "GIF": ".gif", "WEBP": ".webp", "BMP": ".bmp"}  # formats browsers show
 
@@ -68,9 +69,10 @@ def open_demo(
     device = options.device or PartialState(cpu=parse_flag_from_env("ACCELERATE_USE_CPU")).device
     classifier, folder = open_classifier(model, device, options.trust_remote_code), Path(model).expanduser()
     with tempfile.TemporaryDirectory(prefix="hf-imgcls-") as place, _environment(place, address[0]), exact_float32():
-        shown = copy_examples(named, folder, Path(place))
+        shown = copy_examples(named, folder, Path(place), options.limits)
         title, about = describe_demo(classifier.name.rpartition("@")[0], classifier.labels, folder)
-        blocks = page.make_page(partial(_classify, classifier, options.top_k), title, about, shown)
+        show = partial(_classify, classifier, options.top_k), title, about, shown
+        blocks = page.make_page(*show, partial(_read, options.limits))
         try:
             _launch(blocks, *address, page.LAUNCH)
             yield blocks.local_url
@@ -84,6 +86,13 @@ def _launch(blocks, host: str, port: int, arguments: dict[str, Any]) -> None:
         blocks.launch(inbrowser=False, inline=False, quiet=True, prevent_thread_lock=True, **arguments)
     except OSError as error:  # gradio needs the port on 127.0.0.1 too, where it may be in use
         raise InputError(f"--port {port}: {error}") from None
+
+
+def _read(limits: Limits, path: str) -> Image.Image:
+    try:
+        return read_usable({"bytes": None, "path": path}, limits)
+    except ReadError as error:
+        raise ValueError(str(error)) from None
 
 
 def _classify(classifier: Classifier, top_k: int, image: Image.Image) -> list[dict[str, Any]]:
@@ -149,17 +158,18 @@ def _environment(place: str, host: str) -> Iterator[None]:
         os.environ.update(before)
 
 
-def copy_examples(named: Sequence[str] | None, model: Path, folder: Path) -> list[str]:
+def copy_examples(named: Sequence[str] | None, model: Path, folder: Path, limits: Limits = _LIMITS) -> list[str]:
     """Copy example images, named ones or else a run's, into a folder that may be served, as none of the user's may."""
     images = [{"bytes": None, "path": name} for name in evenly_spaced(named)] if named else _run_images(model)
     copies = []
     for number, image in enumerate(images):
         with contextlib.suppress(UNREADABLE):
-            suffix = _SUFFIXES.get(open_image(image).format)
+            image = in_memory(image)
+            suffix = _SUFFIXES.get(open_usable(image, limits).format)
             if suffix:
-                read_image(image)
+                read_usable(image, limits)
                 copy = folder / f"{number}{suffix}"
-                copy.write_bytes(Path(image["path"]).read_bytes() if image["bytes"] is None else image["bytes"])
+                copy.write_bytes(image["bytes"])
                 copies.append(str(copy))
     if images and not copies:
         say("no examples: none of the images has a format that browsers show")

@@ -1,5 +1,6 @@
 """The images to predict, from files, folders, patterns, URLs or standard input; and reading one of them."""
 
+import errno
 import glob
 import hashlib
 import http.client
@@ -16,8 +17,8 @@ from typing import NamedTuple, TextIO
 
 import PIL.Image
 
-from hf_imgcls.errors import InputError
-from hf_imgcls.images import UNREADABLE, is_image_file, read_image, walk_folder, why_unreadable
+from hf_imgcls.errors import InputError, ReadError
+from hf_imgcls.images import UNREADABLE, Limits, is_image_file, read_usable, walk_folder
 
 _URL = ("http://", "https://")
 _TIMEOUT = 30  # seconds without a byte from a server
@@ -26,6 +27,9 @@ _MAX_BYTES = 200_000_000  # of an image from a URL: an endless response must not
 _AGENT = "Mozilla/5.0 (compatible; hf-imgcls)"
 # What `read_source` raises on a bad image or address.
 READ_ERRORS = (*UNREADABLE, http.client.HTTPException)
+# What a server has nothing to do with.
+_OF_THIS_MACHINE = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS)
+_DEFAULTS = Limits()
 
 
 def find_images(words: Iterable[str]) -> Iterator[str]:
@@ -42,29 +46,33 @@ def find_images(words: Iterable[str]) -> Iterator[str]:
             yield _normalize(word)
         elif os.path.isdir(word):
             yield from _at_least_one(_in_folder(word), f"{word}: no images in this folder, nor in those below it")
+        elif os.path.exists(word):
+            raise InputError(f"{word}: neither a file nor a folder")
         elif glob.has_magic(word):
             yield from _at_least_one(_matches(word), f"{word}: no image matches this pattern (in {Path.cwd()})")
         else:
             raise InputError(f"{word}: no such file or folder (looked in {Path.cwd()})")
 
 
-def read_source(name: str) -> PIL.Image.Image:
-    """An image of a file or a URL, read as `pipeline` reads it; raises one of READ_ERRORS."""
+def read_source(name: str, limits: Limits = _DEFAULTS) -> PIL.Image.Image:
+    """An image of a file or a URL, read as `pipeline` reads it.
+
+    Raises one of READ_ERRORS, or a ReadError where the machine cannot read it at present.
+    """
     if not name.startswith(_URL):
-        if not os.path.isfile(name):  # a pipe or a device would be waited for
-            raise FileNotFoundError(name)
-        return read_image({"bytes": None, "path": name})
+        return read_usable({"bytes": None, "path": name}, limits)
     request = urllib.request.Request(urllib.parse.quote(name, safe=string.punctuation), headers={"User-Agent": _AGENT})
-    with urllib.request.urlopen(request, timeout=_TIMEOUT) as response:
-        data = response.read(_MAX_BYTES + 1)
+    try:
+        with urllib.request.urlopen(request, timeout=_TIMEOUT) as response:
+            data = response.read(_MAX_BYTES + 1)
+    except OSError as error:
+        cause = getattr(error, "reason", error)
+        if getattr(cause, "errno", None) in _OF_THIS_MACHINE:
+            raise ReadError(f"{name}: {cause.strerror}; mend that, then run the same command again") from None
+        raise
     if len(data) > _MAX_BYTES:
         raise ValueError(f"larger than {_MAX_BYTES // 1_000_000} MB")
-    return read_image({"bytes": data, "path": None})
-
-
-def describe_read_error(error: Exception) -> str:
-    """Why an image could not be read, in a line."""
-    return "no such file" if isinstance(error, FileNotFoundError) else why_unreadable(error)
+    return read_usable({"bytes": data, "path": name}, limits)
 
 
 class ListSize(NamedTuple):

@@ -17,11 +17,13 @@ import torch
 from transformers import PreTrainedConfig
 
 from hf_imgcls.errors import InputError
-from hf_imgcls.images import process_image
+from hf_imgcls.images import Limits, process_image, why_unreadable
 from hf_imgcls.machine import cores_per_process
 from hf_imgcls.scoring import softmax
-from hf_imgcls.serving.image_list import READ_ERRORS, describe_read_error, display_name, read_source
+from hf_imgcls.serving.image_list import READ_ERRORS, display_name, read_source
 from hf_imgcls.serving.rows import Row, labels_per_image
+
+_DEFAULTS = Limits()
 
 
 class Classifier(NamedTuple):
@@ -74,13 +76,13 @@ def model_digest(labels: dict[int, str], pixels: torch.Tensor, weights: Iterable
 
 
 def predict_rows(
-    classifier: Classifier, images: Iterable[str], columns: list[str], batch_size: int
+    classifier: Classifier, images: Iterable[str], columns: list[str], batch_size: int, limits: Limits = _DEFAULTS
 ) -> Iterator[list[Row]]:
     """Rows of images (files or URLs), a batch at a time, in their order; at most three batches are in memory."""
     # At least four, so that reading continues while one waits for a server.
     pool = reader_pool(min(16, max(4, cores_per_process())))
     try:
-        ready = read_ahead(pool, partial(_read, classifier.processor), images, 2 * batch_size)
+        ready = read_ahead(pool, partial(_read, classifier.processor, limits), images, 2 * batch_size)
         while batch := list(itertools.islice(ready, batch_size)):
             yield _rows(classifier, batch, columns)
     finally:
@@ -104,16 +106,16 @@ def read_ahead(pool: Executor, read: Callable, items: Iterable, ahead: int) -> I
         yield submitted.popleft().result()
 
 
-def _read(processor, name: str) -> tuple[str, torch.Tensor | None, str | None]:
+def _read(processor, limits: Limits, name: str) -> tuple[str, torch.Tensor | None, str | None]:
     """An image's name, its pixels, and why it has none."""
     try:
-        image = read_source(name)
+        image = read_source(name, limits)
     except READ_ERRORS as error:
-        return name, None, describe_read_error(error)
+        return name, None, why_unreadable(error)
     try:
         return name, process_image(processor, image), None
     except ValueError as error:  # a processor rejects the image's shape
-        return name, None, describe_read_error(error)
+        return name, None, why_unreadable(error)
 
 
 def _rows(classifier: Classifier, batch: list[tuple], columns: list[str]) -> list[Row]:

@@ -8,7 +8,7 @@ import PIL.Image
 import torch
 
 from hf_imgcls.errors import InputError
-from hf_imgcls.images import process_image
+from hf_imgcls.images import Limits, process_image
 from hf_imgcls.models import as_bytes, as_input_error, channels_last, fold_batch_norms, load_network
 from hf_imgcls.serving.export.folder import EXPORT, is_exported
 from hf_imgcls.serving.inference import Classifier, model_digest, score_function
@@ -41,6 +41,7 @@ class PredictOptions(NamedTuple):
     device: str | None = None  # None: an accelerator, or else the CPU
     trust_remote_code: bool = False  # whether code that comes with the model may be run
     half: bool = False  # compute in float16
+    limits: Limits = Limits()  # images beyond them are not read
 
 
 def open_classifier(

@@ -15,7 +15,9 @@ import gradio as gr
 from PIL import Image, UnidentifiedImageError
 from transformers.image_utils import load_image
 
-Classify = Callable[[Image.Image], list[dict]]
+Classify, Read = Callable[[Image.Image], list[dict]], Callable[[str], Image.Image]
+# Of an uploaded image: a few KB can decode to gigabytes, and a processor that resizes the shorter side can make them.
+MAX_PIXELS, MAX_ASPECT_RATIO = 89_478_485, 100
 # Arguments of `launch`, on this machine as in a Space. The fonts are the visitor's: a theme's would be downloaded.
 LAUNCH = {
     "theme": gr.themes.Default(
@@ -33,17 +35,27 @@ _UNREADABLE = (
 )  # fmt: skip
 
 
-def make_page(classify: Classify, title: str, about: str, examples: Sequence[str] = ()) -> gr.Blocks:
+def load(path: str) -> Image.Image:
+    """As `pipeline` reads it: first frame, EXIF orientation applied, RGB; a ValueError where it is too large."""
+    image = Image.open(path)
+    width, height = image.size
+    if width * height > MAX_PIXELS or max(image.size) > MAX_ASPECT_RATIO * min(image.size):
+        raise ValueError(f"{width}x{height} pixels; at most {MAX_PIXELS:,} and a ratio of sides of {MAX_ASPECT_RATIO}")
+    return load_image(image)
+
+
+def make_page(classify: Classify, title: str, about: str, examples: Sequence[str] = (), read: Read = load) -> gr.Blocks:
     """The page, ready to be launched.
 
     Args:
         classify: returns an RGB image's predictions as `pipeline` does, the best first: `{"label": ..., "score": ...}`.
         title, about: Markdown, a line each.
         examples: paths of images in a format that browsers show.
+        read: reads the image of a path, RGB; what is wrong with it is an OSError or a ValueError.
     """
 
     def predict(image: str | None) -> dict[str, float] | None:
-        return None if image is None else _bars(classify(_read(image)))
+        return None if image is None else _bars(classify(_read(image, read)))
 
     with gr.Blocks(title=title, analytics_enabled=False, delete_cache=(3600, 3600)) as page:
         gr.Markdown(f"# {title}\n{about}")
@@ -76,11 +88,11 @@ def _uploads_only(image: gr.Image) -> Callable:
     return preprocess
 
 
-def _read(path: str) -> Image.Image:
-    """As `pipeline` reads it: first frame, EXIF orientation applied, RGB."""
+def _read(path: str, read: Read = load) -> Image.Image:
+    """An uploaded image, or the page's error."""
     try:
         with warnings.catch_warnings(action="ignore", category=UserWarning):
-            return load_image(Image.open(path))
+            return read(path)
     except UnidentifiedImageError:
         reason = "not an image, or its header is broken"
     except _UNREADABLE as error:

@@ -11,6 +11,7 @@ from torchvision.transforms import InterpolationMode, v2
 
 from hf_imgcls.images import decode
 from hf_imgcls.images.decode import as_tensor, can_lead, read_resized
+from hf_imgcls.images.files import UnusableImage
 from hf_imgcls.images.read import read_image, why_unreadable
 
 SIZE = (40, 32)
@@ -163,6 +164,6 @@ def test_broken_jpegs_are_read_or_refused_as_the_reading_rule_has_it():
     assert 40 < sum(outcomes) < 200
 
 
-def test_a_file_that_is_gone_is_named(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"gone\.jpg"):
+def test_a_file_that_is_gone_is_no_image(tmp_path):
+    with pytest.raises(UnusableImage, match=r"no such file"):
         read_resized({"bytes": None, "path": str(tmp_path / "gone.jpg")}, v2.Resize(SIZE))

@@ -11,10 +11,10 @@ from conftest import make_image
 
 from hf_imgcls.data.folders import scan_folder
 from hf_imgcls.errors import InputError
+from hf_imgcls.images import why_unreadable
 from hf_imgcls.serving import image_list
 from hf_imgcls.serving.image_list import (
     READ_ERRORS,
-    describe_read_error,
     display_name,
     find_images,
     name_hash,
@@ -152,7 +152,7 @@ def test_the_reason_why_a_url_gives_no_image(address, monkeypatch):
     def reason(name: str) -> str:
         with pytest.raises(READ_ERRORS) as caught:
             read_source(name)
-        return describe_read_error(caught.value)
+        return why_unreadable(caught.value)
 
     assert reason(f"{address}/gone.png") == "HTTPError: HTTP Error 404: Not Found"
     assert reason(f"{address}/page") == "not an image, or its header is broken"
@@ -164,10 +164,16 @@ def test_the_reason_why_a_url_gives_no_image(address, monkeypatch):
 
 def test_a_pipe_is_not_waited_for(tmp_path):
     os.mkfifo(tmp_path / "pipe.png")
-    for name in ("pipe.png", "none.png", ""):
-        with pytest.raises(FileNotFoundError) as caught:
+    for name, reason in (
+        ("pipe.png", "a pipe, socket or device, not a file"),
+        ("none.png", "no such file"),
+        ("", "a folder, not a file"),
+    ):
+        with pytest.raises(READ_ERRORS) as caught:
             read_source(str(tmp_path / name))
-        assert describe_read_error(caught.value) == "no such file"
+        assert why_unreadable(caught.value) == reason
+    with pytest.raises(InputError, match=r"pipe.png: neither a file nor a folder"):
+        list(find_images([str(tmp_path / "pipe.png")]))
 
 
 def test_a_folder_gives_the_images_that_training_reads(photos, monkeypatch):
