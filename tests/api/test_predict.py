@@ -106,10 +106,10 @@ def test_an_interrupted_run_continues_and_predicts_nothing_twice(suffix, process
     assert predict_images(model, ["photos"], whole) == (11, 2, 0)
     read, opened = inference.read_source, []
 
-    def stop(name):
+    def stop(name, limits):
         if name == "photos/3.png":
             raise KeyboardInterrupt
-        return read(name)
+        return read(name, limits)
 
     monkeypatch.setattr(inference, "read_source", stop)
     with pytest.raises(KeyboardInterrupt):
@@ -123,7 +123,7 @@ def test_an_interrupted_run_continues_and_predicts_nothing_twice(suffix, process
         if suffix == ".csv":
             unfinished.write_text("".join(json.dumps(row) + "\n" for row in rows_of_text(unfinished)))
     unfinished.write_bytes(unfinished.read_bytes()[:-7])  # killed in the middle of a line
-    monkeypatch.setattr(inference, "read_source", lambda name: opened.append(name) or read(name))
+    monkeypatch.setattr(inference, "read_source", lambda name, limits: opened.append(name) or read(name, limits))
     counts = predict_images(model, ["photos"], output)
     assert counts.earlier == 1
     assert counts.images == 10
