@@ -298,7 +298,8 @@ def test_only_regular_files_of_a_bearable_size_are_read(tmp_path, monkeypatch):
         "nowhere": "a link to a file that does not exist",
         "large": "larger than 1,074 MB",
     }
-    assert judge(None, "a\0b.jpg")["reason"] == judge(None, str(tmp_path / "no" / "a.jpg"))["reason"] == "no such file"
+    for name in ("a\0b.jpg", "no/a.jpg"):
+        assert judge(None, str(tmp_path / name))["reason"] == "no such file"
 
 
 def deep(low: float, high: float, kind: str) -> Image.Image:
