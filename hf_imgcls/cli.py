@@ -8,7 +8,7 @@ import traceback
 
 from hf_imgcls import __version__
 from hf_imgcls.commands import COMMANDS
-from hf_imgcls.errors import UserError
+from hf_imgcls.errors import PushError, UserError
 from hf_imgcls.words import one_line
 
 
@@ -64,7 +64,8 @@ def _run(options: argparse.Namespace) -> int:
 def _fail(line: str, status: int) -> int:
     # Every process finds a user error, and the first reports it; anything else may have happened in this one alone.
     if status != 2 or os.environ.get("RANK", "0") == "0":
-        print(f"hf-imgcls: {one_line(line)}", file=sys.stderr, flush=True)
+        most = 2000 if status == PushError.status else 380  # it ends with the command that finishes the push
+        print(f"hf-imgcls: {one_line(line, most)}", file=sys.stderr, flush=True)
     return status
 
 

@@ -489,9 +489,9 @@ def test_the_images_are_those_that_the_run_was_evaluated_on(tmp_path, capsys):
     (tmp_path / "photos").rename(tmp_path / "gone")
     found = evaluation_images(str(run), labels)
     assert (found.split, found.labels) == (None, None)
-    assert "does not exist" in found.reason
+    assert "no such folder" in found.reason
     for source, message in [
-        ((None, "test", ()), "does not exist"),
+        ((None, "test", ()), "no such folder"),
         ((None, None, ["training.seed=1"]), "export takes data.key=value only"),
         (("no/such", None, ()), "could not be loaded from the Hub"),
     ]:

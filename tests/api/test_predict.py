@@ -165,7 +165,7 @@ def test_another_model_or_another_number_of_labels_is_refused_in_one_line(model,
     assert "--half: is for a GPU" in refused(model, "photos", "--half", "--device", "cpu")
     assert "--batch-size: found -1" in refused(model, "photos", "--batch-size=-1")
     assert "must end in .csv" in refused(model, "photos", "--output", "a.txt")
-    assert "no folder" in refused("./no/model", "photos")
+    assert "no such folder" in refused("./no/model", "photos")
     assert "--device" in refused(model, "photos", "--device", "warp")
 
 

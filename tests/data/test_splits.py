@@ -70,17 +70,18 @@ def test_splits_that_are_not_there(available, keys, line):
 
 
 @pytest.mark.parametrize(
-    ("available", "named", "chosen"),
+    ("available", "named", "chosen", "why"),
     [
-        (["train", "validation", "test"], None, "test"),
-        (["train", "val"], None, "val"),
-        (["train"], None, "train"),
-        (["test"], None, "test"),
-        (["train", "test"], "train[:10]", "train[:10]"),
+        (["train", "validation", "test"], None, "test", "by default, since none was named"),
+        (["train", "val"], None, "val", "by default, since none was named"),
+        (["train"], None, "train", "the only split"),
+        (["test"], None, "test", "the only split"),
+        (["train", "test"], "train[:10]", "train[:10]", "named"),
     ],
 )
-def test_the_split_to_score(available, named, chosen):
-    assert scored_split(available, section(), named) == chosen
+def test_the_split_to_score_and_why(available, named, chosen, why):
+    split, reason = scored_split(available, section(), named)
+    assert (split, reason.partition(";")[0]) == (chosen, why)
 
 
 @pytest.mark.parametrize(
@@ -92,7 +93,7 @@ def test_the_split_to_score(available, named, chosen):
     ],
 )
 def test_the_split_to_score_is_the_recipes(keys, chosen):
-    assert scored_split(["train", "validation", "test", "extra"], section(**keys), None) == chosen
+    assert scored_split(["train", "validation", "test", "extra"], section(**keys), None)[0] == chosen
 
 
 @pytest.mark.parametrize(

@@ -201,7 +201,7 @@ def test_a_folder_that_is_no_classifier_is_refused(tmp_path):
     refused(place, r"lacks 2 tensors of ViTForImageClassification \(classifier.bias, ...\)")
     (tmp_path / "model" / "model.safetensors").unlink()
     torch.save(weights, tmp_path / "model" / "pytorch_model.bin")
-    refused(place, "found only pytorch_model.bin, which may run code")
+    refused(place, "pytorch_model.bin alone, which may run code")
 
 
 def test_half_precision_is_close_and_shows_in_the_name(tmp_path):

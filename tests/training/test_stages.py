@@ -1,5 +1,6 @@
 """Stages of a run: what each trains, which checkpoint the next starts from, and resuming in the middle of one."""
 
+import itertools
 import json
 
 import pytest
@@ -86,10 +87,10 @@ def test_a_convolutional_network_stays_channels_last_in_every_stage(recipe, tmp_
 
 @pytest.mark.parametrize(("best", "step"), [(True, 3), (False, 6)])
 def test_the_selected_checkpoint_is_the_best_or_the_last(recipe, best, step, tmp_path):
-    # The largest loss is called the best, so that the best step is the first evaluated and not the last.
-    keep = {"load_best_model_at_end": best, "metric_for_best_model": "loss", "greater_is_better": True}
-    recipe["stages"][0]["training"].update(keep)
-    results = train_classifier(recipe)
+    # A metric that falls from one evaluation to the next: the best step is the first evaluated and not the last.
+    falling = itertools.count(0, -1)
+    recipe["stages"][0]["training"].update({"load_best_model_at_end": best, "metric_for_best_model": "falling"})
+    results = train_classifier(recipe, metrics={"falling": lambda predictions, labels: float(next(falling))})
     assert results["stages"][0]["best_step"] == 3
     assert results["stages"][0]["selected_checkpoint"] == ("best" if best else "last")
     stage = tmp_path / "run" / "stage-1"
