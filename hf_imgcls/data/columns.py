@@ -6,6 +6,7 @@ import datasets
 
 from hf_imgcls.errors import InputError, nearest
 from hf_imgcls.recipe import DataSection
+from hf_imgcls.words import listed, one_line
 
 _LABEL_COLUMNS = ("label", "labels", "target", "class", "class_name", "category", "cls", "y")
 _IMAGE_COLUMNS = ("image", "img", "pixel_values", "picture", "photo", "file_name", "filename", "file", "path")
@@ -94,12 +95,13 @@ def _choose(found: list[str], usual: tuple[str, ...], features, key: str, where:
     named = [name for name in found if name.lower() in usual]
     if len(found) == 1 or len(named) == 1:
         return found[0] if len(found) == 1 else named[0]
-    raise InputError(f"data.{key}: {where} has several candidates, {', '.join(found)}; {_listing(features)}")
+    shown = listed((one_line(name, 24) for name in found), 3)
+    raise InputError(f"data.{key}: {where} has several candidates, {shown}; {_listing(features)}")
 
 
 def _listing(features: datasets.Features) -> str:
     """`it has img: Image, fine_label: ClassLabel(100), id: int64`."""
-    return "it has " + ", ".join(f"{name}: {_type_name(feature)}" for name, feature in features.items())
+    return "it has " + listed(f"{one_line(name, 24)}: {_type_name(feature)}" for name, feature in features.items())
 
 
 def is_image(feature) -> bool:

@@ -14,6 +14,7 @@ from datasets.exceptions import DatasetsError
 from huggingface_hub.errors import EntryNotFoundError, HTTPError, RevisionResolutionError, XetDownloadError
 
 from hf_imgcls.data.folders import SPLIT_NAMES, split_of
+from hf_imgcls.data.formats import NO_ROWS, check_tars, known_fault, separator, silent_datasets
 from hf_imgcls.errors import InputError
 from hf_imgcls.images import walk_folder
 from hf_imgcls.recipe import DATA_FILES
@@ -71,19 +72,39 @@ def split_files(files: list[Path], root: Path) -> tuple[dict[str, list[Path]], l
 def load_files(files: list[Path], streaming: bool) -> list[SourcePart]:
     """Load data files; those of one kind in one folder become one part. An InputError names what cannot be read."""
     parts = []
-    for (base, suffix), group in itertools.groupby(files, key=lambda p: (p.parent, p.suffix.lower())):
+    for (base, _, options), group in itertools.groupby(files, key=_together):
         group = list(group)
         where = str(group[0]) if len(group) == 1 else f"{base} ({listed(file.name for file in group)})"
-        options = {"sep": "\t"} if suffix == ".tsv" else {}
-        paths = [str(path.absolute()) for path in group]
-        try:
-            rows = datasets.load_dataset(
-                DATA_FILES[suffix], data_files=paths, split="train", streaming=streaming, **options
-            )
-            parts.append(SourcePart(with_features(rows), base, where))
-        except LOAD_ERRORS as error:
-            raise InputError(f"data.path: {where} cannot be read as {DATA_FILES[suffix]}: {reason(error)}") from None
+        parts.append(SourcePart(_load(group, where, streaming, dict(options)), base, where))
     return parts
+
+
+def _together(file: Path) -> tuple[Path, str, tuple]:
+    """What files that are read as one have in common: folder, ending, options of the builder."""
+    suffix = file.suffix.lower()
+    options = (("sep", separator(file)),) if DATA_FILES[suffix] == "csv" and file.is_file() else ()
+    return file.parent, suffix, options
+
+
+def _load(files: list[Path], where: str, streaming: bool, options: dict[str, str]) -> Rows:
+    kind = DATA_FILES[files[0].suffix.lower()]
+    paths = [str(path.absolute()) for path in files]
+    try:
+        if kind == "webdataset":
+            check_tars(files)
+        with silent_datasets():
+            rows = with_features(
+                datasets.load_dataset(kind, data_files=paths, split="train", streaming=streaming, **options)
+            )
+            empty = next(iter(rows.take(1)), None) is None
+    except InputError:
+        raise
+    except (*LOAD_ERRORS, StopIteration) as error:  # the latter of an empty JSON Lines file
+        fault = known_fault(error) or f"cannot be read as {kind}: {reason(error)}"
+        raise InputError(f"data.path: {where} {fault}") from None
+    if empty:
+        raise InputError(f"data.path: {where} {NO_ROWS}")
+    return rows
 
 
 def with_features(rows: Rows) -> Rows:

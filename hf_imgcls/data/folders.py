@@ -5,6 +5,7 @@ import re
 import unicodedata
 from pathlib import Path
 
+from hf_imgcls.data.formats import packed
 from hf_imgcls.data.rows import Entry, entry
 from hf_imgcls.errors import InputError
 from hf_imgcls.images import Listing, is_image_file, list_folder, walk_folder
@@ -73,18 +74,19 @@ def _scan(place: str, skipped: Skipped) -> dict[str, list[Entry]]:
     splits = {name: split_of(name) for name in listing.folders if split_of(name)}
     if not splits:
         entries = _scan_classes(listing, "", skipped)
-        _check_depth(place, entries)
+        _check_depth(listing, entries)
         return {"train": entries}
     _check_splits(place, splits, listing.folders, skipped)
     skipped.add_files(listing, "")
     found = {}
     for name, split in splits.items():
         inner = os.path.join(place, name)
-        entries = _scan_classes(list_folder(inner), f"{name}/", skipped)
+        below = list_folder(inner)
+        entries = _scan_classes(below, f"{name}/", skipped)
         if entries:
             found[split] = entries
         elif split == "train":
-            raise InputError(f"{inner}: {_NO_CLASSES}")
+            raise InputError(f"{inner}: {_NO_CLASSES}{packed(below.files)}")
         else:
             skipped.empty.append(f"{name}/")
     return found
@@ -107,15 +109,15 @@ def _check_splits(place: str, splits: dict[str, str], folders: list[str], skippe
         raise InputError(f"{place}: the folders {' and '.join(map(repr, doubled))} are the same split; keep one")
 
 
-def _check_depth(place: str, entries: list[Entry]) -> None:
+def _check_depth(listing: Listing, entries: list[Entry]) -> None:
     """No images, or `PetImages/Cat` and `PetImages/Dog`: classes of a folder that was not named."""
     if not entries:
-        raise InputError(f"{place}: {_NO_CLASSES}")
+        raise InputError(f"{listing.place}: {_NO_CLASSES}{packed(listing.files)}")
     only = entries[0].name.split("/")[0]
     if all(e.name.startswith(f"{only}/") and e.name.count("/") > 1 for e in entries):
         raise InputError(
-            f"{place}: only one class folder, {only!r}, with all images further down; "
-            f"is data.path={os.path.join(place, only)} meant?"
+            f"{listing.place}: only one class folder, {only!r}, with all images further down; "
+            f"is data.path={os.path.join(listing.place, only)} meant?"
         )
 
 

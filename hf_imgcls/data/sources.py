@@ -23,6 +23,7 @@ from hf_imgcls.data.datafiles import (
     with_features,
 )  # fmt: skip
 from hf_imgcls.data.folders import split_of
+from hf_imgcls.data.formats import packed
 from hf_imgcls.data.rows import Entry, entry, load_entries
 from hf_imgcls.errors import InputError
 from hf_imgcls.machine import use_hub
@@ -43,7 +44,8 @@ def open_source(data: DataSection) -> Source:
     path = Path(data.path).expanduser()
     if path.is_file():
         if path.suffix.lower() not in DATA_FILES:
-            raise InputError(f"data.path: {path} is no data file; expected one of {', '.join(DATA_FILES)}, or a folder")
+            hint = packed([path.name]) or f"; expected one of {', '.join(DATA_FILES)}, or a folder"
+            raise InputError(f"data.path: {path} is no data file{hint}")
         source = _join({"train": load_files([path], data.streaming)}, path.parent, data, [])
     elif path.is_dir():
         source = _open_folder(path, data)

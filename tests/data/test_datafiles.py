@@ -1,5 +1,6 @@
 """Which files of a folder hold data, and for which split."""
 
+import io
 import tarfile
 import zlib
 
@@ -10,6 +11,7 @@ from datasets.exceptions import DatasetsError
 from huggingface_hub.errors import HTTPError
 
 from hf_imgcls.data.datafiles import find_files, load_files, reason, split_files
+from hf_imgcls.data.formats import check_tars, packed
 from hf_imgcls.data.sources import open_source
 from hf_imgcls.errors import InputError
 from hf_imgcls.recipe.sections import DataSection
@@ -74,11 +76,8 @@ def test_files_of_one_folder_are_one_part(tmp_path):
 @pytest.mark.parametrize(
     ("name", "content", "kind"),
     [
-        ("a.csv", b"", "csv"),
-        ("a.csv", "파일,라벨\n".encode("euc-kr"), "csv"),
         ("a.jsonl", b'{"a": 1}\n{"a": \n', "json"),
         ("a.parquet", b"PAR1 and nothing more", "parquet"),
-        ("a.tar", b"no archive at all", "webdataset"),
     ],
 )
 @pytest.mark.parametrize("streaming", [False, True])
@@ -88,6 +87,98 @@ def test_damaged_files_are_named_in_a_line(tmp_path, name, content, kind, stream
         load_files([tmp_path / name], streaming)
     assert str(caught.value).startswith(f"data.path: {tmp_path / name} cannot be read as {kind}: ")
     assert "\n" not in str(caught.value)
+
+
+NOT_UTF8 = "is not encoded as UTF-8 (byte 0xc6); save it as UTF-8 ('CSV UTF-8' in a spreadsheet program)"
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "line"),
+    [
+        ("a.csv", b"", "has no rows"),
+        ("a.csv", b"image,label\n", "has no rows"),
+        ("a.jsonl", b"", "has no rows"),
+        ("a.csv", "파일,라벨\n".encode("euc-kr"), NOT_UTF8),
+        ("a.tar", b"no archive at all", "is no tar archive, or a damaged one"),
+    ],
+)
+@pytest.mark.parametrize("streaming", [False, True])
+def test_faults_that_datasets_has_no_words_for(tmp_path, name, content, line, streaming):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(InputError) as caught:
+        load_files([tmp_path / name], streaming)
+    assert str(caught.value) == f"data.path: {tmp_path / name} {line}"
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.jsonl", "a.parquet"])
+def test_what_is_raised_is_not_logged_too(tmp_path, name, capfd):
+    (tmp_path / name).write_bytes(b"\xff\x00")
+    before = datasets.logging.get_verbosity()
+    with pytest.raises(InputError):
+        load_files([tmp_path / name], streaming=True)
+    assert capfd.readouterr().err == ""
+    assert datasets.logging.get_verbosity() == before
+
+
+@pytest.mark.parametrize(("name", "sep"), [("a.csv", ";"), ("a.csv", "\t"), ("a.csv", "|"), ("a.tsv", ",")])
+def test_columns_are_parted_by_what_parts_the_first_line(tmp_path, name, sep):
+    (tmp_path / name).write_text(f"image{sep}label\na.jpg{sep}x\n")
+    assert load_files([tmp_path / name], streaming=True)[0].rows.column_names == ["image", "label"]
+
+
+def test_a_comma_in_the_first_line_parts_the_columns(tmp_path):
+    (tmp_path / "a.csv").write_text("image,label;kind\na.jpg,x;y\n")
+    (tmp_path / "b.csv").write_text("image;label\na.jpg;x,y\n")
+    parts = load_files([tmp_path / "a.csv", tmp_path / "b.csv"], streaming=True)
+    assert [part.rows.column_names for part in parts] == [["image", "label;kind"], ["image", "label"]]
+
+
+def write_tar(file, names: list[str]) -> None:
+    with tarfile.open(file, "w") as archive:
+        for name in names:
+            member = tarfile.TarInfo(name)
+            member.size = 1
+            archive.addfile(member, io.BytesIO(b"0"))
+
+
+@pytest.mark.parametrize(
+    ("names", "line"),
+    [
+        (["22.0/red.0.png", "22.0/red.0.cls", "22.0/blue.0.png", "22.0/blue.0.cls"], None),
+        (["22.0/red.0.png", "22.0/red.0.cls", "22.0/red.1.png"], "22.0/red.0.png has a dot before its ending, but"),
+        (["r.0.png", "r.0.cls", "b.0.png", "b.0.cls", "r.1.png"], "r.1.png has a dot before its ending, but a sample"),
+        (["i.l.png", "i.r.png", "i.cls", "j.l.png", "j.r.png", "j.cls"], None),
+        (["a.png", "b.png", "a.cls"], "the files of the sample 'a' do not follow each other (a.cls lies apart); write"),
+        (["a.png", "a.cls", "b.jpg", "b.cls"], "images of several endings among its samples (a.png, b.jpg), of which"),
+        (["a.png", "a.cls", "b.png"], "the sample 'b' has the files png, the sample 'a' cls, png; give each sample"),
+        (["x/._a.png", "x/a.png", "x/._b.png", "x/b.png"], "x/._b.png is no image but what macOS adds to one; write"),
+    ],
+)
+def test_samples_that_are_not_what_is_meant(tmp_path, names, line):
+    write_tar(tmp_path / "t.tar", names)
+    if line is None:
+        check_tars([tmp_path / "t.tar"])
+        return
+    with pytest.raises(InputError) as caught:
+        check_tars([tmp_path / "t.tar"])
+    assert f"{tmp_path / 't.tar'}" in str(caught.value)
+    assert line in str(caught.value)
+
+
+def test_the_images_of_several_tars_have_one_ending(tmp_path):
+    for name, ending in (("a.tar", "png"), ("b.tar", "jpg")):
+        write_tar(tmp_path / name, [f"0.{ending}", "0.cls"])
+    with pytest.raises(InputError, match=r"b.tar has images of several endings among its samples \(0.png, 0.jpg\)"):
+        check_tars([tmp_path / "a.tar", tmp_path / "b.tar"])
+
+
+@pytest.mark.parametrize(
+    ("names", "words"),
+    [(["a.txt", "b.ZIP", "c.tar.gz"], "; unpack b.ZIP, c.tar.gz first and name"), (["a.txt", "a.tar"], "")],
+)
+def test_archives_are_to_be_unpacked(names, words):
+    assert packed(names).startswith(words)
+    assert bool(packed(names)) == bool(words)
 
 
 def test_the_reason_is_the_innermost_cause_in_a_line():
@@ -111,7 +202,8 @@ def caused_by(cause: BaseException) -> DatasetsError:
 
 
 @pytest.mark.parametrize(
-    "error", [pa.ArrowInvalid("x"), tarfile.ReadError("x"), zlib.error("x"), HTTPError("x"), caused_by(KeyError("x"))]
+    "error",
+    [pa.ArrowInvalid("x"), tarfile.ExtractError("x"), zlib.error("x"), HTTPError("x"), caused_by(KeyError("x"))],
 )
 def test_what_the_libraries_raise_is_a_user_error(error, tmp_path, monkeypatch):
     monkeypatch.setattr(datasets, "load_dataset", failing(error))

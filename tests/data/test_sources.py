@@ -387,7 +387,9 @@ def test_files_whose_labels_differ_in_type(tmp_path):
 @pytest.mark.parametrize(
     ("path", "line"),
     [
-        ("photos.zip", "photos.zip is no data file; expected one of .csv, .tsv, "),
+        ("photos.zip", "photos.zip is no data file; unpack photos.zip first and name the folder of what was in it"),
+        ("photos.yaml", "photos.yaml is no data file; expected one of .csv, .tsv, "),
+        ("packed", "no class folders with images in it; expected one folder per class; unpack photos.rar first"),
         ("./nowhere", "data.path: no such folder './nowhere' (looked in "),
         ("nowhere/", "data.path: no such folder 'nowhere/'"),
         ("nowhere.csv", "data.path: no such file 'nowhere.csv'"),
@@ -399,7 +401,10 @@ def test_files_whose_labels_differ_in_type(tmp_path):
 def test_paths_that_lead_nowhere(tmp_path, monkeypatch, path, line):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "photos.zip").write_bytes(b"zip")
+    (tmp_path / "photos.yaml").write_bytes(b"")
     (tmp_path / "empty").mkdir()
+    (tmp_path / "packed").mkdir()
+    (tmp_path / "packed" / "photos.rar").write_bytes(b"rar")
     with pytest.raises(InputError) as caught:
         open_source(section(path))
     assert line in str(caught.value)
