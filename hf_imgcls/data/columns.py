@@ -55,7 +55,7 @@ def _find_image(features: datasets.Features, where: str, is_path: Callable[[str]
             return _choose(found, _IMAGE_COLUMNS, features, "image_column", where)
     raise InputError(
         f"data.image_column: no column of {where} holds images, or paths, relative to it, of files that exist; "
-        f"{_listing(features)}"
+        f"{_listing(features)}; write the paths into a column, with their endings (photos/1.jpg)"
     )
 
 

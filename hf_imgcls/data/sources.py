@@ -1,5 +1,6 @@
 """Open whatever `data.path` names: one dataset per split, each with an image and a label column."""
 
+import functools
 import gc
 import os
 from pathlib import Path
@@ -15,7 +16,6 @@ from hf_imgcls.data.datafiles import (
     SourcePart,
     chain,
     find_files,
-    head,
     holds_paths,
     load_files,
     reason,
@@ -24,6 +24,7 @@ from hf_imgcls.data.datafiles import (
 )  # fmt: skip
 from hf_imgcls.data.folders import split_of
 from hf_imgcls.data.formats import packed
+from hf_imgcls.data.paths import Paths, path_columns
 from hf_imgcls.data.rows import Entry, entry, load_entries
 from hf_imgcls.errors import InputError
 from hf_imgcls.machine import use_hub
@@ -129,15 +130,10 @@ def _shown(part: SourcePart, root: Path | None) -> str:
 
 
 def _columns(part: SourcePart, data: DataSection) -> tuple[str, str]:
-    def is_file(value: str) -> bool:
-        return part.base is not None and os.path.isfile(os.path.join(part.base, value))
-
-    def is_path(column: str) -> bool:
-        values = head(part.rows, column)
-        return sum(map(is_file, values)) > len(values) / 2
-
-    image, label = find_columns(part.rows.features, data, part.where, is_path)
-    if is_file(image):
+    # They are read only where no column holds images.
+    paths = functools.cache(lambda: path_columns(part))
+    image, label = find_columns(part.rows.features, data, part.where, lambda column: column in paths())
+    if part.base is not None and os.path.isfile(os.path.join(part.base, image)):
         raise InputError(f"data.path: {part.where} begins with an image, {image}; its first line must name the columns")
     return image, label
 
@@ -162,12 +158,13 @@ def _two_columns(part: SourcePart, image: str, label: str, root: Path | None, al
 
 
 def _entries(rows: Rows, image: str, label: str, base: Path, root: Path) -> list[Entry]:
-    start, above, entries = os.path.abspath(base), os.path.relpath(base, root), []
+    start, above, entries, paths = os.path.abspath(base), os.path.relpath(base, root), [], Paths(base)
     for number, row in enumerate(rows):
         given = row[image] if isinstance(row[image], str) else (row[image] or {}).get("path")
         if not given:  # found bad with the others
             entries.append(Entry(None, f"row {number}", row[label], -1, 0))
             continue
+        given = paths.near(given) or given
         name = os.path.relpath(given, root) if os.path.isabs(given) else os.path.normpath(os.path.join(above, given))
         path = os.path.normpath(os.path.join(start, given))
         entries.append(entry(path, name.replace(os.sep, "/"), row[label]))
