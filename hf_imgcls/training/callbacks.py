@@ -47,11 +47,12 @@ class QuietBar(ProgressCallback):
 class EpochTable(TrainerCallback):
     """Prints a row for each evaluation, or for each epoch where nothing is evaluated, and which checkpoint is selected.
 
-    Training loss and learning rate are those last logged; `*` marks the best evaluation so far.
+    Training loss, accuracy and learning rate are those last logged; `*` marks the best evaluation so far. `accuracy`
+    says whether the training has one.
     """
 
-    def __init__(self, clock: Clock):
-        self.clock = clock
+    def __init__(self, clock: Clock, accuracy: bool = False):
+        self.clock, self.accuracy = clock, accuracy
         self.headed, self.last_step, self.counted = False, 0, clock.totals()
 
     def on_train_begin(self, args, state, control, **kwargs):
@@ -81,6 +82,8 @@ class EpochTable(TrainerCallback):
             "step" if args.max_steps > 0 else "epoch": _position(args, state.global_step, state.epoch),
             "loss": f"{logged['loss']:.4f}" if logged else "-",
         }
+        if self.accuracy:
+            row["train accuracy"] = f"{logged['train_accuracy']:.4f}" if "train_accuracy" in logged else "-"
         evaluated = metrics_in(metrics, "eval_")
         for key in sorted(evaluated, key=lambda key: key != "loss"):  # beside the training loss
             name = "validation loss" if key == "loss" else evaluated[key].name

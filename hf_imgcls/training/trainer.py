@@ -15,6 +15,7 @@ from hf_imgcls.images import Mixing, TrainTransform, fill_with_noise
 from hf_imgcls.machine import exact_float32
 from hf_imgcls.models import check_restored, restore_weights
 from hf_imgcls.scoring import Sampler, Scored, collect_scored, compute_metrics
+from hf_imgcls.training.accuracy import RunningAccuracy
 from hf_imgcls.training.callbacks import EpochCallback, EpochTable, QuietBar
 from hf_imgcls.training.divergence import FiniteTrainer
 from hf_imgcls.training.gradients import EveryGradient, torch_refusals
@@ -66,7 +67,11 @@ class ImageTrainer(FiniteTrainer):
         self.remove_callback(PrinterCallback)
         if self.pop_callback(ProgressCallback):
             self.add_callback(QuietBar())
-        self.add_callback(EpochTable(self.clock))  # behind the clock, which is read for each row
+        self.accuracy = None if mixing else RunningAccuracy(self.args.device)  # labels of mixed images are soft
+        if self.accuracy:
+            self.add_callback(self.accuracy)
+        # Behind the clock, which is read for each row.
+        self.add_callback(EpochTable(self.clock, accuracy=self.accuracy is not None))
         if isinstance(self.train_dataset, datasets.Dataset):
             self.train_dataset = self.clock.rows = TimedRows(self.train_dataset)
 
@@ -146,6 +151,8 @@ class ImageTrainer(FiniteTrainer):
             if self.mixing:
                 pixels, labels = self.mixing(pixels, labels)
         outputs = model(pixel_values=pixels)
+        if model.training and self.accuracy:
+            self.accuracy.saw(outputs["logits"], labels)
         if model.training and self.custom.loss:
             total = own_loss(self.custom.loss, outputs["logits"], labels)
         else:
@@ -157,6 +164,12 @@ class ImageTrainer(FiniteTrainer):
             everywhere = self.accelerator.num_processes if self.args.average_tokens_across_devices else 1
             loss = total / num_items_in_batch.flatten()[0] * everywhere
         return (loss, outputs) if return_outputs else loss
+
+    def log(self, logs, *args, **kwargs):
+        """Trainer's own; the accuracy of the training images since the last log stands beside their loss."""
+        if "loss" in logs and self.accuracy and (value := self.accuracy.read(self.accelerator)) is not None:
+            logs["train_accuracy"] = value
+        super().log(logs, *args, **kwargs)
 
     def prediction_step(self, model, inputs, prediction_loss_only, ignore_keys=None):
         """Logits alone: hidden states that a model also returns would be gathered and stored."""

@@ -50,16 +50,16 @@ def test_stages_follow_each_other():
 
 def test_each_panel_has_its_curves_over_all_stages():
     loss, metrics, rate = drawn(stage(1, 100) + stage(2, 40, rate=5e-4), {})
-    assert [ax.get_ylabel() for ax in (loss, metrics, rate)] == ["loss", "validation", "learning rate"]
+    assert [ax.get_ylabel() for ax in (loss, metrics, rate)] == ["loss", "metrics", "learning rate"]
     assert rate.get_xlabel() == "step"
     training = lines(loss, "training")
     assert training[0].get_xdata().tolist() == list(range(10, 101, 10))
     assert training[1].get_xdata().tolist() == [110, 120, 130, 140]
     assert training[1].get_ydata() == pytest.approx([1 / 10, 1 / 20, 1 / 30, 1 / 40])
     assert [line.get_xdata().tolist() for line in lines(loss, "validation")] == [[50, 100], [120, 140]]
-    assert [line.get_ydata().tolist() for line in lines(metrics, "accuracy")] == [[0.05, 0.1], [0.02, 0.04]]
-    assert len(lines(metrics, "macro-F1")) == 2
-    assert "top-5 accuracy" not in metrics.get_legend_handles_labels()[1]
+    assert [line.get_ydata().tolist() for line in lines(metrics, "validation accuracy")] == [[0.05, 0.1], [0.02, 0.04]]
+    assert len(lines(metrics, "validation macro-F1")) == 2
+    assert "validation top-5 accuracy" not in metrics.get_legend_handles_labels()[1]
     assert [line.get_ydata()[0] for line in rate.lines if len(line.get_xdata()) > 2] == [1e-3, 5e-4]
 
 
@@ -109,7 +109,7 @@ def test_without_evaluation_there_is_no_panel_for_it():
 
 def test_a_single_evaluation_is_a_point():
     _, metrics, _ = drawn([{"step": 3, "loss": 1.0}, {"step": 3, "eval_loss": 1.0, "eval_accuracy": 0.5}], {1: 3})
-    (point,) = lines(metrics, "accuracy")
+    (point,) = lines(metrics, "validation accuracy")
     assert (point.get_xdata().tolist(), point.get_marker()) == ([3], "o")
 
 
@@ -151,6 +151,19 @@ def test_a_users_own_metric_has_its_curve_beside_the_others():
         for step in (1, 2, 3)
     ]
     metrics = drawn(history, {1: 1})[1]
-    assert metrics.get_legend_handles_labels()[1] == ["accuracy", "errors", "best step"]
-    assert lines(metrics, "errors")[0].get_ydata().tolist() == [7.0] * 3
+    assert metrics.get_legend_handles_labels()[1] == ["validation accuracy", "validation errors", "best step"]
+    assert lines(metrics, "validation errors")[0].get_ydata().tolist() == [7.0] * 3
     assert metrics.get_ylim()[1] > 7, "an axis that ends at 1 is for fractions"
+
+
+def test_the_training_accuracy_stands_beside_that_of_validation():
+    history = stage(1, 100)
+    for entry in history[:10]:
+        entry["train_accuracy"] = entry["step"] / 2000
+    _, metrics, _ = drawn(history, {1: 50})
+    named = ["training accuracy", "validation accuracy", "validation macro-F1", "best step"]
+    assert metrics.get_legend_handles_labels()[1] == named
+    assert lines(metrics, "training accuracy")[0].get_ydata() == pytest.approx([s / 2000 for s in range(10, 101, 10)])
+    assert rings(metrics) == [(50, 0.05), (50, 0.1)]  # of validation alone
+    metrics = drawn([entry for entry in history if "eval_loss" not in entry], {})[1]
+    assert metrics.get_legend_handles_labels()[1] == ["training accuracy"]

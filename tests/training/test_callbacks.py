@@ -16,7 +16,7 @@ from hf_imgcls.machine import limit_progress_bars, show_progress
 from hf_imgcls.training.callbacks import describe_selected, is_best
 
 EVERY_EPOCH = {"eval_strategy": "epoch", "save_strategy": "epoch", "metric_for_best_model": "accuracy"}
-COLUMNS = ["epoch", "loss", "validation loss", "accuracy", "macro-F1", "learning rate", "images/s"]
+COLUMNS = ["epoch", "loss", "train accuracy", "validation loss", "accuracy", "macro-F1", "learning rate", "images/s"]
 
 
 @pytest.fixture(autouse=True)
@@ -48,10 +48,12 @@ def test_a_row_for_each_epoch(make_folder, tmp_path, capsys):
     losses = {entry["step"]: entry["loss"] for entry in history if "loss" in entry}
     assert sorted(losses) == [2, 4, 6, 8]
     assert [float(row[1]) for row in rows] == pytest.approx([losses[2], losses[6], losses[8]], abs=1e-4)
-    assert [float(row[2]) for row in rows] == pytest.approx([e["eval_loss"] for e in evaluations], abs=1e-4)
+    fractions = {entry["step"]: entry["train_accuracy"] for entry in history if "loss" in entry}
+    assert [float(row[2]) for row in rows] == pytest.approx([fractions[2], fractions[6], fractions[8]], abs=1e-4)
+    assert [float(row[3]) for row in rows] == pytest.approx([e["eval_loss"] for e in evaluations], abs=1e-4)
     accuracies = [entry["eval_accuracy"] for entry in evaluations]
-    assert [float(row[3]) for row in rows] == pytest.approx(accuracies, abs=1e-4)
-    assert all(float(row[6].replace(",", "")) > 0 for row in rows)
+    assert [float(row[4]) for row in rows] == pytest.approx(accuracies, abs=1e-4)
+    assert all(float(row[7].replace(",", "")) > 0 for row in rows)
     running = [value > max(accuracies[:number], default=-1) for number, value in enumerate(accuracies)]
     assert [row[-1] == "*" for row in rows] == running
     best = int(np.argmax(accuracies))
@@ -70,7 +72,7 @@ def test_without_evaluation_a_row_with_the_loss_of_each_epoch(logging, make_fold
     trainer = make_trainer(make_folder(train=4, validation=2), tmp_path / "run", eval_strategy="no", **logging)
     trainer.train()
     heading, *rows, _ = printed(capsys)
-    assert heading == ["epoch", "loss", "learning rate", "images/s"]
+    assert heading == ["epoch", "loss", "train accuracy", "learning rate", "images/s"]
     losses = {str(entry["epoch"]): entry["loss"] for entry in trainer.state.log_history if "loss" in entry}
     assert [row[0] for row in rows] == ["1", "2"]
     assert [float(row[1]) for row in rows] == pytest.approx([losses["1.0"], losses["2.0"]], abs=1e-4)
@@ -82,7 +84,7 @@ def test_a_row_for_each_evaluation_by_steps(make_folder, tmp_path, capsys):
     heading, *rows, selected = printed(capsys)
     assert heading[0] == "step"
     assert [row[0] for row in rows] == ["0", "2", "4"]
-    assert rows[0][1] == "-"
+    assert rows[0][1] == rows[0][2] == "-"
     assert all(float(row[1]) > 0 for row in rows[1:])
     assert selected == ["selected checkpoint: the last, step 4 of 4"]
 
@@ -94,7 +96,7 @@ def test_a_resumed_training_prints_its_own_rows(make_folder, tmp_path, capsys):
     make_trainer(folder, tmp_path / "run", **training).train(str(tmp_path / "run" / "checkpoint-3"))
     heading, *resumed = printed(capsys)
     assert heading == COLUMNS
-    assert [row[:6] for row in resumed] == [row[:6] for row in whole[1:]]
+    assert [row[:7] for row in resumed] == [row[:7] for row in whole[1:]]
 
 
 def test_the_best_of_a_metric_to_be_minimized(tmp_path):

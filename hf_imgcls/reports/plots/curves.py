@@ -15,13 +15,14 @@ from hf_imgcls.scoring import metrics_in
 _LOSSES = ("loss", {"loss": ("training", "C0"), "eval_loss": ("validation", "C1")})
 _COLOURS = ("C1", "C4", "C2", "C5", "C6", "C8", "C9")  # of metrics; blue is the training's, red the best step's
 _RATES = ("learning rate", {"learning_rate": (None, "C0")})
-_MANY = 60  # points from which the training loss is smoothed
+_RUNNING = ("loss", "train_accuracy")  # of the training batches: smoothed where there are many points
+_MANY = 60
 
 Points = np.ndarray  # steps across stages and values, shape (2, points)
 
 
 def curves(history: Sequence[Mapping], best: Mapping[int, int]) -> Figure:
-    """Loss, metrics and learning rate over the steps of all stages.
+    """Loss, metrics of validation, accuracy of training and learning rate over the steps of all stages.
 
     Args:
         history: entries of the trainer's log: `step` within its stage, `stage` from 1 (left out where there is one),
@@ -30,20 +31,22 @@ def curves(history: Sequence[Mapping], best: Mapping[int, int]) -> Figure:
     """
     spans = stage_spans(history)
     found = {key: metric for entry in history for key, metric in metrics_in(entry, "eval_").items() if key != "loss"}
-    metrics = {f"eval_{key}": (each.name, colour) for (key, each), colour in zip(found.items(), cycle(_COLOURS))}
-    panels = [_LOSSES, ("validation", metrics), _RATES] if metrics else [_LOSSES, _RATES]
+    named = {f"eval_{key}": f"validation {metric.name}" for key, metric in found.items()}
+    metrics = {key: (name, colour) for (key, name), colour in zip(named.items(), cycle(_COLOURS))}
+    if any("train_accuracy" in entry for entry in history):
+        metrics = {"train_accuracy": ("training accuracy", "C0"), **metrics}
+    panels = [_LOSSES, ("metrics", metrics), _RATES] if metrics else [_LOSSES, _RATES]
     heights = [3, 3, 1.4] if metrics else [3, 1.4]
     figure = Figure(figsize=(8, 1 + 0.8 * sum(heights)), dpi=DPI, layout="constrained")
     axes = figure.subplots(len(panels), sharex=True, height_ratios=heights)
     for ax, (title, keys) in zip(axes, panels, strict=True):
         drawn = {key: _by_stage(history, key, spans) for key in keys}
         for key, points in drawn.items():
-            _draw(ax, list(points.values()), *keys[key], smooth=key == "loss")
+            _draw(ax, list(points.values()), *keys[key], smooth=key in _RUNNING)
         if title != "learning rate":
             for number, (stage, step) in enumerate(best.items()):
-                _mark_best(
-                    ax, [drawn[key].get(stage) for key in keys if key != "loss"], spans[stage][0] + step, number == 0
-                )
+                scored = [drawn[key].get(stage) for key in keys if key not in _RUNNING]
+                _mark_best(ax, scored, spans[stage][0] + step, number == 0)
         _mark_gaps(ax, [part for points in drawn.values() for part in points.values()])
         ax.set_ylabel(title)
         if keys is metrics and all(np.nanmax(part[1], initial=0) <= 1 for p in drawn.values() for part in p.values()):
