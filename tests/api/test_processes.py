@@ -98,6 +98,10 @@ def test_two_processes_go_through_stages_and_features_as_one_does(recipe, tmp_pa
     for name in ("stage-1", ""):
         after = [load_file(tmp_path / run / name / "model.safetensors") for run in ("two", "one")]
         assert max((after[0][key] - after[1][key]).abs().max() for key in after[0]) < 1e-6
+    histories = [json.loads((tmp_path / run / "history.json").read_text()) for run in ("two", "one")]
+    accuracies = [[e["train_accuracy"] for e in history if "loss" in e] for history in histories]
+    assert len(accuracies[0]) == 2
+    assert accuracies[0] == accuracies[1]
     assert results(tmp_path / "two")["parity"]["passed"]
 
 
