@@ -1,6 +1,7 @@
 """`pipeline` in an app: the example runs unchanged behind a real server."""
 
 import io
+import re
 import runpy
 import threading
 import time
@@ -13,7 +14,15 @@ from huggingface_hub.utils import httpx
 from tiny import tiny_model, tiny_processor
 from transformers import pipeline
 
+from hf_imgcls.images.limits import Limits
+
 ROOT = Path(__file__).parents[2]
+
+
+@pytest.mark.parametrize("file", ["examples/app.py", "hf_imgcls/serving/page.py"])
+def test_what_runs_without_this_package_has_its_limits(file):
+    numbers = re.search(r"^MAX_PIXELS, MAX_ASPECT_RATIO = ([\d_]+), ([\d_]+)", (ROOT / file).read_text(), re.MULTILINE)
+    assert tuple(map(int, numbers.groups())) == Limits()
 
 
 @pytest.fixture

@@ -26,7 +26,7 @@ def metadata(recipe, results: dict[str, Any]) -> dict[str, Any]:
         pipeline_tag=_TASK,
         tags=[_TASK, "vision", "hf-imgcls"],
         datasets=[recipe.data.path] if hub_id(recipe.data.path) else None,
-        metrics=["accuracy", "f1"],
+        metrics=["accuracy", "f1"] if measured else None,
         model_name="model" if measured else None,  # its name is written with the card
         eval_results=measured or None,
         **base_of(recipe.model),
