@@ -33,7 +33,15 @@ def read_settings(name: str, place: str, revision: str | None = None) -> dict[st
         missing = "" if reached else "; the Hub cannot be reached from here, only what is in its cache can be used"
         what = f"model.checkpoint: {name!r} is no folder in {Path.cwd()}, and nothing of that name came from the Hub"
         with as_input_error(what, *OF_ANOTHER_FORM, hint=missing):
-            settings, _ = PreTrainedConfig.get_config_dict(place, revision=revision)
+            try:
+                settings, _ = PreTrainedConfig.get_config_dict(place, revision=revision)
+            except OSError:
+                if Path(place).parent == Path() or not Path(place).parent.is_dir():
+                    raise
+                # `runs/photo` beside `runs/`: what the Hub's client says of its network would only mislead.
+                raise InputError(
+                    f"model.checkpoint: no such folder {name!r} (looked in {Path.cwd()}), nor a model of that name"
+                ) from None
     else:
         if not (Path(place) / CONFIG).is_file():
             raise InputError(f"model.checkpoint: {name} {_instead(Path(place))}")

@@ -228,3 +228,10 @@ def test_networks_for_other_tasks(tmp_path):
 
 def test_settings_are_read_as_they_are(good):
     assert read_settings("x", str(good))["model_type"] == "vit"
+
+
+def test_a_folder_that_is_not_there_beside_others_is_no_matter_of_the_network(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "runs").mkdir()
+    assert refusal("runs/photos").startswith(f"model.checkpoint: no such folder 'runs/photos' (looked in {tmp_path})")
+    assert "the Hub cannot be reached" in refusal("someone/photos")
