@@ -36,7 +36,7 @@ def test_it_runs_from_nothing(file, tmp_path, monkeypatch):
         shutil.copytree(ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("runs"))
     drawn = tmp_path / "notebooks" / "drawn.py"
     assert drawn.read_text().count("range(each)") == 1
-    drawn.write_text(drawn.read_text().replace("range(each)", "range(each // 4)"))  # as much code on fewer images
+    drawn.write_text(drawn.read_text().replace("range(each)", "range(each // 8)"))  # as much code on fewer images
     write_kernel(tmp_path / "jupyter")
     monkeypatch.setenv("JUPYTER_PATH", str(tmp_path / "jupyter"))
     notebook = nbformat.read(file, 4)
