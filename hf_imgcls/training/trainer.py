@@ -1,6 +1,5 @@
 """The one Trainer subclass: uint8 images, our own loss, weights restored exactly, scores in full precision."""
 
-import contextlib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -20,6 +19,7 @@ from hf_imgcls.training.callbacks import EpochCallback, EpochTable, QuietBar
 from hf_imgcls.training.divergence import FiniteTrainer
 from hf_imgcls.training.gradients import EveryGradient, torch_refusals
 from hf_imgcls.training.loss import NO_CUSTOM, Custom, own_loss, total_loss
+from hf_imgcls.training.settings import schedule_settings, without_autocast
 from hf_imgcls.training.timing import Clock, TimedRows
 
 
@@ -122,16 +122,7 @@ class ImageTrainer(FiniteTrainer):
         return inputs
 
     def create_scheduler(self, num_training_steps: int, optimizer=None):
-        """Trainer's own, but numbers of steps in `lr_scheduler_kwargs` may be fractions, as `warmup_steps` may."""
-        steps = {
-            name: round(value * num_training_steps)
-            for name, value in (self.args.lr_scheduler_kwargs or {}).items()
-            if name in ("num_decay_steps", "num_stable_steps") and 0 < value < 1
-        }
-        given = self.args.lr_scheduler_kwargs or {}
-        if self.args.lr_scheduler_type in ("reduce_lr_on_plateau", "greedy"):  # whose default is that of a loss
-            given = {"mode": "max" if self.args.greater_is_better else "min", **given}
-        self.args.lr_scheduler_kwargs = {**given, **steps}
+        self.args.lr_scheduler_kwargs = schedule_settings(self.args, num_training_steps)
         return super().create_scheduler(num_training_steps, optimizer)
 
     def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
@@ -211,7 +202,7 @@ class ImageTrainer(FiniteTrainer):
             sample, self.args.process_index, self.args.world_size, self.custom.probabilities
         )
         try:
-            with exact_float32(), self._without_autocast():
+            with exact_float32(), without_autocast(self):
                 output = self.predict(dataset, metric_key_prefix=split)
         finally:
             self.preprocess_logits_for_metrics = self._reduce
@@ -222,20 +213,3 @@ class ImageTrainer(FiniteTrainer):
     def _metrics(self, prediction: EvalPrediction) -> dict[str, float]:
         found = collect_scored(prediction.predictions, prediction.label_ids, self.model.config.num_labels)
         return compute_metrics(found, self.custom.metrics)
-
-    @contextlib.contextmanager
-    def _without_autocast(self):
-        """Take what accelerate wraps around the model's forward off for a while."""
-        sharded = self.is_fsdp_enabled or self.is_deepspeed_enabled
-        if not (sharded or self.accelerator._models):  # else evaluation would wrap it when this has looked for it
-            self.accelerator.prepare_model(self.model, evaluation_mode=True)
-        model = self.accelerator.unwrap_model(self.model)
-        wrapped, original = model.__dict__.get("forward"), model.__dict__.get("_original_forward")
-        if original is None:
-            yield
-            return
-        model.forward = original
-        try:
-            yield
-        finally:
-            model.forward = wrapped

@@ -293,3 +293,10 @@ def test_a_compiled_model_is_restored_saved_and_scored_as_any_other(make_folder,
     plain = make_trainer(folder, tmp_path / "other", family)
     plain.model.load_state_dict(whole.model.state_dict())
     assert np.array_equal(plain.score(plain.eval_dataset, "validation", [0, 3])[0].sample[1], found.sample[1])
+
+
+def test_what_is_scored_is_scored_whole_where_the_last_training_batch_is_dropped(make_folder, tmp_path):
+    training = {"dataloader_drop_last": True, "per_device_train_batch_size": 5, "per_device_eval_batch_size": 5}
+    trainer = make_trainer(make_folder(train=4, validation=2), tmp_path / "run", "vit", **training)
+    assert [len(batch["labels"]) for batch in trainer.get_train_dataloader()] == [5, 5]
+    assert [len(batch["labels"]) for batch in trainer.get_eval_dataloader()] == [5, 1]
