@@ -1,29 +1,25 @@
 """The one Trainer subclass: uint8 images, our own loss, weights restored exactly, scores in full precision."""
 
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 
 import datasets
 import torch
 from torch.utils.data import DataLoader
 from transformers import EvalPrediction, PrinterCallback, ProgressCallback
-from transformers.trainer import TRAINING_ARGS_NAME
 
-from hf_imgcls.errors import RestoreError
 from hf_imgcls.images import Mixing, TrainTransform, fill_with_noise
 from hf_imgcls.machine import exact_float32
-from hf_imgcls.models import check_restored, restore_weights
 from hf_imgcls.scoring import Sampler, Scored, collect_scored, compute_metrics
 from hf_imgcls.training.accuracy import RunningAccuracy
 from hf_imgcls.training.callbacks import EpochCallback, EpochTable, QuietBar
-from hf_imgcls.training.divergence import FiniteTrainer
+from hf_imgcls.training.checkpoints import CheckpointTrainer
 from hf_imgcls.training.gradients import EveryGradient, torch_refusals
 from hf_imgcls.training.loss import NO_CUSTOM, Custom, own_loss, total_loss
 from hf_imgcls.training.settings import schedule_settings, without_autocast
 from hf_imgcls.training.timing import Clock, TimedRows
 
 
-class ImageTrainer(FiniteTrainer):
+class ImageTrainer(CheckpointTrainer):
     """Trainer for image classifiers.
 
     Args:
@@ -166,31 +162,6 @@ class ImageTrainer(FiniteTrainer):
         """Logits alone: hidden states that a model also returns would be gathered and stored."""
         loss, logits, labels = super().prediction_step(model, inputs, prediction_loss_only, ignore_keys)
         return loss, logits[0] if isinstance(logits, tuple) else logits, labels
-
-    def _load_from_checkpoint(self, resume_from_checkpoint, model=None):
-        if self.is_fsdp_enabled or self.is_deepspeed_enabled:
-            super()._load_from_checkpoint(resume_from_checkpoint, model)
-        else:
-            restore_weights(self.model, resume_from_checkpoint)
-
-    def _load_best_model(self):
-        best = self.state.best_model_checkpoint
-        if not (self.is_fsdp_enabled or self.is_deepspeed_enabled):
-            restore_weights(self.model, best)
-            return
-        super()._load_best_model()
-        state = self.accelerator.get_state_dict(self.model_wrapped)
-        if self.accelerator.is_main_process:
-            check_restored(self.accelerator.unwrap_model(self.model), best, state)
-
-    def save_run(self, folder: Path) -> None:
-        """Save weights, config and processor; the recipe, not a pickled object, says how they were trained."""
-        self.check_weights()
-        self.save_model(str(folder), _internal_call=True)
-        if self.args.should_save:
-            (folder / TRAINING_ARGS_NAME).unlink(missing_ok=True)
-            if not any(folder.glob("model*.safetensors")):
-                raise RestoreError(f"{folder}: no weights were written; FSDP needs the state dict type FULL_STATE_DICT")
 
     def score(self, dataset, split: str, sample: Iterable[int] = ()) -> tuple[Scored, dict[str, float]]:
         """A scored split, with the logits of its `sample` rows, the same on every process; and its metrics.
