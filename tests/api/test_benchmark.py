@@ -93,7 +93,7 @@ def test_a_recipe_that_cannot_be_measured_is_one_line(recipe):
         measure_recipe(recipe, steps=0)
 
 
-@pytest.mark.parametrize("script", sorted(Path("benchmarks").glob("*.py")), ids=lambda script: script.name)
+@pytest.mark.parametrize("script", sorted(Path("benchmarks").rglob("*.py")), ids=lambda script: script.name)
 def test_the_benchmark_scripts_import_names_that_exist(script):
     found = re.findall(r"^ *from (hf_imgcls[\w.]*) import (.+)$", script.read_text(), re.MULTILINE)
     for module, names in found:
