@@ -2,13 +2,15 @@
 
 import argparse
 import atexit
+import contextlib
 import os
 import sys
 import traceback
 
 from hf_imgcls import __version__
 from hf_imgcls.commands import COMMANDS
-from hf_imgcls.errors import PushError, UserError
+from hf_imgcls.errors import InputError, PushError, UserError
+from hf_imgcls.store import as_machine_error, flush_streams, open_streams
 from hf_imgcls.words import one_line
 
 
@@ -16,8 +18,18 @@ def main(arguments: list[str] | None = None) -> int:
     """Run a command; returns its exit status.
 
     That is 0, or that of the error, which is one line on standard error (2: user error, 1: verification failed,
-    3: complete on this machine but not on the Hub, 130: interrupted).
+    3: complete on this machine but not on the Hub, 130: interrupted, 141: the reader of standard output is gone).
     """
+    open_streams()
+    try:
+        status = _run(arguments)
+    finally:
+        flush_streams()
+    _leave(status)
+    return status
+
+
+def _parse(arguments: list[str] | None) -> argparse.Namespace:
     parser = _parser()
     arguments = sys.argv[1:] if arguments is None else arguments
     options, left = parser.parse_known_args(arguments or ["--help"])
@@ -26,12 +38,10 @@ def main(arguments: list[str] | None = None) -> int:
     if len(overrides) < len(left):
         parser.error(f"unknown option: {next(word for word in left if word not in overrides)}")
     if overrides and options.overrides is None:
-        return _fail(f"{options.command}: {overrides[0]} is not an option; see hf-imgcls {options.command} --help", 2)
+        raise InputError(f"{options.command}: {overrides[0]} is not an option; see hf-imgcls {options.command} --help")
     # Those after an option, which argparse does not collect, follow those before it.
     options.overrides = (options.overrides or []) + overrides
-    status = _run(options)
-    _leave(status)
-    return status
+    return options
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -47,15 +57,20 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _run(options: argparse.Namespace) -> int:
+def _run(arguments: list[str] | None) -> int:
     try:
-        options.run(options)
+        with as_machine_error():
+            options = _parse(arguments)
+            options.run(options)
+            sys.stdout.flush()
     except UserError as error:
         if os.environ.get("HF_IMGCLS_TRACEBACK") == "1":
             traceback.print_exc()
         # From a DataLoader worker the error comes with that process's traceback before it.
         line = str(error).rpartition(f"{type(error).__module__}.{type(error).__name__}: ")[2]
         return _fail(line, error.status)
+    except BrokenPipeError:
+        return 128 + 13  # as of other tools, which SIGPIPE ends
     except KeyboardInterrupt:
         return _fail("interrupted; run the same command to resume from the last checkpoint", 130)
     return 0
@@ -65,7 +80,8 @@ def _fail(line: str, status: int) -> int:
     # Every process finds a user error, and the first reports it; anything else may have happened in this one alone.
     if status != 2 or os.environ.get("RANK", "0") == "0":
         most = 2000 if status == PushError.status else 380  # it ends with the command that finishes the push
-        print(f"hf-imgcls: {one_line(line, most)}", file=sys.stderr, flush=True)
+        with contextlib.suppress(OSError):  # nobody reads it
+            print(f"hf-imgcls: {one_line(line, most)}", file=sys.stderr, flush=True)
     return status
 
 

@@ -16,14 +16,16 @@ class InputError(UserError, ValueError):
     status = 2
 
 
-class CacheError(InputError):
+class MachineError(UserError):
+    """The machine denies what a command needs: room, a right, memory, a file that was there; see store/denied.py."""
+
+
+class CacheError(MachineError):
     """The cache cannot be written."""
 
 
-class ReadError(UserError):
+class ReadError(MachineError):
     """The machine cannot read a file at present: nothing is concluded about what is in it, and nothing is cached."""
-
-    status = 2
 
 
 class PushError(UserError, RuntimeError):

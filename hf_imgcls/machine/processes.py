@@ -17,15 +17,19 @@ from accelerate.utils import DistributedType, broadcast_object_list
 from hf_imgcls.errors import InputError, UserError
 from hf_imgcls.machine.hardware import cores_per_process
 from hf_imgcls.recipe import shipped_folder
+from hf_imgcls.store import close_output
 
 T = TypeVar("T")
 _CONFIGURATION = f"accelerate launch --config_file {shipped_folder() / 'launch' / 'two_cpu_processes.yaml'}"
 
 
 def say(line: str) -> None:
-    """Print a line once, whatever the number of processes."""
+    """Print a line once, whatever the number of processes; a run goes on when nobody reads it any more."""
     if PartialState().is_main_process:
-        print(line, flush=True)
+        try:
+            print(line, flush=True)
+        except OSError:  # its results are files
+            close_output(sys.stdout)
 
 
 def on_main(function: Callable[[], T]) -> T:

@@ -77,12 +77,8 @@ class TerminalTable(contextlib.AbstractContextManager):
     def write(self, rows: list[Row]) -> None:
         text = format_csv(rows, self.columns, self.header) if self.width is None else "".join(map(self._line, rows))
         self.header = False
-        try:
-            with tqdm.external_write_mode(file=sys.stdout):
-                print(text, end="", flush=True)
-        except BrokenPipeError:  # the reader, such as `head`, has closed the pipe
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            raise SystemExit(0) from None
+        with tqdm.external_write_mode(file=sys.stdout):
+            print(text, end="", flush=True)
 
     def _line(self, row: Row) -> str:
         """At most the terminal's width: the end of the name, then as many labels as fit, at least one."""

@@ -1,4 +1,7 @@
+import contextlib
+import errno
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -6,7 +9,7 @@ from tiny import tiny_model, tiny_processor
 
 from hf_imgcls.cli import main
 from hf_imgcls.commands import COMMANDS
-from hf_imgcls.errors import InputError, ParityError, PushError, RestoreError
+from hf_imgcls.errors import InputError, MachineError, ParityError, PushError, RestoreError
 
 RECIPES = [p for p in sorted((Path(__file__).parents[2] / "recipes").glob("*.json")) if p.stem != "recipe.schema"]
 
@@ -132,7 +135,9 @@ def test_a_switch_shows_the_traceback(capsys, monkeypatch):
     assert error.splitlines()[-1] == "hf-imgcls: no/such.json: no such recipe"
 
 
-@pytest.mark.parametrize(("error", "status"), [(InputError, 2), (ParityError, 1), (RestoreError, 1), (PushError, 3)])
+@pytest.mark.parametrize(
+    ("error", "status"), [(InputError, 2), (MachineError, 1), (ParityError, 1), (RestoreError, 1), (PushError, 3)]
+)
 def test_each_kind_of_error_has_its_status(error, status, capsys, monkeypatch):
     def run(options):
         raise error("this is why")
@@ -144,8 +149,39 @@ def test_each_kind_of_error_has_its_status(error, status, capsys, monkeypatch):
 
 def test_a_bug_is_no_user_error(monkeypatch):
     def run(options):
-        raise MemoryError("out of memory")
+        raise ValueError("[Errno 28] No space left on device")  # a text alone is no error of the machine
 
     monkeypatch.setattr(COMMANDS["check"], "run", run)
-    with pytest.raises(MemoryError):
+    with pytest.raises(ValueError, match="No space"):
         main(["check", "x.json"])
+
+
+def test_what_the_machine_denies_is_one_line_with_status_1(capsys, monkeypatch):
+    def run(options):
+        raise PermissionError(errno.EACCES, "Permission denied", "/somewhere/run")
+
+    monkeypatch.setattr(COMMANDS["check"], "run", run)
+    assert main(["check", "x.json"]) == 1
+    line = capsys.readouterr().err
+    assert line.startswith("hf-imgcls: /somewhere/run: no permission; ")
+    assert line.count("\n") == 1
+
+
+@pytest.mark.parametrize("stream", ["/dev/full", "a closed pipe"])
+def test_output_that_cannot_be_written_is_no_traceback(stream, capsys):
+    if stream == "a closed pipe":
+        reader, writer = os.pipe()
+        os.close(reader)
+    else:
+        writer = os.open(stream, os.O_WRONLY)
+    with open(writer, "w") as output, contextlib.redirect_stdout(output):
+        status = main(["recipes"])
+        output.flush()  # as the interpreter does at its end
+    line = capsys.readouterr().err
+    if stream == "/dev/full":
+        assert (status, line) == (
+            1,
+            "hf-imgcls: standard output: the disk is full; make room, then run the same command again\n",
+        )
+    else:
+        assert (status, line) == (141, "")
