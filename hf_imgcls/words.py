@@ -13,13 +13,16 @@ _PATH = re.compile(r"(?<![\w./~:\\-])(?:file://|~|[A-Za-z]:)?[/\\]{1,2}(?:[^\s/\
 
 # C0 and C1 controls, surrogates, line and paragraph separators, and the marks of bidirectional text.
 _UNSEEN = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff\u2028\u2029\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+# What begins a cell that spreadsheets run, with the full-width forms; an apostrophe before it marks text.
+_FORMULA = re.compile("'*[=+\\-@\uff1d\uff0b\uff0d\uff20]")
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 
 
 def plain(name: Any) -> str:
     """Text that Markdown, and a table in it, shows as it is; cut where it is long."""
-    text = " ".join(str(name).split())
+    text = clean(" ".join(str(name).split()))
     text = text if len(text) <= _MOST else text[: _MOST - 1] + "…"
-    text = re.sub(r"([\\`*\[\]<>|~$])", r"\\\1", text)
+    text = re.sub(r"([\\`*\[\]<>|~$]|&(?=#?\w+;)|:(?=//)|(?<=www)\.)", r"\\\1", text)
     return re.sub(r"(?<![^\W_])_|_(?![^\W_])", r"\\_", text)  # within a word it is no markup
 
 
@@ -28,8 +31,43 @@ def one_line(text: str, most: int = 380) -> str:
 
     Of a long one the middle is left out: what is wrong stands first, what to do about it last.
     """
-    text = " ".join(_UNSEEN.sub("\N{REPLACEMENT CHARACTER}", " ".join(text.split())).split())
+    text = " ".join(clean(" ".join(text.split())).split())
     return text if len(text) <= most else f"{text[: most * 2 // 3]} ... {text[5 - most + most * 2 // 3 :]}"
+
+
+def clean(text: str) -> str:
+    """Text of the same length that no terminal acts on: control characters and marks of direction are replaced."""
+    return _UNSEEN.sub("\N{REPLACEMENT CHARACTER}", text)
+
+
+def escaped(text: str) -> str:
+    """Text in one line, what `clean` replaces as Python writes it: `\\n`, `\\x1b`, `\\u2028`."""
+    return _UNSEEN.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
+
+
+def as_json(content: Any, indent: int | None = None) -> str:
+    """JSON with the same characters escaped, so that it is one line to every reader, and encodes to UTF-8."""
+    text = json.dumps(content, ensure_ascii=False, indent=indent)
+    return _UNSEEN.sub(lambda found: found[0] if found[0] == "\n" else f"\\u{ord(found[0]):04x}", text)
+
+
+def csv_cell(value: Any, raw: bool = False) -> Any:
+    """A value for a CSV file: text in one line that no spreadsheet runs as a formula, behind an apostrophe if need be.
+
+    Args:
+        raw: put no apostrophe before formulas, but still before what looks as if one had been put there: `csv_content`
+            reads either.
+    """
+    if not isinstance(value, str):
+        return value
+    text = escaped(value)
+    runs = _FORMULA.match(text) and not _NUMBER.fullmatch(text) and (not raw or text.startswith("'"))
+    return f"'{text}" if runs else text
+
+
+def csv_content(cell: str) -> str:
+    """The text that `csv_cell` made a cell of, in one line."""
+    return cell[1:] if cell.startswith("'") and _FORMULA.match(cell) else cell
 
 
 def table(heading: Sequence[str], rows: Iterable[Sequence[Any]], words: Sequence[str]) -> str:

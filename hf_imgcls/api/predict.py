@@ -1,13 +1,12 @@
 """Predicting: any model on any images, read while it runs; a row for each image, written as it comes."""
 
-import os
 import sys
 import tempfile
 import warnings
 from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TextIO
 
 from accelerate import PartialState
 from accelerate.utils import gather_object, parse_flag_from_env
@@ -18,6 +17,7 @@ from hf_imgcls.errors import InputError
 from hf_imgcls.images import Limits
 from hf_imgcls.machine import check_launch, exact_float32, on_main, prepare_launch, show_progress
 from hf_imgcls.serving import Classifier, ListSize, PredictOptions, RowWriter, TerminalTable, WrittenRows
+from hf_imgcls.words import clean, plural
 
 # Default batch sizes. On a CPU the activations of a batch have to fit into its caches: MobileNetV2 is twice as fast
 # with 4 images at a time as with 16, DeiT a tenth faster.
@@ -39,7 +39,8 @@ def predict_images(
 ) -> PredictCounts:
     """Predict images and write a row for each, in the order of `find_images`, after those of an earlier run.
 
-    Images that the output already has are not predicted again, and duplicate names are predicted once.
+    Images that the output already has are not predicted again, unless there was no such file or its server failed; and
+    duplicate names are predicted once.
 
     Args:
         model: a folder or a Hub id, of any origin.
@@ -65,15 +66,20 @@ def predict_images(
         if size.done:
             _note(f"{output} has {size.done} of the images, {size.to_do} are left")
         batch_size = options.batch_size or (_ON_CPU if _on_cpu(options, state) else _ON_GPU)
-        unreadable = 0
-        if size.to_do:
-            writer = _writer(output, columns, size, classifier.labels)
-            unreadable = _predict(classifier, writer, (file, size.to_do), (batch_size, options.limits))
-        unreadable = sum(gather_object([unreadable]))  # also waits until every process has written its rows
+        unreadable, again = 0, 0
         if output:
-            on_main(lambda: serving.merge_parts(output, columns))
+            on_main(lambda: serving.drop_rows(output, written.again, columns))
+        if size.to_do:
+            writer = _writer(output, columns, size, classifier.labels, options.raw_csv)
+            unreadable, again = _predict(classifier, writer, (file, size.to_do), (batch_size, options.limits))
+        # Also waits until every process has written its rows.
+        unreadable, again = map(sum, zip(*gather_object([(unreadable, again)]), strict=True))
+        if output:
+            on_main(lambda: serving.merge_parts(output, columns, options.raw_csv))
+            if again:
+                _note(f"{plural(again, 'image')} could not be read for now; the same command tries them again")
     finally:
-        if state.is_main_process:
+        if state.is_main_process and isinstance(file, Path):
             file.unlink(missing_ok=True)
     return PredictCounts(size.to_do, unreadable, size.done)
 
@@ -85,19 +91,25 @@ def describe_counts(counts: PredictCounts, output: Path | None) -> str:
     return f"{counts.images} images predicted{failed}{earlier}" + (f"; in {output}" if output else "")
 
 
-def _list_images(images: Sequence[str], output: Path | None) -> tuple[Path, ListSize, WrittenRows]:
-    """A file of the names to predict, which every process can read, and what the output has, without its hashes."""
-    written = serving.read_written(output) if output else WrittenRows(set(), set(), None)
-    several = PartialState().num_processes > 1
-    with tempfile.NamedTemporaryFile(
-        "w", encoding="ascii", prefix=".hf-imgcls-", dir=output.parent if several else None, delete=False
-    ) as file:
+def _list_images(images: Sequence[str], output: Path | None) -> tuple[Path | TextIO, ListSize, WrittenRows]:
+    """A file of the names to predict, and what the output has of other images and, in `again`, of these."""
+    written = serving.read_written(output) if output else WrittenRows(set(), set(), None, set())
+    if PartialState().num_processes == 1:  # a file without a name: a kill leaves nothing of it
+        file = tempfile.TemporaryFile("w+", encoding="ascii")  # noqa: SIM115
+        size = serving.write_list(serving.find_images(images), written.done, file)
+    else:
+        file = serving.list_file(output)
         try:
-            size = serving.write_list(serving.find_images(images), written.done, file)
+            with file.open("w", encoding="ascii") as lines:
+                size = serving.write_list(serving.find_images(images), written.done, lines)
         except BaseException:
-            os.unlink(file.name)
+            file.unlink(missing_ok=True)
             raise
-    return Path(file.name), size, written._replace(done=set())
+    again = set()
+    if written.again:
+        hashes = (serving.name_hash(serving.display_name(name)) for name in serving.read_list(file, 0, 1))
+        again = written.again.intersection(hashes)
+    return file, size, written._replace(done=set(), again=again)
 
 
 def _on_cpu(options: PredictOptions, state: PartialState) -> bool:
@@ -113,29 +125,31 @@ def _open(model: str, options: PredictOptions, state: PartialState) -> Classifie
 
 def _note(line: str) -> None:
     if PartialState().is_main_process:
-        print(line, file=sys.stderr, flush=True)
+        print(clean(line), file=sys.stderr, flush=True)
 
 
-def _writer(output: Path | None, columns: list[str], size: ListSize, labels: list[str]) -> RowWriter | TerminalTable:
+def _writer(
+    output: Path | None, columns: list[str], size: ListSize, labels: list[str], raw_csv: bool
+) -> RowWriter | TerminalTable:
     if output is None:
-        return TerminalTable(columns, size.longest, max(map(len, labels)))
+        return TerminalTable(columns, size.longest, max(map(len, labels)), raw_csv)
     state = PartialState()
     if state.num_processes > 1 or output.suffix.lower() == ".parquet":
         output = output.with_name(f"{output.name}.part-{state.process_index}")
-    return RowWriter(output, columns)
+    return RowWriter(output, columns, raw_csv)
 
 
 def _predict(
-    classifier: Classifier, writer: RowWriter | TerminalTable, todo: tuple[Path, int], how: tuple[int, Limits]
-) -> int:
-    """Predict this process's part of the list, write its rows, and count the unreadable images.
+    classifier: Classifier, writer: RowWriter | TerminalTable, todo: tuple[Path | TextIO, int], how: tuple[int, Limits]
+) -> tuple[int, int]:
+    """Predict this process's part of the list and write its rows; images without predictions, those to try again.
 
     Args:
         todo: the list, and how many names it has.
         how: batch size and limits.
     """
     file, count = todo
-    state, unreadable = PartialState(), 0
+    state, unreadable, again = PartialState(), 0, 0
     names = serving.read_list(file, state.process_index, state.num_processes)
     total = len(range(state.process_index, count, state.num_processes))
     bar = tqdm(total=total, desc="predicting", unit="image", disable=not show_progress())
@@ -144,5 +158,6 @@ def _predict(
         for rows in serving.predict_rows(classifier, names, writer.columns, *how):
             writer.write(rows)
             unreadable += sum(row["error"] is not None for row in rows)
+            again += sum(map(serving.tried_again, rows))
             bar.update(len(rows))
-    return unreadable
+    return unreadable, again

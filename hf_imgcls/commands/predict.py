@@ -18,6 +18,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--batch-size", type=int, help="default: 4 on a CPU, else 64")
     parser.add_argument("--half", action="store_true", help="in half precision, on a GPU")
     parser.add_argument("--device", help="cpu, cuda:1, mps, ... (default: an accelerator if there is one)")
+    parser.add_argument("--raw-csv", action="store_true", help="no ' before cells that a spreadsheet would run")
     parser.add_argument("--trust-remote-code", action="store_true", help="run code from the model's repository")
     add_limits(parser)
 
@@ -43,8 +44,9 @@ def run(options: argparse.Namespace) -> None:
     from hf_imgcls.api import describe_counts, predict_images
     from hf_imgcls.machine import on_main
     from hf_imgcls.serving import PredictOptions
+    from hf_imgcls.words import clean
 
     device = (options.device, options.trust_remote_code, options.half)
-    how = PredictOptions(options.top_k, options.batch_size, *device, chosen_limits(options))
+    how = PredictOptions(options.top_k, options.batch_size, *device, chosen_limits(options), options.raw_csv)
     counts = predict_images(options.model, options.overrides, options.output, how)
-    on_main(lambda: print(describe_counts(counts, options.output), file=sys.stderr))
+    on_main(lambda: print(clean(describe_counts(counts, options.output)), file=sys.stderr))

@@ -21,6 +21,8 @@ _NO_FILE = {
     errno.ENXIO: "a pipe, socket or device, not a file",
     errno.ENODEV: "a pipe, socket or device, not a file",
 }
+# Of an image that may be there the next time, as on a drive that is mounted again.
+MISSING = (_NO_FILE[errno.ENOENT], "a link to a file that does not exist")
 # What decoders cause themselves, by positions that a damaged file names.
 _BY_DECODER = {None, errno.EINVAL, errno.EOVERFLOW}
 _ADVICE = {
@@ -72,7 +74,7 @@ def read_bytes(path: str) -> bytes:
 def no_file(error: OSError, path: str) -> str:
     """What lies at a path in place of a file, or nothing where an error does not say that."""
     if error.errno == errno.ENOENT and os.path.islink(path):
-        return "a link to a file that does not exist"
+        return MISSING[1]
     return _NO_FILE.get(error.errno, "")
 
 
@@ -84,6 +86,8 @@ def naming_faults(path: str | None) -> Iterator[None]:
     except MemoryError:
         raise _fault(path, "the memory does not suffice", errno.ENOMEM) from None
     except OSError as error:
+        if error.errno is None and "out of memory" in str(error):  # as Pillow says it of its decoders
+            raise _fault(path, str(error), errno.ENOMEM) from None
         if error.errno in _BY_DECODER:
             raise
         raise _fault(path, error.strerror or type(error).__name__, error.errno) from None

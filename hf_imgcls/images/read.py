@@ -16,6 +16,7 @@ from transformers.image_utils import load_image
 
 from hf_imgcls.images.files import UnusableImage, naming_faults, open_file, read_bytes
 from hf_imgcls.images.limits import Limits, allow_pixels, check_left, check_size, loses_depth
+from hf_imgcls.words import one_line
 
 # What `open_image` and `read_image` raise on a file that is no image or a damaged one. Found by damaging files of 28
 # formats 300,000 times under Pillow 12: each plugin raises what its parser meets. A ReadError is none of them.
@@ -114,9 +115,9 @@ def why_unreadable(error: Exception) -> str:
     if isinstance(error, PIL.UnidentifiedImageError):
         return "not an image, or its header is broken"
     if isinstance(error, UnusableImage):
-        return str(error)
-    text = error.strerror if isinstance(error, OSError) and error.strerror else " ".join(str(error).split())
-    return f"{type(error).__name__}: {text}".removesuffix(": ")
+        return one_line(str(error))
+    text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    return one_line(f"{type(error).__name__}: {text}").removesuffix(":")
 
 
 class Listing(NamedTuple):

@@ -1,35 +1,29 @@
 """The images to predict, from files, folders, patterns, URLs or standard input; and reading one of them."""
 
-import errno
+import contextlib
 import glob
 import hashlib
 import http.client
 import itertools
 import json
 import os
-import string
+import re
 import sys
-import urllib.parse
-import urllib.request
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple, TextIO
 
 import PIL.Image
 
-from hf_imgcls.errors import InputError, ReadError
+from hf_imgcls.errors import InputError
 from hf_imgcls.images import UNREADABLE, Limits, is_image_file, read_usable, walk_folder
+from hf_imgcls.serving.urls import SCHEMES, read_url
+from hf_imgcls.words import escaped
 
-_URL = ("http://", "https://")
-_TIMEOUT = 30  # seconds without a byte from a server
-_MAX_BYTES = 200_000_000  # of an image from a URL: an endless response must not fill the memory
-# Many servers reject the default agent.
-_AGENT = "Mozilla/5.0 (compatible; hf-imgcls)"
 # What `read_source` raises on a bad image or address.
 READ_ERRORS = (*UNREADABLE, http.client.HTTPException)
-# What a server has nothing to do with.
-_OF_THIS_MACHINE = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS)
 _DEFAULTS = Limits()
+_ESCAPE = re.compile(r"\\([tnr]|x[0-9a-f]{2}|u[0-9a-f]{4})")  # as `escaped` writes it
 
 
 def find_images(words: Iterable[str]) -> Iterator[str]:
@@ -42,7 +36,7 @@ def find_images(words: Iterable[str]) -> Iterator[str]:
     for word in words:
         if word == "-":
             yield from _at_least_one(_from_lines(sys.stdin.buffer), "-: the list on standard input is empty")
-        elif word.startswith(_URL) or os.path.isfile(word):
+        elif word.startswith(SCHEMES) or os.path.isfile(word):
             yield _normalize(word)
         elif os.path.isdir(word):
             yield from _at_least_one(_in_folder(word), f"{word}: no images in this folder, nor in those below it")
@@ -59,20 +53,7 @@ def read_source(name: str, limits: Limits = _DEFAULTS) -> PIL.Image.Image:
 
     Raises one of READ_ERRORS, or a ReadError where the machine cannot read it at present.
     """
-    if not name.startswith(_URL):
-        return read_usable({"bytes": None, "path": name}, limits)
-    request = urllib.request.Request(urllib.parse.quote(name, safe=string.punctuation), headers={"User-Agent": _AGENT})
-    try:
-        with urllib.request.urlopen(request, timeout=_TIMEOUT) as response:
-            data = response.read(_MAX_BYTES + 1)
-    except OSError as error:
-        cause = getattr(error, "reason", error)
-        if getattr(cause, "errno", None) in _OF_THIS_MACHINE:
-            raise ReadError(f"{name}: {cause.strerror}; mend that, then run the same command again") from None
-        raise
-    if len(data) > _MAX_BYTES:
-        raise ValueError(f"larger than {_MAX_BYTES // 1_000_000} MB")
-    return read_usable({"bytes": data, "path": name}, limits)
+    return read_usable({"bytes": read_url(name) if name.startswith(SCHEMES) else None, "path": name}, limits)
 
 
 class ListSize(NamedTuple):
@@ -98,16 +79,22 @@ def write_list(names: Iterable[str], done: set[int], file: TextIO) -> ListSize:
     return ListSize(len(listed), len(skipped), longest)
 
 
-def read_list(file: Path, process: int, processes: int) -> Iterator[str]:
+def read_list(file: Path | TextIO, process: int, processes: int) -> Iterator[str]:
     """The names for one process: every n-th of the list, of n processes."""
-    with file.open(encoding="ascii") as lines:
+    with file.open(encoding="ascii") if isinstance(file, Path) else contextlib.nullcontext(file) as lines:
+        lines.seek(0)
         yield from map(json.loads, itertools.islice(lines, process, None, processes))
 
 
 def display_name(name: str) -> str:
-    """A name as it is written to the output: one line of valid text; bytes that are not UTF-8 are escaped."""
-    name = name.encode("utf-8", "backslashreplace").decode()
-    return name.replace("\n", "\\n").replace("\r", "\\r")
+    """A name as it is written to the output: one line, control characters and bytes that are not UTF-8 escaped.
+
+    No two names are written alike: one that looks as if something were escaped in it has its backslashes doubled.
+    """
+    shown = escaped(name)
+    if os.sep == "/" and (shown != name or _ESCAPE.search(name)):
+        shown = escaped(name.replace("\\", "\\\\"))
+    return shown
 
 
 def name_hash(name: str) -> int:
@@ -125,7 +112,7 @@ def _at_least_one(names: Iterator[str], error: str) -> Iterator[str]:
 
 def _normalize(name: str) -> str:
     """`./photos//1.jpg` becomes `photos/1.jpg`, so that it is not predicted twice."""
-    return name if name.startswith(_URL) else str(Path(name))
+    return name if name.startswith(SCHEMES) else str(Path(name))
 
 
 def _from_lines(lines: Iterable[bytes]) -> Iterator[str]:

@@ -127,8 +127,14 @@ def _rows(classifier: Classifier, batch: list[tuple], columns: list[str]) -> lis
         if error is None:
             image_scores = next(scores)
             if np.isfinite(image_scores).all():
-                best = [value for label, score in classifier.top(image_scores, top_k) for value in (label, score)]
+                top = classifier.top(image_scores, top_k)
+                best = [value for label, score in top for value in (_valid(label), score)]
             else:
                 error = "the model's scores are not numbers"
-        rows.append(dict(zip(columns, [display_name(name), *best, error, classifier.name], strict=True)))
+        rows.append(dict(zip(columns, [display_name(name), *best, error, display_name(classifier.name)], strict=True)))
     return rows
+
+
+def _valid(label: str) -> str:
+    """Surrogates, which no encoding has, are escaped; all else stays."""
+    return label.encode("utf-8", "backslashreplace").decode()

@@ -42,6 +42,7 @@ class PredictOptions(NamedTuple):
     trust_remote_code: bool = False  # whether code that comes with the model may be run
     half: bool = False  # compute in float16
     limits: Limits = Limits()  # images beyond them are not read
+    raw_csv: bool = False  # cells of a CSV that a spreadsheet would run as a formula stay as they are
 
 
 def open_classifier(

@@ -1,4 +1,4 @@
-"""The file that predict writes, and that a later run continues.
+"""The file that predict writes, and that a later run continues: what it holds, and whether it may be continued.
 
 Text files grow by a line for each row. A Parquet file is whole only once it is closed, and several processes cannot
 write one file: there each process appends to a text file beside the output (`<output>.part-0`, ...), and the end of
@@ -7,7 +7,6 @@ the run merges them.
 
 import csv
 import glob
-import itertools
 import json
 import os
 from collections.abc import Iterator
@@ -18,19 +17,28 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from hf_imgcls.errors import InputError
-from hf_imgcls.serving.image_list import name_hash
-from hf_imgcls.serving.rows import Row, RowWriter, column_names, labels_per_image
+from hf_imgcls.serving.image_list import display_name, name_hash
+from hf_imgcls.serving.rows import Row, column_names, labels_per_image, tried_again
+from hf_imgcls.words import csv_content, escaped
 
 FORMATS = (".csv", ".jsonl", ".parquet")
-_CHUNK = 10_000  # rows in memory
+CHUNK = 10_000  # rows in memory
+csv.field_size_limit(2**31 - 1)  # a label may be long
 
 
 class WrittenRows(NamedTuple):
-    """What an output already holds: `name_hash` of its images, its models, its columns (None without rows)."""
+    """What an output already holds.
+
+    Attributes:
+        done: `name_hash` of its images.
+        models, columns: its models, and its columns (None without rows).
+        again: `name_hash` of those of which it knows nothing yet: they are read again.
+    """
 
     done: set[int]
     models: set[str]
     columns: list[str] | None
+    again: set[int]
 
 
 def read_written(output: Path) -> WrittenRows:
@@ -43,15 +51,15 @@ def read_written(output: Path) -> WrittenRows:
         raise InputError(f"--output: there is no folder {output.parent} (looked in {Path.cwd()})")
     if not os.access(output if output.exists() else output.parent, os.R_OK | os.W_OK):
         raise InputError(f"--output: no permission to write {output}")
-    done, models, columns = set(), set(), None
+    done, again, models, columns = set(), set(), set(), None
     for file in [output, *find_parts(output)]:
-        for row in _read_rows(file):
+        for row in read_rows(file):
             if columns not in (None, list(row)):
                 raise InputError(f"--output: {file} and {output} differ in their columns; name another file")
             columns = list(row)
-            done.add(name_hash(row["image"]))
+            (again if tried_again(row) else done).add(row_hash(row))
             models.add(row["model"])
-    return WrittenRows(done, models, columns)
+    return WrittenRows(done, models, columns, again - done)
 
 
 def check_continues(written: WrittenRows, model: str, columns: list[str], output: Path) -> None:
@@ -75,75 +83,66 @@ def find_parts(output: Path) -> list[Path]:
     return sorted(numbered, key=lambda path: int(path.name.rpartition("-")[2]))
 
 
-def merge_parts(output: Path, columns: list[str]) -> None:
-    """Append the rows of all parts to the output, alternating as the list was distributed; remove the parts.
-
-    A run that is killed here neither loses nor duplicates rows: the parts are removed last, and rows that the output
-    has by then are left out the next time.
-    """
-    parts = find_parts(output)
-    if not parts:
-        return
-    written = {name_hash(row["image"]) for row in _read_rows(output)}
-    alternating = itertools.chain.from_iterable(itertools.zip_longest(*map(_read_rows, parts)))
-    rows = (row for row in alternating if row and name_hash(row["image"]) not in written)
-    chunks = iter(lambda: list(itertools.islice(rows, _CHUNK)), [])
-    if output.suffix.lower() == ".parquet":
-        _append_parquet(output, columns, chunks)
-    else:
-        with RowWriter(output, columns) as writer:
-            for chunk in chunks:
-                writer.write(chunk)
-    for part in parts:
-        part.unlink()
+def row_hash(row: Row) -> int:
+    """`name_hash` of a row's image, also where an earlier version wrote its name as it was."""
+    name = row["image"]
+    return name_hash(name if name == escaped(name) else display_name(name))
 
 
-def _append_parquet(output: Path, columns: list[str], chunks: Iterator[list[Row]]) -> None:
-    """Rewrite the output with more rows; whole or not at all."""
-    schema = pa.schema([(name, pa.float64() if name.startswith("score_") else pa.string()) for name in columns])
-    draft = output.with_name(f"{output.name}.part-new")
-    with pq.ParquetWriter(draft, schema) as writer:
-        if _has_content(output):
-            for batch in pq.ParquetFile(output).iter_batches(_CHUNK):
-                writer.write_batch(batch.cast(schema))
-        for chunk in chunks:
-            writer.write_table(pa.Table.from_pylist(chunk, schema))
-    draft.replace(output)
-
-
-def _read_rows(file: Path) -> Iterator[Row]:
+def read_rows(file: Path) -> Iterator[Row]:
     """The rows of a file, of a text file its complete lines; none where there is no file."""
-    if not _has_content(file):
-        return
-    number = 0
-    try:
-        if file.suffix.lower() == ".parquet":
+    if file.suffix.lower() != ".parquet":
+        yield from (row for _, row in read_lines(file) if row is not None)
+    elif has_content(file):
+        try:
             table = pq.ParquetFile(file)
             _check_columns(table.schema_arrow.names, file)
-            for batch in table.iter_batches(_CHUNK):
-                yield from batch.to_pylist()
-            return
-        columns, is_csv = None, file.suffix.lower() == ".csv"
+            for batch in table.iter_batches(CHUNK):
+                for row in batch.to_pylist():
+                    _check_values(row)
+                    yield row
+        except InputError:
+            raise
+        except (ValueError, TypeError, pa.ArrowException):
+            raise _not_ours(file, "it") from None
+
+
+def read_lines(file: Path) -> Iterator[tuple[bytes, Row | None]]:
+    """The complete lines of a text file, and the row that each is; None for the header of a CSV."""
+    if not has_content(file):
+        return
+    columns, is_csv, number = None, file.suffix.lower() == ".csv", 0
+    try:
         with file.open("rb") as lines:
             for number, line in enumerate(lines, 1):
                 if not line.endswith(b"\n"):
                     _check_incomplete(line, number, is_csv)
                     return
-                row = next(csv.reader([line.decode()])) if is_csv else json.loads(line)
+                # A spreadsheet that saved it has put a mark before the first line.
+                text = line.decode("utf-8-sig" if number == 1 else "utf-8")
+                found = list(map(csv_content, next(csv.reader([text])))) if is_csv else json.loads(text)
                 if columns is None or not is_csv:
-                    columns = list(row)
+                    columns = list(found)
                     _check_columns(columns, file)
-                if not is_csv:
-                    yield row
-                elif number > 1:
-                    yield dict(zip(columns, row, strict=True))
+                row = dict(zip(columns, found, strict=True)) if is_csv else found
+                if is_csv and number == 1:
+                    row = None
+                else:
+                    _check_values(row)
+                yield line, row
     except InputError:
         raise
-    except (ValueError, TypeError, csv.Error, pa.ArrowException):
-        found = f"line {number}" if number else "it"
-        raise InputError(
-            f"--output: {file} exists, and {found} was not written by predict; name another file"
-        ) from None
+    except (ValueError, TypeError, csv.Error):
+        raise _not_ours(file, f"line {number}") from None
+
+
+def _not_ours(file: Path, found: str) -> InputError:
+    return InputError(f"--output: {file} exists, and {found} was not written by predict; name another file")
+
+
+def _check_values(row: Row) -> None:
+    if not (isinstance(row["image"], str) and isinstance(row["model"], str) and isinstance(row["error"], str | None)):
+        raise ValueError("other values")
 
 
 def _check_columns(columns: list[str], file: Path) -> None:
@@ -164,5 +163,5 @@ def _check_incomplete(line: bytes, number: int, is_csv: bool) -> None:
         raise ValueError("another beginning")
 
 
-def _has_content(file: Path) -> bool:
+def has_content(file: Path) -> bool:
     return file.exists() and file.stat().st_size > 0

@@ -3,7 +3,6 @@
 import contextlib
 import csv
 import io
-import json
 import os
 import shutil
 import sys
@@ -12,6 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from tqdm.auto import tqdm
+
+from hf_imgcls.images import MISSING
+from hf_imgcls.serving.urls import TEMPORARY
+from hf_imgcls.words import as_json, clean, csv_cell
 
 Row = dict[str, Any]
 
@@ -27,11 +30,17 @@ def labels_per_image(columns: list[str]) -> int:
     return (len(columns) - 3) // 2
 
 
+def tried_again(row: Row) -> bool:
+    """Whether a row says nothing of its image, which the same command reads again: no file, a server that failed."""
+    error = row["error"] or ""
+    return error.startswith(TEMPORARY) or error in MISSING
+
+
 class RowWriter(contextlib.AbstractContextManager):
     """Appends rows to a text file; an incomplete last line, of a run that was killed, is cut off first."""
 
-    def __init__(self, file: Path, columns: list[str]):
-        self.columns, self.csv = columns, file.suffix.lower() == ".csv"
+    def __init__(self, file: Path, columns: list[str], raw_csv: bool = False):
+        self.columns, self.csv, self.raw_csv = columns, file.suffix.lower() == ".csv", raw_csv
         end = 0
         if file.exists():
             with file.open("rb") as lines:
@@ -42,9 +51,9 @@ class RowWriter(contextlib.AbstractContextManager):
 
     def write(self, rows: list[Row]) -> None:
         if self.csv:
-            self.stream.write(format_csv(rows, self.columns, self.header))
+            self.stream.write(format_csv(rows, self.columns, self.header, self.raw_csv))
         else:
-            self.stream.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+            self.stream.writelines(as_json(row) + "\n" for row in rows)
         self.stream.flush()
         self.header = False
 
@@ -52,21 +61,21 @@ class RowWriter(contextlib.AbstractContextManager):
         self.stream.close()
 
 
-def format_csv(rows: Iterable[Row], columns: list[str], header: bool) -> str:
-    """Rows as lines of CSV."""
+def format_csv(rows: Iterable[Row], columns: list[str], header: bool, raw: bool = False) -> str:
+    """Rows as lines of CSV, each in one line; `raw` leaves cells that a spreadsheet would run as they are."""
     text = io.StringIO()
     table = csv.DictWriter(text, columns, lineterminator="\n")
     if header:
         table.writeheader()
-    table.writerows(rows)
+    table.writerows({name: csv_cell(value, raw) for name, value in row.items()} for row in rows)
     return text.getvalue()
 
 
 class TerminalTable(contextlib.AbstractContextManager):
     """Writes rows to standard output: a table on a terminal, else CSV."""
 
-    def __init__(self, columns: list[str], longest_name: int, longest_label: int):
-        self.columns, self.top_k = columns, labels_per_image(columns)
+    def __init__(self, columns: list[str], longest_name: int, longest_label: int, raw_csv: bool = False):
+        self.columns, self.top_k, self.raw_csv = columns, labels_per_image(columns), raw_csv
         self.width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
         self.name_width = min(longest_name, (self.width or 0) // 2)
         self.label_width, self.header = min(longest_label, 24), True
@@ -75,7 +84,8 @@ class TerminalTable(contextlib.AbstractContextManager):
         pass
 
     def write(self, rows: list[Row]) -> None:
-        text = format_csv(rows, self.columns, self.header) if self.width is None else "".join(map(self._line, rows))
+        csv = self.width is None
+        text = format_csv(rows, self.columns, self.header, self.raw_csv) if csv else "".join(map(self._line, rows))
         self.header = False
         with tqdm.external_write_mode(file=sys.stdout):
             print(text, end="", flush=True)
@@ -88,8 +98,10 @@ class TerminalTable(contextlib.AbstractContextManager):
         if row["error"] is not None:
             return f"{line}  {row['error']}\n"
         for place in range(1, self.top_k + 1):
-            entry = f"  {row[f'score_{place}']:.3f} {row[f'label_{place}']:{self.label_width}}"
-            if place > 1 and len(line) + len(entry) > self.width:
-                break
+            entry = f"  {row[f'score_{place}']:.3f} {clean(row[f'label_{place}']):{self.label_width}}"
+            if len(line) + len(entry.rstrip()) > self.width:
+                if place > 1:
+                    break
+                entry = f"{entry[: max(10, self.width - len(line) - 1)]}…"
             line += entry
         return f"{line.rstrip()}\n"

@@ -7,6 +7,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from hf_imgcls.words import as_json, csv_cell
+
 
 def read_json(file: Path) -> Any:
     return json.loads(file.read_text(encoding="utf-8"))
@@ -15,14 +17,15 @@ def read_json(file: Path) -> Any:
 def write_json(file: Path, content: Any) -> None:
     """What is not a number becomes null."""
     content = json.loads(json.dumps(content), parse_constant=lambda name: None)  # NaN and Infinity are no JSON
-    write_text(file, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+    write_text(file, as_json(content, indent=2) + "\n")
 
 
 def write_csv(file: Path, header: Iterable[str], rows: Iterable[Iterable]) -> None:
+    """Cells that a spreadsheet would run get an apostrophe."""
     text = io.StringIO(newline="")
     writer = csv.writer(text)
     writer.writerow(header)
-    writer.writerows(rows)
+    writer.writerows(map(csv_cell, row) for row in rows)
     write_text(file, text.getvalue())
 
 

@@ -22,6 +22,8 @@ from hf_imgcls.cli import main
 from hf_imgcls.serving import inference
 from hf_imgcls.serving.inference import Classifier, predict_rows, read_ahead
 from hf_imgcls.serving.open import PredictOptions
+from hf_imgcls.serving.rows import RowWriter
+from hf_imgcls.serving.urls import TemporaryError
 
 FORMATS = (".csv", ".jsonl", ".parquet")
 
@@ -137,6 +139,49 @@ def test_an_interrupted_run_continues_and_predicts_nothing_twice(suffix, process
     make_image("red", 77).save(photos / "new.png")
     assert predict_images(model, ["photos"], output) == (1, 0, 11)
     assert rows_of(output)[-1]["image"] == "photos/new.png"
+
+
+@pytest.mark.parametrize("suffix", FORMATS)
+def test_images_that_could_not_be_read_for_now_are_tried_again(suffix, model, photos, monkeypatch, capsys):
+    read, down, output = inference.read_source, {"photos/1.png", "photos/grey.jpg"}, Path(f"predictions{suffix}")
+
+    def fail(name, limits):
+        if name in down:
+            raise TemporaryError("temporary: HTTPError: HTTP Error 503: Service Unavailable")
+        return read(name, limits)
+
+    monkeypatch.setattr(inference, "read_source", fail)
+    assert predict_images(model, ["photos"], output) == (11, 4, 0)
+    assert "2 images could not be read for now; the same command tries them again" in capsys.readouterr().err
+    down.remove("photos/1.png")
+    assert predict_images(model, ["photos/0.png", "photos/1.png"], output) == (1, 0, 1)
+    assert len(rows_of(output)) == 11, "of the image that is not in this list the row stays"
+    down.clear()
+    assert predict_images(model, ["photos"], output) == (1, 0, 10)
+    assert predict_images(model, ["photos"], output) == (0, 0, 11)
+    rows = rows_of(output)
+    assert sorted(row["image"] for row in rows) == sorted(str(path) for path in photos.iterdir())
+    check_as_pipeline(rows, model)
+
+
+def test_a_model_of_strange_labels_does_not_reach_the_terminal_and_breaks_no_output(model, photos, capsys, monkeypatch):
+    tiny_model("vit", ["=1+1", "line\nbreak \x1b[2J\u202e\ud800", "x" * 300]).save_pretrained(model)
+    for suffix in FORMATS:
+        output = Path(f"predictions{suffix}")
+        assert predict_images(model, ["photos/0.png"], output).images == 1
+        assert predict_images(model, ["photos"], output).earlier == 1
+        assert len(rows_of(output)) == 11
+    cells = {row["label_1"] for row in rows_of("predictions.csv")} - {None}
+    assert cells <= {"'=1+1", r"line\nbreak \x1b[2J\u202e\ud800", "x" * 300}
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", "60")
+    capsys.readouterr()
+    assert main(["predict", model, "photos"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 11
+    assert all(
+        line.isprintable() and (len(line) <= 60 or "not an image" in line or "OSError" in line) for line in lines
+    )
 
 
 def rows_of_text(part: Path) -> list[dict]:
@@ -274,6 +319,9 @@ def test_reader_threads_do_not_change_the_networks_thread_count(photos):
 
 def test_two_processes_write_what_one_writes(model, photos, tmp_path):
     assert predict_images(model, [str(tmp_path / "photos")], tmp_path / "one.csv") == (11, 2, 0)
+    again = {**rows_of("one.csv")[3], "label_1": None, "error": "temporary: TimeoutError: timed out"}
+    with RowWriter(tmp_path / "two.csv", list(again)) as writer:
+        writer.write([again])
     words = ["hf_imgcls/predict.py", model, str(tmp_path / "photos"), "--output", str(tmp_path / "two.csv")]
     two = launch(TWO, *words, "--batch-size", "2")
     assert two.returncode == 0, two.stderr

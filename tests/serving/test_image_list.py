@@ -12,7 +12,7 @@ from conftest import make_image
 from hf_imgcls.data.folders import scan_folder
 from hf_imgcls.errors import InputError
 from hf_imgcls.images import why_unreadable
-from hf_imgcls.serving import image_list
+from hf_imgcls.serving import urls
 from hf_imgcls.serving.image_list import (
     READ_ERRORS,
     display_name,
@@ -154,11 +154,12 @@ def test_the_reason_why_a_url_gives_no_image(address, monkeypatch):
             read_source(name)
         return why_unreadable(caught.value)
 
+    monkeypatch.setattr(urls, "_PAUSES", ())
     assert reason(f"{address}/gone.png") == "HTTPError: HTTP Error 404: Not Found"
     assert reason(f"{address}/page") == "not an image, or its header is broken"
     assert "refused" in reason("http://127.0.0.1:1/a.png")
     assert "URLError" in reason("http://")
-    monkeypatch.setattr(image_list, "_MAX_BYTES", 1_000_000)
+    monkeypatch.setattr(urls, "_MAX_BYTES", 1_000_000)
     assert reason(f"{address}/large") == "ValueError: larger than 1 MB"
 
 

@@ -8,11 +8,14 @@ import pyarrow.parquet as pq
 import pytest
 
 from hf_imgcls.errors import InputError
-from hf_imgcls.serving.image_list import name_hash
-from hf_imgcls.serving.output import FORMATS, check_continues, find_parts, merge_parts, read_written
+from hf_imgcls.serving.image_list import display_name, name_hash
+from hf_imgcls.serving.merge import drop_rows, merge_parts
+from hf_imgcls.serving.output import FORMATS, check_continues, find_parts, read_written
 from hf_imgcls.serving.rows import RowWriter, column_names
+from hf_imgcls.words import csv_cell
 
 NAMES = column_names(2)
+LABELS = ["line\nbreak", 'q"uo,te', "nul\0", "\u2028", "=1+1", "x" * 200_000, "\x1b[31m", "-1"]
 MODEL = "deit@0123456789ab"
 ODD = ["a.png", 'comma, "quote".png', "кот 猫.png", "", "back\\nslash.png"]
 
@@ -62,6 +65,82 @@ def test_rows_are_read_back_unchanged_and_more_are_appended(output):
     assert written.done == {name_hash(row["image"]) for row in ROWS}
     assert (written.models, written.columns) == ({MODEL}, NAMES)
     assert [path.name for path in output.parent.iterdir()] == [output.name]
+
+
+def test_labels_of_any_text_are_read_back_and_do_not_break_the_next_run(output):
+    rows = [{**row(f"{i}"), "label_1": label} for i, label in enumerate(LABELS)]
+    write(output, rows[:5])
+    write(output, rows[5:])
+    assert len(read_written(output).done) == len(LABELS)
+    expected = [csv_cell(label) if output.suffix == ".csv" else label for label in LABELS]
+    assert [row["label_1"] for row in read(output)] == expected
+    if output.suffix != ".parquet":
+        assert output.read_bytes().count(b"\n") == len(output.read_text().splitlines())
+
+
+STRANGE = [
+    "=1+1.png",
+    "'=1+1.png",
+    "a\nb.png",
+    "a\\nb.png",
+    "a\\\\nb.png",
+    "\x1b]0;x\x07",
+    "\u202e",
+    "\ud800.png",
+    "-1",
+]
+
+
+@pytest.mark.parametrize("raw", [False, True])
+def test_names_of_any_text_are_recognised_and_no_two_are_alike(raw, output):
+    shown = list(map(display_name, STRANGE))
+    with RowWriter(
+        output if output.suffix != ".parquet" else output.with_name(f"{output.name}.part-0"), NAMES, raw
+    ) as f:
+        f.write(list(map(row, shown)))
+    merge_parts(output, NAMES, raw)
+    assert read_written(output).done == {name_hash(name) for name in shown}
+    assert len(set(shown)) == len(STRANGE)
+    if output.suffix == ".csv":
+        cells = [row["image"] for row in read(output)]
+        assert cells[0] == ("=1+1.png" if raw else "'=1+1.png")
+        assert cells[3] == r"a\\nb.png"
+
+
+def test_a_file_that_a_spreadsheet_saved_is_continued(tmp_path):
+    output = tmp_path / "a.csv"
+    write(output, ROWS[:3])
+    output.write_bytes(b"\xef\xbb\xbf" + output.read_bytes().replace(b"\n", b"\r\n"))
+    write(output, ROWS[3:])
+    assert len(read_written(output).done) == len(ROWS)
+
+
+AGAIN = ["temporary: HTTPError: HTTP Error 503: Busy", "no such file", "a link to a file that does not exist"]
+
+
+def test_rows_that_know_nothing_of_an_image_are_dropped_when_it_is_read_again(output):
+    rows = [row("0"), *(row(f"{i}", error=error) for i, error in enumerate(AGAIN, 1)), row("4", error="OSError: cut")]
+    write(output, rows)
+    write(output, [row("5"), row("6", error=AGAIN[0])], part=1)
+    written = read_written(output)
+    assert written.done == set(map(name_hash, "045"))
+    assert written.again == set(map(name_hash, "1236"))
+    output.with_name(f"{output.name}.part-new").write_text("of a run that was killed")
+    drop_rows(output, set(map(name_hash, "136")), NAMES)
+    merge_parts(output, NAMES)
+    assert read(output) == [rows[0], rows[2], rows[4], row("5")], "the row of 2 stays, which is not read again"
+    assert [path.name for path in output.parent.iterdir()] == [output.name]
+
+
+def test_an_output_that_is_a_link_stays_one(tmp_path):
+    (tmp_path / "there").mkdir()
+    output = tmp_path / "a.csv"
+    output.symlink_to("there/b.csv")
+    write(output, [row("0", error=AGAIN[0]), row("1")])
+    drop_rows(output, {name_hash("0")}, NAMES)
+    assert output.is_symlink()
+    assert read(tmp_path / "there" / "b.csv") == [row("1")]
+    assert len(list(tmp_path.rglob("*"))) == 3
 
 
 def test_parts_are_merged_alternating_after_the_rows_there(output):
@@ -117,6 +196,7 @@ def test_an_incomplete_line_of_a_part_is_cut_off_too(output):
         ("a.jsonl", b'{"image": "x"}\n'),
         ("a.jsonl", b"[1, 2]\n"),
         ("a.jsonl", b"17\n"),
+        ("a.jsonl", json.dumps(dict.fromkeys(column_names(1), 5)).encode() + b"\n"),
         ("a.jsonl", b"my notes"),
         ("a.parquet", b"PAR1 or so"),
     ],
@@ -156,7 +236,7 @@ def test_a_parquet_file_of_other_columns_is_refused(tmp_path):
 
 def test_an_empty_file_is_accepted(output):
     output.touch()
-    assert read_written(output) == (set(), set(), None)
+    assert read_written(output) == (set(), set(), None, set())
     write(output, ROWS)
     assert read(output) == ROWS
 

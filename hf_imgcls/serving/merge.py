@@ -1,0 +1,94 @@
+"""Changing the file that predict writes as a whole: rows of images that are read again go, parts are merged into it."""
+
+import itertools
+import os
+import shutil
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from hf_imgcls.serving.output import CHUNK, find_parts, has_content, read_lines, read_rows, row_hash
+from hf_imgcls.serving.rows import Row, RowWriter, tried_again
+
+
+def list_file(output: Path) -> Path:
+    """The list of the images that several processes predict, beside the output; a run replaces that of a killed one."""
+    return output.with_name(f"{output.name}.part-list")
+
+
+def drop_rows(output: Path, again: set[int], columns: list[str]) -> None:
+    """Remove the rows, of an output and its parts, that know nothing of images (`name_hash`) which are read again."""
+    _draft(output).unlink(missing_ok=True)  # of a run that was killed
+    if not again:
+        return
+    for file in [output, *find_parts(output)]:
+        if not any(map(_dropped(again), read_rows(file))):
+            continue
+        if file.suffix.lower() == ".parquet":
+            dropped = _dropped(again)
+            kept = (batch.filter([not dropped(row) for row in batch.to_pylist()]) for batch in _batches(file))
+            _write_parquet(_draft(output), columns, kept)
+        else:
+            with _draft(output).open("wb") as lines:
+                lines.writelines(line for line, row in read_lines(file) if row is None or not _dropped(again)(row))
+        _put(_draft(output), file)
+
+
+def merge_parts(output: Path, columns: list[str], raw_csv: bool = False) -> None:
+    """Append the rows of all parts to the output, alternating as the list was distributed; remove the parts.
+
+    A run that is killed here neither loses nor duplicates rows: the parts are removed last, and rows that the output
+    has by then are left out the next time.
+    """
+    parts = find_parts(output)
+    if not parts:
+        return
+    written = set(map(row_hash, read_rows(output)))
+    alternating = itertools.chain.from_iterable(itertools.zip_longest(*map(read_rows, parts)))
+    rows = (row for row in alternating if row and row_hash(row) not in written)
+    chunks = iter(lambda: list(itertools.islice(rows, CHUNK)), [])
+    if output.suffix.lower() == ".parquet":
+        more = (pa.RecordBatch.from_pylist(chunk, _schema(columns)) for chunk in chunks)
+        _write_parquet(_draft(output), columns, itertools.chain(_batches(output), more))
+        _put(_draft(output), output)
+    else:
+        with RowWriter(output, columns, raw_csv) as writer:
+            for chunk in chunks:
+                writer.write(chunk)
+    for part in parts:
+        part.unlink()
+
+
+def _draft(output: Path) -> Path:
+    return output.with_name(f"{output.name}.part-new")
+
+
+def _put(draft: Path, file: Path) -> None:
+    """In the place of the file, which may be a link to one elsewhere: whole or not at all."""
+    place = Path(os.path.realpath(file))
+    if place.exists():
+        shutil.copymode(place, draft)
+    if place.parent != draft.parent.resolve():  # perhaps on another disk
+        draft = Path(shutil.move(draft, place.with_name(draft.name)))
+    draft.replace(place)
+
+
+def _dropped(again: set[int]) -> Callable[[Row], bool]:
+    return lambda row: tried_again(row) and row_hash(row) in again
+
+
+def _schema(columns: list[str]) -> pa.Schema:
+    return pa.schema([(name, pa.float64() if name.startswith("score_") else pa.string()) for name in columns])
+
+
+def _batches(file: Path) -> Iterator[pa.RecordBatch]:
+    if has_content(file):
+        yield from pq.ParquetFile(file).iter_batches(CHUNK)
+
+
+def _write_parquet(draft: Path, columns: list[str], batches: Iterable[pa.RecordBatch]) -> None:
+    with pq.ParquetWriter(draft, _schema(columns)) as writer:
+        for batch in batches:
+            writer.write_batch(batch.cast(_schema(columns)))
