@@ -374,8 +374,9 @@ def test_refusing_names_the_first():
 
 
 def test_the_report_is_csv(tmp_path):
-    bad = [BadImage('고양이/a "b",\n.jpg', "고양이", "train", "no such file")]
-    for found in (bad, []):
+    bad = [BadImage('고양이/a "b",\n\x1b\ud800.jpg', "=고양이()", "train", "no such file")]
+    shown = [r'고양이/a "b",\n\x1b\ud800.jpg', "'=고양이()", "train", "no such file"]
+    for found, rows in ((bad, [shown]), ([], [])):
         write_csv(tmp_path / "bad.csv", BadImage._fields, found)
         with (tmp_path / "bad.csv").open(encoding="utf-8", newline="") as stream:
-            assert list(csv.reader(stream)) == [["file", "label", "split", "reason"], *map(list, found)]
+            assert list(csv.reader(stream)) == [["file", "label", "split", "reason"], *rows]
