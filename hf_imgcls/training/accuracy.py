@@ -16,7 +16,15 @@ class RunningAccuracy(TrainerCallback):
         self.correct, self.images = torch.zeros((), dtype=torch.int64, device=self.device), 0
 
     def on_train_begin(self, args, state, control, **kwargs):
-        self._begin()  # as the running loss does, also where a run is resumed
+        self._begin()
+
+    def state(self) -> dict[str, int]:
+        """What a checkpoint keeps of this process."""
+        return {"correct": int(self.correct), "images": self.images}
+
+    def restore(self, saved: dict[str, int]) -> None:
+        self.correct.fill_(saved["correct"])
+        self.images = saved["images"]
 
     def saw(self, logits: torch.Tensor, labels: torch.Tensor) -> None:
         """Logits of a batch, shape (images, classes), and its label ids, shape (images,)."""

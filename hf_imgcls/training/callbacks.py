@@ -36,6 +36,9 @@ class StopEarly(EarlyStoppingCallback):
         super().on_train_begin(args, state, control, **kwargs)
         vars(self).update(state.stateful_callbacks[type(self).__name__]["attributes"])
 
+    def has_stopped(self) -> bool:
+        return self.early_stopping_patience_counter >= self.early_stopping_patience
+
 
 class QuietBar(ProgressCallback):
     """Trainer's progress bar, without the dictionaries that it prints."""
@@ -53,10 +56,18 @@ class EpochTable(TrainerCallback):
 
     def __init__(self, clock: Clock, accuracy: bool = False):
         self.clock, self.accuracy = clock, accuracy
-        self.headed, self.last_step, self.counted = False, 0, clock.totals()
+        self.headed, self.begun_at, self.last_step, self.counted = False, 0, 0, clock.totals()
 
     def on_train_begin(self, args, state, control, **kwargs):
-        self.headed, self.last_step, self.counted = False, state.global_step, self.clock.totals(args.world_size)
+        self.headed, self.begun_at = False, state.global_step
+        self.last_step, self.counted = state.global_step, self.clock.totals(args.world_size)
+
+    def state(self) -> dict:
+        """What a checkpoint keeps: whether an epoch's end is logged depends on the last row."""
+        return {"last_step": self.last_step, "counted": self.counted}
+
+    def restore(self, saved: dict) -> None:
+        self.last_step, self.counted = saved["last_step"], saved["counted"]
 
     def on_epoch_end(self, args, state, control, **kwargs):
         # An epoch shorter than logging_steps would have no loss to show.
@@ -64,16 +75,20 @@ class EpochTable(TrainerCallback):
             control.should_log = True
 
     def on_epoch_begin(self, args, state, control, **kwargs):
-        # Here and not at the epoch's end, because Trainer logs after that event.
-        if args.eval_strategy == "no" and state.global_step > self.last_step:
-            self._print_row(args, state, {})
+        # Here and not at the epoch's end, because Trainer logs after that event; but not where an epoch goes on.
+        if state.global_step > self.begun_at or state.epoch == int(state.epoch or 0):
+            self._print_unevaluated(args, state)
 
     def on_evaluate(self, args, state, control, metrics=None, **kwargs):
         self._print_row(args, state, metrics)
 
     def on_train_end(self, args, state, control, **kwargs):
-        self.on_epoch_begin(args, state, control)
+        self._print_unevaluated(args, state)
         _print(describe_selected(args, state))
+
+    def _print_unevaluated(self, args: TrainingArguments, state: TrainerState) -> None:
+        if args.eval_strategy == "no" and state.global_step > self.last_step:
+            self._print_row(args, state, {})
 
     def _print_row(self, args: TrainingArguments, state: TrainerState, metrics: Mapping[str, float]) -> None:
         logged, counted = _last_logged(state), self.clock.totals(args.world_size)

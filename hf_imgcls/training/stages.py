@@ -4,8 +4,7 @@ import dataclasses
 from pathlib import Path
 
 import torch
-from transformers import PreTrainedModel, TrainerState, TrainingArguments
-from transformers.trainer import TRAINER_STATE_NAME
+from transformers import PreTrainedModel, TrainingArguments
 from transformers.trainer_utils import has_length
 
 from hf_imgcls.data import Data, attach_transform, check_cache_size, prepared_copies
@@ -19,7 +18,6 @@ from hf_imgcls.models import (
     freeze_parameters,
     head_module,
     load_network,
-    restore_weights,
 )
 from hf_imgcls.recipe import LastBlocks, Stage, naming_stage, stages_of
 from hf_imgcls.store import STAGES, last_checkpoint, read_json, write_json
@@ -187,12 +185,4 @@ def _fit(trainer: ImageTrainer, plan: Plan) -> float:
     checkpoint = str(found) if found else None
     if checkpoint:
         say(f"resuming from {checkpoint}")
-        state = TrainerState.load_from_json(str(found / TRAINER_STATE_NAME))
-        ended = state.stateful_callbacks["TrainerControl"]["args"]["should_training_stop"]
-        if ended and state.global_step < state.max_steps:
-            # It had stopped early: resuming would train past its end.
-            trainer.state = state
-            best = state.best_model_checkpoint if plan.arguments.load_best_model_at_end else None
-            restore_weights(trainer.model, best or checkpoint)
-            return 0.0
     return round(trainer.train(resume_from_checkpoint=checkpoint).metrics["train_runtime"], 1)

@@ -12,14 +12,14 @@ from hf_imgcls.machine import exact_float32
 from hf_imgcls.scoring import Sampler, Scored, collect_scored, compute_metrics
 from hf_imgcls.training.accuracy import RunningAccuracy
 from hf_imgcls.training.callbacks import EpochCallback, EpochTable, QuietBar
-from hf_imgcls.training.checkpoints import CheckpointTrainer
 from hf_imgcls.training.gradients import EveryGradient, torch_refusals
+from hf_imgcls.training.history import HistoryTrainer
 from hf_imgcls.training.loss import NO_CUSTOM, Custom, own_loss, total_loss
 from hf_imgcls.training.settings import schedule_settings, without_autocast
 from hf_imgcls.training.timing import Clock, TimedRows
 
 
-class ImageTrainer(CheckpointTrainer):
+class ImageTrainer(HistoryTrainer):
     """Trainer for image classifiers.
 
     Args:
@@ -66,8 +66,11 @@ class ImageTrainer(CheckpointTrainer):
         self.accuracy = None if mixing else RunningAccuracy(self.args.device)  # labels of mixed images are soft
         if self.accuracy:
             self.add_callback(self.accuracy)
+            self.progress.add("training accuracy", self.accuracy)
         # Behind the clock, which is read for each row.
-        self.add_callback(EpochTable(self.clock, accuracy=self.accuracy is not None))
+        table = EpochTable(self.clock, accuracy=self.accuracy is not None)
+        self.add_callback(table)
+        self.progress.add("table of epochs", table)
         if isinstance(self.train_dataset, datasets.Dataset):
             self.train_dataset = self.clock.rows = TimedRows(self.train_dataset)
 
