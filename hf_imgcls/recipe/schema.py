@@ -48,6 +48,7 @@ class Stage(NamedTuple):
     number: int  # from 1
     train: Trained
     cache_features: bool
+    logistic_regression: bool
     early_stopping: EarlyStopping | None
     augmentation: AugmentationSection
     training: Section  # the recipe's, with the stage's overrides
@@ -57,12 +58,13 @@ class Stage(NamedTuple):
 def stages_of(recipe: Section) -> list[Stage]:
     """The stages of a recipe; a single one that trains all parameters if it lists none."""
     if not recipe.stages:
-        return [Stage(1, "all", False, None, recipe.augmentation, recipe.training, False)]
+        return [Stage(1, "all", False, False, None, recipe.augmentation, recipe.training, False)]
     stages = []
     for number, own in enumerate(recipe.stages, 1):
         augmentation = recipe.augmentation if own.augmentation is None else own.augmentation
         training = _merged(recipe.training, own.training)
-        stages.append(Stage(number, own.train, own.cache_features, own.early_stopping, augmentation, training, True))
+        solved = (own.cache_features, own.logistic_regression)
+        stages.append(Stage(number, own.train, *solved, own.early_stopping, augmentation, training, True))
     return stages
 
 
@@ -127,6 +129,8 @@ def _check_stage(recipe: Section, stage: Stage, key: str) -> None:
         raise ValueError("training.max_steps: missing; data.streaming needs it (the length of an epoch is unknown)")
     if stage.early_stopping and value_of(stage.training, "eval_strategy", "epoch") == "no":
         raise ValueError(f"{key}.early_stopping: needs an evaluation, but training.eval_strategy is no")
+    if stage.logistic_regression:
+        _check_regression(recipe, stage, f"{key}.logistic_regression")
     if not stage.cache_features:
         return
     if stage.train != "head":
@@ -138,6 +142,15 @@ def _check_stage(recipe: Section, stage: Stage, key: str) -> None:
             f"{key}.cache_features: cannot be combined with augmentation.mix; give the stage an "
             '"augmentation" of its own: {}'
         )
+
+
+def _check_regression(recipe: Section, stage: Stage, key: str) -> None:
+    if not stage.cache_features:
+        raise ValueError(f'{key}: needs "cache_features": true')
+    if stage.early_stopping:
+        raise ValueError(f"{key}: has no epochs to stop after; leave early_stopping or logistic_regression out")
+    if recipe.model.head and recipe.model.head.hidden_size:
+        raise ValueError(f"{key}: solves one layer; leave model.head.hidden_size or logistic_regression out")
 
 
 @functools.cache

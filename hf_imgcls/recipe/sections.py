@@ -190,6 +190,9 @@ class StageSection(Section):
     """Parameters to train: "all", "head", {"last_blocks": n}, or regular expressions."""
     cache_features: bool = False
     """Cache the frozen backbone's features and train the head on them."""
+    logistic_regression: bool = False
+    """Solve the head on its cached features by L-BFGS instead of training it: the L2 penalty with the lowest validation
+    loss is chosen. Epochs, batches and learning rate have no effect."""
     early_stopping: EarlyStopping | None = Field(None, description=EarlyStopping.__doc__)
     augmentation: AugmentationSection | None = None
     """Replaces the recipe's augmentation in this stage; {}: none."""

@@ -22,7 +22,9 @@ def total_loss(
     A class weight belongs to the image's label, of a mixed image to its labels in proportion. torch's `weight` would
     also weigh what smoothing spreads: every image would then be drawn to a class of large weight.
     """
-    losses = cross_entropy(logits.float(), labels, label_smoothing=smoothing, reduction="none")
+    losses = cross_entropy(
+        logits if logits.dtype == torch.float64 else logits.float(), labels, label_smoothing=smoothing, reduction="none"
+    )
     if weights is not None:
         losses = losses * (weights[labels] if labels.dim() == 1 else labels.float() @ weights)
     return losses.sum()
@@ -105,10 +107,13 @@ class Custom:
             "augmentation.mix": stage.augmentation.mix,
             "loss.class_weights": weighted,
             "training.label_smoothing_factor": stage.training.label_smoothing_factor,
+            "logistic_regression": stage.logistic_regression,
         }
         for key, value in found.items() if self.loss else ():
             if value:
-                raise InputError(f"{key}: your own loss gets hard labels and does its own weighting; leave it out")
+                raise InputError(
+                    f"{key}: your own loss gets hard labels, does its own weighting and trains by steps; leave it out"
+                )
 
     def check_best_metric(self, name: str | None, classes: int) -> None:
         """Refuse a `training.metric_for_best_model` that is no metric of this run."""

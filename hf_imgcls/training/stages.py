@@ -25,6 +25,7 @@ from hf_imgcls.training.callbacks import StopEarly
 from hf_imgcls.training.check import check_batches, check_last_batch, check_network
 from hf_imgcls.training.features import HeadOnFeatures, cached_features
 from hf_imgcls.training.loss import NO_CUSTOM, Custom, class_weights
+from hf_imgcls.training.regression import solve_head
 from hf_imgcls.training.trainer import ImageTrainer
 
 
@@ -120,15 +121,18 @@ def _train_stage(plan: Plan, data: Data, model: PreTrainedModel, scoring: EvalTr
     if has_length(data.splits["train"]) and not stage.cache_features:
         check_last_batch(model, frozen, len(data.splits["train"]), plan.arguments, size)
     if stage.cache_features:
-        trainer = _trainer(HeadOnFeatures(model, size), plan, _features(plan, data, model, scoring))
+        splits_of_head = _features(plan, data, model, scoring)
+        trainer = _trainer(HeadOnFeatures(model, size), plan, splits_of_head)
     else:
         trainer = _trainer(model, plan, splits, frozen=frozen, processing_class=scoring.processor)
-    seconds, state = _fit(trainer, plan), trainer.state
+    seconds = solve_head(trainer, splits_of_head) if stage.logistic_regression else _fit(trainer, plan)
+    state = trainer.state
     record = {
         "stage": stage.number,
         "train": stage.train.model_dump(exclude_unset=True) if isinstance(stage.train, LastBlocks) else stage.train,
         "seed": plan.arguments.seed,
         "cache_features": stage.cache_features,
+        "logistic_regression": stage.logistic_regression,
         "parameters": sum(p.numel() for p in model.parameters()),
         "trained_parameters": trained,
         "seconds": seconds,
@@ -136,7 +140,7 @@ def _train_stage(plan: Plan, data: Data, model: PreTrainedModel, scoring: EvalTr
         "epochs": state.epoch,
         "best_step": state.best_global_step,
         "best_metric": state.best_metric,
-        "selected_checkpoint": "best" if plan.arguments.load_best_model_at_end else "last",
+        "selected_checkpoint": "best" if plan.arguments.load_best_model_at_end or stage.logistic_regression else "last",
         "history": [{"stage": stage.number, **entry} for entry in state.log_history],
     }
     if stage.cache_features:  # its trainer had the head alone

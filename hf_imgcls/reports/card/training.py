@@ -62,16 +62,17 @@ def _stage(record: dict[str, Any], training, processes: int) -> list[Any]:
         what = f"last {plural(last, 'block')} and head" if last > 1 else "last block and head"
     elif isinstance(what, list):
         what = ", ".join(map(plain, what))
-    features = ", on cached features" if record["cache_features"] else ""
+    solved = record.get("logistic_regression")
+    features = f", {'logistic regression ' * bool(solved)}on cached features" if record["cache_features"] else ""
     batch = value_of(training, "per_device_train_batch_size", 8) * value_of(training, "gradient_accumulation_steps", 1)
     best = record.get("best_step")
     return [
         record["stage"],
         f"{what}{features}",
         f"{record['trained_parameters']:,} of {record['parameters']:,}",
-        f"{value_of(training, 'learning_rate', 5e-5):g}",
-        batch * processes,
-        f"{record['epochs']:.3g}",
+        "-" if solved else f"{value_of(training, 'learning_rate', 5e-5):g}",
+        "-" if solved else batch * processes,
+        "-" if solved else f"{record['epochs']:.3g}",
         f"{record['steps']:,}",
         f"step {best:,}" if best and record["selected_checkpoint"] == "best" else record["selected_checkpoint"],
         duration(record["seconds"]) if "seconds" in record else "-",

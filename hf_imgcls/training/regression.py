@@ -1,0 +1,193 @@
+"""The head as a logistic regression on cached features: solved by L-BFGS to its optimum, not trained by steps.
+
+Kornblith and others (2019, arXiv:1805.08974) score features this way: L-BFGS from the strongest of several L2
+penalties to the weakest, each starting from the solution before it.
+"""
+
+import dataclasses
+import time
+from collections.abc import Callable, Iterator, Mapping
+from typing import NamedTuple
+
+import datasets
+import torch
+from torch import nn
+
+from hf_imgcls.machine import on_main, say
+from hf_imgcls.training.loss import total_loss
+from hf_imgcls.training.trainer import ImageTrainer
+
+# Penalties of half the squared weights, of standardized features, beside the mean loss of an image.
+PENALTIES = (1.0, 0.3, 0.1, 0.03, 0.01, 0.003, 0.001)
+FOLDS, _FEW = 5, 200  # images below which a validation split alone cannot tell two penalties apart
+_STEPS, _GRADIENT = 1000, 1e-6  # of L-BFGS
+
+Loss = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]  # of logits and label ids, summed over images
+
+
+class Examples(NamedTuple):
+    """Features, float64 of shape (images, width), and label ids, shape (images,)."""
+
+    features: torch.Tensor
+    labels: torch.Tensor
+
+
+@dataclasses.dataclass(frozen=True)
+class Solution:
+    """A solved head: weights of shape (classes, width) and bias of shape (classes,), for features as they are.
+
+    `tried` has a row for each penalty, with the mean losses; `chosen` is the number of the row, from 1.
+    """
+
+    weight: torch.Tensor
+    bias: torch.Tensor
+    tried: list[dict[str, float]]
+    chosen: int
+
+
+def solve_head(trainer: ImageTrainer, features: Mapping[str, datasets.Dataset]) -> float:
+    """Put the solution into a trainer's head, and into its state a step for each penalty tried; returns seconds."""
+    begun, arguments = time.perf_counter(), trainer.args
+    examples = {
+        role: Examples(*(rows[name][:].to(arguments.device) for name in ("pixel_values", "labels")))
+        for role, rows in features.items()
+    }
+    examples = {role: Examples(each.features.double(), each.labels) for role, each in examples.items()}
+    weights = None if trainer.weights is None else trainer.weights.double().to(arguments.device)
+    losses = (
+        lambda logits, labels: total_loss(logits, labels, weights, arguments.label_smoothing_factor),
+        lambda logits, labels: total_loss(logits, labels, None, 0.0),
+    )
+    layer = next(each for each in trainer.model.head.modules() if isinstance(each, nn.Linear | nn.Conv2d))
+    solved = on_main(
+        lambda: solve(examples["train"], examples.get("validation"), len(layer.bias), losses, arguments.seed)
+    )
+    with torch.no_grad():
+        layer.weight.copy_(solved.weight.reshape(layer.weight.shape))
+        layer.bias.copy_(solved.bias)
+    state, best = trainer.state, solved.tried[solved.chosen - 1]
+    state.log_history = [{"step": number, **row} for number, row in enumerate(solved.tried, 1)]
+    state.global_step, state.epoch = len(solved.tried), 0.0
+    state.best_global_step, state.best_metric = solved.chosen, best["eval_loss"]
+    chosen = f"penalty {best['penalty']:g} of {len(solved.tried)} tried, validation loss {best['eval_loss']:.4f}"
+    say(f"logistic regression: {chosen}")
+    return round(time.perf_counter() - begun, 1)
+
+
+def solve(train: Examples, validation: Examples | None, classes: int, losses: tuple[Loss, Loss], seed: int) -> Solution:
+    """The head whose penalty has the lowest validation loss.
+
+    Where validation has less than 200 images, or there is none, folds of train decide together with it. Where the best
+    penalty is the strongest or the weakest of those tried, more are tried beyond it.
+
+    Args:
+        losses: of training (with weights and smoothing) and of validation.
+        seed: of the folds.
+    """
+    scale = _Scale(train.features)
+    train = Examples(scale(train.features), train.labels)
+    held_out = [(train, Examples(scale(validation.features), validation.labels))] if validation else []
+    if sum(len(part.labels) for _, part in held_out) < _FEW:
+        held_out += list(_folds(train, seed))
+    trying = [_Path(part, scored, classes, losses) for part, scored in held_out]
+    whole = trying[0] if validation else _Path(train, None, classes, losses)
+
+    penalties = list(PENALTIES)
+    found = {penalty: _mean([path.score(penalty) for path in trying]) for penalty in penalties}
+    while (best := min(found, key=found.get)) in (penalties[0], penalties[-1]) and 1e-7 < best < 1e3:
+        penalty = best * 10 if best == penalties[0] else best / 10
+        penalties = sorted([*penalties, penalty], reverse=True)
+        found[penalty] = _mean([path.score(penalty) for path in trying])
+    tried = [{"penalty": p, "loss": whole.train_loss(p), "eval_loss": found[p]} for p in penalties]
+    weight, bias = whole.solutions[best]
+    return Solution(*scale.fold(weight, bias), tried, penalties.index(best) + 1)
+
+
+class _Scale:
+    """Features standardized by the mean and deviation of those that are trained on."""
+
+    def __init__(self, features: torch.Tensor):
+        self.mean = features.mean(0)
+        deviation = features.std(0, correction=0)
+        self.deviation = torch.where(deviation > 1e-12 * self.mean.abs().clamp(min=1), deviation, 1)
+
+    def __call__(self, features: torch.Tensor) -> torch.Tensor:
+        return (features - self.mean) / self.deviation
+
+    def fold(self, weight: torch.Tensor, bias: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Weight and bias for features that are not standardized, with the same logits."""
+        weight = weight / self.deviation
+        return weight, bias - weight @ self.mean
+
+
+class _Path:
+    """Solutions for one set of examples, each found from the one of the nearest penalty before."""
+
+    def __init__(self, train: Examples, scored: Examples | None, classes: int, losses: tuple[Loss, Loss]):
+        self.train, self.scored, self.losses = train, scored, losses
+        shape = (classes, train.features.shape[1])
+        self.start = (train.features.new_zeros(shape), train.features.new_zeros(classes))
+        self.solutions: dict[float, tuple[torch.Tensor, torch.Tensor]] = {}
+
+    def score(self, penalty: float) -> float:
+        """The mean loss of an image that is scored."""
+        weight, bias = self._solve(penalty)
+        return _mean_loss(self.losses[1], self.scored, weight, bias)
+
+    def train_loss(self, penalty: float) -> float:
+        weight, bias = self._solve(penalty)
+        return _mean_loss(self.losses[0], self.train, weight, bias)
+
+    def _solve(self, penalty: float) -> tuple[torch.Tensor, torch.Tensor]:
+        if penalty not in self.solutions:
+            nearest = min(self.solutions, key=lambda other: abs(other - penalty), default=None)
+            start = self.start if nearest is None else self.solutions[nearest]
+            self.solutions[penalty] = _minimize(start, lambda w, b: self._objective(w, b, penalty))
+        return self.solutions[penalty]
+
+    def _objective(self, weight: torch.Tensor, bias: torch.Tensor, penalty: float) -> torch.Tensor:
+        logits = torch.addmm(bias, self.train.features, weight.T)
+        return self.losses[0](logits, self.train.labels) / len(logits) + penalty / 2 * weight.square().sum()
+
+
+def _minimize(start: tuple[torch.Tensor, torch.Tensor], objective: Callable) -> tuple[torch.Tensor, torch.Tensor]:
+    weight, bias = (tensor.clone().requires_grad_() for tensor in start)
+    optimizer = torch.optim.LBFGS(
+        [weight, bias],
+        max_iter=_STEPS,
+        tolerance_grad=_GRADIENT,
+        tolerance_change=1e-10,
+        line_search_fn="strong_wolfe",
+    )
+
+    def closure() -> torch.Tensor:
+        optimizer.zero_grad()
+        value = objective(weight, bias)
+        value.backward()
+        return value
+
+    with torch.enable_grad():
+        optimizer.step(closure)
+    return weight.detach(), bias.detach()
+
+
+@torch.no_grad()
+def _mean_loss(loss: Loss, examples: Examples, weight: torch.Tensor, bias: torch.Tensor) -> float:
+    return float(loss(torch.addmm(bias, examples.features, weight.T), examples.labels)) / len(examples.labels)
+
+
+def _folds(examples: Examples, seed: int) -> Iterator[tuple[Examples, Examples]]:
+    """Training part and scored part of each fold, every class spread over the folds as evenly as it can be."""
+    generator = torch.Generator().manual_seed(seed)
+    shuffled = torch.randperm(len(examples.labels), generator=generator)
+    order = shuffled[examples.labels.cpu()[shuffled].argsort(stable=True)]
+    fold = torch.empty(len(order), dtype=torch.int64)
+    fold[order] = torch.arange(len(order)) % FOLDS
+    for number in range(min(FOLDS, len(order) - 1)):
+        inside, outside = fold != number, fold == number
+        if outside.any():
+            yield tuple(Examples(examples.features[part], examples.labels[part]) for part in (inside, outside))
+
+
+def _mean(values: list[float]) -> float:
+    return sum(values) / len(values)
