@@ -1,15 +1,13 @@
 """The command `hf-imgcls`: each command imports what it needs when it runs, so that --help is instant."""
 
-import argparse
 import atexit
 import contextlib
 import os
 import sys
 import traceback
 
-from hf_imgcls import __version__
-from hf_imgcls.commands import COMMANDS
-from hf_imgcls.errors import InputError, PushError, UserError
+from hf_imgcls.commands import COMMANDS, parse
+from hf_imgcls.errors import PushError, UserError
 from hf_imgcls.store import as_machine_error, flush_streams, open_streams
 from hf_imgcls.words import one_line
 
@@ -29,38 +27,10 @@ def main(arguments: list[str] | None = None) -> int:
     return status
 
 
-def _parse(arguments: list[str] | None) -> argparse.Namespace:
-    parser = _parser()
-    arguments = sys.argv[1:] if arguments is None else arguments
-    options, left = parser.parse_known_args(arguments or ["--help"])
-    wanted = [word for word in left if "=" in word or options.any_word]
-    overrides = [word for word in wanted if word == "-" or not word.startswith("-")]
-    if len(overrides) < len(left):
-        parser.error(f"unknown option: {next(word for word in left if word not in overrides)}")
-    if overrides and options.overrides is None:
-        raise InputError(f"{options.command}: {overrides[0]} is not an option; see hf-imgcls {options.command} --help")
-    # Those after an option, which argparse does not collect, follow those before it.
-    options.overrides = (options.overrides or []) + overrides
-    return options
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="hf-imgcls", description="One recipe trains, scores, saves and serves an image classifier."
-    )
-    parser.add_argument("-V", "--version", action="version", version=f"hf-imgcls {__version__}")
-    subparsers = parser.add_subparsers(required=True, metavar="COMMAND")
-    for name, command in COMMANDS.items():
-        own = subparsers.add_parser(name, help=command.__doc__)
-        own.set_defaults(command=name, run=command.run, overrides=None, any_word=getattr(command, "ANY_WORD", False))
-        command.add_options(own)
-    return parser
-
-
 def _run(arguments: list[str] | None) -> int:
     try:
         with as_machine_error():
-            options = _parse(arguments)
+            options = parse(sys.argv[1:] if arguments is None else arguments, COMMANDS)
             options.run(options)
             sys.stdout.flush()
     except UserError as error:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("recipe", type=Path)
-    parser.add_argument("overrides", nargs="*", metavar="section.key=value")
+    parser.add_argument("overrides", nargs="*", default=(), metavar="section.key=value")
     parser.add_argument("--depth", type=int, metavar="N", help="levels of layers within layers (default: 40 lines)")
     parser.add_argument("--classes", type=int, metavar="N", help="number of classes (default: the data's)")
 

@@ -7,7 +7,7 @@ from pathlib import Path
 def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", help="a folder or a Hub id")
     parser.add_argument("data", help="anything that data.path can be")
-    parser.add_argument("overrides", nargs="*", metavar="data.key=value", help="data.label_column=kind ...")
+    parser.add_argument("overrides", nargs="*", default=(), metavar="data.key=value", help="data.label_column=kind ...")
     parser.add_argument("--split", help="a split or slice (default: test)")
     parser.add_argument("--batch-size", type=int, default=32, help="default: 32")
     parser.add_argument("--output", type=Path, help="write all of it to a .json file, or to a folder, with plots")

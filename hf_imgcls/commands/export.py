@@ -6,7 +6,7 @@ from pathlib import Path
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", help="a folder or a Hub id, of this package, of transformers or of timm")
-    parser.add_argument("overrides", nargs="*", metavar="data.key=value", help="data.label_column=kind ...")
+    parser.add_argument("overrides", nargs="*", default=(), metavar="data.key=value", help="data.label_column=kind ...")
     parser.add_argument("--format", default="onnx", help="default: onnx")
     parser.add_argument("--output", type=Path, metavar="FOLDER", help="a new folder (default: MODEL-onnx)")
     parser.add_argument("--quantize", action="store_true", help="write an int8 version too, and measure its accuracy")

@@ -6,7 +6,9 @@ from pathlib import Path
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("recipe", type=Path, help="a JSON file; hf-imgcls recipes lists examples")
-    parser.add_argument("overrides", nargs="*", metavar="section.key=value", help="training.learning_rate=1e-4 ...")
+    parser.add_argument(
+        "overrides", nargs="*", default=(), metavar="section.key=value", help="training.learning_rate=1e-4 ..."
+    )
     parser.add_argument("--start-over", action="store_true", help="move the run in output_dir aside, start a new one")
 
 

@@ -87,9 +87,22 @@ def test_check_finds_what_a_run_would_stumble_over(capsys, tmp_path):
 def test_options_may_stand_before_between_and_behind_overrides(capsys, tmp_path):
     arguments = ["train", str(tmp_path / "x.json"), "a.b=1", "--start-over", "c.d=2"]
     assert "no such recipe" in fails(capsys, *arguments)
-    with pytest.raises(SystemExit) as caught:
-        main([*arguments, "--start-ovr"])
-    assert caught.value.code == 2
+    assert 'did you mean "--start-over"?' in fails(capsys, *arguments, "--start-ovr")
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (["trian", "x.json"], 'trian: no such command; did you mean "train"?; see hf-imgcls --help'),
+        (["x\x1b[2J\ny"], "x\ufffd[2J y: no such command; see hf-imgcls --help"),
+        (["train"], "train: the following arguments are required: recipe; see hf-imgcls train --help"),
+        (["predict", "m", "i", "--top-k", "abc"], "predict: argument --top-k: invalid int value: 'abc'; see "),
+        (["predict", "m", "i", "--outptu", "a"], 'predict: unknown option: --outptu; did you mean "--output"?; see '),
+        (["--nothing", "cache"], "cache: unknown option: --nothing; see hf-imgcls cache --help"),
+    ],
+)
+def test_what_is_wrong_with_a_command_line_is_one_line(words, line, capsys):
+    assert fails(capsys, *words).startswith(f"hf-imgcls: {line}")
 
 
 @pytest.mark.parametrize("words", [["push", "run"], ["recipes", "name"], ["cache"]])

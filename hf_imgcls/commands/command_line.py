@@ -1,0 +1,45 @@
+"""The words of a command line as the options of one command."""
+
+import argparse
+import re
+from types import ModuleType
+from typing import NoReturn
+
+from hf_imgcls import __version__
+from hf_imgcls.errors import InputError, nearest
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        """As every user error, in place of argparse's usage and exit."""
+        command = self.prog.partition(" ")[2]
+        raise InputError(f"{command and f'{command}: '}{message}; see {self.prog} --help")
+
+
+def parse(arguments: list[str], commands: dict[str, ModuleType]) -> argparse.Namespace:
+    """The options of a command, `run` among them; an InputError says what is wrong with the words."""
+    parser = _parser(commands)
+    if arguments and not arguments[0].startswith("-") and arguments[0] not in commands:
+        parser.error(f"{arguments[0]}: no such command{nearest(arguments[0], commands)}")
+    options, left = parser.parse_known_args(arguments or ["--help"])
+    wanted = [word for word in left if "=" in word or options.any_word]
+    overrides = [word for word in wanted if word == "-" or not word.startswith("-")]
+    if unknown := next((word for word in left if word not in overrides), None):
+        known = re.findall(r"--[a-z-]+", options.parser.format_usage())
+        options.parser.error(f"unknown option: {unknown}{nearest(unknown.partition('=')[0], known)}")
+    if overrides and options.overrides is None:
+        options.parser.error(f"{overrides[0]} is not an option")
+    # Those after an option, which argparse does not collect, follow those before it.
+    options.overrides = (options.overrides or []) + overrides
+    return options
+
+
+def _parser(commands: dict[str, ModuleType]) -> argparse.ArgumentParser:
+    parser = _Parser(prog="hf-imgcls", description="One recipe trains, scores, saves and serves an image classifier.")
+    parser.add_argument("-V", "--version", action="version", version=f"hf-imgcls {__version__}")
+    subparsers = parser.add_subparsers(required=True, metavar="COMMAND")
+    for name, command in commands.items():
+        own = subparsers.add_parser(name, help=command.__doc__)
+        own.set_defaults(parser=own, run=command.run, overrides=None, any_word=getattr(command, "ANY_WORD", False))
+        command.add_options(own)
+    return parser
