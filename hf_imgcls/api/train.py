@@ -17,7 +17,19 @@ from hf_imgcls.publishing import check_push, push_trained
 from hf_imgcls.recipe import as_run, check_output_dir, check_path, load_recipe, naming_stage, stages_of
 from hf_imgcls.scoring import break_down
 from hf_imgcls.serving import check_serving, describe_parity
-from hf_imgcls.store import BAD_IMAGES, DIGESTS, HISTORY, RESULTS, check_run_folder, open_run, write_csv, write_json
+from hf_imgcls.store import (
+    BAD_IMAGES,
+    DIGESTS,
+    HISTORY,
+    RESULTS,
+    Lock,
+    cache_in_use,
+    check_run_folder,
+    lock_run,
+    open_run,
+    write_csv,
+    write_json,
+)
 from hf_imgcls.training import (
     Custom,
     check_arguments,
@@ -63,11 +75,11 @@ def train_classifier(
         PushError: the run is complete, but not on the Hub; says what puts it there.
     """
     custom = Custom(loss, metrics or {})
-    with own_transforms(transforms or {}):
-        return _train(check_recipe(source, overrides, custom), start_over, custom, tuple(transforms or ()))
+    with own_transforms(transforms or {}), cache_in_use(), Lock() as lock:
+        return _train(check_recipe(source, overrides, custom), start_over, custom, tuple(transforms or ()), lock)
 
 
-def _train(recipe, start_over: bool, custom: Custom, transforms: Sequence[str]) -> dict[str, Any]:
+def _train(recipe, start_over: bool, custom: Custom, transforms: Sequence[str], lock: Lock) -> dict[str, Any]:
     begun = time.perf_counter()
     machine.prepare_launch()
     arguments = machine.training_arguments(recipe.training)
@@ -75,6 +87,7 @@ def _train(recipe, start_over: bool, custom: Custom, transforms: Sequence[str]) 
     check_run_folder(folder, start_over)
     launch_note = machine.check_launch()
     check_push(arguments)
+    on_main(lambda: lock_run(folder, lock))
 
     with arguments.main_process_first(local=True):
         data = load_data(recipe.data)
@@ -90,7 +103,7 @@ def _train(recipe, start_over: bool, custom: Custom, transforms: Sequence[str]) 
     works_with = machine.chosen_settings(hardware, plans[0].arguments, laid_out)
     say(machine.describe_machine(works_with))
 
-    on_main(lambda: open_run(folder, as_run(recipe), data.describe_splits(), start_over))
+    on_main(lambda: open_run(folder, as_run(recipe), data.describe_splits(), start_over, lock))
     on_main(lambda: save_digests(folder / DIGESTS, data.digests) if data.digests else None)
     on_main(lambda: write_csv(folder / BAD_IMAGES, BadImage._fields, data.bad))
     on_main(lambda: reports.draw_training_images(folder, data, plans))

@@ -35,7 +35,7 @@ def installed() -> dict[str, Any]:
         return cached(
             "installed", key, lambda to: write_json(to / name, _ask_packages()), lambda entry: read_json(entry / name)
         )[0]
-    except CacheError:
+    except (CacheError, OSError):  # the latter of a full disk
         return _ask_packages()  # which costs time, nothing else
 
 

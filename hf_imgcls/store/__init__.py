@@ -1,8 +1,9 @@
 """What lies on disk: files written whole or not at all, the run folder, checkpoints, the cache."""
 
-from hf_imgcls.store.cache import cache_folder, cached, clear_cache, list_cache
+from hf_imgcls.store.cache import cache_folder, cache_in_use, cached, clear_cache, list_cache
 from hf_imgcls.store.denied import as_machine_error, denied
 from hf_imgcls.store.files import last_checkpoint, own_code, read_json, write_csv, write_json, write_text
+from hf_imgcls.store.locks import Lock, holder, lock_beside
 from hf_imgcls.store.run_folder import (
     BAD_IMAGES,
     DIGESTS,
@@ -12,6 +13,7 @@ from hf_imgcls.store.run_folder import (
     SPLITS,
     STAGES,
     check_run_folder,
+    lock_run,
     open_run,
 )
 from hf_imgcls.store.streams import close_output, flush_streams, open_streams

@@ -3,7 +3,7 @@
     <the cache folder of `datasets`>/hf_imgcls/<kind>/<key>/    files of one entry, and their digests in manifest.json
 
 An entry is written aside and renamed, so it is there whole or not at all; its digests are compared each time it is
-read, and what is damaged is built again.
+read, and what is damaged is built again. One process builds an entry, and others that need it wait for that one.
 """
 
 import contextlib
@@ -13,15 +13,19 @@ import os
 import shutil
 import sys
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 from hf_imgcls.errors import CacheError
 from hf_imgcls.store.files import read_json, write_json
+from hf_imgcls.store.locks import LOCK, Lock
 
 _MANIFEST, _DRAFT = "manifest.json", ".part"
-_BLOCK, _IN_FULL = 1 << 20, 1 << 28  # bytes
+_IN_USE = ".in_use"  # a folder of locks, one of each run that reads the cache
+_BLOCK, _STEP = 1 << 26, 1 << 20  # bytes
+_THREADS = 8  # that read: some disks answer several faster than one
 
 
 def cache_folder() -> Path:
@@ -47,9 +51,7 @@ def load_rows(entry: Path):
 def cached(
     kind: str, key: Any, build: Callable[[Path], Any], load: Callable[[Path], Any] = load_rows
 ) -> tuple[Any, bool]:
-    """Load an entry, built first if it is not there or damaged.
-
-    Processes that build the same entry at once build it twice; the one that is ready first wins.
+    """Load an entry, built first if it is not there or damaged; while another process builds it, wait for that.
 
     Args:
         kind: "index", "verdicts", ...
@@ -64,39 +66,103 @@ def cached(
         CacheError: there is no place for a new entry.
     """
     entry = cache_folder() / kind / hashlib.sha256(json.dumps(key).encode()).hexdigest()[:32]
-    if _is_whole(entry):
-        try:
+    with contextlib.suppress(OSError, ValueError):  # those of json and pyarrow are such
+        if _is_whole(entry):
             return load(entry), True
-        except (OSError, ValueError):  # those of json and pyarrow are such
-            shutil.rmtree(entry, ignore_errors=True)
-    draft = entry.with_name(f"{entry.name}.{uuid.uuid4().hex[:8]}{_DRAFT}")
-    try:
-        draft.mkdir(parents=True)
-    except OSError as error:
-        raise CacheError(f"cache: {draft.parent}: {error.strerror}; HF_DATASETS_CACHE names another folder") from None
-    try:
-        build(draft)
-        write_json(draft / _MANIFEST, _digests(draft, [file.name for file in draft.iterdir()]))
-        _replace(entry, draft)
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
-    return load(entry), False
+    with cache_in_use(), _building(entry):
+        with contextlib.suppress(OSError, ValueError):
+            if _is_whole(entry):  # by another process, while this one waited
+                return load(entry), True
+        draft = entry.with_name(f"{entry.name}.{uuid.uuid4().hex[:8]}{_DRAFT}")
+        try:
+            draft.mkdir()
+            build(draft)
+            write_json(draft / _MANIFEST, _digests(draft, [file.name for file in draft.iterdir()]))
+            _replace(entry, draft)
+        finally:
+            _delete(draft)
+        return load(entry), False
+
+
+@contextlib.contextmanager
+def _building(entry: Path) -> Iterator[None]:
+    """The one process that builds an entry; what killed ones have left beside it is deleted."""
+    with Lock() as lock:
+        try:
+            entry.parent.mkdir(parents=True, exist_ok=True)
+            lock.wait_for(_lock_of(entry), f"cache: {entry.parent.name}")
+        except OSError as error:
+            where = f"{entry.parent}: {error.strerror}"
+            raise CacheError(f"cache: {where}; HF_DATASETS_CACHE names another folder") from None
+        for left in entry.parent.glob(f"*{_DRAFT}"):
+            with Lock() as of_other:
+                building = entry.with_name(left.name.split(".")[0])
+                if building == entry or of_other.try_to_take(_lock_of(building)):
+                    _delete(left)
+        yield
+
+
+def _lock_of(entry: Path) -> Path:
+    return entry.with_name(entry.name + LOCK)
+
+
+@contextlib.contextmanager
+def cache_in_use() -> Iterator[None]:
+    """Inside, `clear_cache` refuses: what was loaded from the cache is read from its files."""
+    with Lock() as lock:
+        with contextlib.suppress(OSError), _entrance() as folder:  # one that cannot be written can be read
+            for user in _users(folder):
+                with Lock() as of_killed:
+                    of_killed.try_to_take(user)  # which deletes it
+            lock.try_to_take(folder / f"{uuid.uuid4().hex}{LOCK}")
+        yield
+
+
+@contextlib.contextmanager
+def _entrance() -> Iterator[Path]:
+    """The folder of the locks of those that use the cache, which one process at a time enters."""
+    folder = cache_folder() / _IN_USE
+    folder.mkdir(parents=True, exist_ok=True)
+    with Lock() as lock:
+        lock.wait_for(folder / LOCK, "cache")
+        yield folder
+
+
+def _users(folder: Path) -> list[Path]:
+    return [file for file in folder.glob(f"*{LOCK}") if file.name != LOCK]
 
 
 def list_cache() -> list[tuple[str, int, int]]:
     """Each kind of entries with their number and bytes, by name; what killed runs have left is in the sizes."""
     folder = cache_folder()
     kinds = sorted(path for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
+    kinds = [kind for kind in kinds if kind.name != _IN_USE]
     return [(kind.name, len(list(kind.glob(f"*/{_MANIFEST}"))), _size(kind)) for kind in kinds]
 
 
 def clear_cache() -> int:
-    """Delete the cache; returns the bytes that this frees."""
-    folders = [cache_folder(), *cache_folder().parent.glob("hf_imgcls_*")]  # the latter are those of version 0.1
-    size = sum(map(_size, folders))
-    for folder in folders:
-        shutil.rmtree(folder, ignore_errors=True)
-    return size - sum(map(_size, folders))
+    """Delete the cache; returns the bytes that this frees.
+
+    Raises:
+        InputError: a process uses it.
+    """
+    folder = cache_folder()
+    old = list(folder.parent.glob("hf_imgcls_*"))  # those of version 0.1
+    size = _size(folder) + sum(map(_size, old))
+    if folder.is_dir():
+        with _entrance() as users:
+            for user in _users(users):
+                with Lock() as lock:
+                    lock.take(user, f"cache: {folder}", "clear it when that has ended", "used")
+            for kind in folder.iterdir():
+                if kind != users:
+                    _delete(kind)
+        for empty in (users, folder):
+            with contextlib.suppress(OSError):
+                empty.rmdir()
+    for path in old:
+        _delete(path)
+    return size - _size(folder) - sum(map(_size, old))
 
 
 def _is_whole(entry: Path) -> bool:
@@ -108,36 +174,42 @@ def _is_whole(entry: Path) -> bool:
 
 
 def _digests(folder: Path, names: list[str]) -> dict[str, str]:
-    """Of each file its size and a hash: of all of it, or where it is larger than half a GB of blocks of 1 MB.
-
-    They are spread evenly, the last one among them: half a second at most, when copies of a million images would take
-    minutes. What is not seen so is a change of single bytes in a large file that leaves its length as it is.
-    """
+    """Of each file its size and the hash of all of it, of blocks that several threads read: 1 GB a second and core."""
     found = {}
-    for name in names:
-        with (folder / name).open("rb", buffering=0) as stream:
-            size = os.fstat(stream.fileno()).st_size
-            hashed = hashlib.blake2b(digest_size=16)
-            for start in [*range(0, size, max(1, size // _IN_FULL) * _BLOCK), max(0, size - _BLOCK)]:
-                stream.seek(start)
-                hashed.update(stream.read(_BLOCK))
-        found[name] = f"{size} {hashed.hexdigest()}"
+    with ThreadPoolExecutor(_THREADS) as threads:
+        for name in names:
+            file = folder / name
+            size = file.stat().st_size
+            hashes = threads.map(lambda start, file=file: _digest(file, start), range(0, size, _BLOCK))
+            found[name] = f"{size} {hashlib.blake2b(b''.join(hashes), digest_size=16).hexdigest()}"
+            file.open("rb").close()  # an empty one too is a file that can be read
     return found
 
 
+def _digest(file: Path, start: int) -> bytes:
+    hashed = hashlib.blake2b(digest_size=16)
+    with file.open("rb", buffering=0) as stream:
+        for place in range(start, start + _BLOCK, _STEP):
+            stream.seek(place)
+            hashed.update(stream.read(min(_STEP, start + _BLOCK - place)))
+    return hashed.digest()
+
+
 def _replace(entry: Path, draft: Path) -> None:
-    """Put a whole draft where a missing or damaged entry is; where another process was faster, leave that one's."""
-    try:
-        draft.rename(entry)
-    except OSError:  # a folder with files in it is there
-        if not entry.exists():
-            raise
-        if not _is_whole(entry):
-            old = draft.with_name(f"{draft.name}.old{_DRAFT}")
-            with contextlib.suppress(FileNotFoundError):
-                entry.rename(old)  # what other processes have open in it stays readable
-            shutil.rmtree(old, ignore_errors=True)
-            _replace(entry, draft)
+    """Put a whole draft where a missing or damaged entry is."""
+    old = draft.with_name(f"{draft.name}.old{_DRAFT}")
+    with contextlib.suppress(FileNotFoundError):
+        entry.rename(old)  # what other processes have open in it stays readable
+    draft.rename(entry)
+    _delete(old)
+
+
+def _delete(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        with contextlib.suppress(OSError):
+            path.unlink()
 
 
 def _size(folder: Path) -> int:

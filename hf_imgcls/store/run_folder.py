@@ -6,6 +6,7 @@ from typing import Any
 
 from hf_imgcls.errors import InputError
 from hf_imgcls.store.files import read_json, write_json
+from hf_imgcls.store.locks import LOCK, Lock, is_lock
 
 RECIPE, SPLITS, DIGESTS, BAD_IMAGES, STAGES, RESULTS, HISTORY = (
     "recipe.json", "splits.json", "digests.npz", "bad_images.csv", "stages.json", "results.json", "history.json",
@@ -28,7 +29,7 @@ def check_run_folder(folder: Path, start_over: bool = False) -> None:
         return
     if folder.is_file():
         raise InputError(f"training.output_dir: {folder} is a file")
-    if not (folder / RECIPE).exists() and any(folder.iterdir()):
+    if not (folder / RECIPE).exists() and not all(map(is_lock, folder.iterdir())):
         raise InputError(f"training.output_dir: {folder} holds files that are not a run; name another folder")
     if (folder / RESULTS).exists() and not start_over:
         raise InputError(
@@ -37,21 +38,29 @@ def check_run_folder(folder: Path, start_over: bool = False) -> None:
         )
 
 
-def open_run(folder: Path, recipe: dict[str, Any], splits: dict[str, Any], start_over: bool = False) -> None:
+def lock_run(folder: Path, lock: Lock) -> None:
+    """Take the lock of a run's folder; an InputError names the process that writes it."""
+    lock.take(folder / LOCK, f"training.output_dir: {folder}", "wait until that has ended, or name another folder")
+
+
+def open_run(
+    folder: Path, recipe: dict[str, Any], splits: dict[str, Any], start_over: bool = False, lock: Lock | None = None
+) -> None:
     """Begin a run, or go on with the unfinished one in its folder.
 
     Args:
         recipe: as run, overrides applied.
         splits: `{"fingerprints": {...}, ...}`.
         start_over: move what is there aside, to `<folder>.1`, `<folder>.2`, ...
+        lock: of the folder, where it is held.
 
     Raises:
         InputError: the unfinished run was begun with another recipe or other data; the line names the keys.
     """
     check_run_folder(folder, start_over)
-    if start_over and folder.exists():
+    if start_over and folder.exists() and not all(map(is_lock, folder.iterdir())):
         aside = next(p for n in range(1, 10**6) if not (p := folder.with_name(f"{folder.name}.{n}")).exists())
-        folder.rename(aside)
+        (lock or Lock()).move_aside(folder, aside)
     if (folder / RECIPE).exists():
         changed = _changed_keys(read_json(folder / RECIPE), recipe)
         before = read_json(folder / SPLITS) if (folder / SPLITS).exists() else splits

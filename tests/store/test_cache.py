@@ -1,6 +1,9 @@
 """The cache: an entry is there whole or not at all, and what is damaged is built again."""
 
+import errno
 import hashlib
+import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -11,8 +14,9 @@ import pytest
 from hf_imgcls.cli import main
 from hf_imgcls.errors import CacheError
 from hf_imgcls.store import cache
-from hf_imgcls.store.cache import cache_folder, cached, clear_cache, list_cache
+from hf_imgcls.store.cache import cache_folder, cache_in_use, cached, clear_cache, list_cache
 from hf_imgcls.store.files import read_json, write_json
+from hf_imgcls.store.locks import Lock
 
 KEY = hashlib.sha256(b'"key"').hexdigest()[:32]  # the name of an entry's folder
 
@@ -89,30 +93,29 @@ def test_a_manifest_that_is_none_is_damage(content, folder):
 def test_what_is_whole_but_cannot_be_loaded_is_built_again(error):
     """Such as a file that a newer version of pyarrow has written."""
     number(1)
-    loads = []
 
     def load(entry: Path) -> int:
-        loads.append(read_json(entry / "n.json"))
-        if len(loads) == 1:
+        found = read_json(entry / "n.json")
+        if found == 1:
             raise error("of another version")
-        return loads[-1]
+        return found
 
     assert cached("numbers", "key", lambda to: write_json(to / "n.json", 2), load) == (2, False)
 
 
-def test_a_large_file_is_compared_in_parts(monkeypatch, tmp_path):
-    """Its length, its first and its last block, and blocks between them."""
-    monkeypatch.setattr(cache, "_BLOCK", 4)
-    monkeypatch.setattr(cache, "_IN_FULL", 16)
+def test_every_byte_of_a_large_file_is_compared(monkeypatch, tmp_path):
+    """In blocks that several threads read, each in steps."""
+    monkeypatch.setattr(cache, "_BLOCK", 8)
+    monkeypatch.setattr(cache, "_STEP", 3)
     file = tmp_path / "large"
-    file.write_bytes(bytes(64))
-
-    def seen(place: int) -> bool:
-        before = cache._digests(tmp_path, ["large"])
+    file.write_bytes(bytes(range(29)))
+    digests = [cache._digests(tmp_path, ["large"])]
+    for place in range(29):
         flip(file, place)
-        return cache._digests(tmp_path, ["large"]) != before
-
-    assert [place for place in range(0, 64, 4) if seen(place)] == [0, 16, 32, 48, 60]
+        digests.append(cache._digests(tmp_path, ["large"]))
+        flip(file, place)
+    assert len({found["large"] for found in digests}) == 30
+    assert cache._digests(tmp_path, ["large"]) == digests[0]
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, MemoryError, OSError])
@@ -127,17 +130,82 @@ def test_what_is_interrupted_leaves_nothing(error, folder):
     assert number(2) == (2, False)
 
 
-@pytest.mark.parametrize("whole", [True, False], ids=["whole", "damaged"])
-def test_the_process_that_is_ready_first_wins_unless_its_entry_is_damaged(whole, folder):
-    def build(to: Path) -> None:
-        number(1)  # another process, faster
-        if not whole:
-            (folder / "numbers" / KEY / "n.json").write_text("3")
-        write_json(to / "n.json", 2)
+def test_one_process_builds_an_entry_and_others_wait_for_it(monkeypatch):
+    """Another one has it while this one asks, and is ready when this one gets the lock."""
+    waited = []
 
-    found = cached("numbers", "key", build, lambda entry: read_json(entry / "n.json"))
-    assert found == (1 if whole else 2, False)
+    def wait_for(lock: Lock, file: Path, what: str) -> None:
+        waited.append((file.name, what))
+        if file.name == f"{KEY}.lock" and len(waited) < 4:
+            monkeypatch.undo()
+            monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", file.parents[2])
+            assert number(1) == (1, False)
+
+    monkeypatch.setattr(Lock, "wait_for", wait_for)
+    assert number(2) == (1, True)
+    assert (f"{KEY}.lock", "cache: numbers") in waited
+
+
+def test_what_killed_processes_have_left_is_deleted_but_not_what_others_are_building(folder):
+    number(1)
+    dead, old, live = (folder / "numbers" / f"{name}.part" for name in ("a.1", f"{KEY}.2.part.old", "b.3"))
+    for draft in (dead, old, live):
+        draft.mkdir()
+        (draft / "n.json").touch()
+    with Lock() as lock:
+        lock.try_to_take(folder / "numbers" / "b.lock")
+        number(2, "another")
+        assert (dead.exists(), old.exists(), live.exists()) == (False, False, True)
+    number(3, "a third")
+    assert not live.exists()
+    assert [file for file in (folder / "numbers").iterdir() if "." in file.name] == []
+
+
+@pytest.mark.parametrize("place", ["entry", "entry/n.json", "entry/manifest.json"])
+def test_a_folder_where_a_file_should_be_and_a_file_for_a_folder(place, folder):
+    number(1)
+    path = folder / "numbers" / place.replace("entry", KEY)
+    if place == "entry":
+        shutil.rmtree(path)
+        path.write_text("a file")
+    else:
+        path.unlink()
+        path.mkdir()
+    assert number(2) == (2, False)
     assert [path.name for path in (folder / "numbers").iterdir()] == [KEY]
+
+
+def test_a_whole_entry_is_read_where_nothing_can_be_written(folder, monkeypatch):
+    number(1)
+
+    def refuse(*path, **options):
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    monkeypatch.setattr(Path, "mkdir", refuse)
+    monkeypatch.setattr(Lock, "try_to_take", refuse)
+    assert number(2) == (1, True)
+    with cache_in_use():
+        pass
+    with pytest.raises(CacheError, match=r"numbers: Read-only file system; HF_DATASETS_CACHE names another folder"):
+        number(2, "another")
+
+
+def test_a_cache_in_use_is_not_cleared(folder, capsys):
+    number(1)
+    with cache_in_use():
+        assert main(["cache", "--clear"]) == 2
+        line = capsys.readouterr().err
+        assert f"hf-imgcls: cache: {folder} is being used by process {os.getpid()} (" in line
+        assert "clear it when that has ended" in line
+        assert number(2) == (1, True)
+        with cache_in_use():
+            assert len(list((folder / ".in_use").iterdir())) == 2
+    killed = folder / ".in_use" / "killed.lock"
+    killed.write_text("{}")
+    with cache_in_use():
+        assert not killed.exists()
+    assert main(["cache", "--clear"]) == 0
+    assert not folder.exists()
 
 
 def test_rows_stay_readable_when_another_process_rebuilds_their_entry(folder):
