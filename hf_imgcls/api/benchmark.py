@@ -22,12 +22,14 @@ from hf_imgcls.errors import InputError
 from hf_imgcls.images import EvalTransform
 from hf_imgcls.models import build_model, channels_last, freeze_parameters
 from hf_imgcls.recipe import load_recipe
+from hf_imgcls.store import cache_in_use
 from hf_imgcls.training import EpochTable, ImageTrainer, Plan, plan_stages, train_rows
 
 PARTS = {"data": "the data path alone", "model": "the model alone (the limit)", "both": "both together"}
 _WARM_UP = 3  # steps before the clock starts: allocations and the choice of kernels are not measured
 
 
+@cache_in_use()
 def measure_recipe(source: str | Path | dict, overrides: Iterable[str] = (), steps: int = 30) -> dict[str, Any]:
     """Measure the training of a recipe's last stage, part by part, without writing anything to its folder.
 

@@ -15,7 +15,18 @@ from hf_imgcls.machine import check_launch, on_main, prepare_launch, say, traini
 from hf_imgcls.models import channels_last, load_network
 from hf_imgcls.recipe import load_recipe
 from hf_imgcls.scoring import break_down
-from hf_imgcls.store import BAD_IMAGES, RESULTS, read_json, write_csv, write_json
+from hf_imgcls.store import (
+    BAD_IMAGES,
+    LOCK,
+    RESULTS,
+    Lock,
+    cache_in_use,
+    is_lock,
+    lock_beside,
+    read_json,
+    write_csv,
+    write_json,
+)
 from hf_imgcls.training import ImageTrainer, score_splits
 
 # Keys that say how a source becomes the splits of a training.
@@ -25,6 +36,7 @@ _OF_TRAINING = {
 }  # fmt: skip
 
 
+@cache_in_use()
 def evaluate_classifier(
     model: str | Path, data: str, split: str | None = None, overrides: Sequence[str] = (), batch_size: int = 32
 ) -> dict[str, Any]:
@@ -100,7 +112,8 @@ def check_output(place: Path) -> None:
     if place.suffix == ".json":
         taken = place.is_dir() or (place.exists() and not _is_evaluation(place))
     else:
-        taken = place.is_file() or (place.exists() and any(place.iterdir()) and not _is_evaluation(place / RESULTS))
+        in_use = place.is_dir() and not all(map(is_lock, place.iterdir()))
+        taken = place.is_file() or (in_use and not _is_evaluation(place / RESULTS))
     if taken:
         raise InputError(f"--output: {place} is there, and not of an evaluation; name another file or folder")
     if not place.absolute().parent.is_dir():
@@ -108,10 +121,21 @@ def check_output(place: Path) -> None:
 
 
 def save_evaluation(result: dict[str, Any], place: Path) -> None:
-    """Write an evaluation into a .json file, or into a folder: results.json, bad_images.csv, plots, as a run has."""
+    """Write an evaluation into a .json file, or into a folder: results.json, bad_images.csv, plots, as a run has.
+
+    Of two at the same moment the second is written after the first.
+    """
+    is_file = place.suffix == ".json"
+    if not is_file:
+        place.mkdir(exist_ok=True)
+    with Lock() as lock:
+        lock.wait_for(lock_beside(place) if is_file else place / LOCK, f"--output: {place}")
+        _write(result, place)
+
+
+def _write(result: dict[str, Any], place: Path) -> None:
     if place.suffix == ".json":
         return write_json(place, result)
-    place.mkdir(exist_ok=True)
     write_csv(
         place / BAD_IMAGES, BadImage._fields, ([bad[f] for f in BadImage._fields] for bad in result["bad_images"])
     )

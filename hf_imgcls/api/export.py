@@ -9,7 +9,7 @@ from hf_imgcls.errors import InputError, nearest
 from hf_imgcls.machine import limit_progress_bars, say
 from hf_imgcls.models import load_network
 from hf_imgcls.serving import EXPORT, FORMATS, INT8, CheckImages, ExportFormat
-from hf_imgcls.store import read_json
+from hf_imgcls.store import cache_in_use, read_json
 from hf_imgcls.words import megabytes
 
 
@@ -27,6 +27,7 @@ class ExportOptions(NamedTuple):
 _DEFAULTS = ExportOptions()
 
 
+@cache_in_use()
 def export_model(model: str, output: Path | None = None, options: ExportOptions = _DEFAULTS) -> Path:
     """Export a model with all that is needed to run it, and compare both on real images.
 

@@ -1,5 +1,6 @@
 """Predicting: any model on any images, read while it runs; a row for each image, written as it comes."""
 
+import os
 import sys
 import tempfile
 import warnings
@@ -17,6 +18,7 @@ from hf_imgcls.errors import InputError
 from hf_imgcls.images import Limits
 from hf_imgcls.machine import check_launch, exact_float32, on_main, prepare_launch, show_progress
 from hf_imgcls.serving import Classifier, ListSize, PredictOptions, RowWriter, TerminalTable, WrittenRows
+from hf_imgcls.store import Lock, lock_beside
 from hf_imgcls.words import clean, plural
 
 # Default batch sizes. On a CPU the activations of a batch have to fit into its caches: MobileNetV2 is twice as fast
@@ -56,6 +58,22 @@ def predict_images(
     launch_note = check_launch()
     if output is None and state.num_processes > 1:
         raise InputError(f"--output: {state.num_processes} processes need a file to merge their rows in")
+    with Lock() as lock:
+        if output:
+            on_main(lambda: _lock(output, lock))
+        return _predict_new(model, images, output, options, launch_note)
+
+
+def _lock(output: Path, lock: Lock) -> None:
+    if output.parent.is_dir() and os.access(output.parent, os.W_OK):  # else the output is refused, or appended to
+        lock.take(lock_beside(output), f"--output: {output}", "wait until that has ended, or name another file")
+
+
+def _predict_new(
+    model: str, images: Sequence[str], output: Path | None, options: PredictOptions, launch_note: str | None
+) -> PredictCounts:
+    """Predict the images that the output does not have."""
+    state = PartialState()
     file, size, written = on_main(lambda: _list_images(images, output))
     try:
         if launch_note:

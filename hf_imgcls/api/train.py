@@ -41,6 +41,7 @@ from hf_imgcls.training import (
 )
 
 
+@cache_in_use()
 def train_classifier(
     source: str | Path | dict,
     overrides: Iterable[str] = (),
@@ -75,7 +76,7 @@ def train_classifier(
         PushError: the run is complete, but not on the Hub; says what puts it there.
     """
     custom = Custom(loss, metrics or {})
-    with own_transforms(transforms or {}), cache_in_use(), Lock() as lock:
+    with own_transforms(transforms or {}), Lock() as lock:
         return _train(check_recipe(source, overrides, custom), start_over, custom, tuple(transforms or ()), lock)
 
 

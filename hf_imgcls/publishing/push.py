@@ -27,7 +27,7 @@ from hf_imgcls.publishing.shareable import shareable_files
 from hf_imgcls.publishing.space import push_demo
 from hf_imgcls.reports import CARD, prepare_card
 from hf_imgcls.serving import TOLERANCE
-from hf_imgcls.store import RECIPE, RESULTS, own_code, read_json
+from hf_imgcls.store import RECIPE, RESULTS, Lock, lock_run, own_code, read_json
 from hf_imgcls.words import plural
 
 _COMPARED = 8  # images on which the repository's predictions are compared with the folder's
@@ -74,7 +74,10 @@ def push_saved(folder: Path, name: str | None = None, private: bool | None = Non
     settings = read_json(folder / RECIPE).get("training", {})
     name = name or settings.get("hub_model_id") or folder.resolve().name
     private = private if private is not None else settings.get("hub_private_repo")
-    return push_run(folder, Target(name, private, settings.get("hub_revision")), with_demo=with_demo)
+    with Lock() as lock:
+        if os.access(folder, os.W_OK):  # else no card is written either
+            lock_run(folder, lock, "push")
+        return push_run(folder, Target(name, private, settings.get("hub_revision")), with_demo=with_demo)
 
 
 def push_run(folder: Path, target: Target, images: Iterable[Image.Image] = (), with_demo: bool = False) -> str:

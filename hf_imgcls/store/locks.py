@@ -117,6 +117,7 @@ class Lock:
 
 def lock_beside(file: Path) -> Path:
     """The lock of a file that may not be there yet."""
+    file = file.resolve()
     return file.with_name(f".{file.name}{LOCK}")
 
 

@@ -38,9 +38,9 @@ def check_run_folder(folder: Path, start_over: bool = False) -> None:
         )
 
 
-def lock_run(folder: Path, lock: Lock) -> None:
+def lock_run(folder: Path, lock: Lock, key: str = "training.output_dir") -> None:
     """Take the lock of a run's folder; an InputError names the process that writes it."""
-    lock.take(folder / LOCK, f"training.output_dir: {folder}", "wait until that has ended, or name another folder")
+    lock.take(folder / LOCK, f"{key}: {folder}", "wait until that has ended, or name another folder")
 
 
 def open_run(
