@@ -18,6 +18,7 @@ from hf_imgcls.data.formats import NO_ROWS, check_tars, known_fault, separator, 
 from hf_imgcls.errors import InputError
 from hf_imgcls.images import walk_folder
 from hf_imgcls.recipe import DATA_FILES
+from hf_imgcls.store import raise_denied
 from hf_imgcls.words import listed, plural
 
 # What `datasets` raises where a source is missing or not what it seems: its own errors, and those of pyarrow, pandas
@@ -116,12 +117,11 @@ def reason(error: Exception) -> str:
     """The innermost cause, which is the one that says something, in a line.
 
     Raises:
-        MemoryError: if that is the cause; `datasets` wraps whatever happens while it reads.
+        MachineError: if that is the cause; `datasets` wraps whatever happens while it reads.
     """
+    raise_denied(error)
     while error.__cause__ is not None:
         error = error.__cause__
-    if isinstance(error, MemoryError):
-        raise error
     return f"{type(error).__name__}: {' '.join(str(error).split())[:300]}".removesuffix(": ")
 
 

@@ -9,7 +9,7 @@ from hf_imgcls.data.formats import packed
 from hf_imgcls.data.rows import Entry, entry
 from hf_imgcls.errors import InputError
 from hf_imgcls.images import Listing, is_image_file, list_folder, walk_folder
-from hf_imgcls.store import RECIPE, SPLITS
+from hf_imgcls.store import RECIPE, SPLITS, raise_denied
 from hf_imgcls.words import listed, plural
 
 USUAL_NAMES = {
@@ -64,6 +64,7 @@ def scan_folder(root: Path) -> tuple[dict[str, list[Entry]], list[str]]:
     try:
         return _scan(os.path.abspath(root), skipped), skipped.notes()
     except OSError as error:
+        raise_denied(error)
         raise InputError(f"data.path: {error.filename} cannot be read: {error.strerror}") from None
 
 

@@ -12,6 +12,7 @@ import numpy as np
 from PIL import Image
 from PIL.JpegImagePlugin import JpegImageFile
 
+from hf_imgcls.data.changed import naming_changed
 from hf_imgcls.data.rows import map_cached
 from hf_imgcls.errors import InputError
 from hf_imgcls.images import decode_reduced, in_memory, open_image, read_image, reader_version
@@ -64,10 +65,11 @@ def prepared_copies(rows: datasets.Dataset, fingerprint: str, cache_size: int) -
 
 def prepare(row: dict, cache_size: int) -> dict:
     """A row's `image`, `{"bytes": ..., "path": ...}`, as a copy."""
-    image = in_memory(row["image"])
-    data, opened = image["bytes"], open_image(image)
-    if min(opened.size) > cache_size:
-        data = _small(opened, cache_size)
+    with naming_changed([row["image"]]):
+        image = in_memory(row["image"])
+        data, opened = image["bytes"], open_image(image)
+        if min(opened.size) > cache_size:
+            data = _small(opened, cache_size)
     return {"image": {"bytes": data, "path": None}}
 
 
@@ -85,7 +87,9 @@ def _small(image: Image.Image, cache_size: int) -> bytes:
 def average_pixels(rows: datasets.Dataset, count: int = 64) -> float:
     """Pixels of a split's images, from the headers of so many, evenly spread."""
     chosen = np.linspace(0, len(rows) - 1, min(count, len(rows))).astype(int)
-    sizes = [open_image(image).size for image in rows.select(chosen)["image"]]
+    images = rows.select(chosen)["image"]
+    with naming_changed(images):
+        sizes = [open_image(image).size for image in images]
     return float(np.mean([width * height for width, height in sizes]))
 
 

@@ -13,12 +13,13 @@ from collections.abc import Callable
 
 import datasets
 
+from hf_imgcls.data.changed import naming_changed
 from hf_imgcls.data.check import limits_of, verdict
 from hf_imgcls.data.labels import encode_labels, label_namer, name_labels, note_alike
 from hf_imgcls.data.rows import Data
 from hf_imgcls.data.sources import open_source
 from hf_imgcls.data.splits import Span, choose_spans, unused_limits
-from hf_imgcls.errors import InputError, ReadError
+from hf_imgcls.errors import InputError
 from hf_imgcls.images import UNREADABLE, UnusableImage, may_lose_all, open_usable, read_usable
 from hf_imgcls.recipe import DataSection
 
@@ -80,17 +81,8 @@ def attach_transform(split, transform: Callable, bad_images: str = "drop"):
 
 
 def _transform_checked(transform: Callable, rows: dict[str, list]) -> dict[str, list]:
-    """What could be read when it was checked, and cannot be now, was taken away or changed: a ReadError names it."""
-    try:
+    with naming_changed(rows["image"]):
         return transform(rows)
-    except (OSError, UnusableImage):
-        for image in rows["image"]:
-            if reason := verdict(image)["reason"]:
-                raise ReadError(
-                    f"{image['path']}: could be read when the images were checked, and now cannot be: {reason}; "
-                    "put it back, then run the same command again"
-                ) from None
-        raise
 
 
 def first_rows(stream: datasets.IterableDataset, count: int) -> list[dict]:

@@ -10,6 +10,7 @@ from hf_imgcls.errors import InputError
 from hf_imgcls.machine.hardware import detect_machine, fill_in_defaults
 from hf_imgcls.machine.processes import requested_precision, show_progress
 from hf_imgcls.recipe import demanded_evaluation, value_of
+from hf_imgcls.store import raise_denied
 
 # Defaults of a recipe. Evaluation and saving go together, so that the best checkpoint can be selected.
 _DEFAULTS = {
@@ -42,6 +43,7 @@ def training_arguments(section, **own) -> TrainingArguments:
     try:
         arguments = TrainingArguments(**values)
     except (OSError, ValueError, TypeError, KeyError, AttributeError, ImportError) as error:
+        raise_denied(error)
         raise InputError(f"training: {' '.join(str(error).split())[:300]}") from None
     if arguments.gradient_checkpointing:
         kwargs = arguments.gradient_checkpointing_kwargs or {}

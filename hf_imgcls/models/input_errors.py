@@ -5,15 +5,15 @@ import re
 from collections.abc import Iterator
 from textwrap import shorten
 
-import torch
 from huggingface_hub.errors import StrictDataclassError
 from safetensors import SafetensorError
 
 from hf_imgcls.errors import InputError
+from hf_imgcls.store import raise_denied
 
 # Files and the Hub raise OSError, JSON and most checks of settings ValueError, names looked up in a table KeyError,
 # networks given settings that they do not have TypeError, shapes that do not fit RuntimeError, timm's and torch's own
-# checks AssertionError. Everything else (AttributeError, NameError, MemoryError, ...) is a bug, or a full machine.
+# checks AssertionError. Everything else (AttributeError, NameError, ...) is a bug.
 _REFUSALS = (
     OSError, ValueError, KeyError, TypeError, RuntimeError, AssertionError, ImportError, StrictDataclassError,
     SafetensorError,
@@ -30,9 +30,7 @@ def as_input_error(what: str, *more: type[Exception], hint: str = "") -> Iterato
     except InputError:
         raise
     except (*_REFUSALS, *more) as error:
-        # A GPU's, or the CPU's, for which torch has no class of its own.
-        if isinstance(error, torch.OutOfMemoryError) or "DefaultCPUAllocator" in str(error):
-            raise
+        raise_denied(error)
         # torch adds the calls of its C++ code.
         text = " ".join(str(error).partition("Exception raised from")[0].split()) or type(error).__name__
         if "trust_remote_code" in text:

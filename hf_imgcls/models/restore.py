@@ -18,6 +18,7 @@ from transformers import PreTrainedModel
 from transformers.utils import SAFE_WEIGHTS_NAME
 
 from hf_imgcls.errors import RestoreError
+from hf_imgcls.store import raise_denied
 
 
 def restore_weights(model: nn.Module, folder: str | Path) -> None:
@@ -30,9 +31,8 @@ def restore_weights(model: nn.Module, folder: str | Path) -> None:
         mode = model.training
         model.train()  # LeViT keeps what it computed of its old weights until it trains again
         model.train(mode)
-    except torch.OutOfMemoryError:
-        raise
     except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
+        raise_denied(error)
         raise RestoreError(f"{folder}: cannot be restored: {' '.join(str(error).split())[:300]}") from None
     check_restored(model, folder)
 

@@ -13,6 +13,7 @@ from transformers import CONFIG_MAPPING, PreTrainedConfig
 from hf_imgcls.errors import InputError, nearest
 from hf_imgcls.machine import use_hub
 from hf_imgcls.models.input_errors import as_input_error
+from hf_imgcls.store import raise_denied
 from hf_imgcls.words import listed
 
 CONFIG = "config.json"
@@ -65,6 +66,7 @@ def read_object(file: Path) -> dict[str, Any]:
     except json.JSONDecodeError as error:
         raise InputError(f"model: {file} is not JSON ({error.msg} at line {error.lineno})") from None
     except (OSError, ValueError) as error:  # the latter: numbers of thousands of digits
+        raise_denied(error)
         raise InputError(f"model: {file} cannot be read: {' '.join(str(error).split())[:200]}") from None
     if not isinstance(content, dict):
         raise InputError(f"model: {file} holds {_found(content)}, expected a JSON object")

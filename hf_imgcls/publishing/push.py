@@ -18,7 +18,7 @@ from PIL import Image
 from transformers import TrainingArguments
 from transformers.trainer_utils import HubStrategy
 
-from hf_imgcls.data import first_rows
+from hf_imgcls.data import first_rows, naming_changed
 from hf_imgcls.errors import InputError, PushError
 from hf_imgcls.images import read_image
 from hf_imgcls.machine import on_main, say
@@ -169,7 +169,10 @@ def _images(split) -> Iterator[Image.Image]:
     """The first images of a held-out split, as they are read."""
     streamed = isinstance(split, datasets.IterableDataset)
     rows = first_rows(split, _COMPARED) if streamed else itertools.islice(split or (), _COMPARED)
-    yield from (read_image(row["image"]) for row in rows)
+    for row in rows:
+        with naming_changed([row["image"]]):
+            image = read_image(row["image"])
+        yield image
 
 
 def _synthetic_images() -> list[Image.Image]:

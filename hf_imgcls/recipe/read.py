@@ -8,6 +8,7 @@ from typing import Any
 import yaml
 
 from hf_imgcls.errors import InputError, nearest
+from hf_imgcls.store import raise_denied
 
 _MOST_BYTES = 10_000_000
 _MOST_NESTED = 40  # sections and lists in one another
@@ -90,6 +91,7 @@ def _text(path: Path) -> str:
     except InputError:
         raise
     except (OSError, ValueError) as error:  # too long a name, a null character, not readable
+        raise_denied(error)
         raise InputError(f"recipe {str(path)[:60]!r}: {getattr(error, 'strerror', None) or error}") from None
     if len(content) > _MOST_BYTES:
         raise InputError(f"{path}: larger than {_MOST_BYTES:,} bytes, so it is no recipe")

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torchvision.transforms import v2
 
-from hf_imgcls.data import first_rows
+from hf_imgcls.data import first_rows, naming_changed
 from hf_imgcls.images import Mixing, TrainTransform, fill_with_noise, read_image
 from hf_imgcls.reports.plots.drawing import FOLDER, import_plots, save
 from hf_imgcls.scoring import Scored
@@ -46,6 +46,11 @@ def draw_training_images(folder: Path, data, plans: Sequence) -> None:
     sample = choose_sample(data.splits["train"], data.labels, plans[0].images.seed)
     if not sample.rows:
         return  # a stream whose first images cannot be read: training says so
+    with naming_changed(row["image"] for row in sample.rows):
+        _draw_sample(folder, sample, plans)
+
+
+def _draw_sample(folder: Path, sample: Sample, plans: Sequence) -> None:
     seen = []
     for plan in plans:
         augmentation = plan.stage.augmentation

@@ -18,6 +18,7 @@ import PIL.Image
 from hf_imgcls.errors import InputError
 from hf_imgcls.images import UNREADABLE, Limits, is_image_file, read_usable, walk_folder
 from hf_imgcls.serving.urls import SCHEMES, read_url
+from hf_imgcls.store import raise_denied
 from hf_imgcls.words import escaped
 
 # What `read_source` raises on a bad image or address.
@@ -140,4 +141,5 @@ def _in_folder(folder: str) -> Iterator[str]:
             paths = (os.path.join(place, name) for name in files)
             yield from map(_normalize, filter(is_image_file, paths))
     except OSError as error:
+        raise_denied(error)
         raise InputError(f"{error.filename}: cannot be read: {error.strerror}") from None

@@ -2,7 +2,7 @@
 
 import math
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from tqdm.auto import tqdm
 from transformers import TrainingArguments, pipeline
 from transformers.dynamic_module_utils import get_class_from_dynamic_module
 
-from hf_imgcls.data import Data, first_rows
+from hf_imgcls.data import Data, first_rows, naming_changed
 from hf_imgcls.images import open_image
 from hf_imgcls.machine import exact_float32, show_progress
 from hf_imgcls.scoring import Scored, served_split, softmax
@@ -32,12 +32,16 @@ def allowed_differences(logits: np.ndarray) -> np.ndarray:
 
 
 def compare_predictions(
-    folder: Path, rows: Iterable[dict], logits: np.ndarray, device, labels: Sequence[str] | None = None
+    folder: Path,
+    rows: Sequence[dict] | datasets.Dataset,
+    logits: np.ndarray,
+    device,
+    labels: Sequence[str] | None = None,
 ) -> dict[str, Any]:
     """Predict evaluated images again, with the pipeline on a saved folder.
 
     Args:
-        rows: each has `image` (undecoded) and a name.
+        rows: a list or a dataset; each has `image` (undecoded) and a name.
         logits: of the evaluation, in float32 without autocast, shape (rows, classes).
         labels: the trainer's class names; the folder's own if not given, which cannot show that they were changed.
 
@@ -50,7 +54,7 @@ def compare_predictions(
     names = list(labels or [own.get(i, f"class {i}") for i in range(logits.shape[1])])
     largest, mismatch, images = 0.0, None, 0
     allowed, probabilities = allowed_differences(logits), softmax(logits.astype(np.float64))
-    with exact_float32():
+    with naming_changed(row["image"] for row in rows), exact_float32():
         for row, evaluated in zip(
             tqdm(rows, "parity check", total=len(logits), disable=not show_progress()), probabilities, strict=True
         ):
@@ -118,7 +122,7 @@ def check_serving(
         return None
     (chosen, logits), count = outputs[split].sample, len(outputs[split])
     if isinstance(data.splits[split], datasets.IterableDataset):
-        rows: Iterable[dict] = first_rows(data.splits[split], len(chosen))
+        rows = first_rows(data.splits[split], len(chosen))
     else:
         count, rows = len(data.splits[split]), data.splits[split].select(chosen)
     verdict = compare_predictions(folder, rows, logits, arguments.device, labels)

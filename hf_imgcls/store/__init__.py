@@ -1,7 +1,7 @@
 """What lies on disk: files written whole or not at all, the run folder, checkpoints, the cache."""
 
 from hf_imgcls.store.cache import cache_folder, cache_in_use, cached, clear_cache, list_cache
-from hf_imgcls.store.denied import as_machine_error, denied
+from hf_imgcls.store.denied import as_machine_error, denied, raise_denied
 from hf_imgcls.store.files import last_checkpoint, own_code, read_json, write_csv, write_json, write_text
 from hf_imgcls.store.locks import LOCK, Lock, is_lock, lock_beside
 from hf_imgcls.store.run_folder import (

@@ -53,11 +53,11 @@ _SERIOUS = {
     errno.ENOLCK: _Denial("the file system cannot lock files", "name a place on another disk"),
     errno.ETXTBSY: _Denial("in use by another program", "end that"),
     errno.EBUSY: _Denial("in use by another program", "end that"),
-    errno.ENAMETOOLONG: _Denial("the name is too long", "take a shorter one"),
 }
 _OF_NO_PLACE = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN)
 # Only of an error that reaches the edge itself: behind others they are questions of libraries whether a file is there.
 _GONE = {
+    errno.ENAMETOOLONG: _Denial("the name is too long", "take a shorter one"),
     errno.ENOENT: _Denial("no such file or folder", "put it back"),
     errno.ENOTDIR: _Denial("not a folder", "put it back"),
     errno.EISDIR: _Denial("a folder, where a file is to be", "move it away"),
@@ -78,14 +78,24 @@ class as_machine_error(contextlib.ContextDecorator):
             raise MachineError(line) from error
 
 
-def denied(error: BaseException) -> str | None:
-    """What the machine denies, if that is what an error or one behind it says, in a line; None for any other error."""
+def raise_denied(error: Exception) -> None:
+    """Raise a MachineError if that is what an error is about; where others blame what a user has named."""
+    if line := denied(error, missing=False):
+        raise MachineError(line) from error
+
+
+def denied(error: BaseException, missing: bool = True) -> str | None:
+    """What the machine denies, if that is what an error or one behind it says, in a line; None for any other error.
+
+    Args:
+        missing: whether a file that is not there is the machine's fault too.
+    """
     for each in error_chain(error):
         if line := _without_number(each):
             return line
         if (number := error_number(each)) in _SERIOUS:
             return _line(number, _SERIOUS[number], each)
-    for each in error_causes(error):
+    for each in error_causes(error) if missing else ():
         if (number := error_number(each)) in _GONE:
             return _line(number, _GONE[number], each)
     return None

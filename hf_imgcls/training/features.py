@@ -16,6 +16,7 @@ from torch.utils.data import DataLoader
 from tqdm.auto import tqdm
 from transformers import DefaultDataCollator, PreTrainedModel, TrainingArguments
 
+from hf_imgcls.data import attach_transform
 from hf_imgcls.images import EvalTransform, TrainTransform
 from hf_imgcls.machine import exact_float32, say
 from hf_imgcls.models import (
@@ -64,23 +65,28 @@ def cached_features(
 
     Nothing in the transform may be random.
     """
-    rows = split.with_transform(transform)
+    rows = attach_transform(split, transform)
     head = head_module(model, tuple(rows[0]["pixel_values"].shape[-2:]))
     key = _key(model, head, transform, fingerprint)
 
     def build(folder: Path) -> None:
-        _write(folder / "rows.arrow", _compute(model.to(arguments.device), head, rows, arguments))
+        _write(folder / "rows.arrow", _compute(model.to(arguments.device), head, rows, transform, arguments))
 
     features, known = cached("features", key, build)
     say(f"features: {len(features)} {'read from the cache' if known else 'computed and cached'}")
     return features.with_format("torch")
 
 
-def _compute(model: PreTrainedModel, head: str, rows: datasets.Dataset, arguments: TrainingArguments) -> Iterator[dict]:
+def _compute(
+    model: PreTrainedModel,
+    head: str,
+    rows: datasets.Dataset,
+    transform: EvalTransform | TrainTransform,
+    arguments: TrainingArguments,
+) -> Iterator[dict]:
     """Batches of pixel_values, float32 of shape (images, width), and labels."""
     workers, collate = arguments.dataloader_num_workers, DefaultDataCollator()
     batches = DataLoader(rows, arguments.eval_batch_size, num_workers=workers, collate_fn=collate)
-    transform = rows.format["format_kwargs"]["transform"]
     with in_evaluation(model), exact_float32():
         for batch in tqdm(batches, "features, computed once", disable=arguments.disable_tqdm):
             pixels = batch["pixel_values"].to(arguments.device)

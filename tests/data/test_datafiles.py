@@ -1,5 +1,6 @@
 """Which files of a folder hold data, and for which split."""
 
+import errno
 import io
 import logging
 import tarfile
@@ -14,7 +15,7 @@ from huggingface_hub.errors import HTTPError
 from hf_imgcls.data.datafiles import find_files, load_files, reason, split_files
 from hf_imgcls.data.formats import check_tars, packed
 from hf_imgcls.data.sources import open_source
-from hf_imgcls.errors import InputError
+from hf_imgcls.errors import InputError, MachineError
 from hf_imgcls.recipe.sections import DataSection
 
 
@@ -221,12 +222,16 @@ def test_what_the_libraries_raise_is_a_user_error(error, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize(
     "error",
-    [TypeError(), AttributeError(), NameError(), MemoryError(), pa.lib.ArrowMemoryError(), caused_by(MemoryError())],
+    [
+        TypeError(), AttributeError(), NameError(), MemoryError(), pa.lib.ArrowMemoryError(), caused_by(MemoryError()),
+        caused_by(OSError(errno.ENOSPC, "No space left on device")),
+    ],
     ids=repr,
-)
-def test_a_bug_or_exhausted_memory_is_no_user_error(error, tmp_path, monkeypatch):
+)  # fmt: skip
+def test_a_bug_and_what_the_machine_denies_is_no_fault_of_the_data(error, tmp_path, monkeypatch):
     monkeypatch.setattr(datasets, "load_dataset", failing(error))
-    cause = type(error.__cause__ or error)
+    of_the_machine = error.__cause__ or isinstance(error, pa.ArrowException)
+    cause = MachineError if of_the_machine else type(error)
     with pytest.raises(cause):
         load_files([tmp_path / "x.csv"], streaming=False)
     with pytest.raises(cause):

@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 from tqdm.auto import tqdm
 
-from hf_imgcls.data import choose_splits, load_data, load_split, open_source
+from hf_imgcls.data import choose_splits, load_data, load_split, naming_changed, open_source
 from hf_imgcls.errors import InputError, ParityError
 from hf_imgcls.images import process_image, read_image
 from hf_imgcls.machine import cores_per_process, show_progress
@@ -127,7 +127,8 @@ def _batches(
 
 
 def _pixels(processor, image) -> torch.Tensor:
-    return process_image(processor, read_image(image))
+    with naming_changed([image] if isinstance(image, dict) else ()):
+        return process_image(processor, read_image(image))
 
 
 def evaluation_images(

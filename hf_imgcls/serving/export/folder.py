@@ -10,7 +10,7 @@ from typing import Any
 
 from hf_imgcls.errors import InputError
 from hf_imgcls.recipe import local_path
-from hf_imgcls.store import read_json, write_json
+from hf_imgcls.store import raise_denied, read_json, write_json
 
 EXPORT = "export.json"  # marks a folder as an export, and has the digests of its other files
 INT8 = "int8"  # the folder of the quantized export, within that of the export
@@ -80,6 +80,7 @@ def replace_folder(target: Path) -> Iterator[Path]:
         _move(draft, place)
         created = []
     except OSError as error:
+        raise_denied(error)
         raise InputError(f"export: {target}: {' '.join(str(error).split())}") from None
     finally:
         shutil.rmtree(draft, ignore_errors=True)
