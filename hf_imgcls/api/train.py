@@ -1,32 +1,35 @@
 """The story of a run, top to bottom; and the check of a recipe that it begins with."""
 
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from hf_imgcls import machine, reports
+from hf_imgcls.api.finished import answer_again, tell_results
 from hf_imgcls.data import BadImage, load_data, save_digests
-from hf_imgcls.errors import ParityError
 from hf_imgcls.images import EvalTransform, Mixing, build_transforms, input_size, own_transforms
 from hf_imgcls.machine import on_main, say
 from hf_imgcls.models import build_model, channels_last, check_model, check_patterns, describe_dropout
 from hf_imgcls.publishing import check_push, push_trained
 from hf_imgcls.recipe import as_run, check_output_dir, check_path, load_recipe, naming_stage, stages_of
 from hf_imgcls.scoring import break_down
-from hf_imgcls.serving import check_serving, describe_parity
+from hf_imgcls.serving import check_serving
 from hf_imgcls.store import (
     BAD_IMAGES,
     DIGESTS,
     HISTORY,
     RESULTS,
+    Beginning,
     Lock,
     cache_in_use,
     check_run_folder,
+    is_finished,
     lock_run,
     open_run,
+    resumed_with,
     write_csv,
     write_json,
 )
@@ -34,9 +37,11 @@ from hf_imgcls.training import (
     Custom,
     check_arguments,
     check_features,
+    last_digits_of,
     plan_stages,
     predict_trained,
     score_splits,
+    settings_of,
     train_stages,
 )
 
@@ -47,6 +52,7 @@ def train_classifier(
     overrides: Iterable[str] = (),
     start_over: bool = False,
     *,
+    resume_anyway: bool = False,
     transforms: Mapping[str, type] | None = None,
     loss: Callable[[torch.Tensor, torch.Tensor], torch.Tensor] | None = None,
     metrics: Mapping[str, Callable[..., float]] | None = None,
@@ -54,12 +60,15 @@ def train_classifier(
     """Train, save, score and check the classifier that a recipe describes.
 
     What a recipe cannot name comes from Python, for this call alone (examples/custom_*.py); a recipe file never
-    imports code.
+    imports code. An unfinished run in the same folder goes on; a finished one of this recipe and these images is
+    answered with its results.
 
     Args:
         source: a recipe file, or its content.
         overrides: `section.key=value`.
         start_over: move a finished or changed run in the same folder aside and begin anew.
+        resume_anyway: go on with an unfinished run also where the number of processes, the device, the precision or
+            another setting that changes the result is not what it was begun with; `notes` of the results say so.
         transforms: classes that `augmentation.train` may name; their instances map uint8 images (3, height, width).
         loss: of logits (images, classes) and class ids (images,), one value for each image or their mean, in place of
             the cross-entropy in training; not with mixing, whose labels are soft. To resume, pass the same one: a
@@ -76,17 +85,21 @@ def train_classifier(
         PushError: the run is complete, but not on the Hub; says what puts it there.
     """
     custom = Custom(loss, metrics or {})
+    custom = Custom(loss, metrics or {}, tuple(transforms or ()))
     with own_transforms(transforms or {}), Lock() as lock:
-        return _train(check_recipe(source, overrides, custom), start_over, custom, tuple(transforms or ()), lock)
+        return _train(check_recipe(source, overrides, custom), start_over, resume_anyway, custom, lock)
 
 
-def _train(recipe, start_over: bool, custom: Custom, transforms: Sequence[str], lock: Lock) -> dict[str, Any]:
+def _train(recipe, start_over: bool, resume_anyway: bool, custom: Custom, lock: Lock) -> dict[str, Any]:
     begun = time.perf_counter()
     machine.prepare_launch()
     arguments = machine.training_arguments(recipe.training)
     folder = Path(arguments.output_dir)
-    check_run_folder(folder, start_over)
+    check_run_folder(folder)
     launch_note = machine.check_launch()
+    if not start_over and on_main(lambda: is_finished(folder, as_run(recipe))):
+        on_main(lambda: lock_run(folder, lock))
+        return answer_again(folder, recipe.data, arguments)
     check_push(arguments)
     on_main(lambda: lock_run(folder, lock))
 
@@ -104,7 +117,10 @@ def _train(recipe, start_over: bool, custom: Custom, transforms: Sequence[str], 
     works_with = machine.chosen_settings(hardware, plans[0].arguments, laid_out)
     say(machine.describe_machine(works_with))
 
-    on_main(lambda: open_run(folder, as_run(recipe), data.describe_splits(), start_over, lock))
+    settings, last_digits = settings_of(plans, data, scoring, works_with), last_digits_of(works_with)
+    now = Beginning(as_run(recipe), data.describe_splits(), settings, last_digits)
+    for line in on_main(lambda: open_run(folder, now, start_over, resume_anyway, lock)):
+        say(f"resumed: {line}")
     on_main(lambda: save_digests(folder / DIGESTS, data.digests) if data.digests else None)
     on_main(lambda: write_csv(folder / BAD_IMAGES, BadImage._fields, data.bad))
     on_main(lambda: reports.draw_training_images(folder, data, plans))
@@ -117,22 +133,17 @@ def _train(recipe, start_over: bool, custom: Custom, transforms: Sequence[str], 
     verdict = on_main(lambda: check_serving(folder, data, predicted, labels, trainer.args))
 
     results = reports.collect_results(data, trainer, stages, scores, verdict, arguments.seed)
-    results["notes"] = [*results["notes"], *custom.notes(transforms)]
+    results["notes"] = [*results["notes"], *custom.notes(), *on_main(lambda: resumed_with(folder))]
     results["breakdown"] = break_down(outputs, scores, results["labels"])
     results["duplicates"] = reports.collect_duplicates(data, outputs)
     results["cautions"] = reports.collect_cautions(results)
     results["machine"] = works_with
-    results["time"] = reports.summarize_time(stages, time.perf_counter() - begun, trainer.clock.scoring)
+    whole = time.perf_counter() - begun + sum(stage["earlier_seconds"] for stage in stages)
+    results["time"] = reports.summarize_time(stages, whole, trainer.clock.scoring)
     results["time"]["advice"] = reports.advise_run(plans, stages, data, hardware, laid_out)
     on_main(lambda: reports.draw_results(folder, stages, outputs, results["labels"]))
     on_main(lambda: finish(folder, recipe, results, stages))
-    for line in [*reports.describe_scores(scores, results["cautions"]), *reports.describe_time(results["time"])]:
-        say(line)
-    if verdict:
-        say(describe_parity(verdict))
-        if not verdict["passed"]:
-            raise ParityError(describe_parity(verdict))
-    say(f"saved in {folder}")
+    tell_results(folder, results)
     push_trained(folder, arguments, data)
     return results
 

@@ -10,6 +10,11 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "overrides", nargs="*", default=(), metavar="section.key=value", help="training.learning_rate=1e-4 ..."
     )
     parser.add_argument("--start-over", action="store_true", help="move the run in output_dir aside, start a new one")
+    parser.add_argument(
+        "--resume-anyway",
+        action="store_true",
+        help="resume although the number of processes, the device or the precision changes the result",
+    )
 
 
 def run(options: argparse.Namespace) -> None:
@@ -19,4 +24,4 @@ def run(options: argparse.Namespace) -> None:
     check_settings(load_recipe(options.recipe, options.overrides))
     from hf_imgcls.api import train_classifier
 
-    train_classifier(options.recipe, options.overrides, options.start_over)
+    train_classifier(options.recipe, options.overrides, options.start_over, resume_anyway=options.resume_anyway)

@@ -27,7 +27,7 @@ from hf_imgcls.publishing.shareable import shareable_files
 from hf_imgcls.publishing.space import push_demo
 from hf_imgcls.reports import CARD, prepare_card
 from hf_imgcls.serving import TOLERANCE
-from hf_imgcls.store import RECIPE, RESULTS, Lock, lock_run, own_code, read_json
+from hf_imgcls.store import PUSHED, RECIPE, RESULTS, Lock, lock_run, own_code, read_json, write_json
 from hf_imgcls.words import plural
 
 _COMPARED = 8  # images on which the repository's predictions are compared with the folder's
@@ -59,7 +59,24 @@ def push_trained(folder: Path, arguments: TrainingArguments, data) -> None:
     """At the end of a run, if its recipe says so. The main process pushes; the others are done and do not wait."""
     if arguments.push_to_hub and PartialState().is_main_process:
         held_out = data.splits.get("validation", data.splits.get("test"))
-        push_run(folder, _target_of(arguments), _images(held_out))
+        target = _target_of(arguments)
+        if place := pushed_before(folder, target):
+            say(f"pushed already: {place}")
+        else:
+            push_run(folder, target, _images(held_out))
+
+
+def pushed_before(folder: Path, target: Target) -> str | None:
+    """Where a run has been pushed to already, if that is the target: the address and the commit."""
+    try:
+        record = read_json(folder / PUSHED)
+    except (FileNotFoundError, ValueError):  # of a damaged one, nothing is known
+        return None
+    if [record.get(key) for key in ("endpoint", "revision")] != [constants.ENDPOINT, target.revision]:
+        return None
+    name = record["repository"]
+    named = name if "/" in target.name else name.rpartition("/")[2]
+    return f"{constants.ENDPOINT}/{name} has this run, commit {record['commit']}" if named == target.name else None
 
 
 def _target_of(arguments: TrainingArguments) -> Target:
@@ -81,7 +98,9 @@ def push_saved(folder: Path, name: str | None = None, private: bool | None = Non
 
 
 def push_run(folder: Path, target: Target, images: Iterable[Image.Image] = (), with_demo: bool = False) -> str:
-    """Push a finished run in one commit and read it back. It may be repeated: what is there already is not sent.
+    """Push a finished run in one commit, read it back and note it in `pushed.json`.
+
+    It may be repeated: what is there already is not sent.
 
     Args:
         images: on which repository and folder are compared afterwards; synthetic ones if there are none.
@@ -109,6 +128,8 @@ def push_run(folder: Path, target: Target, images: Iterable[Image.Image] = (), w
             f"reproduces the folder's predictions on {plural(verdict['images'], 'image')} (max abs. probability "
             f"difference {verdict['max_difference']:.1e})"
         )
+        kept = {"endpoint": constants.ENDPOINT, "repository": name, "revision": target.revision, "commit": commit}
+        write_json(folder / PUSHED, kept)
         if with_demo:
             push_demo(folder, name, target.revision)
     except (PushError, KeyboardInterrupt) as error:

@@ -95,7 +95,7 @@ def summarize_time(stages: Sequence[Mapping], whole: float, scoring: float) -> d
     `images_per_second` counts the time while images were trained on, `reading` that of all workers together.
 
     Args:
-        whole: seconds of the run, or of its last part where it was interrupted.
+        whole: seconds of the run; where it was resumed, of its last part and of the training before.
         scoring: of them seconds for scoring at the end.
     """
     counted = [counts for counts in map(counts_of, stages) if counts]

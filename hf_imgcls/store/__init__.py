@@ -1,5 +1,6 @@
 """What lies on disk: files written whole or not at all, the run folder, checkpoints, the cache."""
 
+from hf_imgcls.store.begun import Beginning, read_kept, resumed_with
 from hf_imgcls.store.cache import cache_folder, cache_in_use, cached, clear_cache, list_cache
 from hf_imgcls.store.denied import as_machine_error, denied, raise_denied
 from hf_imgcls.store.files import last_checkpoint, own_code, read_json, write_csv, write_json, write_text
@@ -8,11 +9,14 @@ from hf_imgcls.store.run_folder import (
     BAD_IMAGES,
     DIGESTS,
     HISTORY,
+    PUSHED,
     RECIPE,
     RESULTS,
     SPLITS,
     STAGES,
     check_run_folder,
+    check_same_data,
+    is_finished,
     lock_run,
     open_run,
 )

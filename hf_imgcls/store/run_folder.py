@@ -1,15 +1,18 @@
 """A run's output folder: begun, resumed, refused, or started over; nothing in it is lost."""
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from hf_imgcls.errors import InputError
-from hf_imgcls.store.files import read_json, write_json
+from hf_imgcls.store.begun import BEGUN, Beginning, differences, go_on_with, keep_begun, listed_few, read_kept
+from hf_imgcls.store.files import write_json
 from hf_imgcls.store.locks import LOCK, Lock, is_lock
 
-RECIPE, SPLITS, DIGESTS, BAD_IMAGES, STAGES, RESULTS, HISTORY = (
+RECIPE, SPLITS, DIGESTS, BAD_IMAGES, STAGES, RESULTS, HISTORY, PUSHED = (
     "recipe.json", "splits.json", "digests.npz", "bad_images.csv", "stages.json", "results.json", "history.json",
+    "pushed.json",
 )  # fmt: skip
 # Keys that may differ in the second half of a run: they change neither the data nor the weights. A moved folder of
 # images keeps its fingerprints, which are compared instead of its path.
@@ -23,19 +26,18 @@ _MAY_CHANGE = {
 }  # fmt: skip
 
 
-def check_run_folder(folder: Path, start_over: bool = False) -> None:
-    """Before anything is loaded: a run that is finished, or a folder that is no run, is refused (InputError)."""
+def check_run_folder(folder: Path) -> None:
+    """Before anything is loaded: a folder that is no run is refused (InputError)."""
+    if folder.is_symlink() and not folder.exists():
+        raise InputError(f"training.output_dir: {folder} is a link to {folder.resolve()}, which is not there; make it")
     if not folder.exists():
         return
     if folder.is_file():
         raise InputError(f"training.output_dir: {folder} is a file")
-    if not (folder / RECIPE).exists() and not all(map(is_lock, folder.iterdir())):
+    first = {f"{name}{end}" for name in (SPLITS, BEGUN, RECIPE) for end in ("", ".part")}  # of a run killed that early
+    there = [] if (folder / RECIPE).exists() else [file for file in folder.iterdir() if not is_lock(file)]
+    if {file.name for file in there} - first:
         raise InputError(f"training.output_dir: {folder} holds files that are not a run; name another folder")
-    if (folder / RESULTS).exists() and not start_over:
-        raise InputError(
-            f"training.output_dir: the run in {folder} is finished; name another folder, or add --start-over, which "
-            "moves it aside"
-        )
 
 
 def lock_run(folder: Path, lock: Lock, key: str = "training.output_dir") -> None:
@@ -43,47 +45,81 @@ def lock_run(folder: Path, lock: Lock, key: str = "training.output_dir") -> None
     lock.take(folder / LOCK, f"{key}: {folder}", "wait until that has ended, or name another folder")
 
 
+def is_finished(folder: Path, recipe: Mapping[str, Any]) -> bool:
+    """Whether the run in a folder is finished; an InputError where that was with another recipe."""
+    if not (folder / RESULTS).exists():
+        return False
+    if changed := _differences(read_kept(folder / RECIPE), recipe):
+        _refuse_finished(folder, f"has another recipe: {listed_few(changed)}")
+    return True
+
+
+def check_same_data(folder: Path, splits: Mapping[str, Any]) -> None:
+    """Refuse other data than those of the finished run in a folder (InputError)."""
+    if changed := _changed_splits(folder, splits):
+        _refuse_finished(folder, f"had other {changed}")
+
+
+def _refuse_finished(folder: Path, why: str) -> None:
+    raise InputError(
+        f"training.output_dir: the run there is finished, and {why}; name another folder, or add --start-over, which "
+        f"moves it aside ({folder})"
+    )
+
+
 def open_run(
-    folder: Path, recipe: dict[str, Any], splits: dict[str, Any], start_over: bool = False, lock: Lock | None = None
-) -> None:
+    folder: Path, now: Beginning, start_over: bool = False, resume_anyway: bool = False, lock: Lock | None = None
+) -> list[str]:
     """Begin a run, or go on with the unfinished one in its folder.
 
     Args:
-        recipe: as run, overrides applied.
-        splits: `{"fingerprints": {...}, ...}`.
         start_over: move what is there aside, to `<folder>.1`, `<folder>.2`, ...
+        resume_anyway: also where `now.settings` are others than those the run was begun with.
         lock: of the folder, where it is held.
 
+    Returns:
+        A line about each thing that is not as it was when the run was begun.
+
     Raises:
-        InputError: the unfinished run was begun with another recipe or other data; the line names the keys.
+        InputError: the unfinished run was begun with another recipe, other data or other settings.
     """
-    check_run_folder(folder, start_over)
+    check_run_folder(folder)
+    folder = folder.resolve()  # of a link, what it leads to
     if start_over and folder.exists() and not all(map(is_lock, folder.iterdir())):
         aside = next(p for n in range(1, 10**6) if not (p := folder.with_name(f"{folder.name}.{n}")).exists())
         (lock or Lock()).move_aside(folder, aside)
+    found = []
     if (folder / RECIPE).exists():
-        changed = _changed_keys(read_json(folder / RECIPE), recipe)
-        before = read_json(folder / SPLITS) if (folder / SPLITS).exists() else splits
-        changed += [f"data (images of {r})" for r in _changed_keys(before["fingerprints"], splits["fingerprints"])]
-        if changed:
-            raise InputError(
-                f"training.output_dir: the unfinished run in {folder} was begun with other values of "
-                f"{', '.join(sorted(changed))}; put them back, name another folder, or add --start-over"
-            )
-    folder.mkdir(parents=True, exist_ok=True)
-    write_json(folder / RECIPE, recipe)
-    write_json(folder / SPLITS, splits)
+        _check_unfinished(folder, now)
+        found = go_on_with(folder, now, resume_anyway)
+    else:
+        folder.mkdir(parents=True, exist_ok=True)
+        keep_begun(folder, now, [])
+    write_json(folder / SPLITS, now.splits)
+    write_json(folder / RECIPE, now.recipe)  # last: a folder that has one is a run
+    return found
 
 
-def _changed_keys(before: dict, now: dict) -> list[str]:
-    old, new = dict(_flat(before)), dict(_flat(now))
-    changed = [key for key in old.keys() | new.keys() if old.get(key) != new.get(key)]
-    return [key for key in changed if re.sub(r"^stages\.\d+\.", "", key) not in _MAY_CHANGE]
+def _check_unfinished(folder: Path, now: Beginning) -> None:
+    if (folder / RESULTS).exists():
+        _refuse_finished(folder, "was not when this one began")
+    changed = _differences(read_kept(folder / RECIPE), now.recipe)
+    if images := _changed_splits(folder, now.splits):
+        changed.append(f"other {images}")
+    if changed:
+        raise InputError(
+            f"training.output_dir: the unfinished run there was begun with {listed_few(changed)}; put that back, name "
+            f"another folder, or add --start-over ({folder})"
+        )
 
 
-def _flat(section: dict | list, prefix: str = ""):
-    for key, value in section.items() if isinstance(section, dict) else enumerate(section):
-        if isinstance(value, dict | list) and value:
-            yield from _flat(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value
+def _differences(before: Mapping, now: Mapping) -> list[str]:
+    return differences(before, now, may_change=lambda key: re.sub(r"^stages\.\d+\.", "", key) in _MAY_CHANGE)
+
+
+def _changed_splits(folder: Path, splits: Mapping[str, Any]) -> str:
+    """`images of train, validation`: the splits whose images, or their labels, are not those of the run."""
+    before = read_kept(folder / SPLITS) if (folder / SPLITS).exists() else splits
+    old, new = before["fingerprints"], splits["fingerprints"]
+    changed = [role for role in {**old, **new} if old.get(role) != new.get(role)]
+    return f"images of {', '.join(changed)}" if changed else ""

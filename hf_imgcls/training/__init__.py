@@ -1,5 +1,6 @@
 """Rows and a network to weights: the Trainer, stages, features, loss, scoring of splits."""
 
+from hf_imgcls.training.begun import last_digits_of, settings_of
 from hf_imgcls.training.callbacks import EpochTable
 from hf_imgcls.training.check import check_arguments
 from hf_imgcls.training.loss import Custom

@@ -47,7 +47,7 @@ class RunningLoss(TrainerCallback):
         trainer._total_loss_scalar = saved["logged"]
         trainer._globalstep_last_logged = saved["last_logged"]
         trainer._initial_global_step = 0  # the mean of all losses is over all steps
-        trainer.begun = time.time() - saved["seconds"]
+        trainer.begun, trainer.earlier_seconds = time.time() - saved["seconds"], saved["seconds"]
         trainer.gradient, trainer.learning_rate = saved["grad_norm"], saved["learning_rate"]
         trainer.epoch_end_due = saved["epoch_end_due"]
         trainer.args.eval_on_start = False  # it was, before the first step
@@ -57,13 +57,14 @@ class HistoryTrainer(CheckpointTrainer):
     """Trainer that goes on as if it had never stopped, and does not go on where it had ended.
 
     Attributes:
-        begun: when the training began, had it never stopped.
+        begun: when the training began, had it never stopped; `earlier_seconds` of it before the last resume.
         gradient, learning_rate: of the last step.
     """
 
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
-        self.begun, self.gradient, self.learning_rate, self.epoch_end_due = time.time(), None, None, False
+        self.begun, self.earlier_seconds = time.time(), 0.0
+        self.gradient, self.learning_rate, self.epoch_end_due = None, None, False
         running = RunningLoss(self)
         self.add_callback(running)
         self.progress.add("running loss", running)

@@ -71,7 +71,7 @@ def class_weights(section: LossSection, split, names: Sequence[str], label_ids: 
 
 @dataclasses.dataclass(frozen=True)
 class Custom:
-    """A user's own loss and metrics, which no recipe can name; called as `train_classifier` says.
+    """A user's own loss and metrics, which no recipe can name, and names of transforms; see `train_classifier`.
 
     The loss is for training alone: what is evaluated stays the cross-entropy, so that runs can be compared. Of a
     metric the larger value is the better one, unless `training.greater_is_better` is false.
@@ -79,15 +79,16 @@ class Custom:
 
     loss: Callable[[torch.Tensor, torch.Tensor], torch.Tensor] | None = None
     metrics: Mapping[str, Callable[..., float]] = dataclasses.field(default_factory=dict)
+    transforms: tuple[str, ...] = ()
 
     @property
     def probabilities(self) -> bool:
         return any(map(takes_probabilities, self.metrics.values()))
 
-    def notes(self, transforms: Sequence[str]) -> list[str]:
-        """What results.json and the card say of it, and of transforms of these names."""
+    def notes(self) -> list[str]:
+        """What results.json and the card say of it."""
         loss = getattr(self.loss, "__name__", type(self.loss).__name__) if self.loss else None
-        brought = {"transform": transforms, "loss": [loss] * bool(loss), "metric": list(self.metrics)}
+        brought = {"transform": self.transforms, "loss": [loss] * bool(loss), "metric": list(self.metrics)}
         named = ", ".join(f"{kind} {name}" for kind, names in brought.items() for name in names)
         return [f"from Python: {named}; the recipe alone does not repeat this run"] if named else []
 

@@ -20,7 +20,7 @@ from hf_imgcls.models import (
     load_network,
 )
 from hf_imgcls.recipe import LastBlocks, Stage, naming_stage, stages_of
-from hf_imgcls.store import STAGES, last_checkpoint, read_json, write_json
+from hf_imgcls.store import STAGES, last_checkpoint, read_kept, write_json
 from hf_imgcls.training.callbacks import StopEarly
 from hf_imgcls.training.check import check_batches, check_last_batch, check_network
 from hf_imgcls.training.features import HeadOnFeatures, cached_features
@@ -93,7 +93,8 @@ def train_stages(plans: list[Plan], data: Data, model: PreTrainedModel, scoring:
     """Train the stages that an interrupted run has left; a trainer with the whole model, and a record of each stage."""
     first = plans[0]
     file = (first.folder.parent if first.stage.listed else first.folder) / STAGES
-    records = on_main(lambda: read_json(file) if file.exists() else [])
+    records = on_main(lambda: read_kept(file) if file.exists() else [])
+    records = [{**record, "earlier_seconds": record["seconds"]} for record in records]
     for plan in plans[len(records) :]:
         number = plan.stage.number
         if plan is not first:
@@ -136,6 +137,7 @@ def _train_stage(plan: Plan, data: Data, model: PreTrainedModel, scoring: EvalTr
         "parameters": sum(p.numel() for p in model.parameters()),
         "trained_parameters": trained,
         "seconds": seconds,
+        "earlier_seconds": round(trainer.earlier_seconds, 1),  # of them, before the last resume
         "steps": state.global_step,
         "epochs": state.epoch,
         "best_step": state.best_global_step,

@@ -83,10 +83,32 @@ print(sorted(each["label"] for each in answer), round(sum(each["score"] for each
 
 
 @pytest.mark.usefixtures("undrawn")
-def test_a_finished_run_is_refused_before_anything_is_loaded(recipe):
-    train_classifier(recipe, ["training.max_steps=1"])
-    with pytest.raises(InputError, match="finished"):
-        train_classifier(recipe, ["training.max_steps=1", "data.path=nobody/nothing"])
+def test_a_finished_run_answers_with_its_results_and_another_recipe_is_refused(recipe, tmp_path, capsys, monkeypatch):
+    results = train_classifier(recipe, ["training.max_steps=1"])
+    first = capsys.readouterr().out.splitlines()
+    before = {file: file.read_bytes() for file in (tmp_path / "run").rglob("*") if file.is_file()}
+    (tmp_path / "link").symlink_to(tmp_path / "run")
+    monkeypatch.chdir(tmp_path / "photos")  # the same run by other names of its folder
+    for folder in (f"{tmp_path}/run", f"{tmp_path}/run/", "../run", f"{tmp_path}/link"):
+        again = train_classifier(recipe, ["training.max_steps=1", f"training.output_dir={folder}"])
+        assert again == json.loads(json.dumps(results))
+        second = capsys.readouterr().out.splitlines()
+        assert second[0].startswith("finished already: ")
+        start = next(n for n, line in enumerate(first) if line.startswith("validation: accuracy"))
+        assert second[1:-1] == first[start:-1]
+    for changed, words in (
+        (["data.path=nobody/nothing"], r"max_steps 1, now not set"),
+        (
+            ["training.max_steps=2"],
+            r"has another recipe: training\.max_steps 1, now 2; name another folder, or add --start-over",
+        ),
+    ):
+        with pytest.raises(InputError, match=words):
+            train_classifier(recipe, changed)
+    shutil.copy(tmp_path / "photos" / "train" / "red" / "000.png", tmp_path / "photos" / "train" / "red" / "001.png")
+    with pytest.raises(InputError, match=r"finished, and had other images of train; .*--start-over"):
+        train_classifier(recipe, ["training.max_steps=1"])
+    assert {file: file.read_bytes() for file in (tmp_path / "run").rglob("*") if file.is_file()} == before
 
 
 class Killed(Exception):
@@ -119,9 +141,16 @@ def test_a_killed_run_resumes_and_ends_where_an_uninterrupted_one_does(recipe, t
             train_classifier(recipe, steps)
     with pytest.raises(InputError, match=r"unfinished.*training\.learning_rate"):
         train_classifier(recipe, [*steps, "training.learning_rate=1e-5"])
-    resumed = train_classifier(recipe, steps)
+    settings = json.loads((tmp_path / "run" / "begun.json").read_text())
+    settings["settings"] |= {"processes": 2, "image_processor": {"image_mean": [0.1, 0.5, 0.5]}}
+    (tmp_path / "run" / "begun.json").write_text(json.dumps(settings))
+    with pytest.raises(InputError, match=r"begun with processes 2, now 1; image_processor.* --resume-anyway"):
+        train_classifier(recipe, steps)
+    resumed = train_classifier(recipe, steps, resume_anyway=True)
     assert "resuming from" in capsys.readouterr().out
+    assert "begun with processes 2, now 1, and resumed anyway: not the result of" in resumed["notes"][-2]
     assert resumed["scores"] == whole["scores"]
+    assert resumed["stages"][0]["seconds"] > resumed["stages"][0]["earlier_seconds"] > 0
     assert resumed["training"]["steps"] == 12
     model = pipeline("image-classification", str(tmp_path / "run")).model
     assert differing_tensors(model, tmp_path / "whole") == []

@@ -19,6 +19,7 @@ from hf_imgcls.images import read
 from hf_imgcls.images.read import read_image
 from hf_imgcls.images.transforms import TrainTransform
 from hf_imgcls.store import cache_folder
+from hf_imgcls.store.begun import Beginning
 from hf_imgcls.store.run_folder import open_run
 from hf_imgcls.training import stages
 
@@ -182,6 +183,6 @@ def test_what_does_not_go_together_is_refused_before_anything_is_copied(recipe, 
 
 def test_an_unfinished_run_does_not_go_on_with_other_copies(tmp_path):
     splits = {"fingerprints": {"train": "x"}}
-    open_run(tmp_path / "run", {"data": {"cache_size": 32}}, splits)
-    with pytest.raises(InputError, match=r"other values of data\.cache_size"):
-        open_run(tmp_path / "run", {"data": {"cache_size": 64}}, splits)
+    open_run(tmp_path / "run", Beginning({"data": {"cache_size": 32}}, splits, {}, {}))
+    with pytest.raises(InputError, match=r"data\.cache_size 32, now 64"):
+        open_run(tmp_path / "run", Beginning({"data": {"cache_size": 64}}, splits, {}, {}))

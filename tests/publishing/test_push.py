@@ -53,7 +53,7 @@ def run(tmp_path):
 
 
 def but_the_card(folder) -> dict[str, bytes]:
-    return {path: content for path, content in content_of(folder).items() if path != "README.md"}
+    return {path: content for path, content in content_of(folder).items() if path not in ("README.md", "pushed.json")}
 
 
 def pushed(capsys, *arguments) -> str:
@@ -327,8 +327,15 @@ def test_a_run_whose_push_fails_is_complete(recipe, hub, unopened, tmp_path, cap
     assert json.loads((out / "results.json").read_text())["parity"]["passed"]
     assert f"the run is complete in {out}; to finish the push: hf-imgcls push {out} --repo-id colours" in line
     hub.heal()
-    pushed(capsys, out, "--repo-id", "colours")
+    assert main(["train", str(recipe)]) == 0  # the same command again
+    assert "finished already" in capsys.readouterr().out
     assert hub.files("someone/colours")["model.safetensors"] == (out / "model.safetensors").read_bytes()
+    calls = len(hub.calls)
+    assert main(["train", str(recipe)]) == 0
+    assert f"pushed already: {hub.url}/someone/colours has this run, commit " in capsys.readouterr().out
+    assert len(hub.calls) == calls
+    assert main(["train", str(recipe), "training.hub_model_id=someone/other"]) == 0
+    assert "model.safetensors" in hub.files("someone/other")
 
 
 def test_with_two_processes_one_pushes_and_the_other_does_not_wait(recipe, hub, tmp_path):
