@@ -10,7 +10,7 @@ import filelock
 import pytest
 
 from hf_imgcls.errors import InputError
-from hf_imgcls.store import locks, open_run
+from hf_imgcls.store import Beginning, locks, open_run
 from hf_imgcls.store.locks import Lock, holder, lock_beside
 from hf_imgcls.store.run_folder import lock_run
 
@@ -136,14 +136,18 @@ def test_one_that_waits_says_for_whom(in_another_process, tmp_path, capfd, monke
 
 def test_starting_over_keeps_the_lock_and_leaves_none_in_the_old_run(in_another_process, tmp_path):
     folder, splits = tmp_path / "run", {"fingerprints": {}}
-    open_run(folder, {"n": 1}, splits)
+    open_run(folder, Beginning({"n": 1}, splits, {}, {}))
     with Lock() as lock:
         lock_run(folder, lock)
-        open_run(folder, {"n": 2}, splits, True, lock)
-        assert sorted(path.name for path in (tmp_path / "run.1").iterdir()) == ["recipe.json", "splits.json"]
+        open_run(folder, Beginning({"n": 2}, splits, {}, {}), True, lock=lock)
+        assert sorted(path.name for path in (tmp_path / "run.1").iterdir()) == [
+            "begun.json",
+            "recipe.json",
+            "splits.json",
+        ]
         with Lock() as other, pytest.raises(InputError, match=f"by process {os.getpid()} "):
             lock_run(folder, other)
-    assert sorted(path.name for path in folder.iterdir()) == ["recipe.json", "splits.json"]
+    assert sorted(path.name for path in folder.iterdir()) == ["begun.json", "recipe.json", "splits.json"]
 
 
 def test_a_run_that_comes_between_is_not_written_into(tmp_path, monkeypatch):
