@@ -2,8 +2,22 @@
 
 from hf_imgcls.store.begun import Beginning, read_kept, resumed_with
 from hf_imgcls.store.cache import cache_folder, cache_in_use, cached, clear_cache, list_cache
+from hf_imgcls.store.checkpoints import (
+    MANIFEST,
+    STATE,
+    checkpoint_of,
+    clean_up,
+    delete_old,
+    draft_of,
+    find_fault,
+    find_fault_of_weights,
+    newest_whole,
+    put_in_place,
+    saved_or_denied,
+    write_manifest,
+)
 from hf_imgcls.store.denied import as_machine_error, denied, raise_denied
-from hf_imgcls.store.files import last_checkpoint, own_code, read_json, write_csv, write_json, write_text
+from hf_imgcls.store.files import own_code, read_json, write_csv, write_json, write_text
 from hf_imgcls.store.locks import LOCK, Lock, is_lock, lock_beside
 from hf_imgcls.store.run_folder import (
     BAD_IMAGES,

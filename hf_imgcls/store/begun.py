@@ -67,12 +67,13 @@ def resumed_with(folder: Path) -> list[str]:
 
 
 def read_kept(file: Path) -> Any:
-    """What a run keeps about itself; an InputError where that is damaged."""
+    """What a run keeps about itself; an InputError where that is damaged or gone."""
     try:
         return read_json(file)
-    except ValueError:  # no JSON, no UTF-8
+    except (FileNotFoundError, ValueError) as error:  # the latter: no JSON, no UTF-8
+        what = "gone" if isinstance(error, OSError) else "damaged"
         raise InputError(
-            f"training.output_dir: {file} is damaged; put it back from a copy, name another folder, or add --start-over"
+            f"training.output_dir: {file} is {what}; put it back from a copy, name another folder, or add --start-over"
         ) from None
 
 

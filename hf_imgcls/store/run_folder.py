@@ -119,7 +119,7 @@ def _differences(before: Mapping, now: Mapping) -> list[str]:
 
 def _changed_splits(folder: Path, splits: Mapping[str, Any]) -> str:
     """`images of train, validation`: the splits whose images, or their labels, are not those of the run."""
-    before = read_kept(folder / SPLITS) if (folder / SPLITS).exists() else splits
+    before = read_kept(folder / SPLITS)
     old, new = before["fingerprints"], splits["fingerprints"]
     changed = [role for role in {**old, **new} if old.get(role) != new.get(role)]
     return f"images of {', '.join(changed)}" if changed else ""

@@ -2,10 +2,21 @@
 
 from pathlib import Path
 
+from transformers import TrainerCallback
 from transformers.trainer import TRAINING_ARGS_NAME
 
 from hf_imgcls.errors import RestoreError
+from hf_imgcls.machine import on_main
 from hf_imgcls.models import check_restored, restore_weights
+from hf_imgcls.store import (
+    STATE,
+    checkpoint_of,
+    delete_old,
+    draft_of,
+    find_fault_of_weights,
+    put_in_place,
+    saved_or_denied,
+)
 from hf_imgcls.training.divergence import FiniteTrainer
 from hf_imgcls.training.progress import Progress
 
@@ -16,17 +27,48 @@ class CheckpointTrainer(FiniteTrainer):
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
         self.progress = Progress()
+        self._place: str | None = None  # of the checkpoint that is being written
 
     def train(self, resume_from_checkpoint: str | None = None, **kwargs):
-        self.progress.folder = Path(resume_from_checkpoint) if resume_from_checkpoint else None
-        self.pop_callback(Progress)  # to be the last one: others begin anew where a training begins
-        self.add_callback(self.progress)
+        self.pop_callback(_Resumed)
+        # The last one, since others begin anew where a training begins.
+        self.add_callback(_Resumed(self, Path(resume_from_checkpoint) if resume_from_checkpoint else None))
         return super().train(resume_from_checkpoint, **kwargs)
 
+    @property
+    def best_checkpoint(self) -> Path | None:
+        """Where the best checkpoint is, wherever the run's folder may have been when it was saved."""
+        step = self.state.best_global_step
+        return checkpoint_of(Path(self.args.output_dir), step) if step else None
+
+    def _determine_best_metric(self, metrics, trial):
+        found = super()._determine_best_metric(metrics, trial)
+        if found and self.args.load_best_model_at_end:  # also where it is evaluated more often than saved
+            self.control.should_save = True
+        return found
+
+    def _get_output_dir(self, trial):
+        return self._place or super()._get_output_dir(trial)
+
     def _save_checkpoint(self, model, trial):
-        super()._save_checkpoint(model, trial)
-        folder = Path(self.args.output_dir) / f"checkpoint-{self.state.global_step}"
-        self.progress.save(folder, self.args.process_index)
+        """Write a checkpoint aside and rename it, then delete older ones."""
+        args, step = self.args, self.state.global_step
+        checkpoint = checkpoint_of(Path(args.output_dir), step)
+        draft = draft_of(checkpoint)
+        self._place = str(draft.parent)
+        try:
+            with saved_or_denied(checkpoint):
+                super()._save_checkpoint(model, trial)
+                self.state.best_model_checkpoint = str(self.best_checkpoint) if self.best_checkpoint else None
+                self.progress.save(draft, args.process_index)
+                self.accelerator.wait_for_everyone()
+                if args.should_save:
+                    self.state.save_to_json(str(draft / STATE))  # Trainer names the best by the place of the draft
+                    put_in_place(draft, checkpoint)
+                    delete_old(checkpoint.parent, args.save_total_limit, step, self.state.best_global_step)
+        finally:
+            self._place = None
+        self.accelerator.wait_for_everyone()
 
     def _load_from_checkpoint(self, resume_from_checkpoint, model=None):
         if self.is_fsdp_enabled or self.is_deepspeed_enabled:
@@ -35,10 +77,13 @@ class CheckpointTrainer(FiniteTrainer):
             restore_weights(self.model, resume_from_checkpoint)
 
     def _load_best_model(self):
-        best = self.state.best_model_checkpoint
+        best = self.best_checkpoint
+        if fault := on_main(lambda: find_fault_of_weights(best)):
+            raise RestoreError(f"{best}, the best checkpoint: {fault}; put it back, or add --start-over")
         if not (self.is_fsdp_enabled or self.is_deepspeed_enabled):
             restore_weights(self.model, best)
             return
+        self.state.best_model_checkpoint = str(best)
         super()._load_best_model()
         state = self.accelerator.get_state_dict(self.model_wrapped)
         if self.accelerator.is_main_process:
@@ -52,3 +97,16 @@ class CheckpointTrainer(FiniteTrainer):
             (folder / TRAINING_ARGS_NAME).unlink(missing_ok=True)
             if not any(folder.glob("model*.safetensors")):
                 raise RestoreError(f"{folder}: no weights were written; FSDP needs the state dict type FULL_STATE_DICT")
+
+
+class _Resumed(TrainerCallback):
+    """Where a training begins: the parts of a checkpoint's progress, and the best checkpoint in the present folder."""
+
+    def __init__(self, trainer: CheckpointTrainer, checkpoint: Path | None):
+        self.trainer, self.checkpoint = trainer, checkpoint
+
+    def on_train_begin(self, args, state, control, **kwargs):
+        # Trainer forgets a best checkpoint that is not where it was saved, and would end with the last weights.
+        state.best_model_checkpoint = str(self.trainer.best_checkpoint) if self.trainer.best_checkpoint else None
+        if self.checkpoint:
+            self.trainer.progress.restore(self.checkpoint, args.process_index, args.world_size)

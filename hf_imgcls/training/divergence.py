@@ -7,7 +7,7 @@ import torch
 from transformers import Trainer
 
 from hf_imgcls.errors import InputError
-from hf_imgcls.store import last_checkpoint
+from hf_imgcls.store import newest_whole
 
 
 class FiniteTrainer(Trainer):
@@ -60,7 +60,7 @@ class FiniteTrainer(Trainer):
         return gathered.flatten().tolist()
 
     def _stop(self, what: str, step: int) -> None:
-        args, good = self.args, last_checkpoint(Path(self.args.output_dir))
+        args, (good, _) = self.args, newest_whole(Path(self.args.output_dir))
         half = next((precision for precision in ("fp16", "bf16") if getattr(args, precision)), None)
         if what == "loss" and step == 1:
             causes = ["the weights of model.checkpoint", f"training.{half}" if half else "", "a loss of your own"]

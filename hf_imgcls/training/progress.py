@@ -3,8 +3,6 @@
 from pathlib import Path
 from typing import Any, Protocol
 
-from transformers import TrainerCallback
-
 from hf_imgcls.errors import RestoreError
 from hf_imgcls.store import read_json, write_json
 
@@ -19,14 +17,10 @@ class Part(Protocol):
         """Go on from what `state` returned."""
 
 
-class Progress(TrainerCallback):
-    """The parts of one process. They are restored when a training begins, behind every other callback.
-
-    `folder` is the checkpoint that the training resumes from.
-    """
+class Progress:
+    """The parts of one process. They are restored when a training begins, behind every callback."""
 
     def __init__(self):
-        self.folder: Path | None = None
         self._parts: dict[str, Part] = {}
         self._demanded: list[str] = []
 
@@ -44,10 +38,6 @@ class Progress(TrainerCallback):
 
     def save(self, folder: Path, rank: int) -> None:
         write_json(progress_file(folder, rank), {name: part.state() for name, part in self._parts.items()})
-
-    def on_train_begin(self, args, state, control, **kwargs):
-        if self.folder:
-            self.restore(self.folder, args.process_index, args.world_size)
 
     def restore(self, folder: Path, rank: int, processes: int) -> None:
         """Restore every part (RestoreError: the checkpoint lacks one)."""

@@ -1,6 +1,7 @@
 """Staged fine-tuning: each stage starts from the selected checkpoint of the one before."""
 
 import dataclasses
+import functools
 from pathlib import Path
 
 import torch
@@ -20,12 +21,13 @@ from hf_imgcls.models import (
     load_network,
 )
 from hf_imgcls.recipe import LastBlocks, Stage, naming_stage, stages_of
-from hf_imgcls.store import STAGES, last_checkpoint, read_kept, write_json
+from hf_imgcls.store import STAGES
 from hf_imgcls.training.callbacks import StopEarly
 from hf_imgcls.training.check import check_batches, check_last_batch, check_network
 from hf_imgcls.training.features import HeadOnFeatures, cached_features
 from hf_imgcls.training.loss import NO_CUSTOM, Custom, class_weights
 from hf_imgcls.training.regression import solve_head
+from hf_imgcls.training.resume import choose_checkpoint, keep_stage, read_stages
 from hf_imgcls.training.trainer import ImageTrainer
 
 
@@ -93,7 +95,9 @@ def train_stages(plans: list[Plan], data: Data, model: PreTrainedModel, scoring:
     """Train the stages that an interrupted run has left; a trainer with the whole model, and a record of each stage."""
     first = plans[0]
     file = (first.folder.parent if first.stage.listed else first.folder) / STAGES
-    records = on_main(lambda: read_kept(file) if file.exists() else [])
+    records, lines = on_main(lambda: read_stages(file, [plan.folder for plan in plans[:-1]]))
+    for line in lines:
+        say(line)
     records = [{**record, "earlier_seconds": record["seconds"]} for record in records]
     for plan in plans[len(records) :]:
         number = plan.stage.number
@@ -105,7 +109,7 @@ def train_stages(plans: list[Plan], data: Data, model: PreTrainedModel, scoring:
         records.append(record)
         if plan is not plans[-1]:
             trainer.save_run(plan.folder)
-            on_main(lambda: write_json(file, records))
+            on_main(functools.partial(keep_stage, file, records, plan.folder))
             say(f"stage {number + 1} starts from the {record['selected_checkpoint']} checkpoint of stage {number}")
     return trainer, records
 
@@ -187,8 +191,7 @@ def _features(plan: Plan, data: Data, model: PreTrainedModel, scoring: EvalTrans
 
 def _fit(trainer: ImageTrainer, plan: Plan) -> float:
     """Train, or resume from the last checkpoint; returns seconds."""
-    found = on_main(lambda: last_checkpoint(plan.folder))
-    checkpoint = str(found) if found else None
-    if checkpoint:
-        say(f"resuming from {checkpoint}")
+    checkpoint, lines = on_main(lambda: choose_checkpoint(plan.folder, plan.arguments))
+    for line in lines:
+        say(line)
     return round(trainer.train(resume_from_checkpoint=checkpoint).metrics["train_runtime"], 1)

@@ -22,17 +22,8 @@ def begin(folder, recipe=RECIPE, splits=SPLITS, settings=None, last_digits=None,
 def test_a_new_run_writes_what_it_was_begun_with(tmp_path):
     folder = tmp_path / "deep" / "run"
     begin(folder)
-    assert runs.last_checkpoint(folder) is None
     assert runs.read_json(folder / "recipe.json") == RECIPE
     assert runs.read_json(folder / "splits.json") == SPLITS
-
-
-def test_an_unfinished_run_goes_on_from_its_last_complete_checkpoint(tmp_path):
-    for step, complete in ((8, True), (20, True), (100, False)):
-        (tmp_path / f"checkpoint-{step}").mkdir()
-        if complete:
-            (tmp_path / f"checkpoint-{step}" / "trainer_state.json").write_text("{}")
-    assert runs.last_checkpoint(tmp_path) == tmp_path / "checkpoint-20"
 
 
 @pytest.mark.parametrize(
@@ -129,6 +120,13 @@ def test_a_damaged_file_of_a_run_is_named(name, content, tmp_path):
     begin(tmp_path)
     (tmp_path / name).write_text(content)
     with pytest.raises(InputError, match=rf"{name} is damaged; put it back.*--start-over"):
+        begin(tmp_path)
+
+
+def test_a_run_without_the_record_of_its_images_is_not_continued(tmp_path):
+    begin(tmp_path)
+    (tmp_path / "splits.json").unlink()
+    with pytest.raises(InputError, match=r"splits\.json is gone; put it back.*--start-over"):
         begin(tmp_path)
 
 
