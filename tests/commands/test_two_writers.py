@@ -20,7 +20,7 @@ def run(tmp_path, monkeypatch):
         Path("photos", name).mkdir(parents=True)
     recipe = {
         "data": {"path": "photos"},
-        "model": {"architecture": "convnet", "from_scratch": True, "image_size": 64},
+        "model": {"architecture": "convnet", "from_scratch": True, "image_size": 128},
         "training": {"output_dir": "run"},
     }
     write_json(Path("recipe.json"), recipe)
