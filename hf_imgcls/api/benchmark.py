@@ -47,7 +47,7 @@ def measure_recipe(source: str | Path | dict, overrides: Iterable[str] = (), ste
     machine.prepare_launch()
     arguments = machine.training_arguments(recipe.training)
     note = machine.check_launch()
-    with arguments.main_process_first(local=True):
+    with machine.first_on_machine("reads the images"):
         data = load_data(recipe.data)
     model, processor = build_model(recipe.model, data.labels, arguments.seed)
     scoring = EvalTransform(processor, [model.config.label2id[name] for name in data.labels])

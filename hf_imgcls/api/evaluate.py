@@ -11,7 +11,7 @@ from hf_imgcls.api.seen import find_seen
 from hf_imgcls.data import BadImage, load_split
 from hf_imgcls.errors import InputError
 from hf_imgcls.images import EvalTransform, input_size
-from hf_imgcls.machine import check_launch, on_main, prepare_launch, say, training_arguments
+from hf_imgcls.machine import check_launch, first_on_machine, on_main, prepare_launch, say, training_arguments
 from hf_imgcls.models import channels_last, load_network
 from hf_imgcls.recipe import load_recipe
 from hf_imgcls.scoring import break_down
@@ -64,7 +64,7 @@ def evaluate_classifier(
         own = {"eval_strategy": "no", "save_strategy": "no", "fp16": False, "bf16": False}
         arguments = training_arguments(recipe.training, output_dir=folder, per_device_eval_batch_size=batch_size, **own)
         launch_note = check_launch()
-        with arguments.main_process_first(local=True):
+        with first_on_machine("reads the images"):
             loaded = load_split(recipe.data, split, labels)
         for line in reports.describe_data(loaded, launch_note, bad_in=None):
             say(line)

@@ -103,7 +103,7 @@ def _train(recipe, start_over: bool, resume_anyway: bool, custom: Custom, lock: 
     check_push(arguments)
     on_main(lambda: lock_run(folder, lock))
 
-    with arguments.main_process_first(local=True):
+    with machine.first_on_machine("reads the images"):
         data = load_data(recipe.data)
     for line in reports.describe_data(data, launch_note):
         say(line)

@@ -13,3 +13,4 @@ from hf_imgcls.machine.hardware import (
 )
 from hf_imgcls.machine.network import reach_hub, use_hub
 from hf_imgcls.machine.processes import check_launch, limit_progress_bars, on_main, prepare_launch, say, show_progress
+from hf_imgcls.machine.turns import first_on_machine

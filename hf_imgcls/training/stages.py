@@ -11,7 +11,7 @@ from transformers.trainer_utils import has_length
 from hf_imgcls.data import Data, attach_transform, check_cache_size, prepared_copies
 from hf_imgcls.errors import InputError
 from hf_imgcls.images import EvalTransform, Mixing, TrainTransform, input_size, random_transform
-from hf_imgcls.machine import disable_evaluation, on_main, say, training_arguments
+from hf_imgcls.machine import disable_evaluation, first_on_machine, on_main, say, training_arguments
 from hf_imgcls.models import (
     choose_parameters,
     copy_layout,
@@ -158,7 +158,7 @@ def train_rows(plan: Plan, data: Data):
     """The images that training reads: as they are, or copies that are made once on a machine."""
     if not data.cache_size or plan.stage.cache_features:  # features read each image once
         return data.splits["train"]
-    with plan.arguments.main_process_first(local=True):
+    with first_on_machine("makes copies of the images"):
         return prepared_copies(data.splits["train"], data.fingerprints["train"], data.cache_size)
 
 
@@ -181,7 +181,7 @@ def _trainer(model: torch.nn.Module, plan: Plan, splits: dict, **others) -> Imag
 def _features(plan: Plan, data: Data, model: PreTrainedModel, scoring: EvalTransform) -> dict:
     """The features of train and validation, computed once on a machine."""
     transforms = {"train": plan.images if plan.stage.augmentation.train else scoring, "validation": scoring}
-    with plan.arguments.main_process_first(local=True):
+    with first_on_machine("computes the features"):
         return {
             role: cached_features(model, data.splits[role], transform, data.fingerprints[role], plan.arguments)
             for role, transform in transforms.items()
