@@ -34,8 +34,8 @@ def export_model(model: str, output: Path | None = None, options: ExportOptions 
     Weights of half precision are exported, and compared, in float32. After an error the output is unchanged.
 
     Args:
-        output: a new folder, or an earlier export, which is replaced once this one has passed; `<model>-<format>` if
-            None. With `quantize`, the folder `int8` in it is an export of its own.
+        output: a new folder; `<model>-<format>` if None. With `quantize`, the folder `int8` in it is an export of its
+            own.
 
     Raises:
         ParityError: the export does not reproduce the model's predictions.
@@ -61,7 +61,7 @@ def export_model(model: str, output: Path | None = None, options: ExportOptions 
     if options.quantize and images.labels is None:
         raise InputError(f"export: --quantize needs images with labels ({images.reason}); name some with --data")
     weights, int8 = str(network.dtype).removeprefix("torch."), None
-    with serving.replace_folder(target) as draft:
+    with serving.new_folder(target) as draft:
         about = {"format": options.format, "model": name, "weights": weights}
         export_format.write(draft, network.float(), processor, about)
         del network

@@ -24,7 +24,8 @@ def parse(arguments: list[str], commands: dict[str, ModuleType]) -> argparse.Nam
     options, left = parser.parse_known_args(arguments or ["--help"])
     wanted = [word for word in left if "=" in word or options.any_word]
     overrides = [word for word in wanted if word == "-" or not word.startswith("-")]
-    if unknown := next((word for word in left if word not in overrides), None):
+    unknown = next((word for word in left if word not in overrides), None)
+    if unknown is not None:
         known = re.findall(r"--[a-z-]+", options.parser.format_usage())
         options.parser.error(f"unknown option: {unknown}{nearest(unknown.partition('=')[0], known)}")
     if overrides and options.overrides is None:

@@ -5,6 +5,7 @@ import csv
 import io
 import json
 import shutil
+import socket
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -26,7 +27,7 @@ from hf_imgcls.models.build import load_network
 from hf_imgcls.models.convnet import ConvNetForImageClassification
 from hf_imgcls.scoring.metrics import interval
 from hf_imgcls.serving.export.check import evaluation_images
-from hf_imgcls.serving.export.folder import write_manifest
+from hf_imgcls.serving.export.folder import new_folder, write_manifest
 from hf_imgcls.serving.inference import Classifier, score_function
 from hf_imgcls.serving.onnx import write as onnx_folder
 from hf_imgcls.serving.onnx.pixels import describe_pixels, prepare, usage
@@ -256,25 +257,46 @@ def test_files_in_the_output_folder_are_not_lost(exported_run, tmp_path, monkeyp
     target.unlink()
     target.mkdir()
     (target / "thesis.txt").write_text("mine")
-    assert f"--output: {target} has files of no export" in refused()
+    assert f"--output: {target} is not empty; name another folder, or remove this one" in refused()
     target.joinpath("thesis.txt").unlink()
     target.rmdir()
     shutil.copytree(exported_run[1], target)
     assert f"{target} is an export already" in one_line(capsys, "export", str(target))
 
+    assert f"--output: {target} has an earlier export; name another folder, or remove this one" in refused()
+    shutil.rmtree(target)
+    target.mkdir()
     with monkeypatch.context() as broken:
         broken.setattr(torch.onnx, "export", fail)
         assert "torch cannot turn ConvNetForImageClassification into ONNX: ValueError: the cause" in refused()
-    for name in ("README.md", "int8/notes.txt"):
-        before = (target / name).read_text() if (target / name).exists() else None
-        (target / name).write_text("# mine")
-        assert f"{target / name} was not written by the export there" in refused()
-        (target / name).unlink() if before is None else (target / name).write_text(before)
     assert main(["export", str(place), "--output", str(target)]) == 0
     assert "on 32 synthetic images (" in capsys.readouterr().out
-    assert not (target / "int8").exists(), "the earlier export is replaced as a whole"
     assert json.loads((target / "export.json").read_text())["model"] == "model"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["model", "onnx"]
+
+
+def test_an_export_is_there_as_a_whole_or_not_at_all(tmp_path):
+    left = tmp_path / f".onnx.part-{socket.gethostname()}-999999999"
+    other = tmp_path / f".onnx.part-{socket.gethostname()}-1"
+    for folder in (left, other):
+        folder.mkdir()
+        (folder / "model.onnx").write_text("half")
+    with new_folder(tmp_path / "onnx") as draft:
+        (draft / "model.onnx").write_text("whole")
+        assert not (tmp_path / "onnx").exists()
+        assert not left.exists(), "what a killed export left is removed, of a live one it stays"
+        assert other.exists()
+    assert (tmp_path / "onnx" / "model.onnx").read_text() == "whole"
+    writing = new_folder(tmp_path / "deep" / "onnx")
+    (writing.__enter__() / "model.onnx").write_text("half")
+    assert not writing.__exit__(KeyboardInterrupt, KeyboardInterrupt(), None)
+    writing = new_folder(tmp_path / "new")
+    writing.__enter__()
+    (tmp_path / "new").mkdir()
+    (tmp_path / "new" / "mine").write_text("of another program, meanwhile")
+    with pytest.raises(InputError, match="is not empty"):
+        writing.__exit__(None, None, None)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [other.name, "new", "onnx"]
 
 
 def fail(*arguments, **named):

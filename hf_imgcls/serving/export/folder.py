@@ -1,16 +1,20 @@
-"""The folder of an export, in any format: what marks it, and how it is replaced as a whole or not at all."""
+"""The folder of an export, in any format: what marks it, and how it is written as a whole or not at all."""
 
 import contextlib
+import glob
 import hashlib
 import os
 import shutil
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from hf_imgcls.errors import InputError
 from hf_imgcls.recipe import local_path
-from hf_imgcls.store import raise_denied, read_json, write_json
+from hf_imgcls.store import raise_denied, write_json
 
 EXPORT = "export.json"  # marks a folder as an export, and has the digests of its other files
 INT8 = "int8"  # the folder of the quantized export, within that of the export
@@ -38,46 +42,31 @@ def write_manifest(folder: Path, about: dict[str, Any]) -> None:
 
 
 def check_target(target: Path) -> None:
-    """Refuse a folder that has anything but an earlier export, unchanged."""
+    """Refuse whatever is there, but an empty folder: an export never writes over anything."""
     folder = target.expanduser()
     if folder.exists() and not folder.is_dir():
         raise InputError(f"--output: {target} is a file")
-    if not folder.exists() or not any(folder.iterdir()):
-        return
-    if not is_exported(str(folder)):
-        raise InputError(f"--output: {target} has files of no export; name another folder")
-    foreign = _foreign_file(folder)
-    if foreign:
-        raise InputError(f"--output: {foreign} was not written by the export there; move it, or name another folder")
-
-
-def _foreign_file(folder: Path) -> Path | None:
-    """A file in the folder of an export, or of its quantized one, that is not as it was written."""
-    try:
-        known = {name: each["sha256"] for name, each in read_json(folder / EXPORT)["files"].items()}
-    except (ValueError, KeyError, TypeError, AttributeError):
-        return folder / EXPORT
-    for path in sorted(folder.iterdir()):
-        if path.name == INT8 and is_exported(str(path)):
-            foreign = _foreign_file(path)
-            if foreign:
-                return foreign
-        elif path.name != EXPORT and (not path.is_file() or known.get(path.name) != file_digest(path)):
-            return path
-    return None
+    if folder.exists() and any(folder.iterdir()):
+        what = "has an earlier export" if is_exported(str(folder)) else "is not empty"
+        raise InputError(f"--output: {target} {what}; name another folder, or remove this one")
+    if os.path.ismount(folder):
+        raise InputError(f"--output: {target} is a disk of its own; name a folder in it")
 
 
 @contextlib.contextmanager
-def replace_folder(target: Path) -> Iterator[Path]:
-    """A new folder that replaces the target at the end; after an error nothing of it is left."""
+def new_folder(target: Path) -> Iterator[Path]:
+    """A folder beside the target, which becomes it at the end; after an error nothing of it is left."""
     place = Path(os.path.realpath(target.expanduser()))
-    draft = place.with_name(f".{place.name}.part-{os.getpid()}")
+    _remove_left(place)
+    draft = place.with_name(f"{_draft_name(place)}{os.getpid()}")
     created = [parent for parent in place.parents if not parent.exists()]
     try:
         draft.mkdir(parents=True)
         yield draft
         check_target(target)
-        _move(draft, place)
+        if place.exists():
+            place.rmdir()
+        draft.rename(place)
         created = []
     except OSError as error:
         raise_denied(error)
@@ -89,14 +78,14 @@ def replace_folder(target: Path) -> Iterator[Path]:
                 parent.rmdir()
 
 
-def _move(draft: Path, place: Path) -> None:
-    old = draft.with_name(f"{draft.name}.old")
-    if place.exists():
-        place.rename(old)
-    try:
-        draft.rename(place)
-    except BaseException:
-        if old.exists():
-            old.rename(place)
-        raise
-    shutil.rmtree(old, ignore_errors=True)
+def _draft_name(place: Path) -> str:
+    """Without the number of the process."""
+    return f".{place.name}.part-{socket.gethostname()}-"
+
+
+def _remove_left(place: Path) -> None:
+    """Remove what killed exports on this machine have left."""
+    for draft in place.parent.glob(f"{glob.escape(_draft_name(place))}*"):
+        number = draft.name.rpartition("-")[2]
+        if number.isdigit() and not psutil.pid_exists(int(number)):
+            shutil.rmtree(draft, ignore_errors=True)
