@@ -111,6 +111,8 @@ def describe_counts(counts: PredictCounts, output: Path | None) -> str:
 
 def _list_images(images: Sequence[str], output: Path | None) -> tuple[Path | TextIO, ListSize, WrittenRows]:
     """A file of the names to predict, and what the output has of other images and, in `again`, of these."""
+    if output:
+        serving.check_place(output, images)
     written = serving.read_written(output) if output else WrittenRows(set(), set(), None, set())
     if PartialState().num_processes == 1:  # a file without a name: a kill leaves nothing of it
         file = tempfile.TemporaryFile("w+", encoding="ascii")  # noqa: SIM115

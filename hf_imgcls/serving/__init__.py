@@ -8,6 +8,6 @@ from hf_imgcls.serving.inference import Classifier, predict_rows
 from hf_imgcls.serving.merge import drop_rows, list_file, merge_parts
 from hf_imgcls.serving.onnx.write import silenced
 from hf_imgcls.serving.open import FORMATS, ExportFormat, PredictOptions, as_classifier, open_classifier
-from hf_imgcls.serving.output import WrittenRows, check_continues, read_written
+from hf_imgcls.serving.output import WrittenRows, check_continues, check_place, read_written
 from hf_imgcls.serving.parity import TOLERANCE, check_serving, describe_parity
 from hf_imgcls.serving.rows import RowWriter, TerminalTable, column_names, tried_again

@@ -9,7 +9,8 @@ import csv
 import glob
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import filterfalse
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,6 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from hf_imgcls.errors import InputError
+from hf_imgcls.recipe import DATA_FILES
 from hf_imgcls.serving.image_list import display_name, name_hash
 from hf_imgcls.serving.rows import Row, column_names, labels_per_image, tried_again
 from hf_imgcls.words import csv_content, escaped
@@ -47,6 +49,8 @@ def read_written(output: Path) -> WrittenRows:
         raise InputError(f"--output: {output} must end in {', '.join(FORMATS[:-1])} or {FORMATS[-1]}")
     if output.is_dir():
         raise InputError(f"--output: {output} is a folder; name a file in it")
+    if output.exists() and not output.is_file():
+        raise InputError(f"--output: {output} is no file, but a pipe or a device; name another")
     if not output.parent.is_dir():
         raise InputError(f"--output: there is no folder {output.parent} (looked in {Path.cwd()})")
     if not os.access(output if output.exists() else output.parent, os.R_OK | os.W_OK):
@@ -60,6 +64,27 @@ def read_written(output: Path) -> WrittenRows:
             (again if tried_again(row) else done).add(row_hash(row))
             models.add(row["model"])
     return WrittenRows(done, models, columns, again - done)
+
+
+def check_place(output: Path, images: Iterable[str]) -> None:
+    """Refuse a new output that the next training would read as a table of the images' folder."""
+    folder = output.parent.resolve()
+    if output.exists() or not any(
+        folder.is_relative_to(Path(each).resolve()) for each in images if os.path.isdir(each)
+    ):
+        return
+    beside = [file for file in folder.iterdir() if file.suffix.lower() in DATA_FILES and not file.name.startswith(".")]
+    table = output if output.stem == "metadata" else next(filterfalse(_is_ours, beside), None)
+    if table:
+        why = "by its name" if table == output else f"beside {table.name}"
+        raise InputError(f"--output: {output} would be read as data of that folder, {why}; name a file outside of it")
+
+
+def _is_ours(file: Path) -> bool:
+    try:
+        return file.suffix.lower() in FORMATS and next(read_rows(file), None) is not None
+    except InputError:
+        return False
 
 
 def check_continues(written: WrittenRows, model: str, columns: list[str], output: Path) -> None:

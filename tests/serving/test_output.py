@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -10,7 +11,7 @@ import pytest
 from hf_imgcls.errors import InputError
 from hf_imgcls.serving.image_list import display_name, name_hash
 from hf_imgcls.serving.merge import drop_rows, merge_parts
-from hf_imgcls.serving.output import FORMATS, check_continues, find_parts, read_written
+from hf_imgcls.serving.output import FORMATS, check_continues, check_place, find_parts, read_written
 from hf_imgcls.serving.rows import RowWriter, column_names
 from hf_imgcls.words import csv_cell
 
@@ -249,6 +250,29 @@ def test_an_output_that_cannot_be_written_is_refused(name, message, tmp_path):
     (tmp_path / "f.csv").mkdir()
     with pytest.raises(InputError, match=message):
         read_written(tmp_path / name)
+
+
+@pytest.mark.parametrize("beside", ["labels.csv", "train.parquet", "recipe.json"])
+def test_an_output_that_would_be_read_as_data_is_refused(beside, tmp_path):
+    table = tmp_path / "photos" / beside
+    table.parent.mkdir()
+    check_place(tmp_path / "photos" / "new.csv", [str(table.parent)])
+    table.write_text("image,label\n")
+    with pytest.raises(InputError, match=f"would be read as data of that folder, beside {beside}; name a file outside"):
+        check_place(tmp_path / "photos" / "new.csv", [str(tmp_path)])
+    check_place(tmp_path / "photos" / "new.csv", [str(tmp_path / "elsewhere")])
+    check_place(tmp_path / "new.csv", [str(tmp_path)])
+    with pytest.raises(InputError, match="by its name"):
+        check_place(tmp_path / "metadata.csv", [str(tmp_path)])
+    table.unlink()
+    write(tmp_path / "photos" / "old.csv", ROWS)
+    check_place(tmp_path / "photos" / "new.csv", [str(tmp_path)])
+
+
+def test_a_pipe_is_no_output_and_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "pipe.csv")
+    with pytest.raises(InputError, match="a pipe or a device"):
+        read_written(tmp_path / "pipe.csv")
 
 
 def test_another_model_or_number_of_labels_is_refused(output):
