@@ -14,16 +14,15 @@ from hf_imgcls.recipe.check import (
 )
 from hf_imgcls.recipe.fields import NOT_IN_A_RECIPE
 from hf_imgcls.recipe.load import as_run, load_recipe
-from hf_imgcls.recipe.schema import Stage, demanded_evaluation, json_schema, stages_of, value_of
+from hf_imgcls.recipe.schema import json_schema, stages_of
 from hf_imgcls.recipe.sections import (
     MOST_PIXELS,
     DataSection,
     HeadSection,
-    LastBlocks,
     LossSection,
     ModelSection,
     ProcessorSection,
-    Trained,
     Transform,
 )
 from hf_imgcls.recipe.shipped import copy_recipe, describe_recipes, shipped_folder, shipped_recipes
+from hf_imgcls.recipe.stage import LastBlocks, Stage, Trained, demanded_evaluation, value_of

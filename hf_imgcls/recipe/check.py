@@ -12,8 +12,9 @@ from huggingface_hub import constants
 
 from hf_imgcls.errors import InputError, nearest
 from hf_imgcls.recipe.installed import installed
-from hf_imgcls.recipe.schema import MIXES, OWN_TRANSFORMS, Stage, stages_of
+from hf_imgcls.recipe.schema import MIXES, OWN_TRANSFORMS, stages_of
 from hf_imgcls.recipe.sections import DataSection, ModelSection, Section, Transform
+from hf_imgcls.recipe.stage import Stage
 
 # Endings of data files, and the builder of `datasets` that reads them.
 DATA_FILES = {

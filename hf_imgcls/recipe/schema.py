@@ -3,14 +3,15 @@
 import functools
 import json
 from importlib import metadata
-from typing import Any, NamedTuple
+from typing import Any
 
 from pydantic import Field, ValidationError, create_model, model_validator
 
-from hf_imgcls.recipe import sections
+from hf_imgcls.recipe import sections, stage
 from hf_imgcls.recipe.fields import NOT_IN_A_RECIPE, VALUES
 from hf_imgcls.recipe.installed import as_type, installed
-from hf_imgcls.recipe.sections import AugmentationSection, EarlyStopping, Section, Trained
+from hf_imgcls.recipe.sections import Section
+from hf_imgcls.recipe.stage import Stage, check_stage, value_of
 
 # TrainingArguments checks almost no ranges; these values would fail late or, worse, not at all.
 _RANGES = (
@@ -30,52 +31,27 @@ _RANGES = (
 )
 # A stage cannot override these: there is one folder, one launch and one push per run.
 _OF_THE_RUN = ("output_dir", "push_to_hub", "hub_", "use_cpu", "ddp_", "fsdp", "deepspeed", "accelerator_config")
-# Values that nothing can be done about without an evaluation.
-_EVALUATING = {
-    "eval_strategy": ["epoch", "steps"],
-    "save_strategy": ["best"],
-    "lr_scheduler_type": ["reduce_lr_on_plateau"],
-    **{key: [True] for key in ("do_eval", "eval_on_start", "load_best_model_at_end")},
-}
 MIXES = {"MixUp": ["alpha", "per_image"], "CutMix": ["alpha", "per_image"], "Identity": []}
 # Transforms of our own, beside torchvision's, and their arguments.
 OWN_TRANSFORMS = {"RandomAffineReflect": ["degrees", "translate", "scale"]}
 
 
-class Stage(NamedTuple):
-    """One stage of a run, with the recipe's settings for it."""
-
-    number: int  # from 1
-    train: Trained
-    cache_features: bool
-    logistic_regression: bool
-    early_stopping: EarlyStopping | None
-    augmentation: AugmentationSection
-    training: Section  # the recipe's, with the stage's overrides
-    listed: bool  # by the recipe; if not, the run is one stage in the run folder itself
-
-
 def stages_of(recipe: Section) -> list[Stage]:
     """The stages of a recipe; a single one that trains all parameters if it lists none."""
     if not recipe.stages:
-        return [Stage(1, "all", False, False, None, recipe.augmentation, recipe.training, False)]
+        return [Stage(1, "all", False, False, False, None, recipe.augmentation, recipe.training, False)]
     stages = []
     for number, own in enumerate(recipe.stages, 1):
         augmentation = recipe.augmentation if own.augmentation is None else own.augmentation
         training = _merged(recipe.training, own.training)
-        solved = (own.cache_features, own.logistic_regression)
-        stages.append(Stage(number, own.train, *solved, own.early_stopping, augmentation, training, True))
+        how = (own.cache_features, own.logistic_regression, own.only_if_better)
+        stages.append(Stage(number, own.train, *how, own.early_stopping, augmentation, training, True))
     return stages
 
 
 def _merged(training: Section, own: Section) -> Section:
     base, overrides = (section.model_dump(mode="json", exclude_unset=True) for section in (training, own))
     return type(training).model_validate_json(json.dumps({**base, **overrides}))
-
-
-def value_of(section: Section, key: str, silent: Any) -> Any:
-    """The value of a key, or `silent` where the recipe does not mention it."""
-    return getattr(section, key) if key in section.model_fields_set else silent
 
 
 def _check_training(section: Section) -> Section:
@@ -100,57 +76,8 @@ def _check_recipe(recipe: Section) -> Section:
         except ValidationError as error:
             raise ValueError(f"stages.{number}.training: {error.errors()[0]['ctx']['error']}") from None
     for stage in stages_of(recipe):
-        _check_stage(recipe, stage, f"stages.{stage.number - 1}" if stage.listed else "")
+        check_stage(recipe, stage, f"stages.{stage.number - 1}" if stage.listed else "")
     return recipe
-
-
-def holds_nothing_out(data: Section) -> bool:
-    """Whether there is no validation split unless the source happens to bring one."""
-    return not (data.validation_fraction or data.validation_split or data.samples_per_class.validation)
-
-
-def demanded_evaluation(stage: Stage) -> str | None:
-    """The first of a stage's settings that needs a validation split; None where nothing does."""
-    if stage.early_stopping:
-        return "early_stopping"
-    if value_of(stage.training, "metric_for_best_model", None):
-        return "training.metric_for_best_model"
-    wanted = (key for key, values in _EVALUATING.items() if value_of(stage.training, key, None) in values)
-    return next((f"training.{key}" for key in wanted), None)
-
-
-def _check_stage(recipe: Section, stage: Stage, key: str) -> None:
-    if holds_nothing_out(recipe.data) and not recipe.data.streaming and (wanted := demanded_evaluation(stage)):
-        raise ValueError(
-            f"{f'{key}.' if key else ''}{wanted}: needs a validation split, but data.validation_fraction is 0 and "
-            "data.validation_split names none"
-        )
-    if recipe.data.streaming and stage.training.max_steps < 1:
-        raise ValueError("training.max_steps: missing; data.streaming needs it (the length of an epoch is unknown)")
-    if stage.early_stopping and value_of(stage.training, "eval_strategy", "epoch") == "no":
-        raise ValueError(f"{key}.early_stopping: needs an evaluation, but training.eval_strategy is no")
-    if stage.logistic_regression:
-        _check_regression(recipe, stage, f"{key}.logistic_regression")
-    if not stage.cache_features:
-        return
-    if stage.train != "head":
-        raise ValueError(f'{key}.cache_features: needs "train": "head"; features change where the backbone trains')
-    if recipe.data.streaming:
-        raise ValueError(f"{key}.cache_features: cannot be combined with data.streaming")
-    if stage.augmentation.mix:
-        raise ValueError(
-            f"{key}.cache_features: cannot be combined with augmentation.mix; give the stage an "
-            '"augmentation" of its own: {}'
-        )
-
-
-def _check_regression(recipe: Section, stage: Stage, key: str) -> None:
-    if not stage.cache_features:
-        raise ValueError(f'{key}: needs "cache_features": true')
-    if stage.early_stopping:
-        raise ValueError(f"{key}: has no epochs to stop after; leave early_stopping or logistic_regression out")
-    if recipe.model.head and recipe.model.head.hidden_size:
-        raise ValueError(f"{key}: solves one layer; leave model.head.hidden_size or logistic_regression out")
 
 
 @functools.cache

@@ -164,40 +164,6 @@ class LossSection(Section):
     counted on the training split. Scaled so that their mean over the training images is 1."""
 
 
-class LastBlocks(Section):
-    """Train the last blocks of the backbone and everything after them."""
-
-    last_blocks: PositiveInt
-    """Number of residual or transformer blocks (of convolutions, in a plain stack)."""
-    freeze_batch_norm: bool = False
-    """Keep the batch normalizations among them frozen, statistics and parameters."""
-
-
-class EarlyStopping(Section):
-    """Early stopping on training.metric_for_best_model."""
-
-    patience: PositiveInt = 1
-    """Consecutive evaluations without improvement before training stops."""
-    threshold: float = Field(0.0, ge=0)
-    """Minimum change that counts as an improvement."""
-
-
-Trained = Literal["all", "head"] | LastBlocks | Annotated[list[str], Field(min_length=1)]
-
-
-class StageSection(Section):
-    train: Trained = "all"
-    """Parameters to train: "all", "head", {"last_blocks": n}, or regular expressions."""
-    cache_features: bool = False
-    """Cache the frozen backbone's features and train the head on them."""
-    logistic_regression: bool = False
-    """Solve the head on its cached features by L-BFGS instead of training it: the L2 penalty with the lowest validation
-    loss is chosen. Epochs, batches and learning rate have no effect."""
-    early_stopping: EarlyStopping | None = Field(None, description=EarlyStopping.__doc__)
-    augmentation: AugmentationSection | None = None
-    """Replaces the recipe's augmentation in this stage; {}: none."""
-
-
 class Recipe(Section):
     schema_: str | None = Field(None, alias="$schema")
     """JSON schema, for editors; not used by a run."""

@@ -98,7 +98,7 @@ def solve(train: Examples, validation: Examples | None, classes: int, losses: tu
         penalty = best * 10 if best == penalties[0] else best / 10
         penalties = sorted([*penalties, penalty], reverse=True)
         found[penalty] = _mean([path.score(penalty) for path in trying])
-    tried = [{"penalty": p, "loss": whole.train_loss(p), "eval_loss": found[p]} for p in penalties]
+    tried = [{"penalty": p, "loss": whole.train_loss(p), "eval_loss": found[p], **whole.accuracy(p)} for p in penalties]
     weight, bias = whole.solutions[best]
     return Solution(*scale.fold(weight, bias), tried, penalties.index(best) + 1)
 
@@ -137,6 +137,14 @@ class _Path:
     def train_loss(self, penalty: float) -> float:
         weight, bias = self._solve(penalty)
         return _mean_loss(self.losses[0], self.train, weight, bias)
+
+    def accuracy(self, penalty: float) -> dict[str, float]:
+        """The fraction of the validation images that are predicted right, where there are any."""
+        if self.scored is None:
+            return {}
+        weight, bias = self._solve(penalty)
+        right = torch.addmm(bias, self.scored.features, weight.T).argmax(1) == self.scored.labels
+        return {"eval_accuracy": float(right.double().mean())}
 
     def _solve(self, penalty: float) -> tuple[torch.Tensor, torch.Tensor]:
         if penalty not in self.solutions:

@@ -19,13 +19,15 @@ from hf_imgcls.models import (
     freeze_parameters,
     head_module,
     load_network,
+    restore_weights,
 )
-from hf_imgcls.recipe import LastBlocks, Stage, naming_stage, stages_of
+from hf_imgcls.recipe import Stage, naming_stage, stages_of
 from hf_imgcls.store import STAGES
 from hf_imgcls.training.callbacks import StopEarly
 from hf_imgcls.training.check import check_batches, check_last_batch, check_network
 from hf_imgcls.training.features import HeadOnFeatures, cached_features
 from hf_imgcls.training.loss import NO_CUSTOM, Custom, class_weights
+from hf_imgcls.training.records import is_better, stage_record
 from hf_imgcls.training.regression import solve_head
 from hf_imgcls.training.resume import choose_checkpoint, keep_stage, read_stages
 from hf_imgcls.training.trainer import ImageTrainer
@@ -106,6 +108,10 @@ def train_stages(plans: list[Plan], data: Data, model: PreTrainedModel, scoring:
             previous, (model, _) = model, load_network(str(plans[number - 2].folder))
             copy_layout(previous, model)
         trainer, record = _train_stage(plan, data, model, scoring, bad_images)
+        if plan.stage.only_if_better and not is_better(record, records[-1], plan.arguments):
+            restore_weights(trainer.model, plans[number - 2].folder)
+            record["selected_checkpoint"] = f"stage {number - 1}"
+            say(f"stage {number}: not better on validation than stage {number - 1}, whose weights are kept")
         records.append(record)
         if plan is not plans[-1]:
             trainer.save_run(plan.folder)
@@ -119,7 +125,6 @@ def _train_stage(plan: Plan, data: Data, model: PreTrainedModel, scoring: EvalTr
     stage, size = plan.stage, plan.images.size
     frozen = freeze_parameters(model, plan.parameters, size)
     say(f"{f'stage {stage.number}' if stage.listed else 'model'}: {describe_parameters(model)}")
-    trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
     splits = {"train": attach_transform(train_rows(plan, data), plan.images, bad_images)}
     if "validation" in data.splits:
         splits["validation"] = attach_transform(data.splits["validation"], scoring, bad_images)
@@ -131,24 +136,8 @@ def _train_stage(plan: Plan, data: Data, model: PreTrainedModel, scoring: EvalTr
     else:
         trainer = _trainer(model, plan, splits, frozen=frozen, processing_class=scoring.processor)
     seconds = solve_head(trainer, splits_of_head) if stage.logistic_regression else _fit(trainer, plan)
-    state = trainer.state
-    record = {
-        "stage": stage.number,
-        "train": stage.train.model_dump(exclude_unset=True) if isinstance(stage.train, LastBlocks) else stage.train,
-        "seed": plan.arguments.seed,
-        "cache_features": stage.cache_features,
-        "logistic_regression": stage.logistic_regression,
-        "parameters": sum(p.numel() for p in model.parameters()),
-        "trained_parameters": trained,
-        "seconds": seconds,
-        "earlier_seconds": round(trainer.earlier_seconds, 1),  # of them, before the last resume
-        "steps": state.global_step,
-        "epochs": state.epoch,
-        "best_step": state.best_global_step,
-        "best_metric": state.best_metric,
-        "selected_checkpoint": "best" if plan.arguments.load_best_model_at_end or stage.logistic_regression else "last",
-        "history": [{"stage": stage.number, **entry} for entry in state.log_history],
-    }
+    record = stage_record(stage, plan.arguments, model, trainer.state, seconds)
+    record["earlier_seconds"] = round(trainer.earlier_seconds, 1)  # of them, before the last resume
     if stage.cache_features:  # its trainer had the head alone
         trainer = _trainer(model, plan, splits, processing_class=scoring.processor)
     return trainer, record

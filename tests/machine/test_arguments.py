@@ -4,7 +4,7 @@ import torch
 from hf_imgcls.errors import InputError
 from hf_imgcls.machine.arguments import disable_evaluation, training_arguments
 from hf_imgcls.recipe.load import load_recipe
-from hf_imgcls.recipe.schema import Stage
+from hf_imgcls.recipe.stage import Stage
 
 needs_no_gpu = pytest.mark.skipif(torch.accelerator.is_available(), reason="speaks of machines without a GPU")
 

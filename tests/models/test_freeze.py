@@ -9,7 +9,8 @@ from torch.nn.functional import cross_entropy
 from hf_imgcls.errors import InputError
 from hf_imgcls.models.freeze import _matching, check_patterns, choose_parameters, describe_parameters, freeze_parameters
 from hf_imgcls.models.head import with_custom_head
-from hf_imgcls.recipe.sections import HeadSection, LastBlocks
+from hf_imgcls.recipe.sections import HeadSection
+from hf_imgcls.recipe.stage import LastBlocks
 
 SIZE = (32, 32)
 VISION = {"hidden_size": 16, "num_hidden_layers": 3, "num_attention_heads": 2, "intermediate_size": 24,

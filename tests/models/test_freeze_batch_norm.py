@@ -4,7 +4,7 @@ from tiny import SIZE, tiny_model
 
 from hf_imgcls.errors import InputError
 from hf_imgcls.models.freeze import choose_parameters, freeze_parameters
-from hf_imgcls.recipe.sections import LastBlocks
+from hf_imgcls.recipe.stage import LastBlocks
 
 
 def test_batch_norms_of_the_last_blocks_stay_frozen_to_the_bit():

@@ -72,6 +72,7 @@ def test_an_override_reaches_into_a_list():
             'stages=[{"train":"head","cache_features":true}] augmentation.mix=["MixUp"]',
             ["stages.0.cache_features", "mix"],
         ),
+        ('stages=[{"only_if_better":true}]', ["stages.0.only_if_better", "no stage before"]),
         ('stages=[{"logistic_regression":true}]', ["stages.0.logistic_regression", '"cache_features": true']),
         ('stages=[{"early_stopping":{"patience":0}}]', ["stages.0.early_stopping.patience: found 0"]),
         ('stages=[{"early_stopping":{}}] training.eval_strategy=no', ["stages.0.early_stopping", "evaluation"]),

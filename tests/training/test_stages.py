@@ -2,6 +2,7 @@
 
 import itertools
 import json
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -12,6 +13,7 @@ from transformers import TrainerCallback, pipeline
 
 from hf_imgcls import InputError, train_classifier
 from hf_imgcls.models.restore import differing_tensors
+from hf_imgcls.training.records import is_better
 from hf_imgcls.training.trainer import ImageTrainer
 
 pytestmark = pytest.mark.usefixtures("undrawn")
@@ -246,3 +248,34 @@ def test_class_weights_move_predictions_towards_the_heavy_class(recipe, tmp_path
         predictions = pipeline("image-classification", str(tmp_path / run))(image)
         score[run] = next(each["score"] for each in predictions if each["label"] == "red")
     assert score["run"] > score["plain"] + 0.02
+
+
+@pytest.mark.parametrize("better", [True, False])
+def test_a_stage_that_is_not_better_leaves_the_weights_of_the_one_before(recipe, tmp_path, capsys, monkeypatch, better):
+    recipe["stages"] = [
+        {"train": "head", "cache_features": True, "augmentation": {}, "logistic_regression": True},
+        {"train": "all", "only_if_better": True, "training": {"num_train_epochs": 1}},
+    ]
+    monkeypatch.setattr("hf_imgcls.training.stages.is_better", lambda *_: better)
+    results = train_classifier(recipe)
+    differing = changed(weights(tmp_path / "run" / "stage-1"), weights(tmp_path / "run"))
+    assert bool(differing) == better
+    assert ("whose weights are kept" in capsys.readouterr().out) != better
+    assert results["stages"][1]["selected_checkpoint"] == ("best" if better else "stage 1")
+    assert results["parity"]["passed"]
+
+
+@pytest.mark.parametrize(
+    ("metric", "values", "expected"),
+    [("accuracy", (0.9, 0.8), True), ("accuracy", (0.9, 0.9), False), ("loss", (0.3, 0.4), True)],
+)
+def test_the_better_stage_is_that_of_the_better_best_step(metric, values, expected):
+    records = [
+        {"best_step": 2, "history": [{"step": 1, f"eval_{metric}": 0.5}, {"step": 2, f"eval_{metric}": value}]}
+        for value in values
+    ]
+    arguments = SimpleNamespace(metric_for_best_model=metric, greater_is_better=metric != "loss")
+    assert is_better(*records, arguments) is expected
+    records[1]["history"].clear()
+    with pytest.raises(InputError, match=f"has no {metric} on validation"):
+        is_better(*records, arguments)

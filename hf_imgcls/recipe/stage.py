@@ -1,0 +1,127 @@
+"""A stage of a recipe: its keys, what a run makes of them, and which of them exclude each other."""
+
+from typing import Annotated, Any, Literal, NamedTuple
+
+from pydantic import Field, PositiveInt
+
+from hf_imgcls.recipe.sections import AugmentationSection, Section
+
+
+# Values that nothing can be done about without an evaluation.
+_EVALUATING = {
+    "eval_strategy": ["epoch", "steps"],
+    "save_strategy": ["best"],
+    "lr_scheduler_type": ["reduce_lr_on_plateau"],
+    **{key: [True] for key in ("do_eval", "eval_on_start", "load_best_model_at_end")},
+}
+
+
+class LastBlocks(Section):
+    """Train the last blocks of the backbone and everything after them."""
+
+    last_blocks: PositiveInt
+    """Number of residual or transformer blocks (of convolutions, in a plain stack)."""
+    freeze_batch_norm: bool = False
+    """Keep the batch normalizations among them frozen, statistics and parameters."""
+
+
+class EarlyStopping(Section):
+    """Early stopping on training.metric_for_best_model."""
+
+    patience: PositiveInt = 1
+    """Consecutive evaluations without improvement before training stops."""
+    threshold: float = Field(0.0, ge=0)
+    """Minimum change that counts as an improvement."""
+
+
+Trained = Literal["all", "head"] | LastBlocks | Annotated[list[str], Field(min_length=1)]
+
+
+class StageSection(Section):
+    train: Trained = "all"
+    """Parameters to train: "all", "head", {"last_blocks": n}, or regular expressions."""
+    cache_features: bool = False
+    """Cache the frozen backbone's features and train the head on them."""
+    logistic_regression: bool = False
+    """Solve the head on its cached features by L-BFGS instead of training it: the L2 penalty with the lowest validation
+    loss is chosen. Epochs, batches and learning rate have no effect."""
+    early_stopping: EarlyStopping | None = Field(None, description=EarlyStopping.__doc__)
+    only_if_better: bool = False
+    """Keep the weights of the stage before where this one's best checkpoint is not better on validation, by its
+    training.metric_for_best_model."""
+    augmentation: AugmentationSection | None = None
+    """Replaces the recipe's augmentation in this stage; {}: none."""
+
+
+class Stage(NamedTuple):
+    """One stage of a run, with the recipe's settings for it."""
+
+    number: int  # from 1
+    train: Trained
+    cache_features: bool
+    logistic_regression: bool
+    only_if_better: bool
+    early_stopping: EarlyStopping | None
+    augmentation: AugmentationSection
+    training: Section  # the recipe's, with the stage's overrides
+    listed: bool  # by the recipe; if not, the run is one stage in the run folder itself
+
+
+def value_of(section: Section, key: str, silent: Any) -> Any:
+    """The value of a key, or `silent` where the recipe does not mention it."""
+    return getattr(section, key) if key in section.model_fields_set else silent
+
+
+def holds_nothing_out(data: Section) -> bool:
+    """Whether there is no validation split unless the source happens to bring one."""
+    return not (data.validation_fraction or data.validation_split or data.samples_per_class.validation)
+
+
+def demanded_evaluation(stage: Stage) -> str | None:
+    """The first of a stage's settings that needs a validation split; None where nothing does."""
+    if stage.early_stopping:
+        return "early_stopping"
+    if stage.only_if_better:
+        return "only_if_better"
+    if value_of(stage.training, "metric_for_best_model", None):
+        return "training.metric_for_best_model"
+    wanted = (key for key, values in _EVALUATING.items() if value_of(stage.training, key, None) in values)
+    return next((f"training.{key}" for key in wanted), None)
+
+
+def check_stage(recipe: Section, stage: Stage, key: str) -> None:
+    if holds_nothing_out(recipe.data) and not recipe.data.streaming and (wanted := demanded_evaluation(stage)):
+        raise ValueError(
+            f"{f'{key}.' if key else ''}{wanted}: needs a validation split, but data.validation_fraction is 0 and "
+            "data.validation_split names none"
+        )
+    if recipe.data.streaming and stage.training.max_steps < 1:
+        raise ValueError("training.max_steps: missing; data.streaming needs it (the length of an epoch is unknown)")
+    if stage.early_stopping and value_of(stage.training, "eval_strategy", "epoch") == "no":
+        raise ValueError(f"{key}.early_stopping: needs an evaluation, but training.eval_strategy is no")
+    if stage.only_if_better and stage.number == 1:
+        raise ValueError(f"{key}.only_if_better: there is no stage before the first; leave it out")
+    if stage.only_if_better and value_of(stage.training, "eval_strategy", "epoch") == "no":
+        raise ValueError(f"{key}.only_if_better: needs an evaluation, but training.eval_strategy is no")
+    if stage.logistic_regression:
+        _check_regression(recipe, stage, f"{key}.logistic_regression")
+    if not stage.cache_features:
+        return
+    if stage.train != "head":
+        raise ValueError(f'{key}.cache_features: needs "train": "head"; features change where the backbone trains')
+    if recipe.data.streaming:
+        raise ValueError(f"{key}.cache_features: cannot be combined with data.streaming")
+    if stage.augmentation.mix:
+        raise ValueError(
+            f"{key}.cache_features: cannot be combined with augmentation.mix; give the stage an "
+            '"augmentation" of its own: {}'
+        )
+
+
+def _check_regression(recipe: Section, stage: Stage, key: str) -> None:
+    if not stage.cache_features:
+        raise ValueError(f'{key}: needs "cache_features": true')
+    if stage.early_stopping:
+        raise ValueError(f"{key}: has no epochs to stop after; leave early_stopping or logistic_regression out")
+    if recipe.model.head and recipe.model.head.hidden_size:
+        raise ValueError(f"{key}: solves one layer; leave model.head.hidden_size or logistic_regression out")

@@ -1,0 +1,43 @@
+"""The record of a stage: what results.json, the card and the curves know of it; and which of two stages is better."""
+
+from typing import Any
+
+from transformers import PreTrainedModel, TrainerState, TrainingArguments
+
+from hf_imgcls.errors import InputError
+from hf_imgcls.recipe import LastBlocks, Stage
+
+
+def stage_record(
+    stage: Stage, arguments: TrainingArguments, model: PreTrainedModel, state: TrainerState, seconds: float
+) -> dict[str, Any]:
+    """What a stage did, ready for JSON; the model is frozen as the stage had it."""
+    chosen = arguments.load_best_model_at_end or stage.logistic_regression
+    return {
+        "stage": stage.number,
+        "train": stage.train.model_dump(exclude_unset=True) if isinstance(stage.train, LastBlocks) else stage.train,
+        "seed": arguments.seed,
+        "cache_features": stage.cache_features,
+        "logistic_regression": stage.logistic_regression,
+        "parameters": sum(p.numel() for p in model.parameters()),
+        "trained_parameters": sum(p.numel() for p in model.parameters() if p.requires_grad),
+        "seconds": seconds,
+        "steps": state.global_step,
+        "epochs": state.epoch,
+        "best_step": state.best_global_step,
+        "best_metric": state.best_metric,
+        "selected_checkpoint": "best" if chosen else "last",
+        "history": [{"stage": stage.number, **entry} for entry in state.log_history],
+    }
+
+
+def is_better(record: dict, before: dict, arguments: TrainingArguments) -> bool:
+    """Whether the best step of a stage is better on validation than that of the stage before."""
+    key = f"eval_{(arguments.metric_for_best_model or 'loss').removeprefix('eval_')}"
+    new, old = (
+        next((e[key] for e in each["history"] if e["step"] == each["best_step"] and key in e), None)
+        for each in (record, before)
+    )
+    if new is None or old is None:
+        raise InputError(f"only_if_better: one of the two stages has no {key.removeprefix('eval_')} on validation")
+    return new > old if arguments.greater_is_better else new < old
