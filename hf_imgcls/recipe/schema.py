@@ -3,15 +3,14 @@
 import functools
 import json
 from importlib import metadata
-from typing import Any
 
 from pydantic import Field, ValidationError, create_model, model_validator
 
-from hf_imgcls.recipe import sections, stage
+from hf_imgcls.recipe import sections
 from hf_imgcls.recipe.fields import NOT_IN_A_RECIPE, VALUES
 from hf_imgcls.recipe.installed import as_type, installed
 from hf_imgcls.recipe.sections import Section
-from hf_imgcls.recipe.stage import Stage, check_stage, value_of
+from hf_imgcls.recipe.stage import Stage, StageKeys, check_stage, value_of
 
 # TrainingArguments checks almost no ranges; these values would fail late or, worse, not at all.
 _RANGES = (
@@ -96,7 +95,7 @@ def recipe_model() -> type[Section]:
     own = {name: field for name, field in fields.items() if not name.startswith(_OF_THE_RUN)}
     StageTrainingSection = create_model("StageTrainingSection", __base__=Section, **own)
 
-    class StageSection(sections.StageSection):
+    class StageSection(StageKeys):
         training: StageTrainingSection = StageTrainingSection()
         """Overrides of the recipe's training section in this stage."""
 

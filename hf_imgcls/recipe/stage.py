@@ -6,7 +6,6 @@ from pydantic import Field, PositiveInt
 
 from hf_imgcls.recipe.sections import AugmentationSection, Section
 
-
 # Values that nothing can be done about without an evaluation.
 _EVALUATING = {
     "eval_strategy": ["epoch", "steps"],
@@ -37,7 +36,7 @@ class EarlyStopping(Section):
 Trained = Literal["all", "head"] | LastBlocks | Annotated[list[str], Field(min_length=1)]
 
 
-class StageSection(Section):
+class StageKeys(Section):
     train: Trained = "all"
     """Parameters to train: "all", "head", {"last_blocks": n}, or regular expressions."""
     cache_features: bool = False

@@ -5,17 +5,10 @@ penalties to the weakest, each starting from the solution before it.
 """
 
 import dataclasses
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
-import datasets
 import torch
-from torch import nn
-
-from hf_imgcls.machine import on_main, say
-from hf_imgcls.training.loss import total_loss
-from hf_imgcls.training.trainer import ImageTrainer
 
 # Penalties of half the squared weights, of standardized features, beside the mean loss of an image.
 PENALTIES = (1.0, 0.3, 0.1, 0.03, 0.01, 0.003, 0.001)
@@ -43,35 +36,6 @@ class Solution:
     bias: torch.Tensor
     tried: list[dict[str, float]]
     chosen: int
-
-
-def solve_head(trainer: ImageTrainer, features: Mapping[str, datasets.Dataset]) -> float:
-    """Put the solution into a trainer's head, and into its state a step for each penalty tried; returns seconds."""
-    begun, arguments = time.perf_counter(), trainer.args
-    examples = {
-        role: Examples(*(rows[name][:].to(arguments.device) for name in ("pixel_values", "labels")))
-        for role, rows in features.items()
-    }
-    examples = {role: Examples(each.features.double(), each.labels) for role, each in examples.items()}
-    weights = None if trainer.weights is None else trainer.weights.double().to(arguments.device)
-    losses = (
-        lambda logits, labels: total_loss(logits, labels, weights, arguments.label_smoothing_factor),
-        lambda logits, labels: total_loss(logits, labels, None, 0.0),
-    )
-    layer = next(each for each in trainer.model.head.modules() if isinstance(each, nn.Linear | nn.Conv2d))
-    solved = on_main(
-        lambda: solve(examples["train"], examples.get("validation"), len(layer.bias), losses, arguments.seed)
-    )
-    with torch.no_grad():
-        layer.weight.copy_(solved.weight.reshape(layer.weight.shape))
-        layer.bias.copy_(solved.bias)
-    state, best = trainer.state, solved.tried[solved.chosen - 1]
-    state.log_history = [{"step": number, **row} for number, row in enumerate(solved.tried, 1)]
-    state.global_step, state.epoch = len(solved.tried), 0.0
-    state.best_global_step, state.best_metric = solved.chosen, best["eval_loss"]
-    chosen = f"penalty {best['penalty']:g} of {len(solved.tried)} tried, validation loss {best['eval_loss']:.4f}"
-    say(f"logistic regression: {chosen}")
-    return round(time.perf_counter() - begun, 1)
 
 
 def solve(train: Examples, validation: Examples | None, classes: int, losses: tuple[Loss, Loss], seed: int) -> Solution:

@@ -28,8 +28,8 @@ from hf_imgcls.training.check import check_batches, check_last_batch, check_netw
 from hf_imgcls.training.features import HeadOnFeatures, cached_features
 from hf_imgcls.training.loss import NO_CUSTOM, Custom, class_weights
 from hf_imgcls.training.records import is_better, stage_record
-from hf_imgcls.training.regression import solve_head
 from hf_imgcls.training.resume import choose_checkpoint, keep_stage, read_stages
+from hf_imgcls.training.solved_head import solve_head
 from hf_imgcls.training.trainer import ImageTrainer
 
 

@@ -53,7 +53,7 @@ def test_a_combination_that_transformers_refuses_is_one_line(tmp_path):
 
 def test_without_a_validation_split_nothing_is_evaluated(tmp_path):
     made, section = arguments(tmp_path)
-    stage = Stage(1, "all", False, None, None, section, False)
+    stage = Stage(1, "all", False, False, False, None, None, section, False)
     disable_evaluation(made, stage)
     assert (made.eval_strategy, made.load_best_model_at_end) == ("no", False)
     made, section = arguments(tmp_path, eval_strategy="epoch")

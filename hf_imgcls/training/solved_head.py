@@ -1,0 +1,51 @@
+"""Heads that are solved on cached features: in a stage of a run."""
+
+import time
+from collections.abc import Mapping
+
+import datasets
+import torch
+from torch import nn
+
+from hf_imgcls.machine import on_main, say
+from hf_imgcls.training.loss import total_loss
+from hf_imgcls.training.regression import Examples, Loss, solve
+from hf_imgcls.training.trainer import ImageTrainer
+
+
+def read_examples(features: Mapping[str, datasets.Dataset], device: torch.device) -> dict[str, Examples]:
+    """Cached features by split, in memory: in float64, in which L-BFGS reaches the optimum."""
+    return {
+        role: Examples(rows["pixel_values"][:].to(device, torch.float64), rows["labels"][:].to(device))
+        for role, rows in features.items()
+    }
+
+
+def losses_of(weights: torch.Tensor | None, smoothing: float) -> tuple[Loss, Loss]:
+    """The loss of training, and that of validation, which is neither weighted nor smoothed."""
+    return (
+        lambda logits, labels: total_loss(logits, labels, weights, smoothing),
+        lambda logits, labels: total_loss(logits, labels, None, 0.0),
+    )
+
+
+def solve_head(trainer: ImageTrainer, features: Mapping[str, datasets.Dataset]) -> float:
+    """Put the solution into a trainer's head, and into its state a step for each penalty tried; returns seconds."""
+    begun, arguments = time.perf_counter(), trainer.args
+    examples = read_examples(features, arguments.device)
+    weights = None if trainer.weights is None else trainer.weights.double().to(arguments.device)
+    losses = losses_of(weights, arguments.label_smoothing_factor)
+    layer = next(each for each in trainer.model.head.modules() if isinstance(each, nn.Linear | nn.Conv2d))
+    solved = on_main(
+        lambda: solve(examples["train"], examples.get("validation"), len(layer.bias), losses, arguments.seed)
+    )
+    with torch.no_grad():
+        layer.weight.copy_(solved.weight.reshape(layer.weight.shape))
+        layer.bias.copy_(solved.bias)
+    state, best = trainer.state, solved.tried[solved.chosen - 1]
+    state.log_history = [{"step": number, **row} for number, row in enumerate(solved.tried, 1)]
+    state.global_step, state.epoch = len(solved.tried), 0.0
+    state.best_global_step, state.best_metric = solved.chosen, best["eval_loss"]
+    chosen = f"penalty {best['penalty']:g} of {len(solved.tried)} tried, validation loss {best['eval_loss']:.4f}"
+    say(f"logistic regression: {chosen}")
+    return round(time.perf_counter() - begun, 1)
