@@ -15,6 +15,7 @@ from huggingface_hub.errors import EntryNotFoundError, HTTPError, RevisionResolu
 
 from hf_imgcls.data.folders import SPLIT_NAMES, split_of
 from hf_imgcls.data.formats import NO_ROWS, check_tars, known_fault, separator, silent_datasets
+from hf_imgcls.data.prepare import load_prepared
 from hf_imgcls.errors import InputError
 from hf_imgcls.images import walk_folder
 from hf_imgcls.recipe import DATA_FILES
@@ -94,9 +95,11 @@ def _load(files: list[Path], where: str, streaming: bool, options: dict[str, str
         if kind == "webdataset":
             check_tars(files)
         with silent_datasets():
-            rows = with_features(
-                datasets.load_dataset(kind, data_files=paths, split="train", streaming=streaming, **options)
-            )
+            source = {"path": kind, "data_files": paths, **options}
+            if streaming:
+                rows = with_features(datasets.load_dataset(**source, split="train", streaming=True))
+            else:
+                rows = load_prepared("train", **source)
             empty = next(iter(rows.take(1)), None) is None
     except InputError:
         raise

@@ -25,6 +25,7 @@ from hf_imgcls.data.datafiles import (
 from hf_imgcls.data.folders import split_of
 from hf_imgcls.data.formats import packed
 from hf_imgcls.data.paths import Paths, path_columns
+from hf_imgcls.data.prepare import load_prepared
 from hf_imgcls.data.rows import Entry, entry, load_entries
 from hf_imgcls.errors import InputError
 from hf_imgcls.machine import use_hub
@@ -94,7 +95,8 @@ def _open_saved(path: Path, data: DataSection) -> Source:
 def _open_hub(data: DataSection) -> Source:
     missing = "" if use_hub() else "; the network is missing, only what is cached can be used"
     try:
-        loaded = datasets.load_dataset(data.path, data.name, revision=data.revision, streaming=data.streaming)
+        source = {"path": data.path, "name": data.name, "revision": data.revision}
+        loaded = datasets.load_dataset(**source, streaming=True) if data.streaming else load_prepared(None, **source)
         parts = {split: [SourcePart(with_features(rows), None, data.path)] for split, rows in loaded.items()}
     except LOAD_ERRORS as error:
         raise InputError(

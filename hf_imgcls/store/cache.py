@@ -77,7 +77,7 @@ def cached(
         try:
             draft.mkdir()
             build(draft)
-            write_json(draft / _MANIFEST, _digests(draft, [file.name for file in draft.iterdir()]))
+            write_json(draft / _MANIFEST, file_digests(draft, [file.name for file in draft.iterdir()]))
             _replace(entry, draft)
         finally:
             _delete(draft)
@@ -168,12 +168,12 @@ def clear_cache() -> int:
 def _is_whole(entry: Path) -> bool:
     try:
         expected = read_json(entry / _MANIFEST)
-        return bool(expected) and expected == _digests(entry, list(expected))
+        return bool(expected) and expected == file_digests(entry, list(expected))
     except (OSError, ValueError, TypeError):  # not there, or its manifest is damaged
         return False
 
 
-def _digests(folder: Path, names: list[str]) -> dict[str, str]:
+def file_digests(folder: Path, names: list[str]) -> dict[str, str]:
     """Of each file its size and the hash of all of it, of blocks that several threads read: 1 GB a second and core."""
     found = {}
     with ThreadPoolExecutor(_THREADS) as threads:

@@ -215,7 +215,7 @@ def caused_by(cause: BaseException) -> DatasetsError:
     [pa.ArrowInvalid("x"), tarfile.ExtractError("x"), zlib.error("x"), HTTPError("x"), caused_by(KeyError("x"))],
 )
 def test_what_the_libraries_raise_is_a_user_error(error, tmp_path, monkeypatch):
-    monkeypatch.setattr(datasets, "load_dataset", failing(error))
+    monkeypatch.setattr(datasets, "load_dataset_builder", failing(error))
     with pytest.raises(InputError, match=r"data.path: .*x.csv cannot be read as csv: \w+: '?x"):
         load_files([tmp_path / "x.csv"], streaming=False)
 
@@ -229,7 +229,7 @@ def test_what_the_libraries_raise_is_a_user_error(error, tmp_path, monkeypatch):
     ids=repr,
 )  # fmt: skip
 def test_a_bug_and_what_the_machine_denies_is_no_fault_of_the_data(error, tmp_path, monkeypatch):
-    monkeypatch.setattr(datasets, "load_dataset", failing(error))
+    monkeypatch.setattr(datasets, "load_dataset_builder", failing(error))
     of_the_machine = error.__cause__ or isinstance(error, pa.ArrowException)
     cause = MachineError if of_the_machine else type(error)
     with pytest.raises(cause):

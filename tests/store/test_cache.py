@@ -109,13 +109,13 @@ def test_every_byte_of_a_large_file_is_compared(monkeypatch, tmp_path):
     monkeypatch.setattr(cache, "_STEP", 3)
     file = tmp_path / "large"
     file.write_bytes(bytes(range(29)))
-    digests = [cache._digests(tmp_path, ["large"])]
+    digests = [cache.file_digests(tmp_path, ["large"])]
     for place in range(29):
         flip(file, place)
-        digests.append(cache._digests(tmp_path, ["large"]))
+        digests.append(cache.file_digests(tmp_path, ["large"]))
         flip(file, place)
     assert len({found["large"] for found in digests}) == 30
-    assert cache._digests(tmp_path, ["large"]) == digests[0]
+    assert cache.file_digests(tmp_path, ["large"]) == digests[0]
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, MemoryError, OSError])
