@@ -9,7 +9,7 @@ import torch
 
 from hf_imgcls import machine, reports
 from hf_imgcls.api.finished import answer_again, tell_results
-from hf_imgcls.data import BadImage, load_data, save_digests
+from hf_imgcls.data import BadImage, find_replaced, load_data, save_digests
 from hf_imgcls.images import EvalTransform, Mixing, build_transforms, input_size, own_transforms
 from hf_imgcls.machine import on_main, say
 from hf_imgcls.models import build_model, channels_last, check_model, check_patterns, describe_dropout
@@ -44,6 +44,7 @@ from hf_imgcls.training import (
     settings_of,
     train_stages,
 )
+from hf_imgcls.words import listed
 
 
 @cache_in_use()
@@ -91,7 +92,7 @@ def train_classifier(
 
 
 def _train(recipe, start_over: bool, resume_anyway: bool, custom: Custom, lock: Lock) -> dict[str, Any]:
-    begun = time.perf_counter()
+    begun, at = time.perf_counter(), time.time()
     machine.prepare_launch()
     arguments = machine.training_arguments(recipe.training)
     folder = Path(arguments.output_dir)
@@ -134,9 +135,12 @@ def _train(recipe, start_over: bool, resume_anyway: bool, custom: Custom, lock: 
 
     results = reports.collect_results(data, trainer, stages, scores, verdict, arguments.seed)
     results["notes"] = [*results["notes"], *custom.notes(), *on_main(lambda: resumed_with(folder))]
+    replaced = on_main(lambda: find_replaced(data, at))
+    for split, names in replaced.items():
+        say(f"data: {split}: other bytes than when they were checked: {listed(names)}")
     results["breakdown"] = break_down(outputs, scores, results["labels"])
     results["duplicates"] = reports.collect_duplicates(data, outputs)
-    results["cautions"] = reports.collect_cautions(results)
+    results["cautions"] = reports.collect_cautions(results, replaced)
     results["machine"] = works_with
     whole = time.perf_counter() - begun + sum(stage["earlier_seconds"] for stage in stages)
     results["time"] = reports.summarize_time(stages, whole, trainer.clock.scoring)

@@ -1,6 +1,6 @@
 """A source to rows: folders, tables, archives, the Hub; labels, splits, the check of images, streams."""
 
-from hf_imgcls.data.changed import naming_changed
+from hf_imgcls.data.changed import find_replaced, naming_changed
 from hf_imgcls.data.duplicates import Overlap, read_digests, save_digests, short_digests
 from hf_imgcls.data.load import find_rows, load_data, load_split
 from hf_imgcls.data.prepared import advised_size, average_pixels, check_cache_size, prepared_copies

@@ -1,6 +1,7 @@
 """What must stand beside an accuracy: images that were trained on, contradicting labels, and nothing learned."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -42,11 +43,14 @@ def describe_overlaps(overlaps: Iterable[Overlap], sizes: Mapping[str, int]) -> 
     return lines
 
 
-def collect_cautions(results: Mapping[str, Any]) -> dict[str, list[str]]:
+def collect_cautions(
+    results: Mapping[str, Any], replaced: Mapping[str, Sequence[str]] = MappingProxyType({})
+) -> dict[str, list[str]]:
     """What must stand beside the accuracy of each scored split, in sentences; splits without any are left out.
 
     Args:
         results: with `scores`, `breakdown` and `duplicates`.
+        replaced: of `find_replaced`; what was replaced in train is said beside the main accuracy.
     """
     overlaps = results.get("duplicates") or []
     cautions = {}
@@ -54,6 +58,7 @@ def collect_cautions(results: Mapping[str, Any]) -> dict[str, list[str]]:
         found = [_shared(each, values["images"]) for each in overlaps if each["split"] == split != each["other"]]
         # Labels that contradict each other within train bound every accuracy, and are said beside the main one.
         within = [split, "train"] if split == main_split(results) else [split]
+        found += [_replaced(each, replaced[each]) for each in (split, "train") if each in replaced and each in within]
         for each in overlaps:
             if each["split"] == each["other"] in within and each["different_labels"]:
                 found.append(_contradictions(each, split))
@@ -88,6 +93,10 @@ def _nothing_learned(values: Mapping[str, Any], majority: str) -> str:
     if values["accuracy"] <= baseline:
         return f"the model is no better than {always} (accuracy {values['accuracy']:.4f}, {baseline:.4f})"
     return f"the model is not shown to be better than {always}: that accuracy, {baseline:.4f}, is in the 95 % interval"
+
+
+def _replaced(split: str, names: Sequence[str]) -> str:
+    return f"{plural(len(names), f'{split} image')} got other bytes while the run went on, which may have used both"
 
 
 def _of(images: int, total: int) -> str:

@@ -1,7 +1,9 @@
 """Images that go away or change after they were checked: a line with the name of the first, wherever they are read."""
 
 import itertools
+import os
 import shutil
+import time
 from types import SimpleNamespace
 
 import datasets
@@ -11,12 +13,13 @@ from PIL import Image
 from tiny import tiny_processor
 from torch.utils.data import DataLoader
 
-from hf_imgcls.data import attach_transform, average_pixels, naming_changed
+from hf_imgcls.data import attach_transform, average_pixels, find_replaced, load_data, naming_changed
 from hf_imgcls.data.prepared import prepare
 from hf_imgcls.data.rows import entry, load_entries
 from hf_imgcls.errors import ReadError
 from hf_imgcls.images import EvalTransform, TrainTransform
 from hf_imgcls.publishing import push
+from hf_imgcls.recipe import DataSection
 from hf_imgcls.reports.figures import draw_training_images
 from hf_imgcls.serving import parity
 from hf_imgcls.serving.export import check
@@ -125,3 +128,19 @@ def test_an_error_about_something_else_stays_what_it_is(make_folder):
     image = {"bytes": None, "path": str(root / "green" / "000.png")}
     with pytest.raises(ValueError, match="a bug"), naming_changed([image]):
         raise ValueError("a bug")
+
+
+def test_images_that_were_replaced_while_a_run_read_them_are_named(make_folder):
+    root = make_folder(train=4, validation=2)
+    data = load_data(DataSection(path=str(root)))
+    checked = time.time()
+    assert find_replaced(data, checked) == {}
+    touched, other = root / "train" / "red" / "000.png", root / "train" / "red" / "001.png"
+    touched.touch()
+    assert find_replaced(data, checked) == {}
+    times = other.stat()
+    shutil.copy(root / "train" / "blue" / "001.png", other)
+    os.utime(other, ns=(times.st_atime_ns, times.st_mtime_ns))
+    (root / "validation" / "blue" / "000.png").unlink()
+    assert find_replaced(data, checked) == {"train": ["train/red/001.png"]}
+    assert find_replaced(data, time.time() + 3600) == {}

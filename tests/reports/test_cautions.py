@@ -48,6 +48,13 @@ def test_the_accuracy_without_images_of_train_stands_directly_after_the_accuracy
     assert "validation" not in results["cautions"]
 
 
+def test_images_that_were_replaced_in_the_run_are_counted_beside_the_accuracy():
+    found = collect_cautions(made_results(NAMES, ANSWERS), {"train": ["a.png"], "validation": ["b.png", "c.png"]})
+    line = "{} got other bytes while the run went on, which may have used both"
+    assert found["test"][0] == line.format("1 train image")
+    assert found["validation"][0] == line.format("2 validation images")
+
+
 def test_the_card_has_it_beside_the_headline_and_among_its_limits(tmp_path):
     text = write(tmp_path / "run", leaking_results())
     headline = text[text.index("Accuracy on 40 test images") :].split("\n\n")
