@@ -3,6 +3,8 @@
 import argparse
 from pathlib import Path
 
+from hf_imgcls.words import clean
+
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("recipe", type=Path)
@@ -17,4 +19,4 @@ def run(options: argparse.Namespace) -> None:
     from hf_imgcls.api import check_recipe
 
     check_recipe(options.recipe, options.overrides)
-    print(f"{options.recipe}: OK")
+    print(clean(f"{options.recipe}: OK"))

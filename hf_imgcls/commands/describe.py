@@ -3,6 +3,8 @@
 import argparse
 from pathlib import Path
 
+from hf_imgcls.words import clean
+
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("recipe", type=Path)
@@ -17,4 +19,5 @@ def run(options: argparse.Namespace) -> None:
     load_recipe(options.recipe, options.overrides)  # before the API imports torch
     from hf_imgcls.api import describe_network
 
-    print(*describe_network(options.recipe, options.overrides, options.depth, options.classes), sep="\n")
+    lines = describe_network(options.recipe, options.overrides, options.depth, options.classes)
+    print(*map(clean, lines), sep="\n")

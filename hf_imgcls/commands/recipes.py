@@ -3,6 +3,8 @@
 import argparse
 from pathlib import Path
 
+from hf_imgcls.words import clean
+
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("name", nargs="?", help="a recipe to copy (default: list them all)")
@@ -13,7 +15,7 @@ def run(options: argparse.Namespace) -> None:
     from hf_imgcls.recipe import copy_recipe, describe_recipes
 
     if options.name is None:
-        print(*describe_recipes(), sep="\n")
+        print(*map(clean, describe_recipes()), sep="\n")
         return
     written = copy_recipe(options.name, options.output or Path("recipes", f"{options.name}.json"))
-    print("written:", ", ".join(map(str, written)))
+    print(clean(f"written: {', '.join(map(str, written))}"))

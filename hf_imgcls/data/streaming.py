@@ -22,6 +22,7 @@ from hf_imgcls.data.splits import Span, choose_spans, unused_limits
 from hf_imgcls.errors import InputError
 from hf_imgcls.images import UNREADABLE, UnusableImage, may_lose_all, open_usable, read_usable
 from hf_imgcls.recipe import DataSection
+from hf_imgcls.words import clean
 
 _SLICE = re.compile(r"(?P<name>[^\[\]+]+)(\[(?P<start>\d*):(?P<stop>\d*)\])?")
 _BATCH = 16
@@ -101,7 +102,7 @@ def _refuse(image: dict | None, row: int, reason: str, bad_images: str) -> bool:
     name = (image or {}).get("path") or f"row {row}"
     if bad_images == "raise":
         raise InputError(f"data: {name} cannot be read: {reason}; data.bad_images=drop trains without it") from None
-    datasets.logging.get_logger("hf_imgcls").warning(f"data: {name} cannot be read: {reason}; skipped")
+    datasets.logging.get_logger("hf_imgcls").warning(clean(f"data: {name} cannot be read: {reason}; skipped"))
     return True
 
 

@@ -18,16 +18,17 @@ from hf_imgcls.errors import InputError, UserError
 from hf_imgcls.machine.hardware import cores_per_process
 from hf_imgcls.recipe import shipped_folder
 from hf_imgcls.store import close_output
+from hf_imgcls.words import clean
 
 T = TypeVar("T")
 _CONFIGURATION = f"accelerate launch --config_file {shipped_folder() / 'launch' / 'two_cpu_processes.yaml'}"
 
 
 def say(line: str) -> None:
-    """Print a line once, whatever the number of processes; a run goes on when nobody reads it any more."""
+    """Print a line once, without control characters, whatever the number of processes; a run goes on when nobody reads it any more."""
     if PartialState().is_main_process:
         try:
-            print(line, flush=True)
+            print(clean(line), flush=True)
         except OSError:  # its results are files
             close_output(sys.stdout)
 

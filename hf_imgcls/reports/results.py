@@ -15,6 +15,7 @@ from hf_imgcls.words import duration, number, plural
 
 _NONE = MappingProxyType({})
 _FEW, _WEAKEST = 20, 10  # classes up to which the console shows every one, and how many it shows of more
+_LONGEST = 60  # characters of a class in the console
 
 
 def describe_scores(scores: dict[str, dict[str, Any]], cautions: Mapping[str, Sequence[str]] = _NONE) -> list[str]:
@@ -34,13 +35,14 @@ def describe_scores(scores: dict[str, dict[str, Any]], cautions: Mapping[str, Se
 def describe_classes(classes: Mapping[str, Mapping[str, Any]]) -> list[str]:
     """Recall, precision and F1 of each class, or of those with the lowest recall, as the lines of a table."""
     order = list(classes) if len(classes) <= _FEW else weakest_classes(classes)[:_WEAKEST]
-    width = max(len("class"), *(len(name) for name in order))
+    shown = {name: name if len(name) <= _LONGEST else f"{name[: _LONGEST - 1]}…" for name in classes}
+    width = max(len("class"), *(len(shown[name]) for name in order))
     lines = [f"{'class':{width}}  images  recall  precision      F1  most often confused with"]
     for name in order:
         each = classes[name]
         cells = (number(each[key]) for key in ("recall", "precision", "f1"))
-        other = next((f"{n} ({count:,})" for n, count in each["predicted"].items() if n != name), "-")
-        lines.append("{:{}}  {:>6,}  {:>6}  {:>9}  {:>6}  {}".format(name, width, each["images"], *cells, other))
+        other = next((f"{shown[n]} ({count:,})" for n, count in each["predicted"].items() if n != name), "-")
+        lines.append("{:{}}  {:>6,}  {:>6}  {:>9}  {:>6}  {}".format(shown[name], width, each["images"], *cells, other))
     if len(order) < len(classes):
         lines.append(f"(the {len(order)} of {len(classes)} classes with the lowest recall)")
     return lines

@@ -13,7 +13,7 @@ from hf_imgcls.reports.card.metadata import base_of, metadata
 from hf_imgcls.reports.card.results import beside_accuracy, headline, results_section
 from hf_imgcls.reports.card.training import training_section
 from hf_imgcls.store import RECIPE, SPLITS, own_code, read_json, write_text
-from hf_imgcls.words import listed, plain, plural
+from hf_imgcls.words import clean, listed, plain, plural
 
 CARD, GENERATED, FROM_HUB = "README.md", "README.generated.md", "README.hub.md"
 _EXAMPLE = """\
@@ -37,7 +37,8 @@ def write_card(folder: Path, recipe, results: dict[str, Any]) -> None:
     name = recipe.training.hub_model_id or folder.resolve().name
     splits = folder / SPLITS
     results = {**results, "per_class": read_json(splits)["per_class"] if splits.is_file() else {}}
-    card = new_card(metadata(recipe, results), "\n\n".join(_text(folder, recipe, results, name)))
+    text = "\n\n".join(_text(folder, recipe, results, name))
+    card = new_card(metadata(recipe, results), "\n".join(map(clean, text.split("\n"))))
     before = _card_before(folder)
     try:
         people = by_hand(read_card(before.read_text(encoding="utf-8") if before else ""))
