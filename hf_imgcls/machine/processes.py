@@ -25,7 +25,7 @@ _CONFIGURATION = f"accelerate launch --config_file {shipped_folder() / 'launch' 
 
 
 def say(line: str) -> None:
-    """Print a line once, without control characters, whatever the number of processes; a run goes on when nobody reads it any more."""
+    """Print a line once, without control characters; a run goes on when nobody reads it any more."""
     if PartialState().is_main_process:
         try:
             print(clean(line), flush=True)
