@@ -90,3 +90,11 @@ def test_a_face_re_exports_and_does_nothing_else(face):
 def test_cores_are_counted_as_a_container_limits_them(file):
     """`os.cpu_count` sees those of the whole machine: machine/hardware.py counts with joblib."""
     assert "cpu_count" not in file.read_text(encoding="utf-8").replace("joblib.cpu_count", "")
+
+
+def test_what_is_printed_is_clean():
+    """Names of strangers reach a terminal without control characters: rows of predictions and JSON are made so."""
+    nodes = [node for file in FILES for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))]
+    calls = [node for node in nodes if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)]
+    for printed in [ast.unparse(call) for call in calls if call.func.id == "print"]:
+        assert any(word in printed for word in ("clean(", "clean,", "one_line(", "print(text, end=''", "json.dumps"))

@@ -13,6 +13,7 @@ from torch import distributed
 from torch.distributed.distributed_c10d import _get_default_store
 
 from hf_imgcls.errors import UserError
+from hf_imgcls.words import clean
 
 _SOON, _AGAIN = 60.0, 600.0  # seconds until one that waits says so, and says so again
 _PAUSE = 0.5  # seconds between two looks
@@ -67,4 +68,4 @@ def _wait(is_over: Callable[[], bool], what: str, tells: bool) -> None:
         waited = time.monotonic() - begun
         if tells and waited - told > (_AGAIN if told else _SOON):
             told = waited
-            print(f"waiting for {what} ({waited / 60:.0f} minutes so far)", file=sys.stderr, flush=True)
+            print(clean(f"waiting for {what} ({waited / 60:.0f} minutes so far)"), file=sys.stderr, flush=True)

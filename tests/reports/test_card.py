@@ -7,6 +7,7 @@ import pytest
 from made_run import made_results, two_classes, write
 from markdown_it import MarkdownIt
 
+from hf_imgcls.reports.card.metadata import _ids
 from hf_imgcls.words import plain, without_paths
 
 
@@ -131,6 +132,33 @@ def test_class_names_are_escaped(tmp_path):
                   "<td>T_shirt</td>", "<td>two lines</td>"):  # fmt: skip
         assert shown in html
     assert len(plain("x" * 500)) == 60
+
+
+def test_nothing_in_a_card_acts_on_a_terminal_or_leads_elsewhere(tmp_path):
+    names = ["\x1b[31mred\u202e", "www.evil.org &lt;", "https://evil.org", "x" * 5000]
+    results = made_results(names, {"test": [(n, (n + 1) % 4) for n in range(4)]})
+    text = write(tmp_path / "run", {**results, "notes": ["\x1b]0;x\x07"], "hardware": "\x9b2J"})
+    assert all(line.isprintable() for line in text.replace("\u00a0", " ").split("\n"))
+    html = MarkdownIt("gfm-like", {"html": True}).render(text)
+    assert "www.evil.org &amp;lt;" in html
+    assert 'href="http://www.evil.org"' not in html
+    assert 'href="https://evil.org"' not in html
+    assert len(text) < 20_000
+
+
+@pytest.mark.parametrize(
+    ("named", "known"),
+    [
+        ("a/b", "a/b"),
+        (["a/b", "c d"], ["a/b"]),
+        ("[x](http://evil.org)", None),
+        ("a\nb: c", None),
+        (5, None),
+        ({}, None),
+    ],
+)
+def test_only_a_hub_id_is_a_base_model(named, known):
+    assert _ids(named) == known
 
 
 @pytest.mark.parametrize("place", ["absolute", "relative", "home"])

@@ -7,7 +7,8 @@ import pytest
 from hf_imgcls.data.check import BadImage
 from hf_imgcls.data.duplicates import Overlap
 from hf_imgcls.machine.hardware import describe_hardware, package_versions
-from hf_imgcls.reports.results import describe_data, describe_scores
+from hf_imgcls.machine.processes import say
+from hf_imgcls.reports.results import describe_classes, describe_data, describe_scores
 from hf_imgcls.scoring.metrics import split_metrics
 
 
@@ -55,6 +56,16 @@ def test_sizes_are_printed_and_what_was_dropped_with_an_example():
         "data.duplicates=drop_from_train takes them out of train"
     )
     assert describe_data(data, None, bad_in=None)[1].startswith("data: dropped 1 unreadable image (first")
+
+
+def test_no_name_acts_on_the_terminal_or_widens_a_table(capsys):
+    names = ["\x1b[2J\n", "x" * 5000]
+    each = {"images": 3, "recall": 0.5, "precision": 0.5, "f1": 0.5, "predicted": dict.fromkeys(names, 2)}
+    for line in describe_classes(dict.fromkeys(names, each)):
+        say(line)
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 3
+    assert all(line.isprintable() and len(line) < 200 for line in lines)
 
 
 def test_versions_and_hardware_are_named():

@@ -102,12 +102,23 @@ def base_of(section) -> dict[str, Any]:
     cached = re.search(r"models--(.+?)/snapshots/", f"{folder.absolute().as_posix()}/")
     card = _read(folder / "README.md")
     if cached or card:
-        name = cached[1].replace("--", "/") if cached else card.get("base_model")
+        name = cached[1].replace("--", "/") if cached else _ids(card.get("base_model"))
         return {"base_model": name, **_license(card, name)}
     config = folder / "config.json"
     settings = json.loads(config.read_text(encoding="utf-8")) if config.is_file() else {}
     timm = settings.get("pretrained_cfg") or {}
     return {"base_model": timm.get("hf_hub_id"), **_license(timm, None)}
+
+
+def _ids(names: Any) -> Any:
+    """A Hub id, or a list of them, that a card names; None for anything else, which the Hub would refuse."""
+    if isinstance(names, list):
+        return list(filter(None, map(_ids, names))) or None
+    try:
+        validate_repo_id(names)
+    except HFValidationError:
+        return None
+    return names
 
 
 def _license(card: dict[str, Any], name: str | list[str] | None) -> dict[str, Any]:

@@ -109,7 +109,7 @@ def _card_before(folder: Path) -> Path | None:
 
 
 def _text(folder: Path, recipe, results: dict[str, Any], name: str) -> list[str]:
-    title = " ".join((recipe.description or name.rpartition("/")[2]).split())
+    title = " ".join((recipe.description or name.rpartition("/")[2]).split()).replace("<", "\\<")
     failed = (results["parity"] or {"passed": True})["passed"] is False
     return [
         f"# {title}",
@@ -129,7 +129,7 @@ def _what(folder: Path, recipe, results: dict[str, Any]) -> str:
     settings = read_json(file) if file.is_file() else {}
     network = settings.get("backbone") or settings
     names = [network.get("architecture"), *(network.get("architectures") or [])]
-    kind = next((f"A `{name}`" for name in names if name), "An image classifier")
+    kind = next((f"A `{str(name).replace('`', '')}`" for name in names if name), "An image classifier")
     head = " with a custom head" if "backbone" in settings else ""
     size = results["stages"][-1]["parameters"] if results["stages"] else 0
     parameters = f" ({size:,} parameters)" if size else ""

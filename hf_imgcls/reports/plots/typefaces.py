@@ -10,6 +10,8 @@ from matplotlib.figure import Figure
 from matplotlib.font_manager import FontEntry, fontManager, get_font
 from matplotlib.text import Text
 
+from hf_imgcls.words import clean
+
 # Fonts come first from packages, then from the system: a figure looks alike on every machine. The second package has
 # one font for Chinese, Japanese and Korean, the first has the scripts that neither it nor DejaVu has.
 _PACKAGES = ("manimgx_fonts", "noto_cjk_sans_jp_regular")
@@ -59,7 +61,7 @@ def shorten(name: str, width: int) -> str:
 
     Chinese, Japanese and Korean characters are two columns wide; marks stay with the letter that they belong to.
     """
-    letters = regex.findall(r"\X", unicodedata.normalize("NFC", " ".join(name.split())))
+    letters = regex.findall(r"\X", unicodedata.normalize("NFC", clean(" ".join(name.split()))))
     if sum(map(_columns, letters)) <= width:
         return "".join(letters)
     head, tail, left = [], [], width - 1
