@@ -24,6 +24,7 @@ from hf_imgcls.store import (
     is_lock,
     lock_beside,
     read_json,
+    try_place,
     write_csv,
     write_json,
 )
@@ -118,6 +119,7 @@ def check_output(place: Path) -> None:
         raise InputError(f"--output: {place} is there, and not of an evaluation; name another file or folder")
     if not place.absolute().parent.is_dir():
         raise InputError(f"--output: there is no folder {place.parent}")
+    try_place(place.absolute().parent, "--output")
 
 
 def save_evaluation(result: dict[str, Any], place: Path) -> None:

@@ -9,7 +9,7 @@ from hf_imgcls.errors import InputError, nearest
 from hf_imgcls.machine import limit_progress_bars, say
 from hf_imgcls.models import load_network
 from hf_imgcls.serving import EXPORT, FORMATS, INT8, CheckImages, ExportFormat
-from hf_imgcls.store import cache_in_use, read_json
+from hf_imgcls.store import cache_in_use, read_json, try_place
 from hf_imgcls.words import megabytes
 
 
@@ -52,6 +52,7 @@ def export_model(model: str, output: Path | None = None, options: ExportOptions 
     name = folder.resolve().name
     target = output or (folder.parent if folder.is_dir() else Path()) / f"{name}-{options.format}"
     serving.check_target(target)
+    try_place(target.absolute().parent, "--output")
     with serving.silenced():
         network, processor = load_network(model, dtype="auto", trust_remote_code=options.trust_remote_code)
     labels = [network.config.id2label[i] for i in range(network.config.num_labels)]

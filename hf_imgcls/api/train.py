@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from transformers.utils.hub import HF_MODULES_CACHE
 
 from hf_imgcls import machine, reports
 from hf_imgcls.api.finished import answer_again, tell_results
@@ -14,7 +15,15 @@ from hf_imgcls.images import EvalTransform, Mixing, build_transforms, input_size
 from hf_imgcls.machine import on_main, say
 from hf_imgcls.models import build_model, channels_last, check_model, check_patterns, describe_dropout
 from hf_imgcls.publishing import check_push, push_trained
-from hf_imgcls.recipe import as_run, check_output_dir, check_path, load_recipe, naming_stage, stages_of
+from hf_imgcls.recipe import (
+    BUILT_IN_ARCHITECTURES,
+    as_run,
+    check_output_dir,
+    check_path,
+    load_recipe,
+    naming_stage,
+    stages_of,
+)
 from hf_imgcls.scoring import break_down
 from hf_imgcls.serving import check_serving
 from hf_imgcls.store import (
@@ -29,7 +38,9 @@ from hf_imgcls.store import (
     is_finished,
     lock_run,
     open_run,
+    own_code,
     resumed_with,
+    try_place,
     write_csv,
     write_json,
 )
@@ -37,6 +48,7 @@ from hf_imgcls.training import (
     Custom,
     check_arguments,
     check_features,
+    check_room_of_run,
     last_digits_of,
     plan_stages,
     predict_trained,
@@ -85,7 +97,6 @@ def train_classifier(
         ParityError: the saved model does not reproduce the evaluated predictions.
         PushError: the run is complete, but not on the Hub; says what puts it there.
     """
-    custom = Custom(loss, metrics or {})
     custom = Custom(loss, metrics or {}, tuple(transforms or ()))
     with own_transforms(transforms or {}), Lock() as lock:
         return _train(check_recipe(source, overrides, custom), start_over, resume_anyway, custom, lock)
@@ -102,6 +113,7 @@ def _train(recipe, start_over: bool, resume_anyway: bool, custom: Custom, lock: 
         on_main(lambda: lock_run(folder, lock))
         return answer_again(folder, recipe.data, arguments)
     check_push(arguments)
+    on_main(lambda: try_places(folder, recipe.model))
     on_main(lambda: lock_run(folder, lock))
 
     with machine.first_on_machine("reads the images"):
@@ -118,6 +130,7 @@ def _train(recipe, start_over: bool, resume_anyway: bool, custom: Custom, lock: 
     works_with = machine.chosen_settings(hardware, plans[0].arguments, laid_out)
     say(machine.describe_machine(works_with))
 
+    on_main(lambda: check_room_of_run(folder, model, plans))
     settings, last_digits = settings_of(plans, data, scoring, works_with), last_digits_of(works_with)
     now = Beginning(as_run(recipe), data.describe_splits(), settings, last_digits)
     for line in on_main(lambda: open_run(folder, now, start_over, resume_anyway, lock)):
@@ -131,6 +144,7 @@ def _train(recipe, start_over: bool, resume_anyway: bool, custom: Custom, lock: 
     scores, outputs = score_splits(trainer, held_out, scoring)
     labels = [model.config.id2label[i] for i in range(len(data.labels))]
     predicted = outputs or predict_trained(trainer, data.splits["train"], scoring)
+    trainer.check_predictions(predicted, stages[-1]["steps"])
     verdict = on_main(lambda: check_serving(folder, data, predicted, labels, trainer.args))
 
     results = reports.collect_results(data, trainer, stages, scores, verdict, arguments.seed)
@@ -158,6 +172,14 @@ def finish(folder: Path, recipe, results: dict[str, Any], stages: list[dict]) ->
     write_json(folder / HISTORY, history)
     reports.write_card(folder, recipe, results)
     write_json(folder / RESULTS, results)
+
+
+def try_places(folder: Path, model) -> None:
+    """Before any image is read: whether the run's folder can be written, and where code of a model's own is copied."""
+    try_place(folder, "training.output_dir")
+    own = model.architecture in BUILT_IN_ARCHITECTURES or model.head
+    if own or (model.checkpoint and own_code(Path(model.checkpoint).expanduser())):  # which the parity check opens
+        try_place(Path(HF_MODULES_CACHE), "HF_MODULES_CACHE")
 
 
 def check_recipe(source: str | Path | dict, overrides: Iterable[str] = (), custom: Custom | None = None):

@@ -1,6 +1,7 @@
 """What a recipe can contain, and loading one."""
 
 from hf_imgcls.recipe.check import (
+    BUILT_IN_ARCHITECTURES,
     DATA_FILES,
     check_mixes,
     check_output_dir,

@@ -17,10 +17,11 @@ from typing import NamedTuple
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from hf_imgcls.errors import InputError
+from hf_imgcls.errors import InputError, MachineError
 from hf_imgcls.recipe import DATA_FILES
 from hf_imgcls.serving.image_list import display_name, name_hash
 from hf_imgcls.serving.rows import Row, column_names, labels_per_image, tried_again
+from hf_imgcls.store import try_place
 from hf_imgcls.words import csv_content, escaped
 
 FORMATS = (".csv", ".jsonl", ".parquet")
@@ -53,8 +54,10 @@ def read_written(output: Path) -> WrittenRows:
         raise InputError(f"--output: {output} is no file, but a pipe or a device; name another")
     if not output.parent.is_dir():
         raise InputError(f"--output: there is no folder {output.parent} (looked in {Path.cwd()})")
-    if not os.access(output if output.exists() else output.parent, os.R_OK | os.W_OK):
-        raise InputError(f"--output: no permission to write {output}")
+    if not output.exists():
+        try_place(output.parent, "--output")
+    elif not os.access(output, os.R_OK | os.W_OK):
+        raise MachineError(f"--output: {output}: no permission; grant the right to write it, or name another file")
     done, again, models, columns = set(), set(), set(), None
     for file in [output, *find_parts(output)]:
         for row in read_rows(file):

@@ -16,9 +16,10 @@ from hf_imgcls.store.checkpoints import (
     saved_or_denied,
     write_manifest,
 )
-from hf_imgcls.store.denied import as_machine_error, denied, raise_denied
+from hf_imgcls.store.denied import as_machine_error, free_space, raise_denied
 from hf_imgcls.store.files import own_code, read_json, write_csv, write_json, write_text
 from hf_imgcls.store.locks import LOCK, Lock, is_lock, lock_beside
+from hf_imgcls.store.places import check_room, try_place
 from hf_imgcls.store.run_folder import (
     BAD_IMAGES,
     DIGESTS,

@@ -54,6 +54,7 @@ _SERIOUS = {
     errno.ETXTBSY: _Denial("in use by another program", "end that"),
     errno.EBUSY: _Denial("in use by another program", "end that"),
 }
+_LITTLE = 1 << 28  # bytes: a disk with more is not the one that is full
 _OF_NO_PLACE = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN)
 # Only of an error that reaches the edge itself: behind others they are questions of libraries whether a file is there.
 _GONE = {
@@ -119,7 +120,7 @@ def _line(number: int, denial: _Denial, error: BaseException) -> str:
         if "/torch_" in text or "shared memory" in text:
             return f"/dev/shm: the shared memory is full; {_SHARED}, {_AGAIN}"
         where = where or _fullest()
-        free = free_space(where) if where != "standard output" else None
+        free = free_space(where) if where not in ("", "standard output") else None
         what += f" ({megabytes(free)} free)" if free is not None else ""
     elif number in _OF_NO_PLACE:
         where = ""
@@ -155,7 +156,8 @@ def _without_number(error: BaseException) -> str | None:
 def _fullest() -> str:
     """Of the places that a command writes the one with the least room: writing to an open file names none."""
     places = [*written, cache_folder(), _temporary()]
-    return str(min(places, key=lambda place: free_space(place) or 0))
+    place = min(places, key=lambda place: free_space(place) or 0)
+    return str(place) if (free_space(place) or 0) < _LITTLE else ""
 
 
 written: list[Path] = []  # places that this command writes, beside its cache and temporary files

@@ -4,6 +4,7 @@ from hf_imgcls.training.begun import last_digits_of, settings_of
 from hf_imgcls.training.callbacks import EpochTable
 from hf_imgcls.training.check import check_arguments
 from hf_imgcls.training.loss import Custom
+from hf_imgcls.training.room import check_room_of_run
 from hf_imgcls.training.score import predict_trained, score_splits
 from hf_imgcls.training.stages import Plan, check_features, plan_stages, train_rows, train_stages
 from hf_imgcls.training.timing import PARTS

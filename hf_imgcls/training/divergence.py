@@ -1,13 +1,17 @@
 """Divergence: a loss, a metric or weights that are NaN or infinite end a run before they replace what is good."""
 
 import math
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
 from transformers import Trainer
 
 from hf_imgcls.errors import InputError
+from hf_imgcls.scoring import Scored
 from hf_imgcls.store import newest_whole
+
+_STATISTICS = ("running_mean", "running_var")  # of normalizations; other buffers, such as masks, may be infinite
 
 
 class FiniteTrainer(Trainer):
@@ -45,10 +49,18 @@ class FiniteTrainer(Trainer):
         return super()._save_checkpoint(*args, **kwargs)
 
     def check_weights(self) -> None:
-        """Refuse trained weights that are NaN or infinite (InputError)."""
-        trained = [each.detach().isfinite().all() for each in self.model.parameters() if each.requires_grad]
+        """Refuse trained weights, and statistics of normalizations, that are NaN or infinite (InputError)."""
+        changed = [each for each in self.model.parameters() if each.requires_grad]
+        changed += [each for name, each in self.model.named_buffers() if name.endswith(_STATISTICS)]
+        trained = [each.detach().isfinite().all() for each in changed]
         if trained and max(self._everywhere((~torch.stack(trained).all()).long().to(self.args.device))):
             self._stop("weights", self.state.global_step)
+
+    def check_predictions(self, outputs: Mapping[str, Scored], step: int) -> None:
+        """Refuse a trained network that predicts nothing, of finite weights so large that their products are not."""
+        for split, scored in outputs.items():
+            if len(scored) and (scored.predictions < 0).all():
+                self._stop(f"predictions of {split}", step)
 
     def _check_losses(self) -> None:
         if steps := [step for step in self._everywhere(self._first_bad) if step]:
@@ -65,12 +77,12 @@ class FiniteTrainer(Trainer):
         if what == "loss" and step == 1:
             causes = ["the weights of model.checkpoint", f"training.{half}" if half else "", "a loss of your own"]
             change = f"before any weight has changed; look at {', '.join(filter(None, causes))}"
-        elif what in ("loss", "weights", "validation loss"):
+        elif what in ("loss", "weights", "validation loss") or what.startswith("predictions"):
             others = f", or set training.{half}=false" if half else ""
             others += ", or clip with training.max_grad_norm=1" if not args.max_grad_norm else ""
             change = f"lower training.learning_rate (found {args.learning_rate:g}){others}, and add --start-over"
         else:
             change = "training.learning_rate may be too high, or the metric returns no number for some predictions"
         kept = f"the last good checkpoint is {good}" if good else "no checkpoint was saved before"
-        verb = "are" if what == "weights" else "is"
+        verb = "are" if what.startswith(("weights", "predictions")) else "is"
         raise InputError(f"training diverged at step {step}: the {what} {verb} NaN or infinite; {change}; {kept}")

@@ -13,7 +13,7 @@ from safetensors.torch import save_file
 from torch.utils.data import DataLoader
 
 from hf_imgcls.errors import InputError, MachineError
-from hf_imgcls.store import as_machine_error, denied
+from hf_imgcls.store.denied import as_machine_error, denied
 
 TENSORS = {"a": torch.zeros(100_000)}
 
@@ -105,12 +105,16 @@ def test_each_error_of_the_system_names_the_place_and_what_to_do(number, tmp_pat
         assert line.startswith(f"{tmp_path / 'x'}: ")
 
 
-def test_a_full_disk_is_named_with_what_is_free(tmp_path):
+def test_a_full_disk_is_named_with_what_is_free(tmp_path, monkeypatch):
     def fail(*more):
         raise OSError(errno.ENOSPC, "No space left on device", *more)
 
     assert " MB free); make room" in line_of(fail, str(tmp_path / "no" / "such" / "folder"))
-    assert " MB free); make room" in line_of(fail)  # an open file names no path
+    # An open file names no path: it is the place with the least room, if that is little.
+    assert line_of(fail).startswith("the disk is full; make room")
+    monkeypatch.setattr("hf_imgcls.store.denied.written", [tmp_path / "run"])
+    monkeypatch.setattr("hf_imgcls.store.denied.free_space", lambda place: 5e5 * (1 + 9999 * ("run" not in str(place))))
+    assert line_of(fail).startswith(f"{tmp_path / 'run'}: the disk is full (0.5 MB free); make room")
 
 
 @pytest.mark.parametrize(

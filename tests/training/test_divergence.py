@@ -2,11 +2,13 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 from test_trainer import make_trainer
 
 from hf_imgcls.errors import InputError
+from hf_imgcls.scoring import Scored
 from hf_imgcls.training.loss import Custom
 
 
@@ -76,6 +78,23 @@ def test_weights_that_are_no_numbers_are_never_saved(trainer, tmp_path):
         with pytest.raises(InputError, match="the weights are NaN or infinite"):
             save()
     assert not (tmp_path / "saved").exists()
+
+
+def test_statistics_of_normalizations_that_are_no_numbers_are_never_saved(make_folder, tmp_path):
+    """Those of a step whose loss was finite: training divides by the batch's own."""
+    made = make_trainer(make_folder(train=4, validation=2), tmp_path / "run", "mini_xception", **SAVING)
+    made.check_weights()
+    next(m for m in made.model.modules() if isinstance(m, torch.nn.BatchNorm2d)).running_var[0] = math.inf
+    with pytest.raises(InputError, match="the weights are NaN or infinite"):
+        made.save_run(tmp_path / "saved")
+
+
+def test_a_network_that_predicts_nothing_has_diverged(trainer):
+    made, images = trainer(None), np.zeros(4)
+    nothing, some = (Scored(ranked, images, images, images, 3) for ranked in (np.full((4, 3), -1), np.eye(4, 3) - 1))
+    made.check_predictions({"validation": some}, 6)
+    with pytest.raises(InputError, match=r"at step 6: the predictions of test are NaN or infinite; lower"):
+        made.check_predictions({"validation": some, "test": nothing}, 6)
 
 
 def test_a_metric_that_is_no_number_stops_the_run(trainer):
