@@ -2,6 +2,7 @@
 
 import errno
 import os
+import resource
 import tempfile
 from pathlib import Path
 from types import SimpleNamespace
@@ -34,6 +35,17 @@ def test_a_place_that_cannot_be_written_is_a_line(number, missing, tmp_path, mon
         try_place(tmp_path / missing, "--output")
     if number != errno.EMFILE:
         assert str(caught.value).startswith(f"--output: {tmp_path}: ")
+
+
+def test_a_place_that_has_a_name_left_and_no_room_is_a_line(tmp_path):
+    """As a full disk: the kernel makes the file and refuses what is to be in it."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, hard))
+    try:
+        with pytest.raises(MachineError, match="the file is larger than the limit"):
+            try_place(tmp_path, "--output")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 def test_a_place_is_as_it_was(tmp_path):
