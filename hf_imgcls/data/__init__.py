@@ -7,4 +7,5 @@ from hf_imgcls.data.prepared import advised_size, average_pixels, check_cache_si
 from hf_imgcls.data.rows import BadImage, Data
 from hf_imgcls.data.sources import open_source
 from hf_imgcls.data.splits import choose_splits
+from hf_imgcls.data.stream_rows import StreamRows
 from hf_imgcls.data.streaming import attach_transform, first_rows

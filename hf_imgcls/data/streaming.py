@@ -8,21 +8,22 @@ import functools
 import itertools
 import math
 import re
-import zlib
 from collections.abc import Callable
+from pathlib import Path
 
 import datasets
 
 from hf_imgcls.data.changed import naming_changed
-from hf_imgcls.data.check import limits_of, verdict
+from hf_imgcls.data.check import limits_of
+from hf_imgcls.data.datafiles import find_files
 from hf_imgcls.data.labels import encode_labels, label_namer, name_labels, note_alike
 from hf_imgcls.data.rows import Data
 from hf_imgcls.data.sources import open_source
 from hf_imgcls.data.splits import Span, choose_spans, unused_limits
+from hf_imgcls.data.stream_rows import StreamRows, is_there, note_files, refuse, skip
 from hf_imgcls.errors import InputError
 from hf_imgcls.images import UNREADABLE, UnusableImage, may_lose_all, open_usable, read_usable
 from hf_imgcls.recipe import DataSection
-from hf_imgcls.words import clean
 
 _SLICE = re.compile(r"(?P<name>[^\[\]+]+)(\[(?P<start>\d*):(?P<stop>\d*)\])?")
 _BATCH = 16
@@ -39,6 +40,7 @@ def load_stream(section: DataSection) -> Data:
     available, notes, _ = open_source(section)
     spans = choose_spans(available, section, lambda spec, key: [_span(spec, key)])
     labels = name_labels(available[spans["train"][0].split], section.label_names)
+    files = _data_files(Path(section.path).expanduser())
     data = Data({}, labels, notes=[*notes, *note_alike(labels), _UNKNOWN])
     for role, (span,) in spans.items():
         whole = available[span.split]
@@ -48,6 +50,7 @@ def load_stream(section: DataSection) -> Data:
         rows = rows if taken is whole and role == "train" else _one_shard(rows)
         if role == "train":
             rows = rows.shuffle(seed=section.seed, buffer_size=section.shuffle_buffer)
+        note_files(rows, files)
         data.splits[role] = rows
     data.notes += unused_limits(section, data.splits)
     if "validation" not in data.splits:
@@ -56,7 +59,7 @@ def load_stream(section: DataSection) -> Data:
 
 
 def attach_transform(split, transform: Callable, bad_images: str = "drop"):
-    """A split whose rows come through a transform: on access, or mapped where it is a stream.
+    """A split whose rows come through a transform, on access, or while it is read where it is a stream.
 
     Args:
         transform: from columns image, label, row to pixel_values and labels.
@@ -64,21 +67,7 @@ def attach_transform(split, transform: Callable, bad_images: str = "drop"):
     """
     if isinstance(split, datasets.Dataset):
         return split.with_transform(functools.partial(_transform_checked, transform))
-
-    def read_and_transform(rows: dict[str, list]) -> dict[str, list]:
-        made = transform({key: [] for key in rows})  # its columns, also where no image of the batch can be read
-        for i, image in enumerate(rows["image"]):
-            try:
-                one = transform({"image": [image], "label": [rows["label"][i]], "row": [_identity(image)]})
-            except UNREADABLE:
-                if not _skip(image, rows["row"][i], bad_images):
-                    raise
-                continue
-            for key, values in one.items():
-                made[key] += values
-        return made
-
-    return split.map(read_and_transform, batched=True, batch_size=_BATCH, remove_columns=["image", "label", "row"])
+    return StreamRows(split, transform, bad_images)
 
 
 def _transform_checked(transform: Callable, rows: dict[str, list]) -> dict[str, list]:
@@ -88,22 +77,7 @@ def _transform_checked(transform: Callable, rows: dict[str, list]) -> dict[str, 
 
 def first_rows(stream: datasets.IterableDataset, count: int) -> list[dict]:
     """The first rows of a stream whose images can be read: it has no others to draw from."""
-    return list(itertools.islice((row for row in stream if not _skip(row["image"], row["row"], "drop")), count))
-
-
-def _skip(image: dict | None, row: int, bad_images: str) -> bool:
-    """Whether an image cannot be read, and a line about it."""
-    reason = verdict(image)["reason"]
-    return bool(reason) and _refuse(image, row, reason, bad_images)
-
-
-def _refuse(image: dict | None, row: int, reason: str, bad_images: str) -> bool:
-    """A line about an image that is skipped, or that ends the run; True."""
-    name = (image or {}).get("path") or f"row {row}"
-    if bad_images == "raise":
-        raise InputError(f"data: {name} cannot be read: {reason}; data.bad_images=drop trains without it") from None
-    datasets.logging.get_logger("hf_imgcls").warning(clean(f"data: {name} cannot be read: {reason}; skipped"))
-    return True
+    return list(itertools.islice((row for row in stream if not skip(row["image"], row["row"], "drop")), count))
 
 
 def _admission(section: DataSection) -> Callable[[dict], bool]:
@@ -113,26 +87,15 @@ def _admission(section: DataSection) -> Callable[[dict], bool]:
     def admit(row: dict) -> bool:
         image = row["image"]
         try:
-            if _is_there(image) and may_lose_all(open_usable(image, limits)):
+            if is_there(image) and may_lose_all(open_usable(image, limits)):
                 read_usable(image, limits)
         except UnusableImage as error:
-            return not _refuse(image, row["row"], str(error), section.bad_images)
+            return not refuse(image, row["row"], str(error), section.bad_images)
         except UNREADABLE:
             pass
         return True
 
     return admit
-
-
-def _is_there(image: dict | None) -> bool:
-    return image is not None and (image["bytes"] is not None or image["path"] is not None)
-
-
-def _identity(image: dict | None) -> int:
-    """The image's own number, which seeds its augmentation: each shard counts its rows from 0."""
-    if not _is_there(image):
-        raise ValueError("no image in this row")
-    return zlib.crc32(image["bytes"] if image["bytes"] is not None else image["path"].encode())
 
 
 def _refuse_counting(section: DataSection) -> None:
@@ -143,6 +106,11 @@ def _refuse_counting(section: DataSection) -> None:
         raise InputError(
             f"data.{min(counting)}: needs the whole dataset, which data.streaming does not have; leave one of them out"
         )
+
+
+def _data_files(path: Path) -> list[Path]:
+    """The data files that a stream reads again with every pass; none where it comes from the Hub."""
+    return [path] if path.is_file() else find_files(path) if path.is_dir() else []
 
 
 def _encoder(labels: list[str], role: str, start: int, feature, section: DataSection) -> Callable:

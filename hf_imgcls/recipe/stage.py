@@ -96,6 +96,11 @@ def check_stage(recipe: Section, stage: Stage, key: str) -> None:
         )
     if recipe.data.streaming and stage.training.max_steps < 1:
         raise ValueError("training.max_steps: missing; data.streaming needs it (the length of an epoch is unknown)")
+    if recipe.data.streaming and not value_of(stage.training, "dataloader_in_order", True):
+        raise ValueError(
+            "training.dataloader_in_order: false cannot be combined with data.streaming, whose position a resumed run "
+            "could not find again; leave it out"
+        )
     if stage.early_stopping and value_of(stage.training, "eval_strategy", "epoch") == "no":
         raise ValueError(f"{key}.early_stopping: needs an evaluation, but training.eval_strategy is no")
     if stage.only_if_better and stage.number == 1:

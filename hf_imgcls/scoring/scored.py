@@ -68,8 +68,14 @@ def reduce_logits(logits: "torch.Tensor", labels: "torch.Tensor", probabilities:
 
 
 def collect_scored(reduced: list[np.ndarray], label_ids: list[np.ndarray], classes: int, sample=None) -> Scored:
-    """A split from what `reduce_logits` kept of its batches, and their labels."""
+    """A split from what `reduce_logits` kept of its batches, and their labels.
+
+    `sample` loses rows behind the last one: images that filled up the last batch of several processes.
+    """
     reduced, label_ids, best = np.concatenate(reduced), np.concatenate(label_ids), min(BEST, classes)
+    if sample is not None:
+        known = sample[0] < len(label_ids)
+        sample = (sample[0][known], sample[1][known])
     ranked, (likelihoods, top) = reduced[:, :best].astype(np.int64), reduced[:, best : best + 2].T
     probabilities = reduced[:, best + 2 :] if reduced.shape[1] > best + 2 else None
     return Scored(ranked, likelihoods, top, label_ids, classes, sample, probabilities)

@@ -4,25 +4,25 @@ from collections.abc import Mapping
 
 from tqdm.auto import tqdm
 from transformers import EarlyStoppingCallback, ProgressCallback, TrainerCallback, TrainerState, TrainingArguments
-from transformers.trainer_utils import has_length
 
 from hf_imgcls.images import TrainTransform
 from hf_imgcls.machine import say
 from hf_imgcls.scoring import metrics_in
+from hf_imgcls.training.position import StreamPosition
 from hf_imgcls.training.timing import Clock
 
 
 class EpochCallback(TrainerCallback):
-    """Sets the epoch of the training transform: augmentation is drawn from it."""
+    """Sets the epoch of the training transform: augmentation is drawn from it. A stream knows its own: `position`."""
 
-    def __init__(self, images: TrainTransform):
-        self.images = images
+    def __init__(self, images: TrainTransform, position: StreamPosition | None = None):
+        self.images, self.position = images, position
         self.epoch = 0
 
-    def on_train_begin(self, args, state, control, train_dataloader=None, **kwargs):
+    def on_train_begin(self, args, state, control, **kwargs):
         # Resumed in mid-epoch, state.epoch is 1.4: the images are those of epoch 1. A finished epoch is a whole
-        # number but for rounding. A stream always begins anew and skips.
-        self.epoch = int((state.epoch or 0) + 1e-6) if has_length(train_dataloader) else 0
+        # number but for rounding.
+        self.epoch = self.position.epoch if self.position else int((state.epoch or 0) + 1e-6)
 
     def on_epoch_begin(self, args, state, control, **kwargs):
         self.images.epoch.fill_(self.epoch)

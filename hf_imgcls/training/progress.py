@@ -41,6 +41,12 @@ class Progress:
 
     def restore(self, folder: Path, rank: int, processes: int) -> None:
         """Restore every part (RestoreError: the checkpoint lacks one)."""
+        for name, content in self.read(folder, rank, processes).items():
+            if name in self._parts:
+                self._parts[name].restore(content)
+
+    def read(self, folder: Path, rank: int, processes: int) -> dict[str, dict]:
+        """What a checkpoint keeps, by part (RestoreError: it lacks one)."""
         known = len(list(folder.glob("progress-*.json"))) == processes
         saved = read_json(progress_file(folder, rank)) if known else {}
         for name in self._parts if known else self._demanded:
@@ -49,9 +55,7 @@ class Progress:
                     f"{folder}: the checkpoint lacks the {name} of process {rank}, without which the training would "
                     "end with another result; add --start-over"
                 )
-        for name, content in saved.items():
-            if name in self._parts:
-                self._parts[name].restore(content)
+        return saved
 
 
 def progress_file(folder: Path, rank: int) -> Path:

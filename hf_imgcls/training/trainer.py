@@ -13,13 +13,13 @@ from hf_imgcls.scoring import Sampler, Scored, collect_scored, compute_metrics
 from hf_imgcls.training.accuracy import RunningAccuracy
 from hf_imgcls.training.callbacks import EpochCallback, EpochTable, QuietBar
 from hf_imgcls.training.gradients import EveryGradient, torch_refusals
-from hf_imgcls.training.history import HistoryTrainer
 from hf_imgcls.training.loss import NO_CUSTOM, Custom, own_loss, total_loss
 from hf_imgcls.training.settings import schedule_settings, without_autocast
+from hf_imgcls.training.stream import StreamTrainer
 from hf_imgcls.training.timing import Clock, TimedRows
 
 
-class ImageTrainer(HistoryTrainer):
+class ImageTrainer(StreamTrainer):
     """Trainer for image classifiers.
 
     Args:
@@ -55,7 +55,7 @@ class ImageTrainer(HistoryTrainer):
             # Not every image model knows its input embeddings, and those that do would have them sharded twice.
             self.model.get_input_embeddings = lambda: None
         if images is not None:
-            self.add_callback(EpochCallback(images))
+            self.add_callback(EpochCallback(images, self.position))
             if not (self.is_fsdp_enabled or self.is_deepspeed_enabled):  # which keep gradients elsewhere
                 self.add_callback(EveryGradient(images.size))
         self.clock = Clock(self.args.device)

@@ -8,6 +8,7 @@ import pytest
 from launches import TORCHRUN, TWO, launch, launch_for_real
 from pairs import Pairs
 from safetensors.torch import load_file
+from streamed import write_parquet
 from tiny import tiny_model, tiny_processor
 
 from hf_imgcls import train_classifier
@@ -127,10 +128,23 @@ def test_two_processes_that_know_nothing_of_each_other_are_refused(recipe):
     assert apart.stderr.count("launch: 2 processes were started, but they do not train together") == 1
 
 
-def test_plain_torchrun_trains_together(recipe, tmp_path):
-    both = launch(TORCHRUN, "hf_imgcls/train.py", str(recipe))
+def test_plain_torchrun_trains_together_and_resumes_a_stream(recipe, tmp_path):
+    folder = tmp_path / "stream"
+    folder.mkdir()
+    write_parquet(folder, bad=[1])
+    both = launch(TORCHRUN, "tests/streamed.py", str(recipe), str(folder))
     assert both.returncode == 0, both.stderr
     assert results(tmp_path / "run")["processes"] == 2
+    report = json.loads((folder / "report.json").read_text())
+    assert report["same"] == [True] * 3
+    # 13 images in steps of 6: in the third, of one image, both processes have one, the second one of the first step.
+    steps = [[tuple(image) for process in step for image in process] for step in zip(*report["seen"], strict=True)]
+    assert [len(step) for step in steps] == [6, 6, 2, 6]
+    once = [image for step in steps[:3] for image in step]
+    assert len(set(once)) == 13
+    assert steps[2][1] == steps[0][0]
+    assert report["labels"] == [n % 3 for n in range(100, 105)]
+    assert report["sample"] == list(range(5))
 
 
 def test_nothing_is_asked_for_without_a_launcher(monkeypatch):

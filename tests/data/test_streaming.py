@@ -1,19 +1,22 @@
 """Streams: label names, slices, bad images, and the same rows whatever the number of workers."""
 
 import io
+import itertools
+import os
 import tarfile
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import streamed
 from conftest import COLOURS, make_image
 from datasets import ClassLabel, Dataset, Features, Image
 from torch.utils.data import DataLoader
 
 from hf_imgcls.data.load import load_data
 from hf_imgcls.data.streaming import attach_transform, first_rows
-from hf_imgcls.errors import InputError
+from hf_imgcls.errors import InputError, ReadError
 from hf_imgcls.images.read import read_image
 from hf_imgcls.recipe.sections import DataSection
 
@@ -177,6 +180,46 @@ def test_bad_images_end_the_run_if_so_asked(tmp_path):
         InputError, match=r"data: row 2 cannot be read: not an image, .*; data.bad_images=drop trains without it"
     ):
         numbers(data.splits["train"], bad_images="raise")
+
+
+def test_a_stream_that_has_changed_is_not_gone_on_with(shards):
+    rows = attach_transform(stream(shards, label_names=NAMES).splits["train"], to_numbers)
+    rows.numbered = True
+    worker, read, delivered, image = list(itertools.islice(rows, 12))[-1]["place"]
+    assert (worker, read, delivered) == (0, 12, 12)
+    for place, line in (
+        ([12, 12, image + 1], "row .* is another image"),
+        ([41, 41, image], "40 rows where at least 41"),
+    ):
+        rows.resume(0, [place])
+        with pytest.raises(InputError, match=f"not the one that this run was interrupted in: .*{line}"):
+            list(rows)
+    rows.resume(0, [[12, 12, image]])
+    assert [row["number"] for row in rows][12:] == [row["number"] for row in attach_transform(rows.rows, to_numbers)][
+        12:
+    ]
+
+
+@pytest.mark.parametrize(
+    ("ending", "size", "workers", "line"),
+    [
+        ("parquet", None, 1, "cannot be read: No such file or directory"),
+        ("parquet", 3000, 0, "cannot be read: ArrowInvalid: "),
+        ("tar", None, 0, "cannot be read: No such file or directory"),
+        ("tar", 700, 1, "is no tar archive, or a damaged one"),  # within an image
+        ("tar", 1536, 0, "was changed while it was read"),  # between an image and its label
+        ("tar", 2560, 0, "was changed while it was read"),  # between two samples
+    ],
+)
+def test_a_data_file_that_vanished_or_was_truncated_is_named(ending, size, workers, line, tmp_path):
+    (streamed.write_parquet if ending == "parquet" else streamed.write_tars)(tmp_path)
+    split = stream(tmp_path, label_names=NAMES).splits["train"]
+    file = tmp_path / f"train-1.{ending}"
+    file.unlink() if size is None else os.truncate(file, size)
+    with pytest.raises(ReadError) as caught:
+        numbers(split, workers)
+    assert f"{file} {line}" in str(caught.value)
+    assert "mend that, then run the same command again" in str(caught.value)
 
 
 def test_what_fails_on_a_good_image_is_not_blamed_on_the_image(tmp_path):

@@ -85,6 +85,10 @@ def test_an_override_reaches_into_a_list():
         ("data.max_samples=10", ["data.max_samples", "10", "a section"]),
         ("data.samples_per_class.train=0", ["data.samples_per_class.train", "0"]),
         ("data.streaming=true", ["training.max_steps: missing"]),
+        (
+            'data.streaming=true training={"output_dir":"run","max_steps":5,"dataloader_in_order":false}',
+            ["training.dataloader_in_order: false cannot be combined with data.streaming"],
+        ),
         ("model.architecture=resnet", ["model", "exactly one of checkpoint and architecture"]),
         ("model.image_size=big", ["model.image_size", '"big"']),
         ("augmentation.train.0=Flip", ["augmentation.train", "a list"]),

@@ -36,7 +36,7 @@ def test_each_process_keeps_its_rows_of_the_sample(processes, monkeypatch):
     rows, batch, wanted = 23, 4, [0, 5, 11, 19, 21, 22]
     logits = torch.randn(rows, 6, generator=torch.Generator().manual_seed(0))
     labels = torch.arange(rows) % 6
-    samplers = [Sampler(wanted, process, processes) for process in range(processes)]
+    samplers = [Sampler([*wanted, 23, 30], process, processes) for process in range(processes)]
     gathered = []
     for first in range(0, rows, batch * processes):
         for process, sampler in enumerate(samplers):
@@ -49,11 +49,12 @@ def test_each_process_keeps_its_rows_of_the_sample(processes, monkeypatch):
     monkeypatch.setattr(accelerate.utils, "gather_object", lambda own: kept)
     for sampler in samplers:
         found, values = sampler.sample()
-        assert found.tolist() == wanted
-        assert np.array_equal(values, logits[wanted].numpy())
+        assert found[: len(wanted)].tolist() == wanted
+        assert np.array_equal(values[: len(wanted)], logits[wanted].numpy())
     reduced = torch.cat(gathered)[:rows]
     assert torch.equal(reduced, reduce_logits(logits, labels))
     split = collect_scored([reduced.numpy()], [labels.numpy()], 6, samplers[0].sample())
+    assert split.sample[0].tolist() == wanted  # and not what filled up the last batches
     # What was kept of a row is what it was scored by.
     assert torch.equal(reduce_logits(torch.tensor(split.sample[1]), labels[wanted]), reduced[wanted])
 
