@@ -109,10 +109,16 @@ class Lock:
         """Say in a lock's file who holds it."""
         self._signed = os.fstat(descriptor)
         command = shlex.join([os.path.basename(sys.argv[0] or "python"), *sys.argv[1:3]])  # no token of an override
-        facts = {"pid": os.getpid(), "host": platform.node(), "command": command, "since": time.strftime("%F %T")}
+        facts = {
+            "pid": os.getpid(),
+            "host": platform.node(),
+            "command": command,
+            "since": time.strftime("%Y-%m-%d %H:%M:%S"),
+        }
         with contextlib.suppress(OSError):  # a full disk: it is held all the same
             os.ftruncate(descriptor, 0)
-            os.pwrite(descriptor, json.dumps(facts).encode(), 0)
+            os.lseek(descriptor, 0, os.SEEK_SET)
+            os.write(descriptor, json.dumps(facts).encode())
 
 
 def lock_beside(file: Path) -> Path:
