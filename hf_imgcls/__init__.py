@@ -20,6 +20,7 @@ _HOMES = {
     "measure_recipe": "api",
     "export_model": "api",
     "describe_network": "api",
+    "fit_folder": "api",
 }
 _FORMER = {"predict_pictures": "predict_images"}  # names of earlier versions
 __all__ = sorted(_HOMES)

@@ -1,7 +1,20 @@
 """The commands: each module owns its options and imports what it needs when it runs; its docstring is its help."""
 
-from hf_imgcls.commands import benchmark, cache, check, demo, describe, evaluate, export, predict, push, recipes, train
+from hf_imgcls.commands import (
+    benchmark,
+    cache,
+    check,
+    demo,
+    describe,
+    evaluate,
+    export,
+    fit,
+    predict,
+    push,
+    recipes,
+    train,
+)
 from hf_imgcls.commands.command_line import parse
 
-_LISTED = (recipes, train, check, describe, benchmark, evaluate, push, predict, demo, export, cache)
+_LISTED = (fit, recipes, train, check, describe, benchmark, evaluate, push, predict, demo, export, cache)
 COMMANDS = {module.__name__.rpartition(".")[2]: module for module in _LISTED}

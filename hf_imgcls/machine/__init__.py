@@ -5,6 +5,7 @@ from hf_imgcls.machine.hardware import (
     Machine,
     chosen_settings,
     cores_per_process,
+    cpu_trains_in_bf16,
     describe_hardware,
     describe_machine,
     detect_machine,

@@ -48,6 +48,12 @@ def detect_machine(on_cpu: bool) -> Machine:
     return Machine("cuda", torch.cuda.get_device_name(), cores, precision, is_torch_tf32_available())
 
 
+def cpu_trains_in_bf16() -> bool:
+    """Whether the CPU computes in bfloat16 faster than in float32 (avx512_bf16, AMX)."""
+    found = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
+    return bool(found.get("avx512_bf16") or found.get("amx_bf16"))
+
+
 def fill_in_defaults(machine: Machine, given: dict[str, Any], launched: str | None) -> dict[str, Any]:
     """A recipe's values of TrainingArguments, completed by what fits the machine.
 

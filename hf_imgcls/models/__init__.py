@@ -1,7 +1,7 @@
 """Networks and their image processors: building, loading, restoring, freezing."""
 
 from hf_imgcls.models.build import build_model, check_model, load_network
-from hf_imgcls.models.dropout import describe_dropout
+from hf_imgcls.models.dropout import USUAL_DROPOUT, describe_dropout, strong_dropout
 from hf_imgcls.models.freeze import check_patterns, choose_parameters, describe_parameters, freeze_parameters
 from hf_imgcls.models.head import head_module, network_name
 from hf_imgcls.models.head_input import head_dropout, input_of_head
@@ -11,4 +11,4 @@ from hf_imgcls.models.layout import channels_last, copy_layout, fold_batch_norms
 from hf_imgcls.models.own_head import OwnHeadForImageClassification
 from hf_imgcls.models.preprocessing import get_processor
 from hf_imgcls.models.restore import as_bytes, check_restored, restore_weights
-from hf_imgcls.models.trace import in_evaluation, that_affect_logits
+from hf_imgcls.models.trace import in_evaluation, random_images, that_affect_logits

@@ -5,11 +5,11 @@ from transformers import PretrainedConfig
 from hf_imgcls.recipe import ModelSection
 
 _KEYS = ("classifier_dropout_prob", "classifier_dropout", "dropout_rate", "drop_rate", "hidden_dropout_prob", "dropout")
-_STRONG = 0.8
+_STRONG, USUAL_DROPOUT = 0.8, 0.2
 
 
-def describe_dropout(config: PretrainedConfig, section: ModelSection) -> str | None:
-    """A line on a checkpoint's dropout of 0.8 or more, with the override that lowers it; None if the recipe set it."""
+def strong_dropout(config: PretrainedConfig, section: ModelSection) -> tuple[str, float] | None:
+    """Key in `model.config` and value of a checkpoint's dropout of 0.8 or more that the recipe has not set."""
     if section.from_scratch or section.head or section.checkpoint is None:
         return None
     places = {"": (config.to_dict(), section.config)}
@@ -18,8 +18,16 @@ def describe_dropout(config: PretrainedConfig, section: ModelSection) -> str | N
         for key in _KEYS:
             value = settings.get(key)
             if key not in chosen and isinstance(value, float | int) and value >= _STRONG:
-                return (
-                    f"the checkpoint drops {100 * value:g} % of the features before its head in training, a lot "
-                    f"for fine-tuning; model.config.{prefix}{key}=0.2 lowers it"
-                )
+                return prefix + key, float(value)
     return None
+
+
+def describe_dropout(config: PretrainedConfig, section: ModelSection) -> str | None:
+    """A line on a dropout that is too strong, with the override that lowers it."""
+    if not (found := strong_dropout(config, section)):
+        return None
+    key, value = found
+    return (
+        f"the checkpoint drops {100 * value:g} % of the features before its head in training, a lot for fine-tuning; "
+        f"model.config.{key}={USUAL_DROPOUT} lowers it"
+    )

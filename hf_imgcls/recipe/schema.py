@@ -28,8 +28,19 @@ _RANGES = (
     ({"ge": 0}, ("eval_delay",)),
     ({"min_length": 1}, ("metric_for_best_model",)),
 )
-# A stage cannot override these: there is one folder, one launch and one push per run.
-_OF_THE_RUN = ("output_dir", "push_to_hub", "hub_", "use_cpu", "ddp_", "fsdp", "deepspeed", "accelerator_config")
+# A stage cannot override these: there is one folder, one launch, one precision and one push per run.
+_OF_THE_RUN = (
+    "output_dir",
+    "push_to_hub",
+    "hub_",
+    "use_cpu",
+    "ddp_",
+    "fsdp",
+    "deepspeed",
+    "accelerator_config",
+    "fp16",
+    "bf16",
+)
 MIXES = {"MixUp": ["alpha", "per_image"], "CutMix": ["alpha", "per_image"], "Identity": []}
 # Transforms of our own, beside torchvision's, and their arguments.
 OWN_TRANSFORMS = {"RandomAffineReflect": ["degrees", "translate", "scale"]}

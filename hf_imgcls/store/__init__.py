@@ -22,6 +22,7 @@ from hf_imgcls.store.locks import LOCK, Lock, is_lock, lock_beside
 from hf_imgcls.store.places import check_room, try_place
 from hf_imgcls.store.run_folder import (
     BAD_IMAGES,
+    CANDIDATES,
     DIGESTS,
     HISTORY,
     PUSHED,

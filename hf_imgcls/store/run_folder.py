@@ -10,9 +10,9 @@ from hf_imgcls.store.begun import BEGUN, Beginning, differences, go_on_with, kee
 from hf_imgcls.store.files import write_json
 from hf_imgcls.store.locks import LOCK, Lock, is_lock
 
-RECIPE, SPLITS, DIGESTS, BAD_IMAGES, STAGES, RESULTS, HISTORY, PUSHED = (
+RECIPE, SPLITS, DIGESTS, BAD_IMAGES, STAGES, RESULTS, HISTORY, PUSHED, CANDIDATES = (
     "recipe.json", "splits.json", "digests.npz", "bad_images.csv", "stages.json", "results.json", "history.json",
-    "pushed.json",
+    "pushed.json", "candidates.json",
 )  # fmt: skip
 # Keys that may differ in the second half of a run: they change neither the data nor the weights. A moved folder of
 # images keeps its fingerprints, which are compared instead of its path.

@@ -1,0 +1,214 @@
+"""The story of a fit: a folder of images in; networks compared, the best one trained and checked as any run is."""
+
+import copy
+import time
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from hf_imgcls import machine, reports
+from hf_imgcls.api.train import train_classifier
+from hf_imgcls.data import Data, find_rows, load_data
+from hf_imgcls.errors import InputError, nearest
+from hf_imgcls.images import EvalTransform
+from hf_imgcls.machine import say
+from hf_imgcls.models import USUAL_DROPOUT, build_model, strong_dropout
+from hf_imgcls.recipe import as_run, check_output_dir, check_path, load_recipe
+from hf_imgcls.store import CANDIDATES, RECIPE, check_run_folder, read_kept, write_json
+from hf_imgcls.training import PRESETS, Candidate, choose_candidate, score_candidate
+from hf_imgcls.words import duration
+
+HEAD = {"train": "head", "cache_features": True, "augmentation": {}, "logistic_regression": True}
+# LP-FT: all weights from a head that is solved already, at a rate that keeps what the network knows (arXiv:2202.10054).
+ALL_WEIGHTS = {
+    "train": "all",
+    "only_if_better": True,
+    "augmentation": {"train": [{"RandomResizedCrop": {"scale": [0.5, 1.0]}}, "RandomHorizontalFlip"]},
+    "training": {
+        "num_train_epochs": 3,
+        "learning_rate": 1e-4,
+        "weight_decay": 0.05,
+        "label_smoothing_factor": 0.1,
+        "lr_scheduler_type": "cosine",
+        "warmup_steps": 0.1,
+    },
+}
+_BATCH = 16
+# Wrong answers on validation below which no training can show that it is better, and images of a class below which the
+# head is the answer.
+_FEWEST_ERRORS, _FEWEST_IMAGES = 10, 20
+_BACKWARD = 3  # a step of training takes so many times a forward pass
+
+
+class FitOptions(NamedTuple):
+    """How a fit searches; `output` is runs/<name of the folder> if None, `minutes` None for no limit."""
+
+    checkpoints: Sequence[str] = ()
+    preset: str = "default"
+    minutes: float | None = None
+    output: Path | None = None
+
+
+_DEFAULTS = FitOptions()
+
+
+def fit_folder(folder: str, options: FitOptions = _DEFAULTS, overrides: Iterable[str] = ()) -> dict[str, Any]:
+    """Find, train, save and score the best classifier for a folder of images; no recipe is needed.
+
+    Pretrained networks are compared by heads that are solved on their features. The one with the lowest validation
+    loss is trained further where validation has errors left, and what that brings is kept only where it is better on
+    validation. The recipe that was chosen is in the run folder and repeats the run without the search.
+
+    Args:
+        folder: as `data.path` of a recipe.
+        overrides: `section.key=value`, of any key but the network's.
+
+    Returns:
+        The content of results.json.
+
+    Raises:
+        InputError: no network can be loaded, or what `train_classifier` raises.
+    """
+    begun, overrides = time.monotonic(), list(overrides)
+    _check(options)
+    output = options.output or Path("runs") / Path(folder).expanduser().resolve().name
+    recipe = _start(folder, output, overrides)
+    check_run_folder(output)
+    if (output / RECIPE).exists():
+        return _go_on(folder, output, overrides)
+    machine.prepare_launch()
+    arguments = machine.training_arguments(recipe.training)
+    data = load_data(recipe.data)
+    for line in reports.describe_data(data, machine.check_launch()):
+        say(line)
+    names = _names(options, arguments.device.type)
+    found, recipes = _compare(recipe, names, data, arguments, bool(options.checkpoints))
+    spent = time.monotonic() - begun  # which differs from process to process
+    content = machine.on_main(lambda: _choose(found, recipes, len(data.splits["train"]), options, spent))
+    results = train_classifier(content, overrides)
+    machine.on_main(lambda: write_json(output / CANDIDATES, [reports.describe_candidate(each) for each in found]))
+    say(
+        f"recipe: {output / RECIPE}; hf-imgcls train {output / RECIPE} training.output_dir={output}-again repeats this "
+        "run without the search"
+    )
+    return results
+
+
+def holdout_fraction(images: int) -> float:
+    """The fraction of train that validation takes where the folder has none: AutoGluon's rule below 5,000 images."""
+    return round(max(0.1, min(0.2, 500 / max(images, 1))), 4)
+
+
+def _check(options: FitOptions) -> None:
+    if options.preset not in PRESETS:
+        known = ", ".join(PRESETS)
+        raise InputError(f"--preset: found {options.preset!r}, expected {known}{nearest(options.preset, PRESETS)}")
+    if options.minutes is not None and not options.minutes > 0:
+        raise InputError(f"--minutes: found {options.minutes:g}, expected more than 0")
+
+
+def _start(folder: str, output: Path, overrides: Sequence[str]):
+    """The recipe before a network is chosen, with the fraction that validation takes."""
+    content = {
+        "data": {"path": folder, "duplicates": "drop_from_train"},
+        "model": {"checkpoint": PRESETS["fast"]["cpu"][0]},
+        "training": {
+            "output_dir": str(output),
+            "per_device_train_batch_size": _BATCH,
+            "per_device_eval_batch_size": _BATCH,
+            "seed": 1,
+        },
+    }
+    recipe = load_recipe(content, overrides)
+    check_path(recipe.data)
+    check_output_dir(recipe)
+    if "validation_fraction" not in recipe.data.model_fields_set:
+        images = len(find_rows(recipe.data).splits["train"])
+        content["data"]["validation_fraction"] = holdout_fraction(images)
+        recipe = load_recipe(content, overrides)
+    return recipe
+
+
+def _go_on(folder: str, output: Path, overrides: Sequence[str]) -> dict[str, Any]:
+    """The run in a folder goes on with the recipe that was chosen, or is answered where it is finished."""
+    content = read_kept(output / RECIPE)
+    before = content.get("data", {}).get("path", "")
+    if Path(before).expanduser().resolve() != Path(folder).expanduser().resolve():
+        raise InputError(f"--output: {output} is a run on {before!r}, not on {folder!r}; name another folder")
+    say(f"fit: the recipe of {output} is chosen already; another --output searches anew")
+    return train_classifier(content, overrides)
+
+
+def _names(options: FitOptions, device: str) -> Sequence[str]:
+    return list(dict.fromkeys(options.checkpoints)) or PRESETS[options.preset]["cpu" if device == "cpu" else "gpu"]
+
+
+def _compare(recipe, names: Sequence[str], data: Data, arguments, named: bool) -> tuple[list[Candidate], dict]:
+    """The candidates that can be loaded, and the recipe of each by its name; those that a user named must be."""
+    if "validation" not in data.splits:
+        raise InputError("fit: there is no validation split to compare networks on; leave data.validation_fraction out")
+    found, recipes, missing = [], {}, []
+    for name in names:
+        try:
+            recipes[name], model, processor = _open(recipe, name, data.labels, arguments.seed)
+        except InputError as error:
+            if named:
+                raise
+            missing.append(str(error))
+            say(f"fit: {name} is left out: {error}")
+            continue
+        scoring = EvalTransform(processor, [model.config.label2id[label] for label in data.labels])
+        say(f"fit: {name}")
+        found.append(score_candidate(name, model, scoring, data, arguments))
+    if not found:
+        raise InputError(
+            f"fit: none of {len(names)} networks can be loaded ({missing[0][:120]}); name one that is on this machine "
+            "with --checkpoint"
+        )
+    return found, recipes
+
+
+def _open(recipe, name: str, labels: list[str], seed: int):
+    """The recipe with a network, the network and its image processor; a dropout too strong to fine-tune is lowered."""
+    content = as_run(recipe)
+    content["model"]["checkpoint"] = name
+    own = load_recipe(content)
+    model, processor = build_model(own.model, labels, seed)
+    if strong := strong_dropout(model.config, own.model):
+        own = load_recipe(content, [f"model.config.{strong[0]}={USUAL_DROPOUT}"])
+        model, processor = build_model(own.model, labels, seed)
+    return own, model, processor
+
+
+def _choose(found: Sequence[Candidate], recipes: dict, images: int, options: FitOptions, spent: float) -> dict:
+    """The content of the recipe that is trained; the candidates and the reasons are printed."""
+    chosen = choose_candidate(found)
+    for line in reports.candidate_table(found, chosen):
+        say(line)
+    recipe = recipes[chosen.checkpoint]
+    content = as_run(recipe)
+    content["stages"] = [HEAD, *_further(chosen, images, options, spent)]
+    on_cpu = machine.training_arguments(recipe.training).device.type == "cpu"
+    if len(content["stages"]) > 1 and on_cpu and machine.cpu_trains_in_bf16():
+        content["training"] |= {"use_cpu": True, "bf16": True}
+    return content
+
+
+def _further(chosen: Candidate, images: int, options: FitOptions, spent: float) -> list[dict]:
+    """The stage that trains all weights, where it can be shown to pay and fits into the time that is left; and why."""
+    epochs = ALL_WEIGHTS["training"]["num_train_epochs"]
+    needed = _BACKWARD * epochs * images / chosen.images_per_second
+    if options.preset == "fast":
+        say("fit: the head is the answer of --preset fast; --preset default would train all weights too")
+    elif chosen.errors < _FEWEST_ERRORS:
+        say(f"fit: {chosen.errors} errors are left on validation, too few to show that more training is better")
+    elif images < _FEWEST_IMAGES * chosen.classes:
+        say(f"fit: {images:,} images of {chosen.classes:,} classes are too few to train all weights on")
+    elif options.minutes and spent + needed > 60 * options.minutes:
+        say(
+            f"fit: --minutes {options.minutes:g} is too little to train all weights, which takes {duration(needed)} or so"
+        )
+    else:
+        say(f"fit: trains all weights, {epochs} epochs in {duration(needed)} or so")
+        return [copy.deepcopy(ALL_WEIGHTS)]
+    return []

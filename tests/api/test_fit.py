@@ -1,0 +1,108 @@
+"""From a folder to a model without a recipe: which network is chosen, what is trained, and the recipe that repeats it."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from tiny import tiny_model, tiny_processor
+
+from hf_imgcls import InputError, train_classifier
+from hf_imgcls.api import fit
+from hf_imgcls.api.fit import FitOptions, _further, fit_folder, holdout_fraction
+from hf_imgcls.reports.candidates import candidate_table
+from hf_imgcls.training.candidates import PRESETS, Candidate, choose_candidate
+
+pytestmark = pytest.mark.usefixtures("undrawn")
+
+
+def candidate(name="net", losses=(0.5, 0.5, 0.5, 0.5), accuracy=0.5, parameters=10, speed=100.0) -> Candidate:
+    return Candidate(name, torch.tensor(losses), accuracy, 0.1, 2, parameters, speed, 1.0)
+
+
+@pytest.fixture
+def checkpoints(tmp_path) -> list[str]:
+    names = []
+    for kind in ("vit", "convnet"):
+        tiny_model(kind).save_pretrained(tmp_path / kind)
+        tiny_processor().save_pretrained(tmp_path / kind)
+        names.append(str(tmp_path / kind))
+    return names
+
+
+def test_a_folder_becomes_a_run_whose_recipe_repeats_it(make_folder, checkpoints, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(fit, "_FEWEST_ERRORS", 0)
+    monkeypatch.setattr(fit, "_FEWEST_IMAGES", 0)
+    folder, output = str(make_folder(12, test=3)), tmp_path / "run"
+    options = FitOptions(checkpoints, output=output)
+    results = fit_folder(folder, options, ["data.max_samples.test=6"])
+    out = capsys.readouterr().out
+    assert results["parity"]["passed"]
+    recipe = json.loads((output / "recipe.json").read_text())
+    assert recipe["model"]["checkpoint"] in checkpoints
+    assert [stage["train"] for stage in recipe["stages"]] == ["head", "all"]
+    assert (recipe["data"]["validation_fraction"], recipe["data"]["duplicates"]) == (0.2, "drop_from_train")
+    assert results["images"]["test"] == 6
+    assert out.count("* " + recipe["model"]["checkpoint"]) == 1
+    kept = json.loads((output / "candidates.json").read_text())
+    assert {each["checkpoint"] for each in kept} == set(checkpoints)
+
+    again = train_classifier(output / "recipe.json", [f"training.output_dir={tmp_path / 'again'}"])
+    assert again["scores"]["validation"]["loss"] == results["scores"]["validation"]["loss"]
+    assert again["scores"]["test"]["accuracy"] == results["scores"]["test"]["accuracy"]
+
+    assert fit_folder(folder, options)["scores"].keys() == results["scores"].keys()
+    assert "is chosen already" in capsys.readouterr().out
+    with pytest.raises(InputError, match="is a run on"):
+        fit_folder(str(tmp_path / "vit"), options)
+
+
+def test_a_smaller_network_is_chosen_where_the_difference_is_within_chance():
+    best = candidate("large", (0.1, 0.3, 0.2, 0.2), parameters=100)
+    close = candidate("small", (0.3, 0.1, 0.2, 0.25), parameters=10)
+    worse = candidate("tiny", (0.9, 0.8, 0.95, 0.9), parameters=1)
+    assert choose_candidate([worse, best, close]) is close
+    assert choose_candidate([worse, best]) is best
+    lines = candidate_table([worse, best, close], close)
+    assert [line[0] for line in lines[1:4]] == [" ", "*", " "]
+    assert "small is smaller than large" in lines[-1]
+
+
+@pytest.mark.parametrize(
+    ("chosen", "images", "options", "words"),
+    [
+        (candidate(losses=[0.5] * 100), 400, FitOptions(preset="fast"), "--preset fast"),
+        (candidate(losses=[0.5] * 100, accuracy=0.95), 400, FitOptions(), "5 errors are left"),
+        (candidate(losses=[0.5] * 100), 39, FitOptions(), "39 images of 2 classes are too few"),
+        (candidate(losses=[0.5] * 100), 400, FitOptions(minutes=1), "--minutes 1 is too little"),
+        (candidate(losses=[0.5] * 100), 400, FitOptions(minutes=2), None),
+        (candidate(losses=[0.5] * 100), 400, FitOptions(), None),
+    ],
+)
+def test_all_weights_train_where_it_can_pay_and_there_is_time(chosen, images, options, words, capsys):
+    """400 images at 100 a second, three epochs, each step three forward passes: 36 s, after 40 s of comparing."""
+    stages = _further(chosen, images, options, 40.0)
+    assert bool(stages) == (words is None)
+    assert (words or "trains all weights, 3 epochs in 36 s") in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("images", "fraction"), [(100, 0.2), (2500, 0.2), (4000, 0.125), (5000, 0.1), (10**6, 0.1)])
+def test_the_fraction_that_is_held_out(images, fraction):
+    assert holdout_fraction(images) == fraction
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (FitOptions(preset="bets"), 'did you mean "best"'),
+        (FitOptions(minutes=0), "expected more than 0"),
+        (FitOptions(["no/such/network"]), "no/such/network"),
+        (FitOptions(), "none of 2 networks can be loaded"),
+    ],
+)
+def test_what_cannot_be_searched_is_one_line(make_folder, options, words, tmp_path, monkeypatch):
+    monkeypatch.setitem(PRESETS, "default", {"cpu": ["no/such/one", "no/such/two"], "gpu": []})
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match=words):
+        fit_folder(str(make_folder(6)), options)
+    assert not Path("runs").exists()
