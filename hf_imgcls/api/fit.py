@@ -205,9 +205,7 @@ def _further(chosen: Candidate, images: int, options: FitOptions, spent: float) 
     elif images < _FEWEST_IMAGES * chosen.classes:
         say(f"fit: {images:,} images of {chosen.classes:,} classes are too few to train all weights on")
     elif options.minutes and spent + needed > 60 * options.minutes:
-        say(
-            f"fit: --minutes {options.minutes:g} is too little to train all weights, which takes {duration(needed)} or so"
-        )
+        say(f"fit: --minutes {options.minutes:g} is too little to train all weights ({duration(needed)} or so)")
     else:
         say(f"fit: trains all weights, {epochs} epochs in {duration(needed)} or so")
         return [copy.deepcopy(ALL_WEIGHTS)]

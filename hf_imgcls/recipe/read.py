@@ -77,7 +77,7 @@ def _text(path: Path) -> str:
         if path.is_dir():
             files = [each.suffix.lower() for each in path.rglob("*")][:1000]
             if any(suffix in _IMAGES for suffix in files):
-                raise InputError(f"{path}: a folder of images, not a recipe; write a recipe with data.path={path}")
+                raise InputError(f"{path}: a folder of images, not a recipe; hf-imgcls fit {path} needs none")
             raise InputError(f"{path}: a folder, not a recipe; name a JSON file in it")
         if not path.exists():
             beside = [p.name for p in path.parent.glob("*.json")] if path.parent.is_dir() else []

@@ -1,4 +1,4 @@
-"""From a folder to a model without a recipe: which network is chosen, what is trained, and the recipe that repeats it."""
+"""From a folder to a model without a recipe: which network is chosen, what is trained, the recipe that repeats it."""
 
 import json
 from pathlib import Path
@@ -54,7 +54,7 @@ def test_a_folder_becomes_a_run_whose_recipe_repeats_it(make_folder, checkpoints
     assert fit_folder(folder, options)["scores"].keys() == results["scores"].keys()
     assert "is chosen already" in capsys.readouterr().out
     with pytest.raises(InputError, match="is a run on"):
-        fit_folder(str(tmp_path / "vit"), options)
+        fit_folder(str(make_folder(6, name="others")), options)
 
 
 def test_a_smaller_network_is_chosen_where_the_difference_is_within_chance():
