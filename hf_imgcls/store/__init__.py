@@ -1,7 +1,8 @@
 """What lies on disk: files written whole or not at all, the run folder, checkpoints, the cache."""
 
 from hf_imgcls.store.begun import Beginning, read_kept, resumed_with
-from hf_imgcls.store.cache import cache_folder, cache_in_use, cached, clear_cache, file_digests, list_cache
+from hf_imgcls.store.cache import cached, file_digests
+from hf_imgcls.store.cache_place import cache_folder, cache_in_use, clear_cache, list_cache
 from hf_imgcls.store.checkpoints import (
     MANIFEST,
     STATE,

@@ -9,9 +9,6 @@ read, and what is damaged is built again. One process builds an entry, and other
 import contextlib
 import hashlib
 import json
-import os
-import shutil
-import sys
 import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -19,21 +16,13 @@ from pathlib import Path
 from typing import Any
 
 from hf_imgcls.errors import CacheError
+from hf_imgcls.store.cache_place import MANIFEST, cache_folder, cache_in_use, delete
 from hf_imgcls.store.files import read_json, write_json
 from hf_imgcls.store.locks import LOCK, Lock
 
-_MANIFEST, _DRAFT = "manifest.json", ".part"
-_IN_USE = ".in_use"  # a folder of locks, one of each run that reads the cache
+_DRAFT = ".part"
 _BLOCK, _STEP = 1 << 26, 1 << 20  # bytes
 _THREADS = 8  # that read: some disks answer several faster than one
-
-
-def cache_folder() -> Path:
-    """`hf_imgcls` in the cache folder of `datasets`, which is not imported for it: that takes seconds."""
-    if config := sys.modules.get("datasets.config"):
-        return Path(config.HF_DATASETS_CACHE) / "hf_imgcls"
-    home = os.environ.get("HF_HOME") or Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "huggingface"
-    return Path(os.environ.get("HF_DATASETS_CACHE") or Path(home) / "datasets").expanduser() / "hf_imgcls"
 
 
 def load_rows(entry: Path):
@@ -41,7 +30,7 @@ def load_rows(entry: Path):
     import datasets
 
     # Those of the manifest alone: `datasets` puts what it computes from the rows beside them.
-    parts = [datasets.Dataset.from_file(str(entry / name)) for name in sorted(read_json(entry / _MANIFEST))]
+    parts = [datasets.Dataset.from_file(str(entry / name)) for name in sorted(read_json(entry / MANIFEST))]
     rows = datasets.concatenate_datasets(parts) if len(parts) > 1 else parts[0]
     # By itself it would follow from the files' times and places: an entry that was rebuilt is the same data.
     rows._fingerprint = entry.name
@@ -77,10 +66,10 @@ def cached(
         try:
             draft.mkdir()
             build(draft)
-            write_json(draft / _MANIFEST, file_digests(draft, [file.name for file in draft.iterdir()]))
+            write_json(draft / MANIFEST, file_digests(draft, [file.name for file in draft.iterdir()]))
             _replace(entry, draft)
         finally:
-            _delete(draft)
+            delete(draft)
         return load(entry), False
 
 
@@ -98,7 +87,7 @@ def _building(entry: Path) -> Iterator[None]:
             with Lock() as of_other:
                 building = entry.with_name(left.name.split(".")[0])
                 if building == entry or of_other.try_to_take(_lock_of(building)):
-                    _delete(left)
+                    delete(left)
         yield
 
 
@@ -106,68 +95,9 @@ def _lock_of(entry: Path) -> Path:
     return entry.with_name(entry.name + LOCK)
 
 
-@contextlib.contextmanager
-def cache_in_use() -> Iterator[None]:
-    """Inside, `clear_cache` refuses: what was loaded from the cache is read from its files."""
-    with Lock() as lock:
-        with contextlib.suppress(OSError), _entrance() as folder:  # one that cannot be written can be read
-            for user in _users(folder):
-                with Lock() as of_killed:
-                    of_killed.try_to_take(user)  # which deletes it
-            lock.try_to_take(folder / f"{uuid.uuid4().hex}{LOCK}")
-        yield
-
-
-@contextlib.contextmanager
-def _entrance() -> Iterator[Path]:
-    """The folder of the locks of those that use the cache, which one process at a time enters."""
-    folder = cache_folder() / _IN_USE
-    folder.mkdir(parents=True, exist_ok=True)
-    with Lock() as lock:
-        lock.wait_for(folder / LOCK, "cache")
-        yield folder
-
-
-def _users(folder: Path) -> list[Path]:
-    return [file for file in folder.glob(f"*{LOCK}") if file.name != LOCK]
-
-
-def list_cache() -> list[tuple[str, int, int]]:
-    """Each kind of entries with their number and bytes, by name; what killed runs have left is in the sizes."""
-    folder = cache_folder()
-    kinds = sorted(path for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
-    kinds = [kind for kind in kinds if kind.name != _IN_USE]
-    return [(kind.name, len(list(kind.glob(f"*/{_MANIFEST}"))), _size(kind)) for kind in kinds]
-
-
-def clear_cache() -> int:
-    """Delete the cache; returns the bytes that this frees.
-
-    Raises:
-        InputError: a process uses it.
-    """
-    folder = cache_folder()
-    old = list(folder.parent.glob("hf_imgcls_*"))  # those of version 0.1
-    size = _size(folder) + sum(map(_size, old))
-    if folder.is_dir():
-        with _entrance() as users:
-            for user in _users(users):
-                with Lock() as lock:
-                    lock.take(user, f"cache: {folder}", "clear it when that has ended", "used")
-            for kind in folder.iterdir():
-                if kind != users:
-                    _delete(kind)
-        for empty in (users, folder):
-            with contextlib.suppress(OSError):
-                empty.rmdir()
-    for path in old:
-        _delete(path)
-    return size - _size(folder) - sum(map(_size, old))
-
-
 def _is_whole(entry: Path) -> bool:
     try:
-        expected = read_json(entry / _MANIFEST)
+        expected = read_json(entry / MANIFEST)
         return bool(expected) and expected == file_digests(entry, list(expected))
     except (OSError, ValueError, TypeError):  # not there, or its manifest is damaged
         return False
@@ -201,20 +131,4 @@ def _replace(entry: Path, draft: Path) -> None:
     with contextlib.suppress(FileNotFoundError):
         entry.rename(old)  # what other processes have open in it stays readable
     draft.rename(entry)
-    _delete(old)
-
-
-def _delete(path: Path) -> None:
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path, ignore_errors=True)
-    else:
-        with contextlib.suppress(OSError):
-            path.unlink()
-
-
-def _size(folder: Path) -> int:
-    size = 0
-    for path in folder.rglob("*"):
-        with contextlib.suppress(FileNotFoundError):  # a run that goes on may rename it
-            size += path.lstat().st_size
-    return size
+    delete(old)

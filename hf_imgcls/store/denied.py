@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from hf_imgcls.errors import MachineError, UserError
-from hf_imgcls.store.cache import cache_folder
+from hf_imgcls.store.cache_place import cache_folder
 from hf_imgcls.store.os_errors import error_causes, error_chain, error_number, error_path
 from hf_imgcls.store.streams import output_fails
 from hf_imgcls.words import megabytes

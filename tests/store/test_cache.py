@@ -14,7 +14,8 @@ import pytest
 from hf_imgcls.cli import main
 from hf_imgcls.errors import CacheError
 from hf_imgcls.store import cache
-from hf_imgcls.store.cache import cache_folder, cache_in_use, cached, clear_cache, list_cache
+from hf_imgcls.store.cache import cached
+from hf_imgcls.store.cache_place import cache_folder, cache_in_use, clear_cache, list_cache
 from hf_imgcls.store.files import read_json, write_json
 from hf_imgcls.store.locks import Lock
 
