@@ -50,7 +50,9 @@ def go_on_with(folder: Path, now: Beginning, resume_anyway: bool) -> list[str]:
                 f"training.output_dir: begun with {listed_few(other)}, which would change the result; start it as it "
                 f"was begun, or add --resume-anyway or --start-over (the unfinished run in {folder})"
             )
-        found = [f"begun with {each}, and resumed anyway: not the result of an uninterrupted run" for each in other]
+        found = []
+        if other:
+            found.append(f"begun with {listed_few(other)}, and resumed anyway: not the result of an uninterrupted run")
         if digits := differences(before["last_digits"], now.last_digits, in_both=True):
             found.append(f"begun with {listed_few(digits)}: the last digits of the result may differ")
     keep_begun(folder, now, changes + found)

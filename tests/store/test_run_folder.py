@@ -173,7 +173,7 @@ def test_a_resume_with_another_result_is_refused_or_noted_beside_it(settings, wo
         begin(tmp_path, settings={**SETTINGS, **settings})
     assert (tmp_path / "begun.json").read_bytes() == kept
     said = begin(tmp_path, settings={**SETTINGS, **settings}, resume_anyway=True)
-    assert all(line.endswith(", and resumed anyway: not the result of an uninterrupted run") for line in said)
+    assert said == [f"begun with {words}, and resumed anyway: not the result of an uninterrupted run"]
     assert begin(tmp_path, settings={**SETTINGS, **settings}) == []
     assert runs.resumed_with(tmp_path) == said
     assert begin(tmp_path, settings=SETTINGS, start_over=True) == runs.resumed_with(tmp_path) == []
