@@ -13,6 +13,7 @@ from tiny import tiny_model, tiny_processor
 
 from hf_imgcls import train_classifier
 from hf_imgcls.api import train
+from hf_imgcls.errors import InputError
 from hf_imgcls.machine.processes import requested
 from hf_imgcls.training import stages
 
@@ -82,6 +83,9 @@ def test_two_processes_make_the_steps_of_one_batch_and_of_accumulated_ones(mixed
     for name in ("two of 8", "4 of 4"):
         assert max((after[name][key] - one[key]).abs().max() for key in one) < 1e-7
     assert max((one[key] - before[key]).abs().max() for key in one) > 1e-4
+    (folders["two of 8"] / "results.json").unlink()
+    with pytest.raises(InputError, match=r"begun with processes 2, now 1; images per step 16, now 8, "):
+        train_classifier(recipe, [*words["two of 8"], "training.per_device_train_batch_size=8"])
 
 
 def test_two_processes_go_through_stages_and_features_as_one_does(recipe, tmp_path):
