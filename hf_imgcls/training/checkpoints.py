@@ -59,15 +59,16 @@ class CheckpointTrainer(FiniteTrainer):
         try:
             with saved_or_denied(checkpoint):
                 super()._save_checkpoint(model, trial)
-                self.state.best_model_checkpoint = str(self.best_checkpoint) if self.best_checkpoint else None
                 self.progress.save(draft, args.process_index)
                 self.accelerator.wait_for_everyone()
                 if args.should_save:
-                    self.state.save_to_json(str(draft / STATE))  # Trainer names the best by the place of the draft
+                    self.state.best_model_checkpoint = None  # its step says where it is; a path would go out of date
+                    self.state.save_to_json(str(draft / STATE))
                     put_in_place(draft, checkpoint)
                     delete_old(checkpoint.parent, args.save_total_limit, step, self.state.best_global_step)
         finally:
             self._place = None
+        self.state.best_model_checkpoint = self.best_checkpoint and str(self.best_checkpoint)
         self.accelerator.wait_for_everyone()
 
     def _load_from_checkpoint(self, resume_from_checkpoint, model=None):
@@ -106,7 +107,8 @@ class _Resumed(TrainerCallback):
         self.trainer, self.checkpoint = trainer, checkpoint
 
     def on_train_begin(self, args, state, control, **kwargs):
-        # Trainer forgets a best checkpoint that is not where it was saved, and would end with the last weights.
-        state.best_model_checkpoint = str(self.trainer.best_checkpoint) if self.trainer.best_checkpoint else None
+        # Without it Trainer would end with the last weights.
+        best = self.trainer.best_checkpoint
+        state.best_model_checkpoint = best and str(best)
         if self.checkpoint:
             self.trainer.progress.restore(self.checkpoint, args.process_index, args.world_size)

@@ -15,6 +15,7 @@ from hf_imgcls import train_classifier
 from hf_imgcls.api import train
 from hf_imgcls.errors import InputError
 from hf_imgcls.machine.processes import requested
+from hf_imgcls.store import newest_whole, read_json
 from hf_imgcls.training import stages
 
 
@@ -100,6 +101,10 @@ def test_two_processes_go_through_stages_and_features_as_one_does(recipe, tmp_pa
     assert two.returncode == 0, two.stderr
     train_classifier(recipe, [*common, "training.per_device_train_batch_size=8", folders[1]])
     assert [stage["steps"] for stage in results(tmp_path / "two")["stages"]] == [2, 2]
+    checkpoint = tmp_path / "two" / "stage-2" / "checkpoint-2"
+    assert newest_whole(checkpoint.parent) == (checkpoint, [])
+    of_each = {"progress-0.json", "progress-1.json", "rng_state_0.pth", "rng_state_1.pth"}
+    assert of_each < read_json(checkpoint / "manifest.json").keys()
     for name in ("stage-1", ""):
         after = [load_file(tmp_path / run / name / "model.safetensors") for run in ("two", "one")]
         assert max((after[0][key] - after[1][key]).abs().max() for key in after[0]) < 1e-6
