@@ -6,7 +6,7 @@ import os
 import sys
 import traceback
 
-from hf_imgcls.commands import COMMANDS, parse
+from hf_imgcls.commands import COMMANDS, Ending, parse
 from hf_imgcls.errors import PushError, UserError
 from hf_imgcls.store import as_machine_error, flush_streams, open_streams
 from hf_imgcls.words import one_line
@@ -16,20 +16,22 @@ def main(arguments: list[str] | None = None) -> int:
     """Run a command; returns its exit status.
 
     That is 0, or that of the error, which is one line on standard error (2: user error, 1: verification failed,
-    3: complete on this machine but not on the Hub, 130: interrupted, 141: the reader of standard output is gone).
+    3: complete on this machine but not on the Hub, 141: the reader of standard output is gone, 128 + the number of a
+    signal that ended it: 130 by Ctrl-C).
     """
     open_streams()
-    try:
-        status = _run(arguments)
-    finally:
-        flush_streams()
-    _leave(status)
-    return status
+    with Ending(arguments) as ending:
+        try:
+            ending.status = _run(arguments, ending)
+        finally:
+            flush_streams()
+    _leave(ending.status)
+    return ending.status
 
 
-def _run(arguments: list[str] | None) -> int:
+def _run(arguments: list[str] | None, ending: Ending) -> int:
     try:
-        with as_machine_error():
+        with as_machine_error(), ending.causes:
             options = parse(sys.argv[1:] if arguments is None else arguments, COMMANDS)
             options.run(options)
             sys.stdout.flush()
@@ -41,8 +43,8 @@ def _run(arguments: list[str] | None) -> int:
         return _fail(line, error.status)
     except BrokenPipeError:
         return 128 + 13  # as of other tools, which SIGPIPE ends
-    except KeyboardInterrupt:
-        return _fail("interrupted; run the same command to resume from the last checkpoint", 130)
+    except KeyboardInterrupt as error:
+        return ending.end(error)
     return 0
 
 

@@ -1,7 +1,12 @@
 """Every error that a user can cause, each with the exit status of the command that meets it."""
 
 import difflib
+import signal
 from collections.abc import Iterable
+
+# They ask a command to end: Ctrl-C, `kill`, a terminal that is closed, and what batch systems send before a time limit.
+_NAMES = ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2", "SIGXCPU", "SIGBREAK")
+ENDING_SIGNALS = tuple(getattr(signal, name) for name in _NAMES if hasattr(signal, name))  # Windows has three of them
 
 
 class UserError(Exception):
@@ -40,6 +45,14 @@ class ParityError(UserError, RuntimeError):
 
 class RestoreError(UserError, RuntimeError):
     """The weights in memory are not those of the checkpoint: continuing would train or score another model."""
+
+
+class Interrupted(KeyboardInterrupt):
+    """A signal asked for the end; the message says how far the work came. The exit status is 128 + `number`."""
+
+    def __init__(self, number: int = signal.SIGINT, message: str = "interrupted"):
+        super().__init__(message)
+        self.number = int(number)
 
 
 def nearest(word: str, known: Iterable[str]) -> str:

@@ -105,7 +105,8 @@ def start(
         os.environ.update(environment or {})
         _use_cache(cache or folder / "cache")
         before()
-        status = importlib.import_module("hf_imgcls.cli").main(list(arguments))
+        sys.argv = ["hf-imgcls", *arguments]
+        status = importlib.import_module("hf_imgcls.cli").main()
     except SystemExit as error:
         status = error.code if isinstance(error.code, int) else int(error.code is not None)
     except BaseException:

@@ -15,6 +15,7 @@ from hf_imgcls.commands import (
     train,
 )
 from hf_imgcls.commands.command_line import parse
+from hf_imgcls.commands.ending import Ending
 
 _LISTED = (fit, recipes, train, check, describe, benchmark, evaluate, push, predict, demo, export, cache)
 COMMANDS = {module.__name__.rpartition(".")[2]: module for module in _LISTED}

@@ -14,4 +14,5 @@ from hf_imgcls.machine.hardware import (
 )
 from hf_imgcls.machine.network import reach_hub, use_hub
 from hf_imgcls.machine.processes import check_launch, limit_progress_bars, on_main, prepare_launch, say, show_progress
+from hf_imgcls.machine.signals import Agreement, StopRequest, shield_worker
 from hf_imgcls.machine.turns import first_on_machine

@@ -21,6 +21,7 @@ NOT_IN_A_RECIPE = {
     "eval_use_gather_object": "what is evaluated are tensors, which need no pickling: leave it out",
     "restore_callback_states_from_checkpoint": "a resumed run restores them by itself: leave it out",
     "ignore_data_skip": "a resumed run would train again on images of the interrupted epoch: leave it out",
+    "enable_jit_checkpoint": "every run saves a checkpoint on SIGTERM, Ctrl-C and SIGUSR1: leave it out",
     "save_only_model": "an interrupted run could not resume; save_total_limit bounds what checkpoints take",
     "auto_find_batch_size": (
         "another batch size is another training: set per_device_train_batch_size, with gradient_accumulation_steps "
@@ -44,7 +45,7 @@ BUILT = {
     "bf16_full_eval", "fp16_full_eval", "tf32", "activation_checkpointing", "activation_checkpointing_kwargs",
     "gradient_checkpointing", "gradient_checkpointing_kwargs", "torch_compile", "torch_compile_backend",
     "torch_compile_mode", "logging_strategy", "logging_steps", "report_to", "eval_strategy", "eval_steps",
-    "save_strategy", "save_steps", "enable_jit_checkpoint", "push_to_hub", "hub_model_id", "load_best_model_at_end",
+    "save_strategy", "save_steps", "push_to_hub", "hub_model_id", "load_best_model_at_end",
     "metric_for_best_model", "greater_is_better", "full_determinism", "use_cpu", "accelerator_config",
     "dataloader_drop_last", "dataloader_num_workers", "dataloader_pin_memory", "dataloader_persistent_workers",
     "dataloader_prefetch_factor", "remove_unused_columns", "ddp_backend", "ddp_timeout", "fsdp", "fsdp_config",

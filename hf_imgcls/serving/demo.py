@@ -4,6 +4,7 @@ import contextlib
 import errno
 import importlib
 import os
+import shutil
 import socket
 import tempfile
 import time
@@ -13,37 +14,30 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import datasets
-import numpy as np
 from accelerate import PartialState
 from accelerate.utils import parse_flag_from_env
-from huggingface_hub import constants
 from PIL import Image
 
-from hf_imgcls.data import find_rows
 from hf_imgcls.errors import InputError, ReadError
-from hf_imgcls.images import UNREADABLE, Limits, in_memory, open_usable, process_image, read_usable
+from hf_imgcls.images import Limits, process_image, read_usable
 from hf_imgcls.machine import exact_float32, limit_progress_bars, say
-from hf_imgcls.recipe import load_recipe
 from hf_imgcls.scoring import main_split
+from hf_imgcls.serving.demo_examples import copy_examples
 from hf_imgcls.serving.image_list import find_images
 from hf_imgcls.serving.inference import Classifier
 from hf_imgcls.serving.open import PredictOptions, open_classifier
-from hf_imgcls.store import RECIPE, RESULTS, read_json
+from hf_imgcls.store import RESULTS, read_json
 from hf_imgcls.words import listed, percent, plain
 
 TOP_K = 5
 PAGE = Path(__file__).with_name("page.py")  # a Space gets a copy of it
 _DEFAULTS, _ADDRESS = PredictOptions(TOP_K), ("127.0.0.1", 7860)
-_LIMITS = Limits()
-_MOST = 8  # examples
-_SUFFIXES = {"JPEG": ".jpg", "PNG": ".png", "GIF": ".gif", "WEBP": ".webp", "BMP": ".bmp"}  # formats browsers show
 
 
 def serve_demo(
     model: str, options: PredictOptions = _DEFAULTS, address: tuple[str, int] = _ADDRESS, examples: str | None = None
 ) -> None:
-    """Serve a model's page until Ctrl-C; the arguments are those of `open_demo`."""
+    """Serve a model's page until Ctrl-C or another signal ends it; the arguments are those of `open_demo`."""
     with open_demo(model, options, address, examples) as url, contextlib.suppress(KeyboardInterrupt):
         say(f"the demo of {model} runs at {url} (stop it with Ctrl-C)")
         while True:
@@ -68,7 +62,9 @@ def open_demo(
     named = list(find_images([examples])) if examples else None
     device = options.device or PartialState(cpu=parse_flag_from_env("ACCELERATE_USE_CPU")).device
     classifier, folder = open_classifier(model, device, options.trust_remote_code), Path(model).expanduser()
-    with tempfile.TemporaryDirectory(prefix="hf-imgcls-") as place, _environment(place, address[0]), exact_float32():
+    # A client may still be sending when it is deleted.
+    folder_for_uploads = tempfile.TemporaryDirectory(prefix="hf-imgcls-", ignore_cleanup_errors=True)
+    with folder_for_uploads as place, _environment(place, address[0]), exact_float32():
         shown = copy_examples(named, folder, Path(place), options.limits)
         title, about = describe_demo(classifier.name.rpartition("@")[0], classifier.labels, folder)
         show = partial(_classify, classifier, options.top_k), title, about, shown
@@ -76,7 +72,8 @@ def open_demo(
         try:
             _launch(blocks, *address, page.LAUNCH)
             yield blocks.local_url
-        finally:
+        finally:  # first what was sent: closing waits for clients
+            shutil.rmtree(f"{place}/sent", ignore_errors=True)
             blocks.close(verbose=False)
 
 
@@ -105,16 +102,23 @@ def describe_demo(name: str, labels: Sequence[str], folder: Path) -> tuple[str, 
     """A page's title, and a line with the classes and, of a run, the accuracy; Markdown."""
     about = f"Classifies images into {len(labels):,} classes: {listed(map(plain, labels), 8)}."
     if (folder / RESULTS).is_file():
-        results = read_json(folder / RESULTS)
-        split = main_split(results)
-        if split:
-            scores = results["scores"][split]
-            low, high = (100 * end for end in scores["accuracy_interval_95"])
-            about += f" Accuracy {percent(scores['accuracy'])} on {scores['images']:,} {split} images"
-            about += f" (95 % interval {low:.1f} to {high:.1f} %)."
-            cautions = results.get("cautions", {}).get(split, ())
-            about += "".join(f" {split.capitalize()}: {' '.join(map(plain, each.split()))}." for each in cautions)
+        try:
+            about += _describe_scores(read_json(folder / RESULTS))
+        except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
+            say(f"no accuracy on the page: {folder / RESULTS} is damaged ({type(error).__name__})")
     return plain(name), about
+
+
+def _describe_scores(results: dict[str, Any]) -> str:
+    split = main_split(results)
+    if not split:
+        return ""
+    scores = results["scores"][split]
+    low, high = (100 * end for end in scores["accuracy_interval_95"])
+    about = f" Accuracy {percent(scores['accuracy'])} on {scores['images']:,} {split} images"
+    about += f" (95 % interval {low:.1f} to {high:.1f} %)."
+    cautions = results.get("cautions", {}).get(split, ())
+    return about + "".join(f" {split.capitalize()}: {' '.join(map(plain, each.split()))}." for each in cautions)
 
 
 def _import_page() -> ModuleType:
@@ -156,57 +160,3 @@ def _environment(place: str, host: str) -> Iterator[None]:
         for key in values:
             del os.environ[key]
         os.environ.update(before)
-
-
-def copy_examples(named: Sequence[str] | None, model: Path, folder: Path, limits: Limits = _LIMITS) -> list[str]:
-    """Copy example images, named ones or else a run's, into a folder that may be served, as none of the user's may."""
-    images = [{"bytes": None, "path": name} for name in evenly_spaced(named)] if named else _run_images(model)
-    copies = []
-    for number, image in enumerate(images):
-        with contextlib.suppress(UNREADABLE):
-            image = in_memory(image)
-            suffix = _SUFFIXES.get(open_usable(image, limits).format)
-            if suffix:
-                read_usable(image, limits)
-                copy = folder / f"{number}{suffix}"
-                copy.write_bytes(image["bytes"])
-                copies.append(str(copy))
-    if images and not copies:
-        say("no examples: none of the images has a format that browsers show")
-    return copies
-
-
-def evenly_spaced(things: Sequence, most: int = _MOST) -> list:
-    """At most so many of them, from the first to the last."""
-    return [things[i] for i in np.linspace(0, len(things) - 1, min(most, len(things))).round().astype(int)]
-
-
-def _run_images(folder: Path) -> list[dict]:
-    """Images of the split that a run was evaluated on, its classes in turn; none where they are not found."""
-    if not (folder / RECIPE).is_file():
-        return []
-    try:
-        recipe = load_recipe(folder / RECIPE)
-        if recipe.data.streaming:
-            raise InputError("they are streamed")
-        with _offline():
-            splits = find_rows(recipe.data).splits
-    except InputError as error:
-        say(f"no examples: the run's images are not available ({error}); choose others with --examples")
-        return []
-    rows = splits.get("test", splits.get("validation", splits["train"]))
-    labels = np.array(rows["label"][:])
-    by_class = [np.flatnonzero(labels == i) for i in evenly_spaced(np.unique(labels))]
-    chosen = [indices[turn] for turn in range(_MOST) for indices in by_class if turn < len(indices)]
-    return rows.select(chosen[:_MOST])["image"][:]
-
-
-@contextlib.contextmanager
-def _offline() -> Iterator[None]:
-    """Nobody wants to wait for the download of a dataset for the sake of examples."""
-    before = constants.HF_HUB_OFFLINE, datasets.config.HF_HUB_OFFLINE
-    constants.HF_HUB_OFFLINE = datasets.config.HF_HUB_OFFLINE = True
-    try:
-        yield
-    finally:
-        constants.HF_HUB_OFFLINE, datasets.config.HF_HUB_OFFLINE = before

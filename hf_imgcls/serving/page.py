@@ -6,18 +6,50 @@ Imports nothing of this package: the file is copied beside the app of a Space.
 import html
 import math
 import struct
+import threading
 import warnings
 import zlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import gradio as gr
+from fastapi import HTTPException
 from PIL import Image, UnidentifiedImageError
+from starlette.middleware import Middleware
 from transformers.image_utils import load_image
 
 Classify, Read = Callable[[Image.Image], list[dict]], Callable[[str], Image.Image]
 # Of an uploaded image: a few KB can decode to gigabytes, and a processor that resizes the shorter side can make them.
 MAX_PIXELS, MAX_ASPECT_RATIO = 89_478_485, 100
+MAX_BYTES = 64 * 1024**2  # of a request
+# Not those that Pillow hands to other programs (EPS), or that are no images of a camera, a screen or the web.
+FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "BMP", "DIB", "TIFF", "AVIF", "HEIF", "JPEG2000", "PPM", "TGA", "MPO")
+_ONE = threading.Lock()  # an image at a time is decoded, whatever the number of visitors
+
+
+class LimitBody:
+    """Ends a request with 413 when its body has more bytes than `most`; the client may also go away before its end."""
+
+    def __init__(self, app, most: int = MAX_BYTES):
+        self.app, self.most = app, most
+
+    async def __call__(self, scope, receive, send):
+        said, came, whole = int(dict(scope.get("headers", ())).get(b"content-length", 0)), 0, False
+
+        async def counted():
+            nonlocal came, whole
+            message = {} if said > self.most else await receive()
+            came += len(message.get("body", b""))
+            if max(said, came) > self.most:
+                raise HTTPException(413, f"more than {self.most:,} bytes")
+            if message["type"] == "http.disconnect" and said and not whole:
+                raise HTTPException(400, "the client has gone")
+            whole = not message.get("more_body")
+            return message
+
+        await self.app(scope, counted if scope["type"] == "http" else receive, send)
+
+
 # Arguments of `launch`, on this machine as in a Space. The fonts are the visitor's: a theme's would be downloaded.
 LAUNCH = {
     "theme": gr.themes.Default(
@@ -27,6 +59,8 @@ LAUNCH = {
     "footer_links": ["api"],
     "run_history": False,
     "ssr_mode": False,
+    "max_file_size": MAX_BYTES,
+    "app_kwargs": {"middleware": [Middleware(LimitBody)]},
 }
 # What Pillow's plugins and `load_image` raise on damaged images.
 _UNREADABLE = (
@@ -55,7 +89,10 @@ def make_page(classify: Classify, title: str, about: str, examples: Sequence[str
     """
 
     def predict(image: str | None) -> dict[str, float] | None:
-        return None if image is None else _bars(classify(_read(image, read)))
+        if image is None:
+            return None
+        with _ONE:
+            return _bars(classify(_read(image, read)))
 
     with gr.Blocks(title=title, analytics_enabled=False, delete_cache=(3600, 3600)) as page:
         gr.Markdown(f"# {title}\n{about}")
@@ -67,8 +104,10 @@ def make_page(classify: Classify, title: str, about: str, examples: Sequence[str
         if examples:
             gr.Examples(list(examples), image, label="Examples", cache_examples=False)
         image.preprocess = _uploads_only(image)
-        image.change(predict, image, bars, api_name="predict", show_progress="minimal")
-    return page
+        # In the browser: the bars of the image before go, also where the next one cannot be read.
+        cleared = image.change(None, None, bars, js="() => null")
+        cleared.then(predict, image, bars, api_name="predict", show_progress="minimal")
+    return page.queue(api_open=False)  # a request beside the queue would be answered at once, and an error with 500
 
 
 def _uploads_only(image: gr.Image) -> Callable:
@@ -91,7 +130,9 @@ def _uploads_only(image: gr.Image) -> Callable:
 def _read(path: str, read: Read = load) -> Image.Image:
     """An uploaded image, or the page's error."""
     try:
-        with warnings.catch_warnings(action="ignore", category=UserWarning):
+        with warnings.catch_warnings(action="ignore"):
+            Image.init()
+            Image.open(path, formats=[name for name in FORMATS if name in Image.OPEN]).close()
             return read(path)
     except UnidentifiedImageError:
         reason = "not an image, or its header is broken"

@@ -37,4 +37,4 @@ from hf_imgcls.store.run_folder import (
     lock_run,
     open_run,
 )
-from hf_imgcls.store.streams import close_output, flush_streams, open_streams
+from hf_imgcls.store.streams import close_output, close_terminal, flush_streams, open_streams

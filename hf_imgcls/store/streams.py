@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import stat
 import sys
 from typing import TextIO
 
@@ -26,6 +27,14 @@ def close_output(stream: TextIO) -> None:
         null = os.open(os.devnull, os.O_WRONLY)
         os.dup2(null, stream.fileno())
         os.close(null)
+
+
+def close_terminal() -> None:
+    """Write what follows to /dev/null where it went to a terminal, which is gone; a log file stays."""
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError):
+            if stat.S_ISCHR(os.fstat(stream.fileno()).st_mode):
+                close_output(stream)
 
 
 def flush_streams() -> None:

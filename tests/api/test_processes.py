@@ -156,6 +156,17 @@ def test_plain_torchrun_trains_together_and_resumes_a_stream(recipe, tmp_path):
     assert report["sample"] == list(range(5))
 
 
+def test_a_signal_to_one_process_of_two_ends_both_after_the_same_step(recipe, tmp_path):
+    both = launch(TORCHRUN, "tests/signalled.py", "train", str(recipe), "training.save_strategy=no")
+    assert both.returncode != 0
+    lines = [line for line in both.stderr.splitlines() if line.startswith("hf-imgcls: ")]
+    assert lines == [f"hf-imgcls: interrupted at step 2; saved {tmp_path}/run/checkpoint-2; the same command resumes"]
+    assert {file.name for file in (tmp_path / "run" / "checkpoint-2").glob("progress-*")} == {
+        "progress-0.json",
+        "progress-1.json",
+    }
+
+
 def test_nothing_is_asked_for_without_a_launcher(monkeypatch):
     monkeypatch.delenv("ACCELERATE_MIXED_PRECISION", raising=False)
     assert requested("num_processes") is None

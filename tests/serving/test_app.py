@@ -3,14 +3,18 @@
 import io
 import re
 import runpy
+import socket
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import pytest
 import uvicorn
 from conftest import make_image
 from huggingface_hub.utils import httpx
+from PIL import Image
 from tiny import tiny_model, tiny_processor
 from transformers import pipeline
 
@@ -54,6 +58,61 @@ def test_the_app_predicts_as_pipeline_does_and_continues_after_a_broken_image(ad
         assert response.status_code == 422
         assert "b.png cannot be read" in response.json()["detail"]
     assert httpx.post(address, files={"image": ("a.png", photo)}).status_code == 200
+
+
+def test_what_is_too_large_or_no_image_is_the_clients_error(address):
+    def status(content, name="a.png", query="", **others) -> int:
+        return httpx.post(address + query, files={"image": (name, content)}, **others).status_code
+
+    bomb, drawing, program = io.BytesIO(), io.BytesIO(), b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EOF\n"
+    Image.new("1", (13_000, 13_000)).save(bomb, "PNG")
+    make_image("red", 1).save(drawing, "GIF", save_all=True, append_images=[make_image("blue", 1)] * 3)
+    assert status(bomb.getvalue()) == 422
+    assert status(program, "a.eps") == 422
+    assert status(b"\x89PNG\r\n\x1a\n" + b"\0" * 60) == 422
+    assert status(drawing.getvalue(), "a.gif") == 200
+    assert [status(drawing.getvalue(), query=f"?top_k={n}") for n in ("0", "-1", "many", "1000")] == [
+        422,
+        422,
+        422,
+        200,
+    ]
+    assert httpx.post(address, json={"image": "a.png"}).status_code == 422
+    assert httpx.post(address, data={"image": "a.png"}).status_code == 422
+    assert httpx.post(address, content=b"--", headers={"content-type": "multipart/form-data"}).status_code == 400
+    with socket.create_connection(address.split("/")[2].split(":")) as client:
+        client.sendall(b"POST /classify HTTP/1.1\r\nHost: a\r\nContent-Type: multipart/form-data; boundary=b\r\n")
+        client.sendall(b"Content-Length: 99999999999\r\n\r\n--b\r\n")
+        assert client.recv(1000).startswith(b"HTTP/1.1 413 ")
+    begin = b'--b\r\nContent-Disposition: form-data; name="image"; filename="a.png"\r\n\r\n'
+    chunked = (begin if number == 0 else b"0" * (8 << 20) for number in range(10))
+    headers = {"content-type": "multipart/form-data; boundary=b"}
+    with pytest.raises(httpx.HTTPStatusError, match="413"):
+        httpx.post(address, content=chunked, headers=headers).raise_for_status()
+    with socket.create_connection(address.split("/")[2].split(":")) as client:  # one that goes away
+        client.sendall(b"POST /classify HTTP/1.1\r\nHost: a\r\nContent-Type: multipart/form-data; boundary=b\r\n")
+        client.sendall(b"Content-Length: 99\r\n\r\n--b\r\n")
+    assert status(drawing.getvalue(), "a.gif") == 200
+
+
+def test_one_image_is_decoded_at_a_time(tmp_path, monkeypatch, request):
+    running, most = [], []
+
+    def load(image):
+        running.append(1)
+        most.append(len(running))
+        time.sleep(0.05)
+        running.pop()
+        return image.convert("RGB")
+
+    monkeypatch.setattr("transformers.image_utils.load_image", load)
+    address = request.getfixturevalue("address")
+    make_image("red", 3).save(tmp_path / "a.png")
+    photo = (tmp_path / "a.png").read_bytes()
+    with ThreadPoolExecutor(4) as pool:
+        send = partial(httpx.post, address, files={"image": ("a.png", photo)})
+        assert [job.result().status_code for job in [pool.submit(send) for _ in range(4)]] == [200] * 4
+    assert most == [1] * 4
 
 
 def test_the_documentation_shows_the_example_as_it_is():

@@ -4,6 +4,7 @@ import json
 import shutil
 import socket
 import sys
+import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -22,7 +23,8 @@ from hf_imgcls.cli import main
 from hf_imgcls.errors import InputError
 from hf_imgcls.images.read import UNREADABLE
 from hf_imgcls.serving import demo, page
-from hf_imgcls.serving.demo import _run_images, copy_examples, describe_demo, evenly_spaced, open_demo
+from hf_imgcls.serving.demo import describe_demo, open_demo
+from hf_imgcls.serving.demo_examples import _run_images, copy_examples, evenly_spaced
 from hf_imgcls.serving.image_list import find_images
 from hf_imgcls.serving.open import PredictOptions
 
@@ -128,6 +130,56 @@ def test_a_broken_image_is_an_error_in_one_line_and_the_page_continues(served, t
         assert str(served.root) not in str(error.value)
     assert classify(served.client, tmp_path / "good.png") == served.serve(str(tmp_path / "good.png"), top_k=2)
     assert served.client.predict(None, api_name="/predict") in ({}, None)
+
+
+def test_what_is_sent_is_bounded_and_errors_are_the_clients(served, tmp_path, caplog):
+    place = f"{served.url}gradio_api/upload"
+    with socket.create_connection(("127.0.0.1", served.port)) as client:
+        client.sendall(
+            b"POST /gradio_api/upload HTTP/1.1\r\nHost: a\r\nContent-Type: multipart/form-data; boundary=b\r\n"
+        )
+        client.sendall(b"Content-Length: 99999999999\r\n\r\n--b\r\n")
+        assert client.recv(1000).startswith(b"HTTP/1.1 413 ")
+    with socket.create_connection(("127.0.0.1", served.port)) as client:  # one that goes away
+        client.sendall(
+            b"POST /gradio_api/upload HTTP/1.1\r\nHost: a\r\nContent-Type: multipart/form-data; boundary=b\r\n"
+        )
+        client.sendall(b"Content-Length: 99\r\n\r\n--b\r\n")
+    assert httpx.post(place, json={}).status_code == 400
+    assert httpx.post(place, content=b"--", headers={"content-type": "multipart/form-data"}).status_code in (400, 422)
+    # Beside the queue, where several would be read at once, and an error would be a 500.
+    assert httpx.post(f"{served.url}gradio_api/run/predict", json={"data": [None]}).status_code == 404
+    (tmp_path / "a.eps").write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EOF\n")
+    Image.new("1", (13_000, 13_000)).save(tmp_path / "bomb.png")
+    for name, part in (
+        ("a.eps", "not an image, or its header is broken"),
+        ("bomb.png", "13000x13000 pixels, more than"),
+    ):
+        with pytest.raises(AppError, match=part):
+            classify(served.client, tmp_path / name)
+    assert caplog.text == ""
+
+
+def test_one_image_is_read_at_a_time_and_the_last_answer_goes_first(served, tmp_path, monkeypatch):
+    running, most, read = [], [], page._read
+
+    def slowly(*arguments):
+        running.append(1)
+        most.append(len(running))
+        time.sleep(0.05)
+        running.pop()
+        return read(*arguments)
+
+    monkeypatch.setattr(page, "_read", slowly)
+    make_image("red", 1).save(tmp_path / "a.png")
+    jobs = [served.client.submit(handle_file(str(tmp_path / "a.png")), api_name="/predict") for _ in range(3)]
+    assert len({str(job.result()) for job in jobs}) == 1
+    assert most == [1] * 3
+    events = httpx.get(f"{served.url}config").json()["dependencies"]
+    (number,) = [number for number, each in enumerate(events) if each["api_name"] == "predict"]
+    clear, predict = events[number - 1 : number + 1]
+    assert (clear["js"], clear["outputs"]) == ("() => null", predict["outputs"])
+    assert predict["trigger_after"] == clear["id"]
 
 
 def test_it_listens_on_localhost_only_and_contacts_no_other_machine(served):
