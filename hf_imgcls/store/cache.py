@@ -7,6 +7,7 @@ read, and what is damaged is built again. One process builds an entry, and other
 """
 
 import contextlib
+import errno
 import hashlib
 import json
 import uuid
@@ -81,6 +82,8 @@ def _building(entry: Path) -> Iterator[None]:
             entry.parent.mkdir(parents=True, exist_ok=True)
             lock.wait_for(_lock_of(entry), f"cache: {entry.parent.name}")
         except OSError as error:
+            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                raise  # whose line says how much room there is
             where = f"{entry.parent}: {error.strerror}"
             raise CacheError(f"cache: {where}; HF_DATASETS_CACHE names another folder") from None
         for left in entry.parent.glob(f"*{_DRAFT}"):

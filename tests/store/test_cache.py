@@ -12,8 +12,8 @@ import datasets
 import pytest
 
 from hf_imgcls.cli import main
-from hf_imgcls.errors import CacheError
-from hf_imgcls.store import cache
+from hf_imgcls.errors import CacheError, MachineError
+from hf_imgcls.store import as_machine_error, cache
 from hf_imgcls.store.cache import cached
 from hf_imgcls.store.cache_place import cache_folder, cache_in_use, clear_cache, list_cache
 from hf_imgcls.store.files import read_json, write_json
@@ -189,6 +189,20 @@ def test_a_whole_entry_is_read_where_nothing_can_be_written(folder, monkeypatch)
         pass
     with pytest.raises(CacheError, match=r"numbers: Read-only file system; HF_DATASETS_CACHE names another folder"):
         number(2, "another")
+
+
+def test_a_full_disk_is_said_with_the_place_and_the_next_run_goes_on(folder):
+    def build(to: Path) -> None:
+        (to / "n.json").write_text("half")
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(to / "n.json"))
+
+    with (
+        pytest.raises(MachineError, match=r"/hf_imgcls/numbers/.*: the disk is full \(.* free\); make room"),
+        as_machine_error(),
+    ):
+        cached("numbers", "key", build, None)
+    assert list((folder / "numbers").iterdir()) == []
+    assert number(2) == (2, False)
 
 
 def test_a_cache_in_use_is_not_cleared(folder, capsys):
