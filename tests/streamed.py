@@ -58,9 +58,10 @@ def write_tars(folder: Path, bad=BAD) -> Path:
 
 
 class Seeing(ImageTrainer):
-    """Notes the images of each batch that it trains on: (pass, number of the image)."""
+    """Notes the images of each batch that it trains on, (pass, number of the image), and their places."""
 
     def training_step(self, model, inputs, *args, **kwargs):
+        self.places.append(inputs["place"].tolist())
         self.seen.append([(self.position.epoch, place[3]) for place in inputs["place"].tolist()])
         return super().training_step(model, inputs, *args, **kwargs)
 
@@ -84,7 +85,7 @@ def make_trainer(data: Path, output: Path, **training) -> Seeing:
         processing_class=scoring.processor,
         images=images,
     )
-    trainer.seen = []
+    trainer.seen, trainer.places = [], []
     return trainer
 
 

@@ -63,6 +63,7 @@ class StreamRows(IterableDataset):
                 if not is_there(row["image"]) or identity(row["image"]) != image:
                     raise _changed(f"row {row['row']} is another image")
                 yield from itertools.repeat(_zeros(blank), delivered - made)
+                made = delivered
         if read < skipped:
             raise _changed(f"there are {read} rows where at least {skipped} were")
 
