@@ -116,6 +116,8 @@ def _list_images(images: Sequence[str], output: Path | None) -> tuple[Path | Tex
     written = serving.read_written(output) if output else WrittenRows(set(), set(), None, set())
     if PartialState().num_processes == 1:  # a file without a name: a kill leaves nothing of it
         file = tempfile.TemporaryFile("w+", encoding="ascii")  # noqa: SIM115
+        if output:
+            serving.list_file(output).unlink(missing_ok=True)  # of several processes that were killed
         size = serving.write_list(serving.find_images(images), written.done, file)
     else:
         file = serving.list_file(output)

@@ -1,11 +1,10 @@
 """The files of a run's folder that go to the Hub: what a user of the model needs, without paths of this machine."""
 
-import json
 from pathlib import Path
 
 from hf_imgcls.reports import CARD
 from hf_imgcls.store import HISTORY, RECIPE, RESULTS, SPLITS, read_json
-from hf_imgcls.words import without_paths
+from hf_imgcls.words import as_json, without_paths
 
 # A list of what is pushed, not of what is left out: checkpoints, optimizer states, logs, images of the training split
 # and whatever else lies in the folder stay here.
@@ -35,4 +34,4 @@ def _clean(file: Path, labels: set[str]) -> Path | bytes:
     clean = without_paths(content, labels)
     if file.name == RESULTS and clean.get("duplicates"):  # names of training images stay here too
         clean |= {"duplicates": [{**each, "examples": []} for each in clean["duplicates"]]}
-    return file if clean == content else (json.dumps(clean, indent=2, ensure_ascii=False) + "\n").encode()
+    return file if clean == content else f"{as_json(clean, indent=2)}\n".encode()

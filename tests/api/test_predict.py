@@ -125,6 +125,8 @@ def test_an_interrupted_run_continues_and_predicts_nothing_twice(suffix, process
         if suffix == ".csv":
             unfinished.write_text("".join(json.dumps(row) + "\n" for row in rows_of_text(unfinished)))
     unfinished.write_bytes(unfinished.read_bytes()[:-7])  # killed in the middle of a line
+    for left in ("part-list", "part-new"):
+        Path(f"{output.name}.{left}").write_text("of a killed run")
     monkeypatch.setattr(inference, "read_source", lambda name, limits: opened.append(name) or read(name, limits))
     counts = predict_images(model, ["photos"], output)
     assert counts.earlier == 1

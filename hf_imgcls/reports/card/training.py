@@ -1,6 +1,5 @@
 """What a model card says of the training: data, stages, the command, the recipe, machine and versions."""
 
-import json
 import re
 import shlex
 from pathlib import Path
@@ -9,14 +8,14 @@ from typing import Any
 from hf_imgcls.recipe import as_run, stages_of, value_of
 from hf_imgcls.reports.card.metadata import hub_id
 from hf_imgcls.reports.card.results import plain_sentence
-from hf_imgcls.words import clean_word, duration, plain, plural, table, without_paths
+from hf_imgcls.words import as_json, clean_word, duration, plain, plural, table, without_paths
 
 _LONG = 100  # characters from which a command takes a line for each word
 
 
 def training_section(folder: Path, recipe, results: dict[str, Any]) -> list[str]:
     """How it was trained, so that it can be done again."""
-    content = json.dumps(without_paths(as_run(recipe)), indent=2, ensure_ascii=False)
+    content = as_json(without_paths(as_run(recipe)), indent=2)
     content = re.sub(r"\[\s+([-\d.e,\s]+?)\s+\]", lambda found: f"[{' '.join(found[1].split())}]", content)  # in a line
     bad = results.get("bad_images", 0)
     unreadable = [f"skipped {plural(bad, 'unreadable image')}"] if bad else []
