@@ -12,7 +12,7 @@ from hf_imgcls.errors import InputError
 from hf_imgcls.serving.image_list import display_name, name_hash
 from hf_imgcls.serving.merge import drop_rows, merge_parts
 from hf_imgcls.serving.output import FORMATS, check_continues, check_place, find_parts, read_written
-from hf_imgcls.serving.rows import RowWriter, column_names
+from hf_imgcls.serving.rows import RowWriter, TerminalTable, column_names
 from hf_imgcls.words import csv_cell
 
 NAMES = column_names(2)
@@ -77,6 +77,16 @@ def test_labels_of_any_text_are_read_back_and_do_not_break_the_next_run(output):
     assert [row["label_1"] for row in read(output)] == expected
     if output.suffix != ".parquet":
         assert output.read_bytes().count(b"\n") == len(output.read_text().splitlines())
+
+
+def test_a_long_label_does_not_widen_the_table_on_a_terminal(capsys, monkeypatch):
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", "40")
+    table = TerminalTable(NAMES, 5, 300)
+    table.write([{**row("a.png"), "label_1": "\x1b" + "x" * 300}, {**row("b.png"), "label_2": "y" * 300}])
+    first, second = capsys.readouterr().out.splitlines()
+    assert first == f"a.png  0.300 \ufffd{'x' * 25}…"
+    assert second == "b.png  0.300 red"
 
 
 STRANGE = [
