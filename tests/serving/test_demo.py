@@ -1,7 +1,9 @@
 """The web page: it predicts as `pipeline` does, is reachable from this machine only, and connects to no other."""
 
 import json
+import os
 import shutil
+import signal
 import socket
 import sys
 import time
@@ -231,6 +233,15 @@ def test_the_title_and_a_line_describe_the_model(served):
     assert about.endswith("kind 7 and 992 more.")
 
 
+@pytest.mark.parametrize(
+    "content", ["", "{", "[]", "{}", '{"scores": {"test": {}}}', '{"scores": {"test": {"accuracy": "a"}}}']
+)
+def test_damaged_results_leave_the_accuracy_out(content, tmp_path, capsys):
+    (tmp_path / "results.json").write_text(content)
+    assert describe_demo("model", ["a", "b"], tmp_path) == ("model", "Classifies images into 2 classes: a, b.")
+    assert capsys.readouterr().out.count("\n") <= 1
+
+
 def test_the_command_serves_until_interrupted_and_leaves_nothing_behind(served, tmp_path, capsys, monkeypatch):
     port, seen = free_port(), {}
     shutil.copytree(served.root / "photos/test", tmp_path / "own")
@@ -242,7 +253,7 @@ def test_the_command_serves_until_interrupted_and_leaves_nothing_behind(served, 
         seen["examples"] = examples_on(url)
         seen["places"] = {Path(path).parent for path in demo.os.environ["GRADIO_TEMP_DIR"].splitlines()}
         assert all(place.is_dir() for place in seen["places"])
-        raise KeyboardInterrupt
+        os.kill(os.getpid(), signal.SIGTERM)
 
     monkeypatch.setattr(demo, "time", SimpleNamespace(sleep=stop))
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")  # where nothing listens
