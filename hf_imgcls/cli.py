@@ -7,8 +7,16 @@ import sys
 import traceback
 
 from hf_imgcls.commands import COMMANDS, Ending, parse
-from hf_imgcls.errors import PushError, UserError
-from hf_imgcls.store import as_machine_error, flush_streams, open_streams
+from hf_imgcls.errors import ProcessError, PushError, UserError
+from hf_imgcls.store import (
+    as_machine_error,
+    as_process_error,
+    flush_streams,
+    is_launched,
+    let_others_end,
+    open_streams,
+    reports_first,
+)
 from hf_imgcls.words import one_line
 
 
@@ -20,6 +28,8 @@ def main(arguments: list[str] | None = None) -> int:
     signal that ended it: 130 by Ctrl-C).
     """
     open_streams()
+    if is_launched():
+        sys.excepthook = _report_bug
     with Ending(arguments) as ending:
         try:
             ending.status = _run(arguments, ending)
@@ -31,7 +41,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _run(arguments: list[str] | None, ending: Ending) -> int:
     try:
-        with as_machine_error(), ending.causes:
+        with as_process_error(), as_machine_error(), ending.causes:
             options = parse(sys.argv[1:] if arguments is None else arguments, COMMANDS)
             options.run(options)
             sys.stdout.flush()
@@ -40,7 +50,7 @@ def _run(arguments: list[str] | None, ending: Ending) -> int:
             traceback.print_exc()
         # From a DataLoader worker the error comes with that process's traceback before it.
         line = str(error).rpartition(f"{type(error).__module__}.{type(error).__name__}: ")[2]
-        return _fail(line, error.status)
+        return _fail(line, error.status, error if isinstance(error, ProcessError) else None)
     except BrokenPipeError:
         return 128 + 13  # as of other tools, which SIGPIPE ends
     except KeyboardInterrupt as error:
@@ -48,13 +58,25 @@ def _run(arguments: list[str] | None, ending: Ending) -> int:
     return 0
 
 
-def _fail(line: str, status: int) -> int:
-    # Every process finds a user error, and the first reports it; anything else may have happened in this one alone.
-    if status != 2 or os.environ.get("RANK", "0") == "0":
-        most = 2000 if status == PushError.status else 380  # it ends with the command that finishes the push
+def _fail(line: str, status: int, other: ProcessError | None = None) -> int:
+    """Report an error, which several processes may meet at once, in a line; returns its status."""
+    line = one_line(line, 2000 if status == PushError.status else 380)  # the former ends with a command
+    if other and other.reported:
+        let_others_end()
+    if reports_first(line, cause=other is None):
         with contextlib.suppress(OSError):  # nobody reads it
-            print(f"hf-imgcls: {one_line(line, most)}", file=sys.stderr, flush=True)
+            print(f"hf-imgcls: {line}", file=sys.stderr, flush=True)
+    if other and not other.reported:
+        let_others_end()
     return status
+
+
+def _report_bug(kind, error, trace) -> None:
+    """What Python does with an unexpected error, by the first of several processes; the others end with it."""
+    if reports_first(one_line(f"{kind.__name__}: {error}", 380)):
+        sys.__excepthook__(kind, error, trace)
+    flush_streams()
+    _leave(1)
 
 
 def _leave(status: int) -> None:

@@ -25,6 +25,12 @@ class MachineError(UserError):
     """The machine denies what a command needs: room, a right, memory, a file that was there; see store/denied.py."""
 
 
+class ProcessError(UserError):
+    """Another of several processes has failed, so that this one cannot go on; the cause is in that one's line."""
+
+    reported = True  # whether the other one says so itself: one that was killed does not
+
+
 class CacheError(MachineError):
     """The cache cannot be written."""
 

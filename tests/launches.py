@@ -14,21 +14,28 @@ TORCHRUN = ["torchrun", "--standalone", "--nproc_per_node", "2"]
 # them as ever; only the start of an interpreter is replaced.
 _LAUNCHER = """
 import os
+import signal
 import sys
 import hf_imgcls.api  # before it forks
 import torch.distributed.run as run
 from fresh import end, run_file
 
 def worker(file, *arguments):
+    for name in ("SIGTERM", "SIGINT", "SIGHUP", "SIGQUIT"):  # a fork has those of its launcher
+        signal.signal(getattr(signal, name), getattr(signal, "default_int_handler" if name == "SIGINT" else "SIG_DFL"))
     leave, os._exit = os._exit, sys.exit  # hf_imgcls.cli leaves by it; the launcher waits for a result
     status = 0
     try:
         run_file(file, *arguments)
     except SystemExit as stop:
         status = stop.code
+    except BaseException:
+        os._exit = leave
+        sys.excepthook(*sys.exc_info())
+        status = 1
     os._exit = leave
     if status:
-        end(status)
+        leave(status)
 
 def forking(arguments, read=run.config_from_args):
     config, _, (_, *words) = read(arguments)

@@ -16,7 +16,7 @@ from tqdm.auto import tqdm
 from hf_imgcls import serving
 from hf_imgcls.errors import InputError
 from hf_imgcls.images import Limits
-from hf_imgcls.machine import check_launch, exact_float32, on_main, prepare_launch, show_progress
+from hf_imgcls.machine import check_launch, check_shared, exact_float32, on_main, prepare_launch, show_progress
 from hf_imgcls.serving import Classifier, ListSize, PredictOptions, RowWriter, TerminalTable, WrittenRows
 from hf_imgcls.store import Lock, lock_beside
 from hf_imgcls.words import clean, plural
@@ -76,6 +76,8 @@ def _predict_new(
     state = PartialState()
     file, size, written = on_main(lambda: _list_images(images, output))
     try:
+        if output:
+            check_shared(output.parent, "--output")
         if launch_note:
             _note(launch_note)
         classifier = _open(model, options, state)

@@ -109,6 +109,8 @@ def _train(recipe, start_over: bool, resume_anyway: bool, custom: Custom, lock: 
     folder = Path(arguments.output_dir)
     check_run_folder(folder)
     launch_note = machine.check_launch()
+    machine.check_shared(folder, "training.output_dir")
+    machine.check_same("the settings", as_run(recipe), but=("data.path", "training.output_dir"))
     if not start_over and on_main(lambda: is_finished(folder, as_run(recipe))):
         on_main(lambda: lock_run(folder, lock))
         return answer_again(folder, recipe.data, arguments)
@@ -118,6 +120,7 @@ def _train(recipe, start_over: bool, resume_anyway: bool, custom: Custom, lock: 
 
     with machine.first_on_machine("reads the images"):
         data = load_data(recipe.data)
+    machine.check_same("the images", data.fingerprints)
     for line in reports.describe_data(data, launch_note):
         say(line)
     model, processor = build_model(recipe.model, data.labels, arguments.seed)

@@ -14,10 +14,10 @@ import transformers
 from accelerate import PartialState
 from accelerate.utils import DistributedType, broadcast_object_list
 
-from hf_imgcls.errors import InputError, UserError
+from hf_imgcls.errors import InputError, ProcessError, UserError
 from hf_imgcls.machine.hardware import cores_per_process
 from hf_imgcls.recipe import shipped_folder
-from hf_imgcls.store import close_output
+from hf_imgcls.store import as_machine_error, close_output
 from hf_imgcls.words import clean
 
 T = TypeVar("T")
@@ -34,13 +34,21 @@ def say(line: str) -> None:
 
 
 def on_main(function: Callable[[], T]) -> T:
-    """Run a function on the main process alone; every process gets its result, or its UserError."""
+    """Run a function on the main process alone; every process gets its result, or its UserError.
+
+    Any other error of it is a ProcessError to the others, which would wait for it.
+    """
     state, outcome = PartialState(), [None, None]
     if state.is_main_process:
         try:
-            outcome[0] = function()
+            with as_machine_error():
+                outcome[0] = function()
         except UserError as error:
             outcome[1] = error
+        except Exception as error:
+            if state.num_processes > 1:
+                broadcast_object_list([None, ProcessError(f"the first process failed ({type(error).__name__})")])
+            raise
     if state.num_processes > 1:
         broadcast_object_list(outcome)
     if outcome[1] is not None:

@@ -12,7 +12,8 @@ from accelerate import PartialState
 from torch import distributed
 from torch.distributed.distributed_c10d import _get_default_store
 
-from hf_imgcls.errors import UserError
+from hf_imgcls.errors import ProcessError, UserError
+from hf_imgcls.store import as_machine_error
 from hf_imgcls.words import clean
 
 _SOON, _AGAIN = 60.0, 600.0  # seconds until one that waits says so, and says so again
@@ -31,7 +32,7 @@ def first_on_machine(work: str) -> Iterator[None]:
         work: what the first one does, for the line of those that wait: "reads the images".
 
     Raises:
-        UserError: that of the first process; others than a UserError of it are one that names it.
+        UserError: that of the first process; any other of it is a ProcessError.
     """
     state = PartialState()
     if state.num_processes == 1 or not distributed.is_initialized():
@@ -45,11 +46,14 @@ def first_on_machine(work: str) -> Iterator[None]:
         if error := pickle.loads(store.get(first)):
             raise error
     try:
-        yield
+        with as_machine_error():
+            yield
     except BaseException as error:
         if state.is_local_main_process:
             known = isinstance(error, UserError)
-            told = error if known else UserError(f"the first process failed while it {work} ({type(error).__name__})")
+            told = (
+                error if known else ProcessError(f"the first process failed while it {work} ({type(error).__name__})")
+            )
             store.set(first, pickle.dumps(told))
         raise
     if state.is_local_main_process:

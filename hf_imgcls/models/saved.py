@@ -13,6 +13,7 @@ from transformers import CONFIG_MAPPING, PreTrainedConfig
 from hf_imgcls.errors import InputError, nearest
 from hf_imgcls.machine import use_hub
 from hf_imgcls.models.input_errors import as_input_error
+from hf_imgcls.recipe import beside
 from hf_imgcls.store import raise_denied
 from hf_imgcls.words import listed
 
@@ -33,6 +34,7 @@ def read_settings(name: str, place: str, revision: str | None = None) -> dict[st
         reached = use_hub()
         missing = "" if reached else "; the Hub cannot be reached from here, only what is in its cache can be used"
         what = f"model.checkpoint: {name!r} is no folder in {Path.cwd()}, and nothing of that name came from the Hub"
+        missing += beside(Path(place))
         with as_input_error(what, *OF_ANOTHER_FORM, hint=missing):
             try:
                 settings, _ = PreTrainedConfig.get_config_dict(place, revision=revision)
@@ -42,6 +44,7 @@ def read_settings(name: str, place: str, revision: str | None = None) -> dict[st
                 # `runs/photo` beside `runs/`: what the Hub's client says of its network would only mislead.
                 raise InputError(
                     f"model.checkpoint: no such folder {name!r} (looked in {Path.cwd()}), nor a model of that name"
+                    f"{beside(Path(place))}"
                 ) from None
     else:
         if not (Path(place) / CONFIG).is_file():

@@ -3,6 +3,7 @@
 from hf_imgcls.recipe.check import (
     BUILT_IN_ARCHITECTURES,
     DATA_FILES,
+    beside,
     check_mixes,
     check_output_dir,
     check_path,

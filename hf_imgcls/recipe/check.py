@@ -52,7 +52,7 @@ def check_path(data: DataSection) -> None:
     if not path.exists():
         _check_id(data.path, "data.path", "datasets")
         if path.suffix.lower() in DATA_FILES:
-            raise InputError(f"data.path: no such file {data.path!r} (looked in {Path.cwd()}){_beside(path)}")
+            raise InputError(f"data.path: no such file {data.path!r} (looked in {Path.cwd()}){beside(path)}")
 
 
 def check_output_dir(recipe: Section) -> None:
@@ -107,12 +107,13 @@ def _check_id(name: str, key: str, kind: str) -> None:
         raise InputError(f"{key}: no such folder {name!r} {where}; it is a path of Windows, on this machine write a/b")
     if "://" in name:
         raise InputError(f"{key}: {name!r} is a URL; download it first, or name a Hub id, such as owner/name")
-    near = _beside(path)
-    if not _HUB_ID.fullmatch(name) or (near and not _is_cached(name, kind)):
+    near = beside(path)
+    # Where the Hub can be asked, it is: people keep `microsoft/resnet-18` beside a `microsoft/resnet-50` that is there.
+    if not _HUB_ID.fullmatch(name) or (near and constants.HF_HUB_OFFLINE and not _is_cached(name, kind)):
         raise InputError(f"{key}: no such folder {name!r} {where}{'' if near else ', and no Hub id'}{near}")
 
 
-def _beside(path: Path) -> str:
+def beside(path: Path) -> str:
     """`; did you mean "..."?` for what exists under a path with one part spelt otherwise."""
     parent = next(parent for parent in path.parents if parent.is_dir())
     wrong, *rest = path.relative_to(parent).parts

@@ -14,6 +14,7 @@ RECIPE, SPLITS, DIGESTS, BAD_IMAGES, STAGES, RESULTS, HISTORY, PUSHED, CANDIDATE
     "recipe.json", "splits.json", "digests.npz", "bad_images.csv", "stages.json", "results.json", "history.json",
     "pushed.json", "candidates.json",
 )  # fmt: skip
+TOKEN = ".launch-"  # of a file by which the processes of a launch find out whether they share a folder
 # Keys that may differ in the second half of a run: they change neither the data nor the weights. A moved folder of
 # images keeps its fingerprints, which are compared instead of its path.
 _MAY_CHANGE = {
@@ -35,7 +36,8 @@ def check_run_folder(folder: Path) -> None:
     if folder.is_file():
         raise InputError(f"training.output_dir: {folder} is a file")
     first = {f"{name}{end}" for name in (SPLITS, BEGUN, RECIPE) for end in ("", ".part")}  # of a run killed that early
-    there = [] if (folder / RECIPE).exists() else [file for file in folder.iterdir() if not is_lock(file)]
+    there = [] if (folder / RECIPE).exists() else list(folder.iterdir())
+    there = [file for file in there if not (is_lock(file) or file.name.startswith(TOKEN))]
     if {file.name for file in there} - first:
         raise InputError(f"training.output_dir: {folder} holds files that are not a run; name another folder")
 

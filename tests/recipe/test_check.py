@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from huggingface_hub import constants
 
 from hf_imgcls.errors import InputError
 from hf_imgcls.models.configure import BUILT_IN
@@ -173,3 +174,13 @@ def test_a_mistyped_folder_is_named_with_the_one_that_exists(name, message, tmp_
         assert str(caught.value).startswith(key)
         assert message.format(tmp_path) in str(caught.value)
     resolve_checkpoint(ModelSection(checkpoint="google/vit"))
+
+
+def test_the_hub_is_asked_for_what_is_nearly_a_folder_of_this_machine(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    (tmp_path / "microsoft" / "resnet-18").mkdir(parents=True)
+    assert resolve_checkpoint(ModelSection(checkpoint="microsoft/resnet-50")) == "microsoft/resnet-50"
+    check_path(DataSection(path="microsoft/resnet-50"))
+    with pytest.raises(InputError, match='did you mean "microsoft/resnet-18"'):
+        resolve_checkpoint(ModelSection(checkpoint="./microsoft/resnet-28"))
