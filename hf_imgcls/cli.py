@@ -72,11 +72,9 @@ def _fail(line: str, status: int, other: ProcessError | None = None) -> int:
 
 
 def _report_bug(kind, error, trace) -> None:
-    """What Python does with an unexpected error, by the first of several processes; the others end with it."""
+    """What Python does with an unexpected error, by the first of several processes; torch names it in front."""
     if reports_first(one_line(f"{kind.__name__}: {error}", 380)):
         sys.__excepthook__(kind, error, trace)
-    flush_streams()
-    _leave(1)
 
 
 def _leave(status: int) -> None:

@@ -137,7 +137,7 @@ FAILURES = {  # one an attempt, and what is printed once
     "-:launch:-:-": "hf-imgcls: launch: 2 processes were started, but they do not train together",
     "0:data:1:input": "hf-imgcls: data.path: what process 0 alone has found\n",
     "1:step:7:killed": "process 1 terminated with signal SIGKILL",
-    "0:step:4:bug": "\nZeroDivisionError: what no one expected\n",
+    "0:step:4:bug": "[rank0]: ZeroDivisionError: what no one expected\n",
     "0:results:1:disk": "hf-imgcls: /results: the disk is full",
 }
 
