@@ -9,7 +9,7 @@ import threading
 import time
 
 from hf_imgcls.errors import ENDING_SIGNALS, Interrupted, PushError
-from hf_imgcls.store import close_terminal
+from hf_imgcls.store import close_terminal, reports_first
 from hf_imgcls.words import one_line
 
 _SAME = 1.0  # seconds: a launcher passes on the Ctrl-C that its processes have got from the terminal as well
@@ -50,9 +50,11 @@ class Ending:
     def end(self, error: KeyboardInterrupt) -> int:
         """Print the line; returns the exit status."""
         self.over, self.status = 1, 128 + getattr(error, "number", signal.SIGINT)
-        if os.environ.get("RANK", "0") == "0":
+        line = self.line(str(error))
+        # Where another process has failed, its launcher ends the others by a signal.
+        if os.environ.get("RANK", "0") == "0" and reports_first(line, cause=False):
             with contextlib.suppress(OSError):  # nobody reads it
-                print(one_line(f"hf-imgcls: {self.line(str(error))}", 3 * _MOST), file=sys.stderr, flush=True)
+                print(one_line(f"hf-imgcls: {line}", 3 * _MOST), file=sys.stderr, flush=True)
         return self.status
 
     def line(self, message: str) -> str:

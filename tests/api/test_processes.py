@@ -183,10 +183,7 @@ def test_what_fails_in_one_process_ends_both_and_the_next_attempt_resumes(recipe
     )  # fmt: skip
     assert launched.returncode == 0, launched.stderr
     assert {line: launched.stderr.count(line) for line in FAILURES.values()} == dict.fromkeys(FAILURES.values(), 1)
-    lost = "hf-imgcls: another process of this launch has failed, was killed or does not answer"
-    # The launcher may end the other process before it prints that.
-    assert launched.stderr.count("hf-imgcls: ") - launched.stderr.count(lost) == 4
-    assert launched.stderr.count(lost) <= 1
+    assert launched.stderr.count("hf-imgcls: ") == 5  # one of them of the process that the killed one left behind
     assert launched.stdout.count("resuming from") == 3
     weights = [load_file(tmp_path / run / "model.safetensors") for run in ("whole", "pieces")]
     assert all(weights[0][name].equal(weights[1][name]) for name in weights[0])
