@@ -60,12 +60,12 @@ def _run(arguments: list[str] | None, ending: Ending) -> int:
 
 def _fail(line: str, status: int, other: ProcessError | None = None) -> int:
     """Report an error, which several processes may meet at once, in a line; returns its status."""
-    line = one_line(line, 2000 if status == PushError.status else 380)  # the former ends with a command
+    most = 2000 if status == PushError.status else 380  # the former ends with a command
     if other and other.reported:
         let_others_end()
-    if reports_first(line, cause=other is None):
+    if reports_first(one_line(line, most), cause=other is None):
         with contextlib.suppress(OSError):  # nobody reads it
-            print(f"hf-imgcls: {line}", file=sys.stderr, flush=True)
+            print(f"hf-imgcls: {one_line(line, most)}", file=sys.stderr, flush=True)
     if other and not other.reported:
         let_others_end()
     return status
