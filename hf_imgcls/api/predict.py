@@ -1,5 +1,6 @@
 """Predicting: any model on any images, read while it runs; a row for each image, written as it comes."""
 
+import contextlib
 import os
 import sys
 import tempfile
@@ -148,8 +149,10 @@ def _open(model: str, options: PredictOptions, state: PartialState) -> Classifie
 
 
 def _note(line: str) -> None:
+    """A line on standard error, if anybody reads it."""
     if PartialState().is_main_process:
-        print(clean(line), file=sys.stderr, flush=True)
+        with contextlib.suppress(OSError):
+            print(clean(line), file=sys.stderr, flush=True)
 
 
 def _writer(

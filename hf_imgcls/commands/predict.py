@@ -1,6 +1,7 @@
 """predict images with any image classifier"""
 
 import argparse
+import contextlib
 import sys
 from pathlib import Path
 
@@ -49,4 +50,5 @@ def run(options: argparse.Namespace) -> None:
     device = (options.device, options.trust_remote_code, options.half)
     how = PredictOptions(options.top_k, options.batch_size, *device, chosen_limits(options), options.raw_csv)
     counts = predict_images(options.model, options.overrides, options.output, how)
-    on_main(lambda: print(clean(describe_counts(counts, options.output)), file=sys.stderr))
+    with contextlib.suppress(OSError):  # nobody reads it: the rows are written
+        on_main(lambda: print(clean(describe_counts(counts, options.output)), file=sys.stderr, flush=True))

@@ -1,6 +1,7 @@
 """Standard output and standard error: closed from the start, or with a reader that is gone."""
 
 import contextlib
+import errno
 import os
 import stat
 import sys
@@ -47,9 +48,11 @@ def flush_streams() -> None:
 
 
 def output_fails(number: int) -> bool:
-    """Whether standard output is what raised this errno: what it could not write it tries again."""
+    """Whether standard output is what raised this errno: it tries again, or lies where there is no room."""
     try:
         sys.stdout.flush()
+        place = sys.stdout.fileno()
+        full = stat.S_ISCHR(os.fstat(place).st_mode) or os.fstatvfs(place).f_bavail == 0  # /dev/full, or a log file's
+        return number == errno.ENOSPC and full
     except OSError as error:
         return error.errno == number
-    return False
