@@ -150,7 +150,7 @@ def test_a_killed_run_resumes_and_ends_where_an_uninterrupted_one_does(recipe, t
     assert "resuming from" in capsys.readouterr().out
     assert resumed["notes"][-1].startswith("begun with processes 2, now 1; image_processor.image_mean.0 0.1, now ")
     assert resumed["scores"] == whole["scores"]
-    assert resumed["stages"][0]["seconds"] > resumed["stages"][0]["earlier_seconds"] > 0
+    assert resumed["stages"][0]["seconds"] >= resumed["stages"][0]["earlier_seconds"] > 0
     assert resumed["training"]["steps"] == 12
     model = pipeline("image-classification", str(tmp_path / "run")).model
     assert differing_tensors(model, tmp_path / "whole") == []

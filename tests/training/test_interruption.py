@@ -16,6 +16,16 @@ EPOCHS = {"save_strategy": "epoch", "eval_strategy": "epoch", "load_best_model_a
 BEST = {**EPOCHS, "save_strategy": "best", "eval_strategy": "steps", "eval_steps": 1, "metric_for_best_model": "loss"}
 
 
+@pytest.fixture(autouse=True)
+def handlers_of_python():
+    """As a process begins, whatever other tests have left."""
+    usual = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG_DFL}
+    before = {number: signal.signal(number, handler) for number, handler in usual.items()}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
 class SignalAt(TrainerCallback):
     """Sends this process signals at the beginning of a step."""
 
