@@ -35,8 +35,11 @@ def pytest_configure(config):
 
 def pytest_collection_finish():
     """What is imported by now stays: every training collects garbage, and would look through all of it each time."""
+    import datasets
+
     gc.collect()
     gc.freeze()
+    datasets.config.STREAMING_READ_RETRY_INTERVAL = 0  # seconds between two tries of a file that cannot be read
 
 
 def pytest_sessionfinish():

@@ -62,13 +62,11 @@ def test_two_processes_score_exactly_what_one_scores(recipe, tmp_path):
     assert two["parity"]["passed"]
 
 
-@pytest.mark.parametrize("mixed", [False, True])
-def test_two_processes_make_the_steps_of_one_batch_and_of_accumulated_ones(mixed, recipe, tmp_path, monkeypatch):
+def test_two_processes_make_the_steps_of_one_batch_and_of_accumulated_ones(recipe, tmp_path, monkeypatch):
     monkeypatch.setattr(stages, "Mixing", Pairs)  # as the launched script does
     common = ["training.learning_rate=5e-3", "training.optim=sgd", "model.config.hidden_dropout_prob=0.0",
-              "data.max_samples.train=16", "training.num_train_epochs=2"]  # fmt: skip
-    if mixed:
-        common += ['augmentation.mix=["MixUp"]', "training.label_smoothing_factor=0.1", 'loss.class_weights={"red": 3}']
+              "data.max_samples.train=16", "training.num_train_epochs=2", 'augmentation.mix=["MixUp"]',
+              "training.label_smoothing_factor=0.1", 'loss.class_weights={"red": 3}']  # fmt: skip
     folders = {name: tmp_path / name for name in ("two of 8", "one of 16", "4 of 4")}
     words = {name: [*common, f"training.output_dir={folder}"] for name, folder in folders.items()}
     two = launch(
