@@ -1,5 +1,7 @@
 """What an interrupted run goes on from: the stages that are done, and the newest whole checkpoint of the next one."""
 
+import hashlib
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -26,7 +28,7 @@ def choose_checkpoint(folder: Path, arguments: TrainingArguments) -> tuple[str |
 def keep_stage(file: Path, records: list[dict], folder: Path) -> None:
     """Note that a stage is done, after a manifest of its saved model has been written."""
     write_manifest(folder, (path for path in folder.iterdir() if path.is_file() and path.name != MANIFEST))
-    write_json(file, records)
+    write_json(file, {"stages": records, "sha256": _digest(records)})
 
 
 def read_stages(file: Path, folders: Sequence[Path]) -> tuple[list[dict], list[str]]:
@@ -36,17 +38,31 @@ def read_stages(file: Path, folders: Sequence[Path]) -> tuple[list[dict], list[s
     """
     if not file.exists():
         return [], []
-    try:
-        records = read_json(file)
-    except (OSError, ValueError):
-        records = None
-    if not isinstance(records, list) or len(records) > len(folders):
-        return [], [f"rejected {file}: it cannot be read; its stages go on from their last checkpoints"]
+    records = _read_records(file)
+    if records is None or len(records) > len(folders):
+        return [], [f"rejected {file}: it is damaged; its stages go on from their last checkpoints"]
     lines = []
     while records and (fault := _fault_of_stage(folders[len(records) - 1])):
         lines.append(f"rejected {folders[len(records) - 1]}: {fault}; the stage goes on from its last checkpoint")
         records.pop()
     return records, lines
+
+
+def _read_records(file: Path) -> list[dict] | None:
+    """The records as they were written, None where they are not; those of versions before 0.2 have no digest."""
+    try:
+        content = read_json(file)
+    except (OSError, ValueError):
+        return None
+    if isinstance(content, dict) and content.get("sha256") == _digest(content.get("stages")):
+        return content["stages"]
+    return content if isinstance(content, list) else None
+
+
+def _digest(records: list[dict] | None) -> str:
+    """Of the records as a file has them, in which what is not a number is null."""
+    text = json.dumps(json.loads(json.dumps(records), parse_constant=lambda name: None), sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _fault_of_stage(folder: Path) -> str | None:
