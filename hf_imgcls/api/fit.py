@@ -1,12 +1,12 @@
 """The story of a fit: a folder of images in; networks compared, the best one trained and checked as any run is."""
 
-import copy
 import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from hf_imgcls import machine, reports
+from hf_imgcls.api.fit_stages import FitOptions, choose_stages
 from hf_imgcls.api.train import train_classifier
 from hf_imgcls.data import Data, find_rows, load_data
 from hf_imgcls.errors import InputError, nearest
@@ -16,39 +16,8 @@ from hf_imgcls.models import USUAL_DROPOUT, build_model, strong_dropout
 from hf_imgcls.recipe import as_run, check_output_dir, check_path, load_recipe
 from hf_imgcls.store import CANDIDATES, RECIPE, check_run_folder, read_kept, write_json
 from hf_imgcls.training import PRESETS, Candidate, choose_candidate, score_candidate
-from hf_imgcls.words import duration
 
-HEAD = {"train": "head", "cache_features": True, "augmentation": {}, "logistic_regression": True}
-# LP-FT: all weights from a head that is solved already, at a rate that keeps what the network knows (arXiv:2202.10054).
-ALL_WEIGHTS = {
-    "train": "all",
-    "only_if_better": True,
-    "augmentation": {"train": [{"RandomResizedCrop": {"scale": [0.5, 1.0]}}, "RandomHorizontalFlip"]},
-    "training": {
-        "num_train_epochs": 3,
-        "learning_rate": 1e-4,
-        "weight_decay": 0.05,
-        "label_smoothing_factor": 0.1,
-        "lr_scheduler_type": "cosine",
-        "warmup_steps": 0.1,
-    },
-}
 _BATCH = 16
-# Wrong answers on validation below which no training can show that it is better, and images of a class below which the
-# head is the answer.
-_FEWEST_ERRORS, _FEWEST_IMAGES = 10, 20
-_BACKWARD = 3  # a step of training takes so many times a forward pass
-
-
-class FitOptions(NamedTuple):
-    """How a fit searches; `output` is runs/<name of the folder> if None, `minutes` None for no limit."""
-
-    checkpoints: Sequence[str] = ()
-    preset: str = "default"
-    minutes: float | None = None
-    output: Path | None = None
-
-
 _DEFAULTS = FitOptions()
 
 
@@ -187,26 +156,8 @@ def _choose(found: Sequence[Candidate], recipes: dict, images: int, options: Fit
         say(line)
     recipe = recipes[chosen.checkpoint]
     content = as_run(recipe)
-    content["stages"] = [HEAD, *_further(chosen, images, options, spent)]
+    content["stages"] = choose_stages(chosen, images, options, spent)
     on_cpu = machine.training_arguments(recipe.training).device.type == "cpu"
     if len(content["stages"]) > 1 and on_cpu and machine.cpu_trains_in_bf16():
         content["training"] |= {"use_cpu": True, "bf16": True}
     return content
-
-
-def _further(chosen: Candidate, images: int, options: FitOptions, spent: float) -> list[dict]:
-    """The stage that trains all weights, where it can be shown to pay and fits into the time that is left; and why."""
-    epochs = ALL_WEIGHTS["training"]["num_train_epochs"]
-    needed = _BACKWARD * epochs * images / chosen.images_per_second
-    if options.preset == "fast":
-        say("fit: the head is the answer of --preset fast; --preset default would train all weights too")
-    elif chosen.errors < _FEWEST_ERRORS:
-        say(f"fit: {chosen.errors} errors are left on validation, too few to show that more training is better")
-    elif images < _FEWEST_IMAGES * chosen.classes:
-        say(f"fit: {images:,} images of {chosen.classes:,} classes are too few to train all weights on")
-    elif options.minutes and spent + needed > 60 * options.minutes:
-        say(f"fit: --minutes {options.minutes:g} is too little to train all weights ({duration(needed)} or so)")
-    else:
-        say(f"fit: trains all weights, {epochs} epochs in {duration(needed)} or so")
-        return [copy.deepcopy(ALL_WEIGHTS)]
-    return []

@@ -8,8 +8,9 @@ import torch
 from tiny import tiny_model, tiny_processor
 
 from hf_imgcls import InputError, train_classifier
-from hf_imgcls.api import fit
-from hf_imgcls.api.fit import FitOptions, _further, fit_folder, holdout_fraction
+from hf_imgcls.api import fit_stages
+from hf_imgcls.api.fit import FitOptions, fit_folder, holdout_fraction
+from hf_imgcls.api.fit_stages import choose_stages
 from hf_imgcls.reports.candidates import candidate_table
 from hf_imgcls.training.candidates import PRESETS, Candidate, choose_candidate
 
@@ -31,8 +32,8 @@ def checkpoints(tmp_path) -> list[str]:
 
 
 def test_a_folder_becomes_a_run_whose_recipe_repeats_it(make_folder, checkpoints, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(fit, "_FEWEST_ERRORS", 0)
-    monkeypatch.setattr(fit, "_FEWEST_IMAGES", 0)
+    monkeypatch.setattr(fit_stages, "_FEWEST_ERRORS", 0)
+    monkeypatch.setattr(fit_stages, "_FEWEST_IMAGES", 0)
     folder, output = str(make_folder(12, test=3)), tmp_path / "run"
     options = FitOptions(checkpoints, output=output)
     results = fit_folder(folder, options, ["data.max_samples.test=6"])
@@ -81,8 +82,8 @@ def test_a_smaller_network_is_chosen_where_the_difference_is_within_chance():
 )
 def test_all_weights_train_where_it_can_pay_and_there_is_time(chosen, images, options, words, capsys):
     """400 images at 100 a second, three epochs, each step three forward passes: 36 s, after 40 s of comparing."""
-    stages = _further(chosen, images, options, 40.0)
-    assert bool(stages) == (words is None)
+    stages = choose_stages(chosen, images, options, 40.0)
+    assert len(stages) == (1 if words else 2)
     assert (words or "trains all weights, 3 epochs in 36 s") in capsys.readouterr().out
 
 
