@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 import threading
 import time
 from multiprocessing import parent_process
@@ -91,9 +92,19 @@ def shield_worker() -> None:
     for number in ENDING_SIGNALS:
         if number != signal.SIGTERM:
             signal.signal(number, signal.SIG_IGN)
+    sys.excepthook = _report_unless_cut_off
     if hasattr(signal, "sigwaitinfo"):
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
         threading.Thread(target=_end_when_asked, args=(parent_process().pid,), daemon=True).start()
+
+
+def _report_unless_cut_off(kind, error, trace) -> None:
+    """What Python does with an error of a thread, but for the lost connection to a worker that was killed.
+
+    The process that they work for says that one was.
+    """
+    if not issubclass(kind, ConnectionError | EOFError):
+        sys.__excepthook__(kind, error, trace)
 
 
 def _end_when_asked(parent: int) -> None:

@@ -9,6 +9,7 @@ from test_trainer import make_trainer
 from transformers import TrainerCallback
 
 from hf_imgcls.errors import Interrupted
+from hf_imgcls.machine.signals import _report_unless_cut_off
 from hf_imgcls.training.interruption import InterruptibleTrainer
 
 EPOCHS = {"save_strategy": "epoch", "eval_strategy": "epoch", "load_best_model_at_end": True, "save_total_limit": 1,
@@ -132,3 +133,9 @@ with StopRequest() as request:
 def test_a_signal_to_the_whole_group_leaves_the_workers_reading(number):
     done = run_fresh(_LOADING, str(int(number)))
     assert (done.returncode, done.stdout, done.stderr) == (0, f"{number:d}\n", "")
+
+
+def test_a_worker_says_nothing_of_another_one_that_was_killed(capfd):
+    for error in (ConnectionResetError(), EOFError(), ValueError("a bug")):
+        _report_unless_cut_off(type(error), error, None)
+    assert capfd.readouterr().err == "ValueError: a bug\n"
