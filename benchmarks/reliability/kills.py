@@ -99,18 +99,24 @@ def trial(folder: Path, recipe: Path, processes: int, moment: Callable[[], bool]
     return found
 
 
-def main() -> None:
+def set_up(description: str, trials: str):
+    """The options of a script, one of which is the number of its trials; the recipe's file; the number of processes."""
     options = warm.work_folder(
-        __doc__,
+        description,
         ("--kind", {"default": "stages", "choices": ["stage", "stages", "stream", "processes"]}),
         ("--workers", {"type": int, "default": 0}),
-        ("--kills", {"type": int, "default": 30}),
+        (trials, {"type": int, "default": 30}),
     )
-    work, processes = options.work, 2 if options.kind == "processes" else 1
-    images = warm.make_images(work / "images")
-    recipe = work / "recipe.json"
+    images = warm.make_images(options.work / "images")
+    recipe = options.work / "recipe.json"
     recipe.write_text(json.dumps(make_recipe(options.kind, images, options.workers)))
-    warm.import_all(["train", str(recipe)], work / "first")
+    warm.import_all(["train", str(recipe)], options.work / "first")
+    return options, recipe, 2 if options.kind == "processes" else 1
+
+
+def main() -> None:
+    options, recipe, processes = set_up(__doc__, "--kills")
+    work = options.work
     begun = time.monotonic()
     print("uninterrupted:", trial(work / "whole", recipe, processes, lambda: False, 0), flush=True)
     seconds, files, whole = time.monotonic() - begun, files_in(work / "whole"), outcome(work / "whole" / "run")

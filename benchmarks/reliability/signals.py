@@ -8,7 +8,6 @@ of 128 + the signal, with a single line and no traceback, and its second run wit
 """
 
 import contextlib
-import json
 import os
 import random
 import signal
@@ -16,7 +15,7 @@ import time
 from pathlib import Path
 
 import warm
-from kills import begin, finish, make_recipe, trial
+from kills import begin, finish, set_up, trial
 from outcome import differences, outcome
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGHUP)
@@ -44,17 +43,8 @@ def signalled(folder: Path, recipe: Path, processes: int, after: float, gaps: li
 
 
 def main() -> None:
-    options = warm.work_folder(
-        __doc__,
-        ("--kind", {"default": "stages", "choices": ["stage", "stages", "stream", "processes"]}),
-        ("--workers", {"type": int, "default": 0}),
-        ("--trials", {"type": int, "default": 30}),
-    )
-    work, processes = options.work, 2 if options.kind == "processes" else 1
-    images = warm.make_images(work / "images")
-    recipe = work / "recipe.json"
-    recipe.write_text(json.dumps(make_recipe(options.kind, images, options.workers)))
-    warm.import_all(["train", str(recipe)], work / "first")
+    options, recipe, processes = set_up(__doc__, "--trials")
+    work = options.work
     begun = time.monotonic()
     trial(work / "whole", recipe, processes, lambda: False, 0)
     seconds, whole = time.monotonic() - begun, outcome(work / "whole" / "run")

@@ -8,7 +8,7 @@ from transformers import TrainingArguments
 from hf_imgcls import reports
 from hf_imgcls.data import load_data
 from hf_imgcls.errors import ParityError
-from hf_imgcls.machine import on_main, say
+from hf_imgcls.machine import first_on_machine, on_main, say
 from hf_imgcls.publishing import push_trained
 from hf_imgcls.recipe import DataSection
 from hf_imgcls.serving import describe_parity
@@ -17,7 +17,7 @@ from hf_imgcls.store import RESULTS, check_same_data, read_kept
 
 def answer_again(folder: Path, section: DataSection, arguments: TrainingArguments) -> dict[str, Any]:
     """The results of a finished run of the same recipe, if its data are the same too; pushed if that is still to do."""
-    with arguments.main_process_first(local=True):
+    with first_on_machine("reads the images"):
         data = load_data(section)
     on_main(lambda: check_same_data(folder, data.describe_splits()))
     results = read_kept(folder / RESULTS)

@@ -14,13 +14,14 @@ from hf_imgcls.images import EvalTransform
 from hf_imgcls.machine import say
 from hf_imgcls.models import USUAL_DROPOUT, build_model, strong_dropout
 from hf_imgcls.recipe import as_run, check_output_dir, check_path, load_recipe
-from hf_imgcls.store import CANDIDATES, RECIPE, check_run_folder, read_kept, write_json
+from hf_imgcls.store import CANDIDATES, RECIPE, cache_in_use, check_run_folder, read_kept, write_json
 from hf_imgcls.training import PRESETS, Candidate, choose_candidate, score_candidate
 
 _BATCH = 16
 _DEFAULTS = FitOptions()
 
 
+@cache_in_use()
 def fit_folder(folder: str, options: FitOptions = _DEFAULTS, overrides: Iterable[str] = ()) -> dict[str, Any]:
     """Find, train, save and score the best classifier for a folder of images; no recipe is needed.
 
@@ -47,7 +48,8 @@ def fit_folder(folder: str, options: FitOptions = _DEFAULTS, overrides: Iterable
         return _go_on(folder, output, overrides)
     machine.prepare_launch()
     arguments = machine.training_arguments(recipe.training)
-    data = load_data(recipe.data)
+    with machine.first_on_machine("reads the images"):
+        data = load_data(recipe.data)
     for line in reports.describe_data(data, machine.check_launch()):
         say(line)
     names = _names(options, arguments.device.type)
@@ -89,6 +91,8 @@ def _start(folder: str, output: Path, overrides: Sequence[str]):
         },
     }
     recipe = load_recipe(content, overrides)
+    if recipe.data.streaming:
+        raise InputError("data.streaming: fit computes features of all images; write a recipe for a stream")
     check_path(recipe.data)
     check_output_dir(recipe)
     if "validation_fraction" not in recipe.data.model_fields_set:

@@ -107,3 +107,10 @@ def test_what_cannot_be_searched_is_one_line(make_folder, options, words, tmp_pa
     with pytest.raises(InputError, match=words):
         fit_folder(str(make_folder(6)), options)
     assert not Path("runs").exists()
+
+
+def test_a_stream_is_refused(make_folder):
+    with pytest.raises(InputError, match="write a recipe for a stream"):
+        fit_folder(
+            str(make_folder(6)), FitOptions(), ["data.streaming=true", "data.duplicates=keep", "training.max_steps=3"]
+        )

@@ -3,11 +3,11 @@
 import http.server
 import io
 import os
-import threading
 from pathlib import Path
 
 import pytest
 from conftest import make_image
+from web import serve
 
 from hf_imgcls.data.folders import scan_folder
 from hf_imgcls.errors import InputError
@@ -137,10 +137,8 @@ class Server(http.server.BaseHTTPRequestHandler):
 
 @pytest.fixture(scope="module")
 def address():
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Server) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
+    with serve(Server) as address:
+        yield address
 
 
 def test_an_image_is_read_from_a_url(address):

@@ -2,11 +2,11 @@
 
 import http.server
 import socket
-import threading
 from typing import ClassVar
 
 import pytest
 from conftest import make_image
+from web import serve
 
 from hf_imgcls.errors import ReadError
 from hf_imgcls.images import why_unreadable
@@ -41,10 +41,8 @@ class Server(http.server.BaseHTTPRequestHandler):
 
 @pytest.fixture(scope="module")
 def address():
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Server) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
+    with serve(Server) as address:
+        yield address
 
 
 @pytest.fixture
