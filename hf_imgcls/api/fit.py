@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from hf_imgcls import machine, reports
-from hf_imgcls.api.fit_stages import FitOptions, choose_stages
+from hf_imgcls.api.fit_stages import FitOptions, choose_stages, holdout_fraction
 from hf_imgcls.api.train import train_classifier
 from hf_imgcls.data import Data, find_rows, load_data
 from hf_imgcls.errors import InputError, nearest
@@ -63,11 +63,6 @@ def fit_folder(folder: str, options: FitOptions = _DEFAULTS, overrides: Iterable
         "run without the search"
     )
     return results
-
-
-def holdout_fraction(images: int) -> float:
-    """The fraction of train that validation takes where the folder has none: AutoGluon's rule below 5,000 images."""
-    return round(max(0.1, min(0.2, 500 / max(images, 1))), 4)
 
 
 def _check(options: FitOptions) -> None:

@@ -39,6 +39,11 @@ class FitOptions(NamedTuple):
     output: Path | None = None
 
 
+def holdout_fraction(images: int) -> float:
+    """The fraction of train that validation takes where the folder has none: AutoGluon's rule below 5,000 images."""
+    return round(max(0.1, min(0.2, 500 / max(images, 1))), 4)
+
+
 def choose_stages(chosen: Candidate, images: int, options: FitOptions, spent: float) -> list[dict]:
     """A solved head; and a stage for all weights, where it can be shown to pay and fits into the time; the reason is
     printed.

@@ -9,8 +9,8 @@ from tiny import tiny_model, tiny_processor
 
 from hf_imgcls import InputError, train_classifier
 from hf_imgcls.api import fit_stages
-from hf_imgcls.api.fit import FitOptions, fit_folder, holdout_fraction
-from hf_imgcls.api.fit_stages import choose_stages
+from hf_imgcls.api.fit import FitOptions, fit_folder
+from hf_imgcls.api.fit_stages import choose_stages, holdout_fraction
 from hf_imgcls.reports.candidates import candidate_table
 from hf_imgcls.training.candidates import PRESETS, Candidate, choose_candidate
 
