@@ -49,13 +49,16 @@ OWN_TRANSFORMS = {"RandomAffineReflect": ["degrees", "translate", "scale"]}
 def stages_of(recipe: Section) -> list[Stage]:
     """The stages of a recipe; a single one that trains all parameters if it lists none."""
     if not recipe.stages:
-        return [Stage(1, "all", False, False, False, None, recipe.augmentation, recipe.training, False)]
+        return [
+            Stage(1, "all", False, False, False, None, recipe.augmentation, recipe.training, False, recipe.averaging)
+        ]
     stages = []
     for number, own in enumerate(recipe.stages, 1):
         augmentation = recipe.augmentation if own.augmentation is None else own.augmentation
+        averaging = recipe.averaging if own.averaging is None else own.averaging
         training = _merged(recipe.training, own.training)
         how = (own.cache_features, own.logistic_regression, own.only_if_better)
-        stages.append(Stage(number, own.train, *how, own.early_stopping, augmentation, training, True))
+        stages.append(Stage(number, own.train, *how, own.early_stopping, augmentation, training, True, averaging))
     return stages
 
 

@@ -164,6 +164,14 @@ class LossSection(Section):
     counted on the training split. Scaled so that their mean over the training images is 1."""
 
 
+class AveragingSection(Section):
+    """Averaging of the weights in training."""
+
+    ema_decay: float | None = Field(None, gt=0, lt=1)
+    """Decay of an exponential moving average (EMA) of the weights, which is evaluated, selected and saved in place of
+    the weights that are trained; at step n it is at most n / (9 + n). Off if left out."""
+
+
 class Recipe(Section):
     schema_: str | None = Field(None, alias="$schema")
     """JSON schema, for editors; not used by a run."""
@@ -173,3 +181,4 @@ class Recipe(Section):
     model: ModelSection = Field(description=ModelSection.__doc__)
     augmentation: AugmentationSection = Field(AugmentationSection(), description=AugmentationSection.__doc__)
     loss: LossSection = Field(LossSection(), description=LossSection.__doc__)
+    averaging: AveragingSection = Field(AveragingSection(), description=AveragingSection.__doc__)

@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import Field, PositiveInt
 
-from hf_imgcls.recipe.sections import AugmentationSection, Section
+from hf_imgcls.recipe.sections import AugmentationSection, AveragingSection, Section
 
 # Values that nothing can be done about without an evaluation.
 _EVALUATING = {
@@ -50,6 +50,8 @@ class StageKeys(Section):
     training.metric_for_best_model."""
     augmentation: AugmentationSection | None = None
     """Replaces the recipe's augmentation in this stage; {}: none."""
+    averaging: AveragingSection | None = None
+    """Replaces the recipe's averaging in this stage; {}: none."""
 
 
 class Stage(NamedTuple):
@@ -64,6 +66,7 @@ class Stage(NamedTuple):
     augmentation: AugmentationSection
     training: Section  # the recipe's, with the stage's overrides
     listed: bool  # by the recipe; if not, the run is one stage in the run folder itself
+    averaging: AveragingSection = AveragingSection()
 
 
 def value_of(section: Section, key: str, silent: Any) -> Any:
@@ -125,6 +128,8 @@ def check_stage(recipe: Section, stage: Stage, key: str) -> None:
 def _check_regression(recipe: Section, stage: Stage, key: str) -> None:
     if not stage.cache_features:
         raise ValueError(f'{key}: needs "cache_features": true')
+    if stage.averaging.ema_decay is not None:
+        raise ValueError(f'{key}: has no steps to average over; give the stage an "averaging" of its own: {{}}')
     if stage.early_stopping:
         raise ValueError(f"{key}: has no epochs to stop after; leave early_stopping or logistic_regression out")
     if recipe.model.head and recipe.model.head.hidden_size:

@@ -5,6 +5,7 @@ from hf_imgcls.store.cache import cached, file_digests
 from hf_imgcls.store.cache_place import cache_folder, cache_in_use, clear_cache, list_cache
 from hf_imgcls.store.checkpoints import (
     MANIFEST,
+    RAW_WEIGHTS,
     STATE,
     checkpoint_of,
     clean_up,

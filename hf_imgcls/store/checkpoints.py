@@ -19,9 +19,10 @@ from hf_imgcls.store.files import read_json, write_json
 from hf_imgcls.store.unverified import find_damage, find_missing
 
 MANIFEST, STATE = "manifest.json", "trainer_state.json"
+RAW_WEIGHTS = "raw_weights.safetensors"  # those that are trained on, where the saved model is an average of them
 _PART = ".part"
 # What only a resumed training reads of a checkpoint: the best one is as good without it.
-_FOR_RESUMING = ("optimizer", "scheduler", "scaler", "rng_state", "progress-", "training_args", STATE)
+_FOR_RESUMING = ("optimizer", "scheduler", "scaler", "rng_state", "progress-", "training_args", STATE, RAW_WEIGHTS)
 
 
 def checkpoint_of(folder: Path, step: int) -> Path:

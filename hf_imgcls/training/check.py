@@ -42,7 +42,8 @@ def check_arguments(stage: Stage, custom: Custom) -> None:
         arguments = training_arguments(stage.training, output_dir=folder, push_to_hub=False)
         _check_combinations(arguments, stage, custom)
         with as_input_error("training", AttributeError, ArithmeticError):
-            trainer = ImageTrainer(_OneWeight(), arguments, train_dataset=[0], eval_dataset=[0])
+            decay = stage.averaging.ema_decay
+            trainer = ImageTrainer(_OneWeight(), arguments, train_dataset=[0], eval_dataset=[0], ema_decay=decay)
         with as_input_error("training.dataloader_num_workers"):
             trainer.get_train_dataloader()
         if not (trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled):

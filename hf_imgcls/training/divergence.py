@@ -11,7 +11,7 @@ from hf_imgcls.errors import InputError
 from hf_imgcls.scoring import Scored
 from hf_imgcls.store import newest_whole
 
-_STATISTICS = ("running_mean", "running_var")  # of normalizations; other buffers, such as masks, may be infinite
+STATISTICS = ("running_mean", "running_var")  # of normalizations; other buffers, such as masks, may be infinite
 
 
 class FiniteTrainer(Trainer):
@@ -51,7 +51,7 @@ class FiniteTrainer(Trainer):
     def check_weights(self) -> None:
         """Refuse trained weights, and statistics of normalizations, that are NaN or infinite (InputError)."""
         changed = [each for each in self.model.parameters() if each.requires_grad]
-        changed += [each for name, each in self.model.named_buffers() if name.endswith(_STATISTICS)]
+        changed += [each for name, each in self.model.named_buffers() if name.endswith(STATISTICS)]
         trained = [each.detach().isfinite().all() for each in changed]
         if trained and max(self._everywhere((~torch.stack(trained).all()).long().to(self.args.device))):
             self._stop("weights", self.state.global_step)

@@ -19,6 +19,7 @@ def stage_record(
         "seed": arguments.seed,
         "cache_features": stage.cache_features,
         "logistic_regression": stage.logistic_regression,
+        "ema_decay": stage.averaging.ema_decay,
         "parameters": sum(p.numel() for p in model.parameters()),
         "trained_parameters": sum(p.numel() for p in model.parameters() if p.requires_grad),
         "seconds": seconds,

@@ -31,9 +31,12 @@ def check_room_of_run(folder: Path, model: nn.Module, plans: Sequence) -> None:
 
 
 def _optimizer(plan, model: nn.Module) -> int:
-    """Bytes of the state of Adam and its kin, two numbers for each weight that trains; of others at least nothing."""
+    """Bytes of the state of Adam and its kin, two numbers for each weight that trains (of others at least nothing), and
+    of the weights themselves where an average of them is saved as the model.
+    """
     trained = sum(model.get_parameter(name).numel() for name in plan.parameters)
-    return 8 * trained if plan.arguments.optim.value in ("adamw_torch", "adamw_torch_fused") else 0
+    numbers = 2 * (plan.arguments.optim.value in ("adamw_torch", "adamw_torch_fused"))
+    return 4 * trained * (numbers + (plan.stage.averaging.ema_decay is not None))
 
 
 def _at_once(arguments: TrainingArguments) -> int:

@@ -162,6 +162,7 @@ def _trainer(model: torch.nn.Module, plan: Plan, splits: dict, **others) -> Imag
         mixing=plan.mixing,
         weights=plan.weights,
         custom=plan.custom,
+        ema_decay=plan.stage.averaging.ema_decay,
         callbacks=[StopEarly(stopping.patience, stopping.threshold)] if stopping else None,
         **others,
     )

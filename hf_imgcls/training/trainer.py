@@ -12,6 +12,7 @@ from hf_imgcls.machine import exact_float32
 from hf_imgcls.scoring import Sampler, Scored, collect_scored, compute_metrics
 from hf_imgcls.training.accuracy import RunningAccuracy
 from hf_imgcls.training.callbacks import EpochCallback, EpochTable, QuietBar
+from hf_imgcls.training.ema import AveragingTrainer
 from hf_imgcls.training.gradients import EveryGradient, torch_refusals
 from hf_imgcls.training.interruption import InterruptibleTrainer
 from hf_imgcls.training.loss import NO_CUSTOM, Custom, own_loss, total_loss
@@ -20,7 +21,7 @@ from hf_imgcls.training.stream import StreamTrainer
 from hf_imgcls.training.timing import Clock, TimedRows
 
 
-class ImageTrainer(InterruptibleTrainer, StreamTrainer):
+class ImageTrainer(InterruptibleTrainer, AveragingTrainer, StreamTrainer):
     """Trainer for image classifiers.
 
     Args:

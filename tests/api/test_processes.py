@@ -66,7 +66,8 @@ def test_two_processes_make_the_steps_of_one_batch_and_of_accumulated_ones(recip
     monkeypatch.setattr(stages, "Mixing", Pairs)  # as the launched script does
     common = ["training.learning_rate=5e-3", "training.optim=sgd", "model.config.hidden_dropout_prob=0.0",
               "data.max_samples.train=16", "training.num_train_epochs=2", 'augmentation.mix=["MixUp"]',
-              "training.label_smoothing_factor=0.1", 'loss.class_weights={"red": 3}']  # fmt: skip
+              "training.label_smoothing_factor=0.1", 'loss.class_weights={"red": 3}',
+              "averaging.ema_decay=0.05"]  # fmt: skip
     folders = {name: tmp_path / name for name in ("two of 8", "one of 16", "4 of 4")}
     words = {name: [*common, f"training.output_dir={folder}"] for name, folder in folders.items()}
     two = launch(
@@ -76,11 +77,16 @@ def test_two_processes_make_the_steps_of_one_batch_and_of_accumulated_ones(recip
     train_classifier(recipe, [*words["one of 16"], "training.per_device_train_batch_size=16"])
     train_classifier(recipe, [*words["4 of 4"], "training.gradient_accumulation_steps=4"])
     assert [results(folder)["training"]["steps"] for folder in folders.values()] == [2, 2, 2]
-    after = {name: load_file(folder / "model.safetensors") for name, folder in folders.items()}
+    after, trained = (
+        {name: load_file(folder / file) for name, folder in folders.items()}
+        for file in ("model.safetensors", "checkpoint-2/raw_weights.safetensors")
+    )
     before = load_file(tmp_path / "checkpoint" / "model.safetensors")
     one = after["one of 16"]
     for name in ("two of 8", "4 of 4"):
         assert max((after[name][key] - one[key]).abs().max() for key in one) < 1e-7
+        of_one = trained["one of 16"]
+        assert max((trained[name][key] - of_one[key]).abs().max() for key in of_one) < 1e-7
     assert max((one[key] - before[key]).abs().max() for key in one) > 1e-4
     (folders["two of 8"] / "results.json").unlink()
     with pytest.raises(InputError, match=r"begun with processes 2, now 1; images per step 16, now 8, "):

@@ -73,6 +73,11 @@ def test_an_override_reaches_into_a_list():
             ["stages.0.cache_features", "mix"],
         ),
         ('stages=[{"only_if_better":true}]', ["stages.0.only_if_better", "no stage before"]),
+        (
+            'stages=[{"train":"head","cache_features":true,"logistic_regression":true,"averaging":{"ema_decay":0.9}}]',
+            ["stages.0.logistic_regression", 'give the stage an "averaging" of its own: {}'],
+        ),
+        ("averaging.ema_decay=1", ["averaging.ema_decay", "less than 1"]),
         ('stages=[{"logistic_regression":true}]', ["stages.0.logistic_regression", '"cache_features": true']),
         ('stages=[{"early_stopping":{"patience":0}}]', ["stages.0.early_stopping.patience: found 0"]),
         ('stages=[{"early_stopping":{}}] training.eval_strategy=no', ["stages.0.early_stopping", "evaluation"]),

@@ -1,0 +1,166 @@
+"""An exponential moving average (EMA) of the weights: what a training evaluates, selects and saves in place of them."""
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+import torch.distributed as dist
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from transformers import TrainerCallback
+
+from hf_imgcls.errors import InputError, RestoreError
+from hf_imgcls.machine import say
+from hf_imgcls.store import RAW_WEIGHTS, raise_denied
+from hf_imgcls.training.checkpoints import CheckpointTrainer
+from hf_imgcls.training.divergence import STATISTICS
+
+_UPDATES = "updates"
+
+
+class WeightAverage:
+    """The EMA of a model's trained weights, on its device; the first update copies them.
+
+    Running statistics of normalizations are averaged too (`use_buffers`): copied from the model, as torch does
+    without, they would be those of other weights than the averaged ones. Other buffers, constants and counters, are
+    the model's.
+    """
+
+    def __init__(self, model: nn.Module, decay: float):
+        self.model, self.decay = model, decay
+        trained = {name: each for name, each in model.named_parameters() if each.requires_grad}
+        self.statistics = {name: each for name, each in model.named_buffers() if name.endswith(STATISTICS)}
+        self._weights = nn.ParameterList(trained.values())  # the model's own tensors
+        for number, buffer in enumerate(self.statistics.values()):
+            self._weights.register_buffer(f"statistic_{number}", buffer)
+        self._average = AveragedModel(self._weights, use_buffers=True)
+        averaged = [*self._average.module.parameters(), *self._average.module.buffers()]
+        self._pairs = dict(zip([*trained, *self.statistics], zip(self._tensors(), averaged, strict=True), strict=True))
+
+    def _tensors(self) -> list[torch.Tensor]:
+        return [*self._weights.parameters(), *self._weights.buffers()]
+
+    def update(self) -> None:
+        """Take in the weights after an optimizer step."""
+        done = int(self._average.n_averaged)
+        # With fewer steps than 1 / (1 - decay), a constant decay would keep much of the weights before the training.
+        self._average.multi_avg_fn = get_ema_multi_avg_fn(min(self.decay, (1 + done) / (10 + done)))
+        self._average.update_parameters(self._weights)
+
+    @torch.no_grad()
+    def swap(self) -> None:
+        """Exchange the model's weights with the average."""
+        for mine, averaged in self._pairs.values():
+            kept = mine.clone()
+            mine.copy_(averaged)
+            averaged.copy_(kept)
+        mode = self.model.training
+        self.model.train()  # LeViT keeps what it computed of its old weights until it trains again
+        self.model.train(mode)
+
+    def save(self, folder: Path) -> None:
+        """Write the weights that are trained on, while the average is in the model."""
+        raw = {name: kept.detach().contiguous() for name, (_, kept) in self._pairs.items()}
+        save_file(raw, folder / RAW_WEIGHTS, {_UPDATES: str(int(self._average.n_averaged))})
+
+    @torch.no_grad()
+    def restore(self, folder: Path) -> None:
+        """Take the average from the model, and the weights that are trained on from a checkpoint (RestoreError)."""
+        try:
+            with safe_open(folder / RAW_WEIGHTS, framework="pt") as file:
+                raw = {name: file.get_tensor(name) for name in self._pairs}
+                self._average.n_averaged.fill_(int(file.metadata()[_UPDATES]))
+            for name, (mine, averaged) in self._pairs.items():
+                averaged.copy_(mine)
+                mine.copy_(raw[name])
+        except (OSError, KeyError, TypeError, ValueError, RuntimeError, SafetensorError) as error:
+            raise_denied(error)
+            raise RestoreError(
+                f"{folder}: {RAW_WEIGHTS} does not have the weights that averaging.ema_decay averages, so the training "
+                f"cannot go on ({' '.join(str(error).split())[:100]}); add --start-over"
+            ) from None
+
+
+class AveragingTrainer(CheckpointTrainer):
+    """Trainer that evaluates, selects, saves and ends with an EMA of the weights, where it has an `ema_decay`."""
+
+    def __init__(self, *args, ema_decay: float | None = None, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.ema_decay, self._average = ema_decay, None
+        if ema_decay is None:
+            return
+        if self.is_fsdp_enabled or self.is_deepspeed_enabled:
+            raise InputError(
+                "averaging.ema_decay: FSDP and DeepSpeed divide the weights among processes; leave it out, or train "
+                "without them"
+            )
+        if self.args.optim.value.startswith("schedule_free"):
+            raise InputError(f"averaging.ema_decay: {self.args.optim.value} averages the weights itself; leave it out")
+        self.add_callback(_EveryStep(self))
+
+    def train(self, *args, **kwargs):
+        if self.ema_decay is not None:
+            self._average = WeightAverage(self.model, self.ema_decay)
+            used = "saved" if self.args.eval_strategy == "no" else "evaluated, selected and saved"
+            say(f"averaging: an EMA of the weights (decay {self.ema_decay:g}) is {used}")
+        output = super().train(*args, **kwargs)
+        if self._average:  # no best checkpoint, which has the average, was loaded
+            self._put_in()
+            self._average = None
+        return output
+
+    def update_average(self) -> None:
+        if not self.accelerator.optimizer_step_was_skipped:  # by the scaler of fp16
+            self._average.update()
+
+    def evaluate(self, *args, **kwargs):
+        with self._averaged():
+            return super().evaluate(*args, **kwargs)
+
+    def _save_checkpoint(self, *args, **kwargs):
+        with self._averaged():
+            super()._save_checkpoint(*args, **kwargs)
+
+    def _save_optimizer_and_scheduler(self, output_dir):
+        super()._save_optimizer_and_scheduler(output_dir)
+        if self._average and self.args.should_save:
+            self._average.save(Path(output_dir))
+
+    def _load_from_checkpoint(self, resume_from_checkpoint, model=None):
+        super()._load_from_checkpoint(resume_from_checkpoint, model)
+        if self._average:
+            self._average.restore(Path(resume_from_checkpoint))
+
+    def _load_best_model(self):
+        super()._load_best_model()
+        self._average = None
+
+    @contextlib.contextmanager
+    def _averaged(self) -> Iterator[None]:
+        if not self._average:
+            yield
+            return
+        self._put_in()
+        try:
+            yield
+        finally:
+            self._average.swap()
+
+    def _put_in(self) -> None:
+        self._average.swap()
+        if self.args.world_size > 1:  # statistics are those of each process's images; the first one's are saved
+            for buffer in self._average.statistics.values():
+                dist.broadcast(buffer, 0)
+
+
+class _EveryStep(TrainerCallback):
+    """Updates the average after each optimizer step; not after each of the batches that are accumulated for it."""
+
+    def __init__(self, trainer: AveragingTrainer):
+        self.trainer = trainer
+
+    def on_optimizer_step(self, args, state, control, **kwargs):
+        self.trainer.update_average()
