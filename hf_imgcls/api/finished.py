@@ -1,18 +1,19 @@
-"""The end of a run: what it prints, and what the same command answers once the run is finished."""
+"""The two ends of a run: the places it will write; what it leaves and prints, and what a finished one answers."""
 
 from pathlib import Path
 from typing import Any
 
 from transformers import TrainingArguments
+from transformers.utils.hub import HF_MODULES_CACHE
 
 from hf_imgcls import reports
 from hf_imgcls.data import load_data
 from hf_imgcls.errors import ParityError
 from hf_imgcls.machine import first_on_machine, on_main, say
 from hf_imgcls.publishing import push_trained
-from hf_imgcls.recipe import DataSection
+from hf_imgcls.recipe import BUILT_IN_ARCHITECTURES, DataSection
 from hf_imgcls.serving import describe_parity
-from hf_imgcls.store import RESULTS, check_same_data, read_kept
+from hf_imgcls.store import HISTORY, RESULTS, check_same_data, own_code, read_kept, try_place, write_json
 
 
 def answer_again(folder: Path, section: DataSection, arguments: TrainingArguments) -> dict[str, Any]:
@@ -42,3 +43,19 @@ def tell_results(folder: Path, results: dict[str, Any]) -> None:
         if not verdict["passed"]:
             raise ParityError(describe_parity(verdict))
     say(f"saved in {folder}")
+
+
+def finish(folder: Path, recipe, results: dict[str, Any], stages: list[dict]) -> None:
+    """Write what a finished run leaves behind; results.json last, since it marks the run as finished."""
+    history = [entry for stage in stages for entry in stage["history"]]
+    write_json(folder / HISTORY, history)
+    reports.write_card(folder, recipe, results)
+    write_json(folder / RESULTS, results)
+
+
+def try_places(folder: Path, model) -> None:
+    """Before any image is read: whether the run's folder can be written, and where code of a model's own is copied."""
+    try_place(folder, "training.output_dir")
+    own = model.architecture in BUILT_IN_ARCHITECTURES or model.head
+    if own or (model.checkpoint and own_code(Path(model.checkpoint).expanduser())):  # which the parity check opens
+        try_place(Path(HF_MODULES_CACHE), "HF_MODULES_CACHE")

@@ -6,17 +6,15 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers.utils.hub import HF_MODULES_CACHE
 
 from hf_imgcls import machine, reports
-from hf_imgcls.api.finished import answer_again, tell_results
+from hf_imgcls.api.finished import answer_again, finish, tell_results, try_places
 from hf_imgcls.data import BadImage, find_replaced, load_data, save_digests
 from hf_imgcls.images import EvalTransform, Mixing, build_transforms, input_size, own_transforms
 from hf_imgcls.machine import on_main, say
 from hf_imgcls.models import build_model, channels_last, check_model, check_patterns, describe_dropout
 from hf_imgcls.publishing import check_push, push_trained
 from hf_imgcls.recipe import (
-    BUILT_IN_ARCHITECTURES,
     as_run,
     check_output_dir,
     check_path,
@@ -29,8 +27,6 @@ from hf_imgcls.serving import check_serving
 from hf_imgcls.store import (
     BAD_IMAGES,
     DIGESTS,
-    HISTORY,
-    RESULTS,
     Beginning,
     Lock,
     cache_in_use,
@@ -38,11 +34,8 @@ from hf_imgcls.store import (
     is_finished,
     lock_run,
     open_run,
-    own_code,
     resumed_with,
-    try_place,
     write_csv,
-    write_json,
 )
 from hf_imgcls.training import (
     Custom,
@@ -157,6 +150,7 @@ def _train(recipe, start_over: bool, resume_anyway: bool, custom: Custom, lock: 
         say(f"data: {split}: other bytes than when they were checked: {listed(names)}")
     results["breakdown"] = break_down(outputs, scores, results["labels"])
     results["duplicates"] = reports.collect_duplicates(data, outputs)
+    results["groups"] = reports.collect_groups(data, outputs)
     results["cautions"] = reports.collect_cautions(results, replaced)
     results["machine"] = works_with
     whole = time.perf_counter() - begun + sum(stage["earlier_seconds"] for stage in stages)
@@ -167,22 +161,6 @@ def _train(recipe, start_over: bool, resume_anyway: bool, custom: Custom, lock: 
     tell_results(folder, results)
     push_trained(folder, arguments, data)
     return results
-
-
-def finish(folder: Path, recipe, results: dict[str, Any], stages: list[dict]) -> None:
-    """Write what a finished run leaves behind; results.json last, since it marks the run as finished."""
-    history = [entry for stage in stages for entry in stage["history"]]
-    write_json(folder / HISTORY, history)
-    reports.write_card(folder, recipe, results)
-    write_json(folder / RESULTS, results)
-
-
-def try_places(folder: Path, model) -> None:
-    """Before any image is read: whether the run's folder can be written, and where code of a model's own is copied."""
-    try_place(folder, "training.output_dir")
-    own = model.architecture in BUILT_IN_ARCHITECTURES or model.head
-    if own or (model.checkpoint and own_code(Path(model.checkpoint).expanduser())):  # which the parity check opens
-        try_place(Path(HF_MODULES_CACHE), "HF_MODULES_CACHE")
 
 
 def check_recipe(source: str | Path | dict, overrides: Iterable[str] = (), custom: Custom | None = None):

@@ -44,8 +44,10 @@ def find_class_folders(path: Path, data: DataSection, tables: list[Path]):
         shown.append(f"{table.relative_to(path)}{_columns_of(part)}")
     if any(_holds_images(part, data) for part in parts):
         return None
-    _refuse_columns(path, data, shown)
+    if not data.group_column:
+        _refuse_columns(path, data, shown)
     beside = f"not read: {listed(shown)}; data.label_column chooses a column" if shown else ""
+    beside = "" if data.group_column else beside
     return found, [*notes, *([beside] if beside else [])]
 
 

@@ -24,8 +24,10 @@ def find_columns(
     Raises:
         InputError: a named column is missing or of a wrong type, or several fit equally; lists all with their types.
     """
-    image = _named(features, data.image_column, "image_column", where) or _find_image(features, where, is_path)
-    label = _named(features, data.label_column, "label_column", where) or _find_label(features, where, image, is_path)
+    image = find_image(features, data, where, is_path)
+    _check_group(features, data, where, image)
+    free = {name: feature for name, feature in features.items() if name != data.group_column}
+    label = _named(features, data.label_column, "label_column", where) or _find_label(free, where, image, is_path)
     if not (is_image(features[image]) or _is_text(features[image])):
         raise InputError(f"data.image_column: {image!r} of {where} holds no images; {_listing(features)}")
     if _is_list(features[label]):
@@ -35,6 +37,31 @@ def find_columns(
     if image == label:
         raise InputError(f"data.label_column: {label!r} of {where} is the column of the images; {_listing(features)}")
     return image, label
+
+
+def find_image(features: datasets.Features, data: DataSection, where: str, is_path: Callable[[str], bool]) -> str:
+    """The name of the image column alone, as `find_columns` finds it."""
+    return _named(features, data.image_column, "image_column", where) or _find_image(features, where, is_path)
+
+
+def find_grouped(
+    features: datasets.Features, data: DataSection, where: str, is_path: Callable[[str], bool]
+) -> tuple[str, str]:
+    """The names of the image and the group column of a table whose labels are not asked for."""
+    image = find_image(features, data, where, is_path)
+    _check_group(features, data, where, image)
+    return image, data.group_column
+
+
+def _check_group(features: datasets.Features, data: DataSection, where: str, image: str) -> None:
+    """Refuse (InputError) a `data.group_column` that cannot be one."""
+    group = _named(features, data.group_column, "group_column", where)
+    if group is None:
+        return
+    if group == image:
+        raise InputError(f"data.group_column: {group!r} of {where} is the column of the images; {_listing(features)}")
+    if not isinstance(features[group], datasets.Value | datasets.ClassLabel) or is_image(features[group]):
+        raise InputError(f"data.group_column: {group!r} of {where} holds no single value a row; {_listing(features)}")
 
 
 def _named(features: datasets.Features, name: str | None, key: str, where: str) -> str | None:

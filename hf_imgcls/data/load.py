@@ -11,16 +11,16 @@ import numpy as np
 
 from hf_imgcls.data.check import check_split, limits_of, refuse_bad_images
 from hf_imgcls.data.duplicates import compare_splits
+from hf_imgcls.data.groups import compare_groups, group_names
+from hf_imgcls.data.hold_out import hold_out, limit
 from hf_imgcls.data.labels import check_values, encode_labels, label_values, name_labels, note_alike
 from hf_imgcls.data.rows import Data
 from hf_imgcls.data.sources import open_source
 from hf_imgcls.data.splits import (
     choose_spans,
-    per_class,
     read_spans,
     role_of,
     scored_split,
-    stratified,
     take_rows,
     unused_limits,
 )
@@ -65,7 +65,7 @@ def find_rows(section: DataSection) -> Data:
         notes += check_values(available[span.split], origin, section)
     labels = name_labels(splits["train"], section.label_names)
     notes += note_alike(labels)
-    data = Data({}, labels, notes=notes, cache_size=section.cache_size)
+    data = Data({}, labels, notes=notes, cache_size=section.cache_size, group_column=section.group_column)
     for role, split in splits.items():
         _encode(split, data, role, section, "data.label_names" if section.label_names else "train")
     limited = section.max_samples.test or section.samples_per_class.test
@@ -76,16 +76,16 @@ def find_rows(section: DataSection) -> Data:
                 "data.max_samples.test: there is no test split, and data.validation_fraction, by which one would be "
                 "held out, is 0; set data.test_fraction, or leave it out"
             )
-        _hold_out(data, "test", fraction, section)
+        hold_out(data, "test", fraction, section)
     if "validation" not in data.splits and not (section.validation_fraction or section.samples_per_class.validation):
         data.notes.append(
             "validation: none (data.validation_fraction is 0): nothing is evaluated while training, and the last "
             "checkpoint is selected"
         )
     elif "validation" not in data.splits:
-        _hold_out(data, "validation", section.validation_fraction, section)
+        hold_out(data, "validation", section.validation_fraction, section)
     ordered = [role for role in ("train", "validation", "test") if role in data.splits]
-    data.splits = {role: _limit(data.splits[role], labels, role, section) for role in ordered}
+    data.splits = {role: limit(data.splits[role], labels, role, section) for role in ordered}
     data.notes += unused_limits(section, ordered)
     return data
 
@@ -103,7 +103,7 @@ def load_split(section: DataSection, split: str | None, labels: list[str]) -> Da
     if split not in data.splits:
         raise InputError(f"data: the split {split!r} of {section.path} has no labels to score against")
     role = role_of(split, section)
-    data.splits[split] = _limit(data.splits[split], labels, role, section)
+    data.splits[split] = limit(data.splits[split], labels, role, section)
     data.notes += unused_limits(section, [role])
     _check_images(data, section)
     return data
@@ -125,46 +125,9 @@ def _encode(split: datasets.Dataset, data: Data, role: str, section: DataSection
     ids = encode_labels(values, data.labels, role, owner)
     columns = [name for name in ("image", "row", "name") if name in split.column_names]
     feature = datasets.ClassLabel(names=data.labels)
-    data.splits[role] = split.select_columns(columns).add_column("label", np.array(ids), feature=feature)
-
-
-def _hold_out(data: Data, role: str, fraction: float, section: DataSection) -> None:
-    """`samples_per_class` rows of train, or else this fraction of it, at most `max_samples`."""
-    train, each, most = data.splits["train"], *_limits(section, role)
-    ids = np.array(train["label"][:])
-    if each is not None:
-        rows = per_class(ids, each, data.labels, section.seed, role)
-    else:
-        count = max(1, round(len(ids) * fraction))
-        rows = stratified(ids, min(count, most or count), section.seed, keep_one=True)
-    left = np.setdiff1d(np.arange(len(ids)), rows)
-    used_up = sorted(set(ids.tolist()) - set(ids[left].tolist()))
-    if used_up:
-        name = data.labels[used_up[0]]
-        raise InputError(f"data.samples_per_class.{role}: {each} requested, which leaves no {name!r} to train on")
-    if len(rows) == 0:
-        raise InputError(
-            f"data.{role}_split: none is there, and {len(ids)} images of {len(set(ids.tolist()))} classes in train "
-            "are too few to hold any out"
-        )
-    data.splits[role], data.splits["train"] = train.select(rows), train.select(left)
-    data.notes.append(f"{role}: {len(rows)} images held out of train, stratified, seed {section.seed}")
-
-
-def _limit(split: datasets.Dataset, labels: list[str], role: str | None, section: DataSection) -> datasets.Dataset:
-    """A split after `samples_per_class` or `max_samples`."""
-    each, most = _limits(section, role)
-    ids = np.array(split["label"][:])
-    rows = None
-    if each is not None:
-        rows = per_class(ids, each, labels, section.seed, role)
-    elif most is not None:
-        rows = stratified(ids, most, section.seed)
-    return split if rows is None or len(rows) == len(split) else split.select(rows)
-
-
-def _limits(section: DataSection, role: str | None) -> tuple[int | None, int | None]:
-    return tuple(getattr(part, role) if role else None for part in (section.samples_per_class, section.max_samples))
+    encoded = split.select_columns(columns).add_column("label", np.array(ids), feature=feature)
+    groups = group_names(split, role, data, section)
+    data.splits[role] = encoded.add_column("group", groups) if groups else encoded
 
 
 def _check_images(data: Data, section: DataSection) -> None:
@@ -174,3 +137,4 @@ def _check_images(data: Data, section: DataSection) -> None:
     if section.bad_images == "raise":
         refuse_bad_images(data.bad)
     compare_splits(data, checked, section.duplicates == "drop_from_train")
+    compare_groups(data)

@@ -42,7 +42,8 @@ class Data:
 
     Attributes:
         splits: train, and validation and test where they exist. Columns: image (undecoded), label (ClassLabel),
-            row (its number in the source's split), name (relative path; only where the images are files).
+            row (its number in the source's split), name (relative path; only where the images are files), group (its
+            name; only where the recipe names a column of groups).
         labels: class names in the order of their ids.
         fingerprints: of each split, over relative names, contents and labels.
         bad: the images that cannot be read.
@@ -50,6 +51,8 @@ class Data:
         cache_size: shorter side of the copies that training reads instead of the images.
         overlaps: which images are there more than once, within and across splits.
         digests: of the bytes of each image, 8 bytes as a number, by split; empty for a stream.
+        group_column: by which splits were held out.
+        shared_groups: which groups are in several splits.
     """
 
     splits: dict[str, datasets.Dataset | datasets.IterableDataset]
@@ -60,6 +63,8 @@ class Data:
     cache_size: int | None = None
     overlaps: list = dataclasses.field(default_factory=list)
     digests: dict[str, np.ndarray] = dataclasses.field(default_factory=dict)
+    group_column: str | None = None
+    shared_groups: list = dataclasses.field(default_factory=list)
 
     def describe_splits(self) -> dict[str, Any]:
         """The content of splits.json: labels, fingerprints and, where they can be counted, images and classes."""
@@ -75,13 +80,14 @@ class Data:
 
 
 class Entry(NamedTuple):
-    """One image file: where it is, its name relative to the data's root, its label as the source has it."""
+    """One image file: where it is, its name relative to the data's root, its label and group as the source has them."""
 
     path: str | None
     name: str
     label: Any
     size: int
     changed: int  # ns
+    group: Any = None
 
 
 def entry(path: str, name: str, label: Any) -> Entry:
@@ -102,8 +108,8 @@ def entry(path: str, name: str, label: Any) -> Entry:
     return Entry(path, name, label, status.st_size, max(status.st_mtime_ns, status.st_ctime_ns))
 
 
-def load_entries(entries: Iterable[Entry], label: Any = None) -> datasets.Dataset:
-    """Entries as a dataset with the columns image (bytes none, absolute path), label, name, size, changed.
+def load_entries(entries: Iterable[Entry], label: Any = None, group: Any = None) -> datasets.Dataset:
+    """Entries as a dataset with the columns image (bytes none, absolute path), label, name, size, changed, group.
 
     It loads from the cache in a second, and its fingerprint is that of its content, size and time of change of each
     image included: nothing downstream is computed again unless an image was added, removed or changed, and a changed
@@ -111,6 +117,7 @@ def load_entries(entries: Iterable[Entry], label: Any = None) -> datasets.Datase
 
     Args:
         label: the label column's feature; a string if not given.
+        group: the group column's feature; no column if not given.
 
     Raises:
         InputError: a file name that is not Unicode text.
@@ -127,10 +134,11 @@ def load_entries(entries: Iterable[Entry], label: Any = None) -> datasets.Datase
     text, number = datasets.Value("string"), datasets.Value("int64")
     image = datasets.Image(decode=False)
     features = datasets.Features(image=image, name=text, label=label or text, size=number, changed=number)
+    features |= {"group": group} if group else {}
     schema = features.arrow_schema  # holds the features, names included
     no_bytes = pa.nulls(len(paths), pa.binary())
     images = pa.StructArray.from_arrays([no_bytes, pa.array(paths, pa.string())], ["bytes", "path"])
-    columns = [images, *(pa.array(column, schema.types[i]) for i, column in enumerate(others, start=1))]
+    columns = [images, *(pa.array(others[i], kind) for i, kind in enumerate(schema.types[1:]))]
     # An Arrow file, which `datasets` maps into memory; not through `load_dataset`, which takes longer than listing.
     content = pa.BufferOutputStream()
     with pa.ipc.new_stream(content, schema) as stream:

@@ -22,19 +22,20 @@ from hf_imgcls.data.datafiles import (
     split_files,
     with_features,
 )  # fmt: skip
-from hf_imgcls.data.folders import split_of
 from hf_imgcls.data.formats import packed
-from hf_imgcls.data.paths import Paths, path_columns
+from hf_imgcls.data.group_table import add_groups
+from hf_imgcls.data.paths import path_columns
 from hf_imgcls.data.prepare import load_prepared
-from hf_imgcls.data.rows import Entry, entry, load_entries
+from hf_imgcls.data.rows import load_entries
+from hf_imgcls.data.table_entries import by_split_folder, list_entries
 from hf_imgcls.errors import InputError
 from hf_imgcls.machine import use_hub
 from hf_imgcls.recipe import DATA_FILES, DataSection, check_path
 
 
 class Source(NamedTuple):
-    """Splits by name, each with the columns image and label (and name where the images are files); notes; and what
-    the labels are: `folder names`, `column "age" of metadata.csv`."""
+    """Splits by name, each with the columns image and label (name where the images are files, group where one is
+    named); notes; and what the labels are: `folder names`, `column "age" of metadata.csv`."""
 
     splits: dict[str, Rows]
     notes: list[str]
@@ -77,6 +78,10 @@ def _open_classes(path: Path, data: DataSection, tables: list[Path]) -> Source |
         if scanned is None:
             return None
         found, notes = scanned
+        if data.group_column:
+            found, feature, more = add_groups(found, path, data, tables)
+            splits = {split: load_entries(entries, group=feature) for split, entries in found.items()}
+            return Source(splits, [*notes, more], "folder names")
         return Source({split: load_entries(entries) for split, entries in found.items()}, notes, "folder names")
     finally:
         if collects:
@@ -107,22 +112,26 @@ def _open_hub(data: DataSection) -> Source:
 
 
 def _join(parts: dict[str, list[SourcePart]], root: Path | None, data: DataSection, notes: list[str]) -> Source:
-    """The parts of each split as one dataset, with the columns of train under the names `image` and `label`."""
+    """The parts of each split as one dataset, with the columns of train under the names `image`, `label`, `group`."""
     first, *others = sorted(parts, key=lambda name: name != "train")
     columns = _columns(parts[first][0], data)
     found: dict[str, list[Rows]] = {}
     for split in (first, *others):
         for part in parts[split]:
-            missing = [name for name in columns if name not in part.rows.features]
+            own = columns
+            missing = [name for name in columns if name and name not in part.rows.features]
             if missing and split == first:
                 raise InputError(f"data.path: {part.where} has no column {missing[0]!r}, but other files of {split} do")
-            if missing:  # such as the test.csv of a competition
+            if missing == [columns.group]:
+                notes = [*notes, f"{split}: {part.where} has no column {missing[0]!r}: its groups are not known"]
+                own = columns._replace(group=None)
+            elif missing:  # such as the test.csv of a competition
                 notes = [*notes, f"{split}: {part.where} has no column {missing[0]!r}; it is not scored"]
                 continue
-            for name, rows in _two_columns(part, *columns, root, alone=not others).items():
+            for name, rows in _own_columns(part, own, root, alone=not others).items():
                 found.setdefault(name or split, []).append(rows)
     splits = {split: chain(rows, f"data.path: the files of {split}") for split, rows in found.items()}
-    return Source(splits, notes, f'column "{columns[1]}" of {_shown(parts[first][0], root)}')
+    return Source(splits, notes, f'column "{columns.label}" of {_shown(parts[first][0], root)}')
 
 
 def _shown(part: SourcePart, root: Path | None) -> str:
@@ -131,55 +140,40 @@ def _shown(part: SourcePart, root: Path | None) -> str:
     return inner or Path(part.where).name
 
 
-def _columns(part: SourcePart, data: DataSection) -> tuple[str, str]:
+class _Columns(NamedTuple):
+    image: str
+    label: str
+    group: str | None
+
+
+def _columns(part: SourcePart, data: DataSection) -> _Columns:
     # They are read only where no column holds images.
     paths = functools.cache(lambda: path_columns(part))
     image, label = find_columns(part.rows.features, data, part.where, lambda column: column in paths())
     if part.base is not None and os.path.isfile(os.path.join(part.base, image)):
         raise InputError(f"data.path: {part.where} begins with an image, {image}; its first line must name the columns")
-    return image, label
+    return _Columns(image, label, data.group_column)
 
 
-def _two_columns(part: SourcePart, image: str, label: str, root: Path | None, alone: bool) -> dict[str | None, Rows]:
-    """Image and label, per split folder if nothing else tells the split; images named by path become an index."""
-    rows = part.rows.select_columns([image, label])
+def _own_columns(part: SourcePart, columns: _Columns, root: Path | None, alone: bool) -> dict[str | None, Rows]:
+    """Those columns, per split folder if nothing else tells the split; images named by path become an index."""
+    image, label, group = columns
+    rows = part.rows.select_columns([name for name in columns if name])
     if isinstance(rows.features[image], datasets.Image):
         rows = rows.cast_column(image, datasets.Image(decode=False))
     if part.base is not None and holds_paths(rows, image):
-        entries = _entries(rows, image, label, part.base, root)
-        groups = _by_split_folder(entries) if alone else {None: entries}
-        return {split: load_entries(group, rows.features[label]) for split, group in groups.items()}
+        entries = list_entries(rows, columns, part.base, root)
+        found = by_split_folder(entries) if alone else {None: entries}
+        kinds = rows.features[label], rows.features[group] if group else None
+        return {split: load_entries(each, *kinds) for split, each in found.items()}
     if isinstance(rows, datasets.IterableDataset) and isinstance(rows.features[image], dict):
         # An image with neither bytes nor a path, which the cast of a stream refuses, is none.
         rows = rows.map(
             lambda row: {image: row[image] if any((row[image] or {}).values()) else None}, features=rows.features
         )
     # A stream refuses to rename a column to the name that it has.
-    rows = rows.rename_columns({old: new for old, new in ((image, "image"), (label, "label")) if old != new})
-    return {None: rows.cast_column("image", datasets.Image(decode=False))}
-
-
-def _entries(rows: Rows, image: str, label: str, base: Path, root: Path) -> list[Entry]:
-    start, above, entries, paths = os.path.abspath(base), os.path.relpath(base, root), [], Paths(base)
-    for number, row in enumerate(rows):
-        given = row[image] if isinstance(row[image], str) else (row[image] or {}).get("path")
-        if not given:  # found bad with the others
-            entries.append(Entry(None, f"row {number}", row[label], -1, 0))
-            continue
-        given = paths.near(given) or given
-        name = os.path.relpath(given, root) if os.path.isabs(given) else os.path.normpath(os.path.join(above, given))
-        path = os.path.normpath(os.path.join(start, given))
-        entries.append(entry(path, name.replace(os.sep, "/"), row[label]))
-    if not entries:
-        raise InputError(f"data.path: no rows in {base}")
-    return entries
-
-
-def _by_split_folder(entries: list[Entry]) -> dict[str | None, list[Entry]]:
-    groups: dict[str | None, list[Entry]] = {}
-    for each in entries:
-        groups.setdefault(split_of(each.name.split("/")[0]), []).append(each)
-    return groups if len(groups) > 1 and None not in groups else {None: entries}
+    names = {old: new for old, new in zip(columns, ("image", "label", "group"), strict=True) if old and old != new}
+    return {None: rows.rename_columns(names).cast_column("image", datasets.Image(decode=False))}
 
 
 def _stream(rows: Rows) -> datasets.IterableDataset:

@@ -32,6 +32,7 @@ def _clean(file: Path, labels: set[str]) -> Path | bytes:
         return file  # the card has been written without them
     content = read_json(file)
     clean = without_paths(content, labels)
-    if file.name == RESULTS and clean.get("duplicates"):  # names of training images stay here too
-        clean |= {"duplicates": [{**each, "examples": []} for each in clean["duplicates"]]}
+    if file.name == RESULTS:  # names of training images, and of patients, stay here too
+        for key in ("duplicates", "groups"):
+            clean |= {key: [{**each, "examples": []} for each in clean[key]]} if clean.get(key) else {}
     return file if clean == content else f"{as_json(clean, indent=2)}\n".encode()

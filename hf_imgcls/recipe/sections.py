@@ -40,6 +40,9 @@ class DataSection(Section):
     """Name of the image column; detected by its type if left out."""
     label_column: str | None = None
     """Name of the label column; detected by its type if left out."""
+    group_column: str | None = None
+    """Name of a column of groups, such as patient, site or video: images of one group are never in two of the splits
+    that are made of train."""
     label_names: list[str] | None = None
     """Class names in the order of their integer labels."""
     train_split: str | None = None
@@ -83,6 +86,11 @@ class DataSection(Section):
                 "duplicates=drop_from_train compares all images before training, and streaming reads them one by one; "
                 "leave one of them out"
             )
+        if self.streaming and self.group_column:
+            raise ValueError("group_column: nothing is held out of a stream; leave it or streaming out")
+        for key in ("image_column", "label_column"):
+            if self.group_column and self.group_column == getattr(self, key):
+                raise ValueError(f"group_column: {self.group_column!r} is {key} already; name another column")
         return self
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from hf_imgcls.data import Data, Overlap
+from hf_imgcls.reports.groups import caution_of
 from hf_imgcls.scoring import Scored, better_than_majority, main_split, score_part
 from hf_imgcls.words import plural
 
@@ -49,13 +50,14 @@ def collect_cautions(
     """What must stand beside the accuracy of each scored split, in sentences; splits without any are left out.
 
     Args:
-        results: with `scores`, `breakdown` and `duplicates`.
+        results: with `scores`, `breakdown`, `duplicates` and, where groups are known, `groups`.
         replaced: of `find_replaced`; what was replaced in train is said beside the main accuracy.
     """
     overlaps = results.get("duplicates") or []
     cautions = {}
     for split, values in results["scores"].items():
         found = [_shared(each, values["images"]) for each in overlaps if each["split"] == split != each["other"]]
+        found += [caution_of(each, values["images"]) for each in results.get("groups") or () if each["split"] == split]
         # Labels that contradict each other within train bound every accuracy, and are said beside the main one.
         within = [split, "train"] if split == main_split(results) else [split]
         found += [_replaced(each, replaced[each]) for each in (split, "train") if each in replaced and each in within]

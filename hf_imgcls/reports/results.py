@@ -8,6 +8,7 @@ from typing import Any
 
 from hf_imgcls.machine import describe_hardware, package_versions
 from hf_imgcls.reports.cautions import describe_overlaps
+from hf_imgcls.reports.groups import describe_shared
 from hf_imgcls.scoring import metrics_in, weakest_classes
 from hf_imgcls.store import BAD_IMAGES
 from hf_imgcls.training import PARTS
@@ -59,7 +60,9 @@ def describe_data(data, launch_note: str | None, bad_in: str | None = BAD_IMAGES
             f"data: dropped {plural(len(data.bad), 'unreadable image')}{f', listed in {bad_in}' if bad_in else ''} "
             f"(first: {first.file}: {first.reason})"
         )
-    overlaps = describe_overlaps(data.overlaps, {role: len(data.splits[role]) for role in data.fingerprints})
+    counts = {role: len(data.splits[role]) for role in data.fingerprints}
+    overlaps = describe_overlaps(data.overlaps, counts)
+    overlaps += describe_shared(data.shared_groups, data.group_column, counts)
     lines += [f"data: {note}" for note in [*data.notes, *overlaps]]
     return ([launch_note] if launch_note else []) + lines
 

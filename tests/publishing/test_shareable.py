@@ -40,7 +40,10 @@ def test_names_and_digests_of_training_images_stay_here(tmp_path):
     run = finished_run(tmp_path / "colours")
     (run / "digests.npz").write_bytes(b"digests")
     overlap = {"split": "test", "other": "train", "images": 1, "examples": [{"other_file": "patient_7.png"}]}
-    (run / "results.json").write_text(json.dumps({"labels": ["cat"], "parity": None, "duplicates": [overlap]}))
+    shared = {"split": "test", "other": "train", "images": 1, "examples": ["Mrs Smith"]}
+    results = {"labels": ["cat"], "parity": None, "duplicates": [overlap], "groups": [shared]}
+    (run / "results.json").write_text(json.dumps(results))
     sent = shareable_files(run)
     assert "digests.npz" not in sent
     assert json.loads(sent["results.json"])["duplicates"] == [{**overlap, "examples": []}]
+    assert json.loads(sent["results.json"])["groups"] == [{**shared, "examples": []}]

@@ -5,8 +5,10 @@ import pytest
 from made_run import made_results, outputs, write
 
 from hf_imgcls.data.duplicates import Overlap
+from hf_imgcls.data.groups import SharedGroups
 from hf_imgcls.data.rows import Data
 from hf_imgcls.reports.cautions import collect_cautions, collect_duplicates
+from hf_imgcls.reports.groups import collect_groups
 from hf_imgcls.reports.results import describe_classes, describe_scores
 from hf_imgcls.scoring.metrics import better_than_majority, interval
 
@@ -46,6 +48,28 @@ def test_the_accuracy_without_images_of_train_stands_directly_after_the_accuracy
     assert (rest["images"], rest["accuracy"]) == (30, 0.666667)
     assert [each["without"] for each in results["duplicates"] if each["split"] == each["other"]] == [None] * 3
     assert "validation" not in results["cautions"]
+
+
+def test_groups_of_train_are_counted_beside_the_accuracy_and_in_the_card(tmp_path):
+    of_test = ["p1"] * 10 + ["p2"] * 15 + ["p3"] * 15
+    splits = {role: {"group": groups} for role, groups in {"train": ["p0", "p1"], "test": of_test}.items()}
+    data = Data(splits, NAMES, group_column="patient", shared_groups=[SharedGroups("test", "train", 10, 1, 3, ["p1"])])
+    results = made_results(NAMES, ANSWERS)
+    assert collect_groups(Data(splits, NAMES), {}) is None
+    results["groups"] = collect_groups(data, {split: outputs(pairs, 2) for split, pairs in ANSWERS.items()})
+    results["cautions"] = collect_cautions(results)
+    low, high = interval(2 / 3, 30)
+    line = (
+        "10 of 40 images are of 1 of 3 groups (column 'patient') that is also in train; accuracy 0.6667 on the other "
+        f"30 images (95 % interval {low:.4f} to {high:.4f})"
+    )
+    assert results["cautions"] == {"test": [line]}
+    assert f"**Test: {line}.**" in write(tmp_path / "run", results)
+    whole = {**results["groups"][0], "images": 40, "groups": 3, "without": None}
+    assert collect_cautions({**results, "groups": [whole]})["test"] == [
+        "all 40 images are of 3 of 3 groups (column 'patient') that are also in train: the accuracy says nothing about "
+        "new groups"
+    ]
 
 
 def test_images_that_were_replaced_in_the_run_are_counted_beside_the_accuracy():

@@ -1,0 +1,78 @@
+"""What is held out of train where a source has no validation or test split, and splits made smaller."""
+
+import datasets
+import numpy as np
+
+from hf_imgcls.data.groups import groups_of
+from hf_imgcls.data.partition import hold_out_groups
+from hf_imgcls.data.rows import Data
+from hf_imgcls.data.splits import per_class, stratified
+from hf_imgcls.errors import InputError
+from hf_imgcls.recipe import DataSection
+from hf_imgcls.words import plural
+
+_FAR = 1.25  # so many times more, or less, than was wanted is said
+
+
+def hold_out(data: Data, role: str, fraction: float, section: DataSection) -> None:
+    """`samples_per_class` rows of train, or else this fraction of it, at most `max_samples`; of whole groups."""
+    train, each, most = data.splits["train"], *_limits(section, role)
+    ids, groups = np.array(train["label"][:]), groups_of(train)
+    count = max(1, round(len(ids) * fraction))
+    count = min(count, most or count)
+    if groups is not None:
+        rows, note = _whole_groups(ids, groups, each, count, section)
+    elif each is not None:
+        rows, note = per_class(ids, each, data.labels, section.seed, role), "stratified"
+    else:
+        rows, note = stratified(ids, count, section.seed, keep_one=True), "stratified"
+    left = np.setdiff1d(np.arange(len(ids)), rows)
+    used_up = sorted(set(ids.tolist()) - set(ids[left].tolist()))
+    if used_up:
+        name = data.labels[used_up[0]]
+        raise InputError(f"data.samples_per_class.{role}: {each} requested, which leaves no {name!r} to train on")
+    if len(rows) == 0:
+        few = f"{len(ids)} images of {len(set(ids.tolist()))} classes in train are too few to hold any out"
+        if groups is not None:
+            few = f"of {plural(len(np.unique(groups)), 'group')} in train each has all images of some class"
+        raise InputError(f"data.{role}_split: none is there, and {few}")
+    if groups is not None and each is not None:
+        _check_each(ids[rows], each, role, data.labels, section)
+    data.splits[role], data.splits["train"] = train.select(rows), train.select(left)
+    data.notes.append(f"{role}: {len(rows)} images held out of train, {note}, seed {section.seed}")
+
+
+def _whole_groups(ids, groups, each: int | None, count: int, section: DataSection) -> tuple[np.ndarray, str]:
+    sizes = np.bincount(ids)
+    wanted = sizes * count / len(ids) if each is None else np.where(sizes > 0, each, 0)
+    rows = hold_out_groups(ids, groups, wanted, section.seed, at_least=each is not None)
+    held, of_all = len(np.unique(groups[rows])), len(np.unique(groups))
+    note = f"{held:,} of {plural(of_all, 'group')} (column {section.group_column!r}), stratified as far as groups allow"
+    if each is None and not count / _FAR <= len(rows) <= count * _FAR:
+        note += f" ({count:,} images were wanted)"
+    return rows, note
+
+
+def _check_each(ids: np.ndarray, each: int, role: str, names: list[str], section: DataSection) -> None:
+    for i in np.unique(ids):
+        if (found := int((ids == i).sum())) < each:
+            raise InputError(
+                f"data.samples_per_class.{role}: {each} requested, but the groups of {section.group_column!r} that can "
+                f"be held out have only {found} of {names[i]!r}"
+            )
+
+
+def limit(split: datasets.Dataset, labels: list[str], role: str | None, section: DataSection) -> datasets.Dataset:
+    """A split after `samples_per_class` or `max_samples`."""
+    each, most = _limits(section, role)
+    ids = np.array(split["label"][:])
+    rows = None
+    if each is not None:
+        rows = per_class(ids, each, labels, section.seed, role)
+    elif most is not None:
+        rows = stratified(ids, most, section.seed)
+    return split if rows is None or len(rows) == len(split) else split.select(rows)
+
+
+def _limits(section: DataSection, role: str | None) -> tuple[int | None, int | None]:
+    return tuple(getattr(part, role) if role else None for part in (section.samples_per_class, section.max_samples))

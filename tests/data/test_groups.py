@@ -1,0 +1,235 @@
+"""Groups of images (a patient, a site) that no hold-out splits, and those that the source's own splits share."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+from conftest import make_image
+from datasets import ClassLabel, Dataset, DatasetDict, Features, Image, Value
+
+from hf_imgcls.data.groups import SharedGroups
+from hf_imgcls.data.load import find_rows, load_data
+from hf_imgcls.data.partition import fold_of_rows, hold_out_groups
+from hf_imgcls.errors import InputError
+from hf_imgcls.recipe.load import load_recipe
+from hf_imgcls.recipe.sections import DataSection
+
+COLOURS = ("green", "red")
+
+
+def section(**keys) -> DataSection:
+    return DataSection.model_validate_json(json.dumps(keys))
+
+
+def made(seed: int, rows: int = 600, groups: int = 60, classes: int = 3) -> tuple[np.ndarray, np.ndarray]:
+    """Labels and groups of very different sizes; half of the groups lean to a class of their own."""
+    random = np.random.default_rng(seed)
+    group = (random.random(rows) ** 1.3 * groups).astype(int)
+    labels = np.where(random.random(rows) < 0.5, group % classes, random.integers(0, classes, rows))
+    return labels, group
+
+
+@pytest.mark.parametrize("fraction", [0.1, 0.3, 0.5])
+@pytest.mark.parametrize("seed", [0, 1])
+def test_whole_groups_are_held_out_near_the_fraction_of_every_class(fraction, seed):
+    labels, groups = made(seed)
+    wanted = np.bincount(labels) * fraction
+    rows = hold_out_groups(labels, groups, wanted, seed)
+    left = np.setdiff1d(np.arange(len(labels)), rows)
+    assert not set(groups[rows]) & set(groups[left])
+    assert np.abs(np.bincount(labels[rows], minlength=3) - wanted).max() <= 6
+    assert (rows == hold_out_groups(labels, groups, wanted, seed)).all()
+    assert not np.array_equal(rows, hold_out_groups(labels, groups, wanted, seed + 7))
+
+
+@pytest.mark.parametrize(
+    ("labels", "groups", "wanted", "held"),
+    [
+        ([0, 1] * 6, [0] * 4 + [1] * 4 + [2] * 4, [1, 1], 4),  # larger than wanted, all of them: one is held out
+        ([0, 1] * 50 + [0, 1], [0] * 100 + [1] * 2, [10, 10], 2),  # one group has nearly everything
+        ([0] * 5 + [1] * 5, [0] * 5 + [1] * 5, [1, 1], 0),  # a group is all of a class
+        ([0] * 6 + [1] * 4, [0, 0, 1, 1, 2, 2] + [3] * 4, [1, 1], 2),  # of one class only one has several groups
+        ([0, 1], [0, 0], [1, 1], 0),
+    ],
+)
+def test_few_groups(labels, groups, wanted, held):
+    labels, groups = np.array(labels), np.array(groups)
+    rows = hold_out_groups(labels, groups, np.array(wanted), 0)
+    assert len(rows) == held
+    left = np.delete(labels, rows)
+    assert set(left) == set(labels)
+
+
+def test_so_many_of_each_class_and_no_fewer():
+    labels, groups = made(0)
+    rows = hold_out_groups(labels, groups, np.full(3, 25), 0, at_least=True)
+    assert np.bincount(labels[rows]).min() >= 25
+    assert len(rows) < 120
+
+
+@pytest.mark.parametrize("grouped", [False, True])
+@pytest.mark.parametrize("folds", [2, 5])
+def test_folds_are_stratified_and_keep_groups_together(folds, grouped):
+    labels, groups = made(3)
+    fold = fold_of_rows(labels, groups if grouped else None, folds, 1)
+    assert set(fold) == set(range(folds))
+    counts = np.array([np.bincount(labels[fold == k], minlength=3) for k in range(folds)])
+    if grouped:
+        assert all(len(set(fold[groups == g])) == 1 for g in set(groups))
+        assert (counts.max(0) - counts.min(0)).max() <= 8
+    else:
+        assert (counts.max(0) - counts.min(0)).max() <= 1
+        assert np.ptp(counts.sum(1)) <= 1
+    assert (fold == fold_of_rows(labels, groups if grouped else None, folds, 1)).all()
+
+
+def test_a_class_of_one_image_or_group_is_held_out_by_no_fold():
+    assert fold_of_rows(np.array([0, 0, 0, 0, 1]), None, 2, 0)[4] == -1
+    labels, groups = np.array([0] * 8 + [1] * 4), np.array([0, 0, 1, 1, 2, 2, 3, 3] + [4] * 4)
+    fold = fold_of_rows(labels, groups, 2, 0)
+    assert set(fold[8:]) == {-1}
+    assert sorted(np.bincount(fold[:8])) == [4, 4]
+    two = fold_of_rows(np.array([0, 0, 1, 1]), np.array([0, 1, 2, 3]), 2, 0)
+    assert len({*two[:2]}) == len({*two[2:]}) == 2, "a fold that has all groups of a class"
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    """24 images, 12 of each class, in the folders of their classes."""
+    root = tmp_path_factory.mktemp("groups") / "photos"
+    for colour in COLOURS:
+        (root / colour).mkdir(parents=True)
+        for number in range(12):
+            make_image(colour, number).save(root / colour / f"{number}.png")
+    return root
+
+
+def paths(split: str = "") -> list[str]:
+    return [f"{split}{colour}/{number}.png" for colour in COLOURS for number in range(12)]
+
+
+PATIENTS = [f"p{number // 3}" for number in range(12)] * 2  # four patients, each with three images of each class
+
+
+def source(kind: str, files, place, groups, feature=None):
+    """The images of the folder with these groups, as a source of some kind; returns its path."""
+    labels = [name.split("/")[0] for name in paths()]
+    place.mkdir()
+    if kind in ("csv", "folders"):
+        for colour in COLOURS:
+            (place / colour).symlink_to(files / colour)
+        frame = pd.DataFrame({"file_name": paths(), "patient": groups, "kind": labels})
+        beside = kind == "folders"
+        name = place / ("metadata.csv" if beside else "labels.csv")
+        (frame.drop(columns="kind") if beside else frame).to_csv(name, index=False)
+        return place if beside else name
+    features = Features(image=Image(), kind=ClassLabel(names=list(COLOURS)), patient=feature or Value("string"))
+    columns = {
+        "image": [{"bytes": (files / name).read_bytes(), "path": None} for name in paths()],
+        "kind": [COLOURS.index(label) for label in labels],
+        "patient": groups,
+    }
+    rows = Dataset.from_dict(columns, features)
+    rows.to_parquet(place / "all.parquet") if kind == "parquet" else rows.save_to_disk(place)
+    return place
+
+
+@pytest.mark.parametrize(
+    ("kind", "groups", "feature"),
+    [
+        ("csv", PATIENTS, None),
+        ("csv", [int(name[1:]) for name in PATIENTS], None),
+        ("csv", [float(name[1:]) + 0.5 for name in PATIENTS], None),
+        ("folders", PATIENTS, None),
+        ("parquet", [int(name[1:]) for name in PATIENTS], ClassLabel(names=["a", "b", "c", "d"])),
+        ("parquet", [name in ("p0", "p1") for name in PATIENTS], Value("bool")),
+        ("saved", [f"{name} " if n % 2 else name for n, name in enumerate(PATIENTS)], None),
+    ],
+    ids=["csv", "integers", "floats", "class folders", "class labels", "booleans", "spaces"],
+)
+def test_columns_of_every_kind(kind, groups, feature, files, tmp_path):
+    place = source(kind, files, tmp_path / "x", groups, feature)
+    data = find_rows(DataSection(path=str(place), group_column="patient", validation_fraction=0.25))
+    train, validation = ({*data.splits[role]["group"]} for role in ("train", "validation"))
+    assert not train & validation
+    assert len(train | validation) == len({str(group).strip() for group in groups})
+    of_all = len(train | validation)
+    (note,) = [note for note in data.notes if note.startswith("validation: ")]
+    assert f"1 of {of_all} groups (column 'patient'), stratified as far as groups allow" in note
+    assert note.endswith("seed 42") == (of_all == 4) or "(6 images were wanted)" in note
+
+
+@pytest.mark.parametrize(
+    ("kind", "groups", "keys", "line"),
+    [
+        ("csv", [None] * 2 + PATIENTS[2:], {}, "2 rows of 24 of train of * have no value of 'patient' (first: row 0)"),
+        ("saved", [" ", *PATIENTS[1:]], {}, "1 row of 24 of train of * have no value of 'patient' (first: row 0)"),
+        ("csv", PATIENTS, {"group_column": "patients"}, "has no column 'patients', it has file_name"),
+        ("csv", PATIENTS, {"group_column": "file_name"}, "is the column of the images"),
+        ("csv", ["one"] * 24, {}, "data.validation_split: none is there, and of 1 group in train each has all images"),
+        ("csv", PATIENTS, {"samples_per_class": {"validation": 10}}, "can be held out have only 9 of 'green'"),
+        ("folders", PATIENTS, {"group_column": "site"}, "has no column 'site', it has file_name"),
+    ],
+)
+def test_refused_in_a_line(kind, groups, keys, line, files, tmp_path):
+    place = source(kind, files, tmp_path / "x", groups)
+    keys = {"group_column": "patient", **keys}
+    with pytest.raises(InputError) as error:
+        find_rows(section(path=str(place), **keys))
+    message = str(error.value).replace(str(place), "*")
+    assert line in message
+    assert len(message) < 400
+
+
+def test_class_folders_need_a_table_and_a_row_for_each_image(files, tmp_path):
+    with pytest.raises(InputError, match=r"class folders and no table with a column 'patient'; write one"):
+        find_rows(DataSection(path=str(files), group_column="patient"))
+    place = source("folders", files, tmp_path / "x", PATIENTS)
+    table = (place / "metadata.csv").read_text().splitlines()
+    (place / "metadata.csv").write_text("\n".join(table[:-2]))
+    with pytest.raises(InputError, match=r"2 images of .* in none of the tables .* \(first: red/10.png\)"):
+        find_rows(DataSection(path=str(place), group_column="patient"))
+
+
+@pytest.mark.parametrize(
+    "keys", [{"streaming": True}, {"label_column": "patient"}, {"image_column": "patient"}], ids=str
+)
+def test_refused_before_anything_is_read(keys):
+    recipe = {"data": {"path": "x", "group_column": "patient", **keys}, "model": {"checkpoint": "a/b"}}
+    with pytest.raises(InputError, match=r"data: group_column: "):
+        load_recipe({**recipe, "training": {"output_dir": "r", "max_steps": 3}})
+
+
+@pytest.mark.parametrize(
+    ("keys", "images"),
+    [
+        ({"test_fraction": 0.25}, (12, 6, 6)),
+        ({"max_samples": {"train": 4, "validation": 2, "test": 4}}, (4, 2, 4)),
+        ({"samples_per_class": {"train": 5, "validation": 2, "test": 1}}, (10, 4, 2)),
+    ],
+    ids=str,
+)
+def test_no_group_is_in_two_parts_however_they_are_made(keys, images, files, tmp_path):
+    place = source("csv", files, tmp_path / "x", PATIENTS)
+    data = find_rows(section(path=str(place), group_column="patient", validation_fraction=0.25, **keys))
+    assert tuple(len(data.splits[role]) for role in ("train", "validation", "test")) == images
+    groups = [set(data.splits[role]["group"]) for role in data.splits]
+    assert sum(map(len, groups)) == len(set.union(*groups))
+
+
+def test_groups_that_the_splits_of_the_source_share_are_counted(files, tmp_path):
+    whole = Dataset.load_from_disk(str(source("saved", files, tmp_path / "all", PATIENTS)))
+    test = whole.select([0, 1, 3, 4, 12, 23])  # p0, p0, p1, p1, p0, p3
+    train = whole.select([n for n in range(24) if PATIENTS[n] in ("p0", "p2") and n not in (0, 1, 12)])
+    DatasetDict(train=train, test=test, validation=whole.select([9, 21])).save_to_disk(str(tmp_path / "splits"))
+    data = load_data(DataSection(path=str(tmp_path / "splits"), group_column="patient"))
+    assert data.shared_groups == [
+        SharedGroups("test", "train", 3, 1, 3, ["p0"]),
+        SharedGroups("test", "validation", 1, 1, 3, ["p3"]),
+    ]
+    without = DatasetDict(train=train, test=test.remove_columns("patient"))
+    without.save_to_disk(str(tmp_path / "unknown"))
+    data = load_data(DataSection(path=str(tmp_path / "unknown"), group_column="patient", validation_fraction=0.4))
+    assert data.shared_groups == []
+    assert any("has no column 'patient': its groups are not known" in note for note in data.notes)
