@@ -63,10 +63,10 @@ def test_groups_of_train_are_counted_beside_the_accuracy_and_in_the_card(tmp_pat
         "10 of 40 images are of 1 of 3 groups (column 'patient') that is also in train; accuracy 0.6667 on the other "
         f"30 images (95 % interval {low:.4f} to {high:.4f})"
     )
-    assert results["cautions"] == {"test": [line]}
+    assert results["cautions"]["test"][0] == line
     assert f"**Test: {line}.**" in write(tmp_path / "run", results)
     whole = {**results["groups"][0], "images": 40, "groups": 3, "without": None}
-    assert collect_cautions({**results, "groups": [whole]})["test"] == [
+    assert collect_cautions({**results, "groups": [whole]})["test"][:1] == [
         "all 40 images are of 3 of 3 groups (column 'patient') that are also in train: the accuracy says nothing about "
         "new groups"
     ]

@@ -6,6 +6,7 @@ import pytest
 
 from hf_imgcls.data.check import BadImage
 from hf_imgcls.data.duplicates import Overlap
+from hf_imgcls.data.groups import SharedGroups
 from hf_imgcls.machine.hardware import describe_hardware, package_versions
 from hf_imgcls.machine.processes import say
 from hf_imgcls.reports.results import describe_classes, describe_data, describe_scores
@@ -39,6 +40,8 @@ def test_sizes_are_printed_and_what_was_dropped_with_an_example():
         fingerprints={"train": "x", "validation": "y"},
         bad=[BadImage("train/cat/1.jpg", "cat", "train", "no such file")],
         notes=["something"],
+        group_column="patient",
+        shared_groups=[SharedGroups("validation", "train", 2, 1, 2, ["p7"])],
         overlaps=[
             Overlap(
                 "validation", "train", 2, 0, [{"file": "a", "label": "cat", "other_file": "b", "other_label": "cat"}]
@@ -54,6 +57,9 @@ def test_sizes_are_printed_and_what_was_dropped_with_an_example():
     assert lines[4] == (
         "data: validation: 2 of 3 images are also in train, byte for byte (first: 'a' is 'b'); "
         "data.duplicates=drop_from_train takes them out of train"
+    )
+    assert lines[5] == (
+        "data: validation: 2 of 3 images are of 1 of 2 groups (column 'patient') that is also in train (first: 'p7')"
     )
     assert describe_data(data, None, bad_in=None)[1].startswith("data: dropped 1 unreadable image (first")
 
