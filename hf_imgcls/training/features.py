@@ -12,25 +12,23 @@ import torch
 from datasets import Features, List, Value
 from datasets.arrow_writer import ArrowWriter
 from torch import nn
-from torch.utils.data import DataLoader
 from tqdm.auto import tqdm
-from transformers import DefaultDataCollator, PreTrainedModel, TrainingArguments
+from transformers import PreTrainedModel, TrainingArguments
 
 from hf_imgcls.data import attach_transform
 from hf_imgcls.images import EvalTransform, TrainTransform
-from hf_imgcls.machine import exact_float32, say
+from hf_imgcls.machine import say
 from hf_imgcls.models import (
     OwnHeadForImageClassification,
     as_bytes,
     head_dropout,
     head_module,
-    in_evaluation,
-    input_of_head,
 )
 from hf_imgcls.store import cached
+from hf_imgcls.training.extraction import extract_features, features_precision
 
 # Part of every fingerprint: another number makes the features of older versions be computed anew.
-FORMAT = 2
+FORMAT = 3
 
 
 class HeadOnFeatures(nn.Module):
@@ -67,46 +65,30 @@ def cached_features(
     """
     rows = attach_transform(split, transform)
     head = head_module(model, tuple(rows[0]["pixel_values"].shape[-2:]))
-    key = _key(model, head, transform, fingerprint)
+    key = _key(model, head, transform, {"split": fingerprint, "precision": features_precision(arguments)})
 
     def build(folder: Path) -> None:
-        _write(folder / "rows.arrow", _compute(model.to(arguments.device), head, rows, transform, arguments))
+        computed = extract_features(model.to(arguments.device), head, rows, transform, arguments)
+        with tqdm(total=len(rows), desc="features, computed once", disable=arguments.disable_tqdm) as bar:
+            _write(folder / "rows.arrow", computed, bar)
 
     features, known = cached("features", key, build)
     say(f"features: {len(features)} {'read from the cache' if known else 'computed and cached'}")
     return features.with_format("torch")
 
 
-def _compute(
-    model: PreTrainedModel,
-    head: str,
-    rows: datasets.Dataset,
-    transform: EvalTransform | TrainTransform,
-    arguments: TrainingArguments,
-) -> Iterator[dict]:
-    """Batches of pixel_values, float32 of shape (images, width), and labels."""
-    workers, collate = arguments.dataloader_num_workers, DefaultDataCollator()
-    batches = DataLoader(rows, arguments.eval_batch_size, num_workers=workers, collate_fn=collate)
-    with in_evaluation(model), exact_float32():
-        for batch in tqdm(batches, "features, computed once", disable=arguments.disable_tqdm):
-            pixels = batch["pixel_values"].to(arguments.device)
-            if pixels.dtype == torch.uint8:
-                pixels = pixels.float() * transform.scale.to(pixels.device) + transform.shift.to(pixels.device)
-            features = input_of_head(model, head, pixels).float().cpu()
-            yield {"pixel_values": list(features.numpy()), "labels": batch["labels"].numpy()}
-
-
-def _write(file: Path, batches: Iterator[dict]) -> None:
+def _write(file: Path, batches: Iterator[dict], bar: tqdm) -> None:
     first = next(batches)
     columns = {"pixel_values": List(Value("float32"), length=len(first["pixel_values"][0])), "labels": Value("int64")}
     with ArrowWriter(path=str(file), features=Features(columns)) as writer:
         for batch in itertools.chain([first], batches):
-            writer.write_batch(batch)
+            writer.write_batch({"pixel_values": list(batch["pixel_values"]), "labels": batch["labels"]})
+            bar.update(len(batch["labels"]))
         writer.finalize()
 
 
-def _key(model: PreTrainedModel, head: str, transform: EvalTransform | TrainTransform, fingerprint: str) -> str:
-    """Everything that the features and their labels follow from; the head is not of it."""
+def _key(model: PreTrainedModel, head: str, transform: EvalTransform | TrainTransform, others: dict) -> str:
+    """Everything that the features and their labels follow from, with `others`; the head is not of it."""
     processor, config = transform.processor, model.config.to_dict()
     # Where a network came from changes nothing, nor do the settings of a custom head.
     without = {"_name_or_path", "architectures", "auto_map", "dtype", "transformers_version"}
@@ -116,7 +98,7 @@ def _key(model: PreTrainedModel, head: str, transform: EvalTransform | TrainTran
     facts = {
         "format": FORMAT,
         "versions": {name: metadata.version(name) for name in ("transformers", "torchvision", "pillow")},
-        "split": fingerprint,
+        **others,
         "labels": transform.label_ids,
         "processor": [type(processor).__name__, processor.to_dict() if processor else None],
         "transforms": repr(transform.transform) if isinstance(transform, TrainTransform) else None,
