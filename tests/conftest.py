@@ -3,8 +3,6 @@
 import gc
 import os
 import tempfile
-from pathlib import Path
-from types import SimpleNamespace
 
 # Before anything imports the Hugging Face libraries: they read these once.
 _CACHE = tempfile.TemporaryDirectory(prefix="hf_imgcls_tests_")
@@ -22,6 +20,7 @@ import fresh  # noqa: E402
 import numpy as np  # noqa: E402
 import pytest  # noqa: E402
 from PIL import Image  # noqa: E402
+from undrawn import Plots  # noqa: E402
 
 COLOURS = {"blue": (20, 30, 200), "green": (30, 180, 40), "red": (200, 30, 20)}
 
@@ -49,12 +48,7 @@ def pytest_sessionfinish():
 @pytest.fixture
 def undrawn(monkeypatch):
     """A run prepares its plots and has their files, but matplotlib, tested elsewhere, does not draw them."""
-
-    class Plots:
-        def __getattr__(self, name):
-            return lambda *arguments: SimpleNamespace(savefig=lambda file, **settings: Path(file).touch())
-
-    monkeypatch.setattr("hf_imgcls.reports.figures.import_plots", lambda module: Plots())
+    monkeypatch.setattr("hf_imgcls.reports.figures.import_plots", Plots)
 
 
 def make_image(colour: str, number: int, size: tuple[int, int] = (24, 20)) -> Image.Image:

@@ -26,7 +26,17 @@ SECONDS = 600
 # In the first, libraries that do not read the Hugging Face environment; the second goes on from there.
 LAYERS = {
     "libraries": ["numpy", "torch", "torch._dynamo", "torchvision", "pandas", "scipy.stats", "PIL.Image"],
-    "package": ["transformers.pipelines", "datasets", "evaluate", "torch.distributed.run", "hf_imgcls.api"],
+    "package": [
+        "transformers.pipelines",
+        "datasets",
+        "evaluate",
+        "torch.distributed.run",
+        "hf_imgcls.api",
+        "hf_imgcls.reports.plots.gallery",
+        "hf_imgcls.reports.plots.confusion",
+        "hf_imgcls.reports.plots.curves",
+        "ipykernel.kernelapp",
+    ],  # fmt: skip
 }
 
 

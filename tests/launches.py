@@ -19,6 +19,8 @@ import sys
 import hf_imgcls.api  # before it forks
 import torch.distributed.run as run
 from fresh import end, run_file
+from hf_imgcls.reports import figures
+from undrawn import Plots
 
 def worker(file, *arguments):
     for name in ("SIGTERM", "SIGINT", "SIGHUP", "SIGQUIT"):  # a fork has those of its launcher
@@ -42,6 +44,7 @@ def forking(arguments, read=run.config_from_args):
     config.start_method = "fork"
     return config, worker, words
 
+figures.import_plots = Plots
 run.config_from_args = forking
 if sys.argv.pop(1) == "accelerate":
     from accelerate.commands.accelerate_cli import main
@@ -56,7 +59,7 @@ def _environment(changes: dict[str, str]) -> dict[str, str | None]:
 
 
 def launch(launcher: list[str], *words: str, **environment: str) -> subprocess.CompletedProcess:
-    """Launch a script, with processes that are forks of one that has imported everything."""
+    """Launch a script, with processes that are forks of one that has imported everything; plots are empty files."""
     layer = "libraries" if any(name.startswith("HF_") for name in environment) else "package"
     return run_fresh(_LAUNCHER, *launcher, *words, layer=layer, environment=_environment(environment))
 

@@ -1,15 +1,16 @@
 """The package as a whole: names, imports, what is public."""
 
 import importlib
-import os
 import runpy
 import shutil
 import subprocess
 import sys
+import zipfile
 from importlib import metadata
 from pathlib import Path
 
 import pytest
+from fresh import run_fresh
 
 import hf_imgcls
 from hf_imgcls.commands import COMMANDS
@@ -100,6 +101,7 @@ def test_mistakes_in_a_recipe_are_found_without_importing_anything_heavy():
 FROM_A_WHEEL = """
 import sys
 from pathlib import Path
+sys.path[:] = [sys.argv[1], *sys.path[1:]]  # in place of this checkout
 import hf_imgcls
 from hf_imgcls.cli import main
 assert Path(hf_imgcls.__file__).is_relative_to(sys.argv[1]), hf_imgcls.__file__
@@ -117,14 +119,12 @@ def test_a_wheel_brings_the_recipes_the_schema_and_the_digits(tmp_path):
         shutil.copytree(PACKAGE.parent / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("pyproject.toml", "setup.py", "MANIFEST.in", "README.md", "LICENSE"):
         shutil.copy(PACKAGE.parent / name, copy)
-    pip = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check"]
-    build = [*pip, "install", "--no-index", "--no-deps", "--no-build-isolation", "--target", str(target), str(copy)]
-    subprocess.run(build, check=True)
+    build = "from setuptools import build_meta; build_meta.build_wheel('..')"
+    subprocess.run([sys.executable, "-c", build], cwd=copy, check=True, capture_output=True)
+    with zipfile.ZipFile(next(tmp_path.glob("*.whl"))) as wheel:
+        wheel.extractall(target)
     elsewhere.mkdir()
-    done = subprocess.run(
-        [sys.executable, "-c", FROM_A_WHEEL, str(target)],
-        cwd=elsewhere, env={**os.environ, "PYTHONPATH": str(target)}, capture_output=True, text=True,
-    )  # fmt: skip
+    done = run_fresh(FROM_A_WHEEL, str(target), environment={"PYTHONPATH": None}, folder=elsewhere)
     assert done.returncode == 0, done.stderr
     assert f"hf-imgcls {hf_imgcls.__version__}" in done.stdout
     for name in ("recipe.schema.json", "launch/two_cpu_processes.yaml"):

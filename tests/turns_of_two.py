@@ -11,12 +11,12 @@ from hf_imgcls.errors import InputError, UserError
 from hf_imgcls.machine import first_on_machine, turns
 
 if __name__ == "__main__":
-    state = PartialState(cpu=True, timeout=timedelta(seconds=2))
-    turns._SOON, order = 1.0, []
+    state = PartialState(cpu=True, timeout=timedelta(seconds=1))
+    turns._SOON, order = 0.5, []
     gather_object([0])  # connects: main_process_first of accelerate would fail from here on
     with first_on_machine("reads the images"):
         order.append(time.time())
-        time.sleep(4 if state.is_main_process else 0)
+        time.sleep(2.5 if state.is_main_process else 0)
     starts = gather_object(order)
     for error in (InputError("data: no images"), ValueError("a bug")):
         with contextlib.suppress(ValueError, UserError):

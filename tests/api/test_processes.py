@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from launches import TORCHRUN, TWO, launch, launch_for_real
+from local_hub import LocalHub
 from pairs import Pairs
 from safetensors.torch import load_file
 from streamed import write_parquet
@@ -17,6 +18,8 @@ from hf_imgcls.errors import InputError
 from hf_imgcls.machine.processes import requested
 from hf_imgcls.store import newest_whole, read_json
 from hf_imgcls.training import stages
+
+pytestmark = pytest.mark.usefixtures("undrawn")
 
 
 @pytest.fixture
@@ -45,9 +48,16 @@ def results(folder: Path) -> dict:
     return json.loads((folder / "results.json").read_text())
 
 
-def test_two_processes_score_exactly_what_one_scores(recipe, tmp_path):
-    two = launch_for_real(TWO, "hf_imgcls/train.py", str(recipe), f"training.output_dir={tmp_path / 'two'}")
-    assert two.returncode == 0, two.stderr
+def test_two_processes_score_exactly_what_one_scores_and_one_of_them_pushes(recipe, tmp_path):
+    with LocalHub(tmp_path / "hub") as hub:
+        hub.fail("POST .*/commit/", 403)
+        words = [str(recipe), f"training.output_dir={tmp_path / 'two'}", "training.push_to_hub=true"]
+        two = launch_for_real(TWO, "hf_imgcls/train.py", *words, **hub.environment())
+    assert two.returncode != 0
+    assert two.stderr.count("hf-imgcls: push: ") == 1, two.stderr
+    assert "hf-imgcls: push: 403 Forbidden" in two.stderr
+    assert sum("/repos/create" in call for call in hub.calls) == 2  # before the first batch, and before the push
+    assert sum("/commit/" in call for call in hub.calls) == 1
     train_classifier(recipe, [f"training.output_dir={tmp_path / 'one'}"])
     files = [sorted(p.name for p in (tmp_path / run).iterdir() if p.is_file()) for run in ("two", "one")]
     assert files[0] == files[1]
@@ -120,11 +130,26 @@ def test_two_processes_go_through_stages_and_features_as_one_does(recipe, tmp_pa
     assert results(tmp_path / "two")["parity"]["passed"]
 
 
+ALONE = """
+import os, sys
+sys.path.insert(0, "tests")
+from fresh import run_fresh
+done = run_fresh(sys.argv[1], str(os.getpid()), layer="package")
+sys.exit(done.stderr or print(done.stdout))
+"""
+CHECKED = """
+import psutil, sys
+find = psutil.Process.__init__
+psutil.Process.__init__ = lambda self, pid=int(sys.argv[1]): find(self, pid)
+from hf_imgcls.machine.processes import check_launch
+print(check_launch())
+"""
+
+
 def test_a_launch_that_starts_one_process_where_two_were_asked_for_says_so():
-    """The launcher's number is in its command line alone, so this one is real."""
-    code = "from hf_imgcls.machine.processes import check_launch; print(check_launch())"
+    """The launcher's number is in its command line alone, so this one is real; a fork looks at it from its process."""
     single = ["accelerate", "launch", "--cpu", "--num_processes", "2", "--no_python"]
-    alone = launch_for_real(single, sys.executable, "-c", code)
+    alone = launch_for_real(single, sys.executable, "-c", ALONE, CHECKED)
     assert alone.returncode == 0, alone.stderr
     assert "launch: 2 processes were asked for, but this is a single one" in alone.stdout
     assert "two_cpu_processes.yaml" in alone.stdout

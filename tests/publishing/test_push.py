@@ -13,7 +13,6 @@ from conftest import COLOURS, make_image
 from finished import content_of, finished_run
 from fresh import run_fresh
 from huggingface_hub import HfApi
-from launches import TWO, launch
 from local_hub import WRITER, LocalHub
 from tiny import tiny_model, tiny_processor
 from transformers import pipeline
@@ -336,17 +335,6 @@ def test_a_run_whose_push_fails_is_complete(recipe, hub, unopened, tmp_path, cap
     assert len(hub.calls) == calls
     assert main(["train", str(recipe), "training.hub_model_id=someone/other"]) == 0
     assert "model.safetensors" in hub.files("someone/other")
-
-
-def test_with_two_processes_one_pushes_and_the_other_does_not_wait(recipe, hub, tmp_path):
-    hub.fail("POST .*/commit/", 403)
-    done = launch(TWO, "hf_imgcls/train.py", str(recipe), **hub.environment())
-    assert done.returncode != 0
-    assert done.stderr.count("hf-imgcls: push: ") == 1, done.stderr
-    assert "hf-imgcls: push: 403 Forbidden" in done.stderr
-    assert (tmp_path / "out" / "colours" / "results.json").is_file()
-    assert sum("/repos/create" in call for call in hub.calls) == 2  # before the first batch, and before the push
-    assert sum("/commit/" in call for call in hub.calls) == 1
 
 
 def rows_as_parquet(hub) -> None:

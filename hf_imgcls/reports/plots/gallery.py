@@ -80,6 +80,7 @@ def _show(ax: Axes, image: np.ndarray, cell: np.ndarray) -> None:
     ax.set_xlim((w - width) / 2 - 0.5, (w + width) / 2 - 0.5)
     ax.set_ylim(height - 0.5, -0.5)
     ax.set_axis_off()
+    ax.set(xticks=[], yticks=[])  # or they are made all the same where the texts of a figure are gone through
 
 
 def _write(ax: Axes, at: tuple[float, float], text: str, **style) -> None:
