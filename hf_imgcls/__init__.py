@@ -16,6 +16,7 @@ _HOMES = {
     "build_model": "models",
     "train_classifier": "api",
     "evaluate_classifier": "api",
+    "average_models": "api",
     "predict_images": "api",
     "measure_recipe": "api",
     "export_model": "api",

@@ -1,5 +1,6 @@
 """The Python API: each function is the whole story of one command, from left to right through the wings."""
 
+from hf_imgcls.api.average import average_models
 from hf_imgcls.api.benchmark import describe_measurement, measure_recipe
 from hf_imgcls.api.describe import describe_network
 from hf_imgcls.api.evaluate import check_output, evaluate_classifier, save_evaluation

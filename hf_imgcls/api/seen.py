@@ -1,7 +1,5 @@
 """Which images a model has seen while it was trained, from what its run has left beside it."""
 
-import itertools
-import re
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +7,7 @@ import numpy as np
 from huggingface_hub import hf_hub_download
 from huggingface_hub.errors import HFValidationError, HTTPError
 
+from hf_imgcls.api.ingredients import folders_up_to_run
 from hf_imgcls.data import Data, Overlap, read_digests
 from hf_imgcls.machine import use_hub
 from hf_imgcls.scoring import Scored, score_part
@@ -39,9 +38,7 @@ def _of_run(model: str) -> tuple[dict[str, str], dict[str, np.ndarray], list[str
     """Fingerprints and digests of what a model was trained on, by split; empty where its folder does not have them."""
     place = Path(model).expanduser()
     if place.is_dir():
-        place = place.resolve()  # a checkpoint lies in the folder of its run
-        folders = [place, *itertools.takewhile(lambda f: re.match("checkpoint-|stage-", f.name), (place, place.parent))]
-        folders += [folders[-1].parent] if len(folders) > 1 else []
+        folders = folders_up_to_run(place)
         splits, digests = (next((f / n for f in folders if (f / n).is_file()), None) for n in (SPLITS, DIGESTS))
     else:
         splits, digests = _download(model), None

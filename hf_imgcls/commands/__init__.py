@@ -1,6 +1,7 @@
 """The commands: each module owns its options and imports what it needs when it runs; its docstring is its help."""
 
 from hf_imgcls.commands import (
+    average,
     benchmark,
     cache,
     check,
@@ -17,5 +18,5 @@ from hf_imgcls.commands import (
 from hf_imgcls.commands.command_line import parse
 from hf_imgcls.commands.ending import Ending
 
-_LISTED = (fit, recipes, train, check, describe, benchmark, evaluate, push, predict, demo, export, cache)
+_LISTED = (fit, recipes, train, check, describe, benchmark, evaluate, average, push, predict, demo, export, cache)
 COMMANDS = {module.__name__.rpartition(".")[2]: module for module in _LISTED}

@@ -1,5 +1,12 @@
 """Networks and their image processors: building, loading, restoring, freezing."""
 
+from hf_imgcls.models.averaging import (
+    can_renew,
+    different_statistics,
+    mean_weights,
+    renew_statistics,
+    why_not_averaged,
+)
 from hf_imgcls.models.build import build_model, check_model, load_network
 from hf_imgcls.models.dropout import USUAL_DROPOUT, describe_dropout, strong_dropout
 from hf_imgcls.models.freeze import check_patterns, choose_parameters, describe_parameters, freeze_parameters
@@ -10,5 +17,5 @@ from hf_imgcls.models.layers import Layer, describe_layers
 from hf_imgcls.models.layout import channels_last, copy_layout, fold_batch_norms
 from hf_imgcls.models.own_head import OwnHeadForImageClassification
 from hf_imgcls.models.preprocessing import get_processor
-from hf_imgcls.models.restore import as_bytes, check_restored, restore_weights
+from hf_imgcls.models.restore import as_bytes, check_restored, forget_cached, restore_weights
 from hf_imgcls.models.trace import in_evaluation, random_images, that_affect_logits

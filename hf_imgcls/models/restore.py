@@ -28,13 +28,18 @@ def restore_weights(model: nn.Module, folder: str | Path) -> None:
     """
     try:
         model.load_state_dict(_read(model, Path(folder)), strict=True)
-        mode = model.training
-        model.train()  # LeViT keeps what it computed of its old weights until it trains again
-        model.train(mode)
+        forget_cached(model)
     except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
         raise_denied(error)
         raise RestoreError(f"{folder}: cannot be restored: {' '.join(str(error).split())[:300]}") from None
     check_restored(model, folder)
+
+
+def forget_cached(model: nn.Module) -> None:
+    """After weights were changed in place: LeViT keeps what it computed of its old ones until it trains again."""
+    mode = model.training
+    model.train()
+    model.train(mode)
 
 
 def _read(model: nn.Module, folder: Path) -> dict[str, torch.Tensor]:

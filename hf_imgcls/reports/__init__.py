@@ -1,6 +1,7 @@
 """Numbers to what people read: results, plots, the model card."""
 
 from hf_imgcls.reports.advice import advise_run
+from hf_imgcls.reports.average import average_table
 from hf_imgcls.reports.candidates import candidate_table, describe_candidate
 from hf_imgcls.reports.card.write import CARD, prepare_card, write_card
 from hf_imgcls.reports.cautions import collect_cautions, collect_duplicates

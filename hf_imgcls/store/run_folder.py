@@ -51,6 +51,8 @@ def is_finished(folder: Path, recipe: Mapping[str, Any]) -> bool:
     """Whether the run in a folder is finished; an InputError where that was with another recipe."""
     if not (folder / RESULTS).exists():
         return False
+    if "average" in read_kept(folder / RESULTS):
+        _refuse_finished(folder, "is an average of others, which no recipe trains")
     if changed := _differences(read_kept(folder / RECIPE), recipe):
         _refuse_finished(folder, f"has another recipe: {listed_few(changed)}")
     return True

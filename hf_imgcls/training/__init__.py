@@ -7,6 +7,7 @@ from hf_imgcls.training.check import check_arguments
 from hf_imgcls.training.loss import Custom
 from hf_imgcls.training.room import check_room_of_run
 from hf_imgcls.training.score import predict_trained, score_splits
+from hf_imgcls.training.soup import Soup, choose_greedily
 from hf_imgcls.training.stages import Plan, check_features, plan_stages, train_rows, train_stages
 from hf_imgcls.training.timing import PARTS
 from hf_imgcls.training.trainer import ImageTrainer

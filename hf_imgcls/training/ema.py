@@ -14,6 +14,7 @@ from transformers import TrainerCallback
 
 from hf_imgcls.errors import InputError, RestoreError
 from hf_imgcls.machine import say
+from hf_imgcls.models import forget_cached
 from hf_imgcls.store import RAW_WEIGHTS, raise_denied
 from hf_imgcls.training.checkpoints import CheckpointTrainer
 from hf_imgcls.training.divergence import STATISTICS
@@ -57,9 +58,7 @@ class WeightAverage:
             kept = mine.clone()
             mine.copy_(averaged)
             averaged.copy_(kept)
-        mode = self.model.training
-        self.model.train()  # LeViT keeps what it computed of its old weights until it trains again
-        self.model.train(mode)
+        forget_cached(self.model)
 
     def save(self, folder: Path) -> None:
         """Write the weights that are trained on, while the average is in the model."""

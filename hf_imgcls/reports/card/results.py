@@ -97,6 +97,13 @@ def _scores(results: dict[str, Any]) -> str:
 
 
 def _reading(results: dict[str, Any]) -> str:
+    method = " Macro-F1: bootstrap over images." if results.get("breakdown") else ""
+    if "average" in results:
+        tested = "; the test split chose nothing" if "test" in results["scores"] else ""
+        return (
+            f"In brackets: 95 % intervals.{method} The averaged models, and their checkpoints, were selected on the "
+            f"validation split, so validation metrics are slightly optimistic{tested}."
+        )
     best = any(stage["selected_checkpoint"] == "best" for stage in results["stages"])
     chosen = (
         "The checkpoint was selected on the validation split, so validation metrics are slightly optimistic"
@@ -104,7 +111,6 @@ def _reading(results: dict[str, Any]) -> str:
         else "The weights are those of the last step"
     )
     tested = "the test split was scored once, at the end" if "test" in results["scores"] else "no test split was scored"
-    method = " Macro-F1: bootstrap over images." if results.get("breakdown") else ""
     return f"In brackets: 95 % intervals.{method} {chosen}; {tested}."
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from hf_imgcls.recipe import as_run, stages_of, value_of
+from hf_imgcls.reports.average import average_section
 from hf_imgcls.reports.card.metadata import hub_id
 from hf_imgcls.reports.card.results import plain_sentence
 from hf_imgcls.words import as_json, clean_word, duration, plain, plural, table, without_paths
@@ -19,19 +20,27 @@ def training_section(folder: Path, recipe, results: dict[str, Any]) -> list[str]
     content = re.sub(r"\[\s+([-\d.e,\s]+?)\s+\]", lambda found: f"[{' '.join(found[1].split())}]", content)  # in a line
     bad = results.get("bad_images", 0)
     unreadable = [f"skipped {plural(bad, 'unreadable image')}"] if bad else []
+    averaged = "average" in results
+    recipe_of = "The recipe of the first model" if averaged else "The recipe"
     text = [
         "## Training",
         _data(recipe, results),
         "\n".join(f"- {plain_sentence(without_paths(note))}" for note in [*unreadable, *results.get("notes", [])]),
-        _stages(recipe, results),
-        "![Training curves](plots/curves.png)" if (folder / "plots/curves.png").is_file() else "",
-        _command(results),
-        f"<details><summary>The recipe, as run</summary>\n\n```json\n{content}\n```\n\n</details>",
+        *_how(folder, recipe, results),
+        f"<details><summary>{recipe_of}, as run</summary>\n\n```json\n{content}\n```\n\n</details>",
         _machine(results),
         "In this repository: `recipe.json` (this recipe), `splits.json` (fingerprints of the splits), `results.json` "
-        "(all metrics), `history.json` (training log).",
+        f"(all metrics){'' if averaged else ', `history.json` (training log)'}.",
     ]
     return [piece for piece in text if piece]
+
+
+def _how(folder: Path, recipe, results: dict[str, Any]) -> list[str]:
+    """The stages and the command; or what was averaged."""
+    if "average" in results:
+        return average_section(results["average"], results["scores"])
+    curves = "![Training curves](plots/curves.png)" if (folder / "plots/curves.png").is_file() else ""
+    return [_stages(recipe, results), curves, _command(results)]
 
 
 def _data(recipe, results: dict[str, Any]) -> str:

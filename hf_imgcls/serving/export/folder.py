@@ -70,7 +70,7 @@ def new_folder(target: Path) -> Iterator[Path]:
         created = []
     except OSError as error:
         raise_denied(error)
-        raise InputError(f"export: {target}: {' '.join(str(error).split())}") from None
+        raise InputError(f"--output: {target}: {' '.join(str(error).split())}") from None
     finally:
         shutil.rmtree(draft, ignore_errors=True)
         for parent in created:
