@@ -1,4 +1,4 @@
-"""average the weights of finished runs, or of checkpoints of a run, into one model"""
+"""average the weights of runs, or of a run's checkpoints"""
 
 import argparse
 from pathlib import Path
