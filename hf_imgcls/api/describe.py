@@ -9,6 +9,7 @@ from hf_imgcls.errors import InputError
 from hf_imgcls.images import input_size
 from hf_imgcls.models import build_model, choose_parameters, describe_layers, describe_parameters, freeze_parameters
 from hf_imgcls.recipe import load_recipe, naming_stage, stages_of
+from hf_imgcls.training import describe_groups, group_parameters
 from hf_imgcls.words import plural
 
 _MOST = 1_000_000
@@ -40,10 +41,11 @@ def describe_network(
     for stage in stages_of(recipe):
         with naming_stage(stage):
             names = choose_parameters(model, stage.train, size)
+            groups = group_parameters(model, stage, names, size)
         freeze_parameters(model, names, size)
         heading = f"stage {stage.number}" if stage.listed else "training"
         trained[heading] = set(names)
-        lines.append(f"{heading}: {describe_parameters(model)}")
+        lines += [f"{heading}: {describe_parameters(model)}", *describe_groups(model, groups, stage.training)]
     layers = describe_layers(model, size)
     total = layers[0]
     return [

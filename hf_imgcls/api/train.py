@@ -41,6 +41,7 @@ from hf_imgcls.training import (
     Custom,
     check_arguments,
     check_features,
+    check_rates,
     check_room_of_run,
     last_digits_of,
     plan_stages,
@@ -174,6 +175,7 @@ def check_recipe(source: str | Path | dict, overrides: Iterable[str] = (), custo
     for stage in stages_of(recipe):
         with naming_stage(stage):
             check_patterns(stage.train)
+            check_rates(stage.optimizer)
             check_arguments(stage, custom or Custom())
             build_transforms(stage.augmentation.train, (side, side))
             Mixing(stage.augmentation.mix, 2)

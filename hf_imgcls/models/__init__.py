@@ -8,14 +8,22 @@ from hf_imgcls.models.averaging import (
     why_not_averaged,
 )
 from hf_imgcls.models.build import build_model, check_model, load_network
+from hf_imgcls.models.depth import layer_numbers, weights_to_decay
 from hf_imgcls.models.dropout import USUAL_DROPOUT, describe_dropout, strong_dropout
-from hf_imgcls.models.freeze import check_patterns, choose_parameters, describe_parameters, freeze_parameters
+from hf_imgcls.models.freeze import (
+    check_patterns,
+    choose_parameters,
+    describe_modules,
+    describe_parameters,
+    freeze_parameters,
+)
 from hf_imgcls.models.head import head_module, network_name
 from hf_imgcls.models.head_input import head_dropout, input_of_head
 from hf_imgcls.models.input_errors import as_input_error
 from hf_imgcls.models.layers import Layer, describe_layers
 from hf_imgcls.models.layout import channels_last, copy_layout, fold_batch_norms
 from hf_imgcls.models.own_head import OwnHeadForImageClassification
+from hf_imgcls.models.patterns import compile_pattern, matching
 from hf_imgcls.models.preprocessing import get_processor
 from hf_imgcls.models.restore import as_bytes, check_restored, forget_cached, restore_weights
 from hf_imgcls.models.trace import in_evaluation, random_images, that_affect_logits

@@ -1,11 +1,9 @@
 """Which parameters of a network train, and how the rest of it stays exactly as it is."""
 
-import difflib
 import re
-import time
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Collection, Iterable
 
-import regex
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from transformers import PreTrainedModel
@@ -13,12 +11,12 @@ from transformers import PreTrainedModel
 from hf_imgcls.errors import InputError
 from hf_imgcls.models.head import head_keys, network_name
 from hf_imgcls.models.own_head import OwnHeadForImageClassification
+from hf_imgcls.models.patterns import compile_pattern, matching
 from hf_imgcls.models.trace import blocks, first_uses, that_affect_logits, trace
 from hf_imgcls.recipe import LastBlocks, Trained
 from hf_imgcls.words import listed
 
 _SHOWN = 8
-_SECONDS = 2  # for a pattern of a recipe, which may be a stranger's
 
 
 def choose_parameters(model: PreTrainedModel, train: Trained, size: tuple[int, int]) -> list[str]:
@@ -33,21 +31,14 @@ def choose_parameters(model: PreTrainedModel, train: Trained, size: tuple[int, i
     elif isinstance(train, LastBlocks):
         chosen = _last_blocks(model, train, size)
     else:
-        chosen = {name for number, pattern in enumerate(train) for name in _matching(names, pattern, number)}
+        chosen = {name for number, pattern in enumerate(train) for name in matching(names, pattern, f"train.{number}")}
     return [name for name in names if name in chosen]
 
 
 def check_patterns(train: Trained) -> None:
     """Refuse what is no regular expression; which parameters it matches is known with the network alone."""
     for number, pattern in enumerate(train if isinstance(train, list) else ()):
-        _compiled(pattern, number)
-
-
-def _compiled(pattern: str, number: int) -> regex.Pattern:
-    try:
-        return regex.compile(pattern)
-    except (regex.error, OverflowError, RecursionError) as error:
-        raise InputError(f"train.{number}: {pattern[:80]!r} is no regular expression ({error})") from None
+        compile_pattern(pattern, f"train.{number}")
 
 
 def _last_blocks(model: PreTrainedModel, train: LastBlocks, size: tuple[int, int]) -> set[str]:
@@ -70,28 +61,6 @@ def _without_batch_norms(model: PreTrainedModel, chosen: set[str]) -> set[str]:
             f"train.freeze_batch_norm: {network_name(model)} has no batch normalization there; leave it out"
         )
     return left
-
-
-def _matching(names: list[str], pattern: str, number: int) -> list[str]:
-    compiled, end = _compiled(pattern, number), time.monotonic() + _SECONDS
-    try:
-        found = [name for name in names if compiled.search(name, timeout=max(0.01, end - time.monotonic()))]
-    except TimeoutError:
-        raise InputError(
-            f"train.{number}: {pattern[:80]!r} takes more than {_SECONDS} s on the names of the parameters; write it "
-            "without repetitions of repetitions"
-        ) from None
-    if not found:
-        raise InputError(f"train.{number}: {pattern[:80]!r} matches no parameter; near names: {_near(names, pattern)}")
-    return found
-
-
-def _near(names: list[str], pattern: str) -> str:
-    """Names of parameters and of modules that look most like what a pattern spells."""
-    spelled = re.sub(r"[\\^$?*+()\[\]]", "", pattern[:200]).strip(".")
-    parts = [name.split(".") for name in names]
-    known = dict.fromkeys(".".join(part[:length]) for part in parts for length in range(1, len(part) + 1))
-    return ", ".join(difflib.get_close_matches(spelled, known, n=3, cutoff=0.0))
 
 
 def freeze_parameters(model: PreTrainedModel, names: list[str], size: tuple[int, int]) -> list[nn.Module]:
@@ -150,24 +119,28 @@ def describe_parameters(model: nn.Module) -> str:
     count, everything = sum(sizes.values()), sum(parameter.numel() for parameter in model.parameters())
     if count == everything:
         return f"trains all {everything:,} parameters"
-    names = list(sizes) if len(sizes) <= 4 else list(_whole_modules(model))
-    names = names if len(names) <= _SHOWN else _joined_numbers(names)
+    names = _listed(list(sizes), _SHOWN) if len(sizes) <= 4 else describe_modules(model, sizes)
     percent = 100 * count / everything
     shown = f"{percent:.2f}" if percent >= 0.01 else f"{percent:.1g}"
-    return f"trains {count:,} of {everything:,} parameters ({shown} %): {listed(names, _SHOWN)}"
+    return f"trains {count:,} of {everything:,} parameters ({shown} %): {names}"
 
 
-def _whole_modules(module: nn.Module, prefix: str = "") -> Iterator[str]:
-    """Names of the largest modules that train whole, and of parameters beside such."""
-    for name, parameter in module.named_parameters(recurse=False):
-        if parameter.requires_grad:
-            yield prefix + name
-    for name, child in module.named_children():
-        trains = {parameter.requires_grad for parameter in child.parameters()}
-        if trains == {True}:
-            yield prefix + name
-        elif trains:
-            yield from _whole_modules(child, f"{prefix}{name}.")
+def describe_modules(model: nn.Module, names: Collection[str], most: int = _SHOWN) -> str:
+    """The largest modules that have the named parameters and no others, in the model's order, by name."""
+    every = [name for name, _ in model.named_parameters()]
+    total, inside = (Counter(part for name in some for part in _parts(name)) for some in (every, names))
+    named = (next(part for part in _parts(name) if inside[part] == total[part]) for name in every if name in names)
+    return _listed(list(dict.fromkeys(named)), most)
+
+
+def _listed(names: list[str], most: int) -> str:
+    return listed(names if len(names) <= most else _joined_numbers(names), most)
+
+
+def _parts(name: str) -> list[str]:
+    """`vit`, `vit.layernorm`, `vit.layernorm.bias` of the last of them."""
+    ends = [place for place, letter in enumerate(name) if letter == "."]
+    return [name[:end] for end in [*ends, len(name)]]
 
 
 def _joined_numbers(names: list[str]) -> list[str]:

@@ -23,6 +23,7 @@ from hf_imgcls.recipe.sections import (
     HeadSection,
     LossSection,
     ModelSection,
+    OptimizerSection,
     ProcessorSection,
     Transform,
 )

@@ -38,6 +38,8 @@ _SAME = {
     "augmentation.mix": "mixup cutmix mixup_alpha cutmix_alpha mixup_prob",
     "averaging.ema_decay": "ema model_ema ema_model model_ema_decay swa",
     "loss.class_weights": "class_weight weights_per_class class_weighting",
+    "optimizer.layer_decay": "layer_decay layerwise_lr_decay layer_lr_decay llrd lr_decay_rate",
+    "optimizer.learning_rates": "lr_mult paramwise_cfg param_groups backbone_lr head_lr lr_mults lr_choice",
     "stages": "freeze unfreeze freeze_epochs freeze_layers frozen last_layer fine_tune base_lr_mult freeze_backbone",
     "stages.N.early_stopping.patience": "patience early_stop early_stopping_patience early_stopping",
 }
@@ -49,7 +51,6 @@ _SAID = {
     "precision": "it is training.fp16 or training.bf16",
     "mixed_precision": "it is training.fp16 or training.bf16",
     "half": "it is training.fp16 or training.bf16",
-    "layer_decay": f"{_NONE}; nearest are stages, each with a training.learning_rate of its own",
     "drop_path": "it is a setting of the model: model.config, such as drop_path_rate",
     "drop_path_rate": "it is a setting of the model: model.config.drop_path_rate, where the architecture has it",
     "loss": "the loss is cross-entropy; loss.class_weights weighs the classes",

@@ -49,16 +49,16 @@ OWN_TRANSFORMS = {"RandomAffineReflect": ["degrees", "translate", "scale"]}
 def stages_of(recipe: Section) -> list[Stage]:
     """The stages of a recipe; a single one that trains all parameters if it lists none."""
     if not recipe.stages:
-        return [
-            Stage(1, "all", False, False, False, None, recipe.augmentation, recipe.training, False, recipe.averaging)
-        ]
+        whole = (recipe.augmentation, recipe.training, False, recipe.averaging, recipe.optimizer)
+        return [Stage(1, "all", False, False, False, None, *whole)]
     stages = []
     for number, own in enumerate(recipe.stages, 1):
         augmentation = recipe.augmentation if own.augmentation is None else own.augmentation
         averaging = recipe.averaging if own.averaging is None else own.averaging
+        optimizer = recipe.optimizer if own.optimizer is None else own.optimizer
         training = _merged(recipe.training, own.training)
-        how = (own.cache_features, own.logistic_regression, own.only_if_better)
-        stages.append(Stage(number, own.train, *how, own.early_stopping, augmentation, training, True, averaging))
+        how = (own.cache_features, own.logistic_regression, own.only_if_better, own.early_stopping)
+        stages.append(Stage(number, own.train, *how, augmentation, training, True, averaging, optimizer))
     return stages
 
 

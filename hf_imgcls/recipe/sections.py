@@ -180,6 +180,17 @@ class AveragingSection(Section):
     the weights that are trained; at step n it is at most n / (9 + n). Off if left out."""
 
 
+class OptimizerSection(Section):
+    """Learning rates by layer and by parameter; the optimizer itself is training.optim."""
+
+    layer_decay: float | None = Field(None, gt=0, le=1)
+    """Factor by which the learning rate falls from each layer to the one before it; the last one, the head, has
+    training.learning_rate. Norms, biases, position embeddings and class tokens get no weight decay. As timm does it."""
+    learning_rates: dict[str, Annotated[float, Field(gt=0, le=1e6)]] = {}
+    """Factors of training.learning_rate by regular expressions of parameter names, {"classifier": 10}, in place of
+    those of layer_decay. A parameter that two of them match is refused."""
+
+
 class Recipe(Section):
     schema_: str | None = Field(None, alias="$schema")
     """JSON schema, for editors; not used by a run."""
@@ -190,3 +201,4 @@ class Recipe(Section):
     augmentation: AugmentationSection = Field(AugmentationSection(), description=AugmentationSection.__doc__)
     loss: LossSection = Field(LossSection(), description=LossSection.__doc__)
     averaging: AveragingSection = Field(AveragingSection(), description=AveragingSection.__doc__)
+    optimizer: OptimizerSection = Field(OptimizerSection(), description=OptimizerSection.__doc__)

@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import Field, PositiveInt
 
-from hf_imgcls.recipe.sections import AugmentationSection, AveragingSection, Section
+from hf_imgcls.recipe.sections import AugmentationSection, AveragingSection, OptimizerSection, Section
 
 # Values that nothing can be done about without an evaluation.
 _EVALUATING = {
@@ -52,6 +52,8 @@ class StageKeys(Section):
     """Replaces the recipe's augmentation in this stage; {}: none."""
     averaging: AveragingSection | None = None
     """Replaces the recipe's averaging in this stage; {}: none."""
+    optimizer: OptimizerSection | None = None
+    """Replaces the recipe's optimizer section in this stage; {}: one learning rate."""
 
 
 class Stage(NamedTuple):
@@ -67,6 +69,7 @@ class Stage(NamedTuple):
     training: Section  # the recipe's, with the stage's overrides
     listed: bool  # by the recipe; if not, the run is one stage in the run folder itself
     averaging: AveragingSection = AveragingSection()
+    optimizer: OptimizerSection = OptimizerSection()
 
 
 def value_of(section: Section, key: str, silent: Any) -> Any:
@@ -112,6 +115,7 @@ def check_stage(recipe: Section, stage: Stage, key: str) -> None:
         raise ValueError(f"{key}.only_if_better: needs an evaluation, but training.eval_strategy is no")
     if stage.logistic_regression:
         _check_regression(recipe, stage, f"{key}.logistic_regression")
+    _check_rates(stage, f"{key}.optimizer" if key else "optimizer")
     if not stage.cache_features:
         return
     if stage.train != "head":
@@ -122,6 +126,15 @@ def check_stage(recipe: Section, stage: Stage, key: str) -> None:
         raise ValueError(
             f"{key}.cache_features: cannot be combined with augmentation.mix; give the stage an "
             '"augmentation" of its own: {}'
+        )
+
+
+def _check_rates(stage: Stage, key: str) -> None:
+    """Rates that differ need parameters that differ; features are cached for the head alone."""
+    optimizer, head = stage.optimizer, stage.train == "head"
+    if (head and optimizer.layer_decay) or (stage.cache_features and optimizer.learning_rates):
+        raise ValueError(
+            f'{key}: the head alone trains, at training.learning_rate; give the stage an "optimizer" of its own: {{}}'
         )
 
 

@@ -4,6 +4,7 @@ from hf_imgcls.training.begun import last_digits_of, settings_of
 from hf_imgcls.training.callbacks import EpochTable
 from hf_imgcls.training.candidates import PRESETS, Candidate, choose_candidate, score_candidate
 from hf_imgcls.training.check import check_arguments
+from hf_imgcls.training.groups import check_rates, describe_groups, group_parameters
 from hf_imgcls.training.loss import Custom
 from hf_imgcls.training.room import check_room_of_run
 from hf_imgcls.training.score import predict_trained, score_splits

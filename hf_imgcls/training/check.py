@@ -16,6 +16,7 @@ from hf_imgcls.models import as_input_error, network_name
 from hf_imgcls.recipe import Stage
 from hf_imgcls.scoring import METRICS
 from hf_imgcls.training.loss import Custom
+from hf_imgcls.training.rates import check_groups
 from hf_imgcls.training.trainer import ImageTrainer
 
 _FOR_LANGUAGE = ("galore", "apollo", "lomo", "adalomo")
@@ -48,6 +49,8 @@ def check_arguments(stage: Stage, custom: Custom) -> None:
             trainer.get_train_dataloader()
         if not (trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled):
             _check_optimizer(trainer)
+        if stage.optimizer.layer_decay or stage.optimizer.learning_rates:
+            check_groups(trainer)
         trainer.stop_workers()
     if arguments.gradient_checkpointing:
         _check_checkpointing(arguments.gradient_checkpointing_kwargs)

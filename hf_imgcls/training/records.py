@@ -17,6 +17,7 @@ def stage_record(
         "stage": stage.number,
         "train": stage.train.model_dump(exclude_unset=True) if isinstance(stage.train, LastBlocks) else stage.train,
         "seed": arguments.seed,
+        "optimizer": stage.optimizer.model_dump(exclude_unset=True),
         "cache_features": stage.cache_features,
         "logistic_regression": stage.logistic_regression,
         "ema_decay": stage.averaging.ema_decay,

@@ -26,6 +26,7 @@ from hf_imgcls.store import STAGES
 from hf_imgcls.training.callbacks import StopEarly
 from hf_imgcls.training.check import check_batches, check_last_batch, check_network
 from hf_imgcls.training.features import HeadOnFeatures, cached_features
+from hf_imgcls.training.groups import Group, describe_groups, group_parameters, records_of
 from hf_imgcls.training.loss import NO_CUSTOM, Custom, class_weights
 from hf_imgcls.training.records import is_better, stage_record
 from hf_imgcls.training.resume import choose_checkpoint, keep_stage, read_stages
@@ -37,7 +38,8 @@ from hf_imgcls.training.trainer import ImageTrainer
 class Plan:
     """A stage, checked and ready to run; checkpoints go to `folder`, and weights where another stage follows.
 
-    `parameters` are the names of those that train, `weights` those of the classes in the loss.
+    `parameters` are the names of those that train, `groups` the same by learning rate where there are several;
+    `weights` are those of the classes in the loss.
     """
 
     stage: Stage
@@ -45,6 +47,7 @@ class Plan:
     folder: Path
     images: TrainTransform
     parameters: list[str]
+    groups: list[Group]
     mixing: Mixing | None
     custom: Custom
     weights: torch.Tensor | None
@@ -78,8 +81,9 @@ def plan_stages(
             images = TrainTransform(stage.augmentation.train, scoring.processor, scoring.label_ids, seed)
             check_features(stage, images.size)
             parameters = choose_parameters(model, stage.train, images.size)
+            groups = group_parameters(model, stage, parameters, images.size)
             mixing = Mixing(stage.augmentation.mix, len(data.labels)) if stage.augmentation.mix else None
-        plans.append(Plan(stage, arguments, folder, images, parameters, mixing, custom, weights))
+        plans.append(Plan(stage, arguments, folder, images, parameters, groups, mixing, custom, weights))
     return plans
 
 
@@ -125,6 +129,8 @@ def _train_stage(plan: Plan, data: Data, model: PreTrainedModel, scoring: EvalTr
     stage, size = plan.stage, plan.images.size
     frozen = freeze_parameters(model, plan.parameters, size)
     say(f"{f'stage {stage.number}' if stage.listed else 'model'}: {describe_parameters(model)}")
+    for line in describe_groups(model, plan.groups, plan.arguments):
+        say(line)
     splits = {"train": attach_transform(train_rows(plan, data), plan.images, bad_images)}
     if "validation" in data.splits:
         splits["validation"] = attach_transform(data.splits["validation"], scoring, bad_images)
@@ -137,6 +143,8 @@ def _train_stage(plan: Plan, data: Data, model: PreTrainedModel, scoring: EvalTr
         trainer = _trainer(model, plan, splits, frozen=frozen, processing_class=scoring.processor)
     seconds = solve_head(trainer, splits_of_head) if stage.logistic_regression else _fit(trainer, plan)
     record = stage_record(stage, plan.arguments, model, trainer.state, seconds)
+    if plan.groups:
+        record["parameter_groups"] = records_of(model, plan.groups, plan.arguments.learning_rate)
     record["earlier_seconds"] = round(trainer.earlier_seconds, 1)  # of them, before the last resume
     if stage.cache_features:  # its trainer had the head alone
         trainer = _trainer(model, plan, splits, processing_class=scoring.processor)
@@ -160,6 +168,7 @@ def _trainer(model: torch.nn.Module, plan: Plan, splits: dict, **others) -> Imag
         eval_dataset=splits.get("validation"),
         images=plan.images,
         mixing=plan.mixing,
+        groups=plan.groups,
         weights=plan.weights,
         custom=plan.custom,
         ema_decay=plan.stage.averaging.ema_decay,

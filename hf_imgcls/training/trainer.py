@@ -16,12 +16,13 @@ from hf_imgcls.training.ema import AveragingTrainer
 from hf_imgcls.training.gradients import EveryGradient, torch_refusals
 from hf_imgcls.training.interruption import InterruptibleTrainer
 from hf_imgcls.training.loss import NO_CUSTOM, Custom, own_loss, total_loss
-from hf_imgcls.training.settings import schedule_settings, without_autocast
+from hf_imgcls.training.rates import RatesTrainer
+from hf_imgcls.training.settings import without_autocast
 from hf_imgcls.training.stream import StreamTrainer
 from hf_imgcls.training.timing import Clock, TimedRows
 
 
-class ImageTrainer(InterruptibleTrainer, AveragingTrainer, StreamTrainer):
+class ImageTrainer(InterruptibleTrainer, RatesTrainer, AveragingTrainer, StreamTrainer):
     """Trainer for image classifiers.
 
     Args:
@@ -121,10 +122,6 @@ class ImageTrainer(InterruptibleTrainer, AveragingTrainer, StreamTrainer):
                 pixels = fill_with_noise(pixels, inputs["erased"])
             inputs = {**inputs, "pixel_values": pixels}
         return inputs
-
-    def create_scheduler(self, num_training_steps: int, optimizer=None):
-        self.args.lr_scheduler_kwargs = schedule_settings(self.args, num_training_steps)
-        return super().create_scheduler(num_training_steps, optimizer)
 
     def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
         """Cross-entropy; mixed, smoothed and weighted in training only.

@@ -7,8 +7,9 @@ from torch import nn
 from torch.nn.functional import cross_entropy
 
 from hf_imgcls.errors import InputError
-from hf_imgcls.models.freeze import _matching, check_patterns, choose_parameters, describe_parameters, freeze_parameters
+from hf_imgcls.models.freeze import check_patterns, choose_parameters, describe_parameters, freeze_parameters
 from hf_imgcls.models.head import with_custom_head
+from hf_imgcls.models.patterns import matching
 from hf_imgcls.recipe.sections import HeadSection
 from hf_imgcls.recipe.stage import LastBlocks
 
@@ -255,9 +256,9 @@ def test_what_trains_is_described_in_a_line(name):
 
 
 def test_a_pattern_that_would_run_for_ever_is_ended(monkeypatch):
-    monkeypatch.setattr("hf_imgcls.models.freeze._SECONDS", 0.05)
+    monkeypatch.setattr("hf_imgcls.models.patterns._SECONDS", 0.05)
     with pytest.raises(InputError, match=r"takes more than 0\.05 s on the names of the parameters"):
-        _matching(["a" * 60 + "!"] * 3, r"^(?=(a|aa)+$)(a|a|aa)+$", 0)
+        matching(["a" * 60 + "!"] * 3, r"^(?=(a|aa)+$)(a|a|aa)+$", "train.0")
 
 
 @pytest.mark.parametrize("pattern", ["[", "(?P<x", "a{99999999999}", "*"])

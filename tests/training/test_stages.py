@@ -181,6 +181,7 @@ def test_a_run_killed_in_a_stage_resumes_there_and_ends_like_an_uninterrupted_on
 ):
     recipe["augmentation"] = {**AUGMENTATION, "mix": ["MixUp", "CutMix"]}
     recipe["stages"][0].update({"cache_features": True, "augmentation": {}} if features else {})
+    recipe["stages"][1]["optimizer"] = {"layer_decay": 0.5, "learning_rates": {"position": 2}}
     # The last weights, not the best: these might be from before the interruption, and hide what came after it.
     steps = ["training.load_best_model_at_end=false", "training.save_strategy=steps", "training.save_steps=2",
              "training.eval_strategy=steps", "training.eval_steps=2"]  # fmt: skip
@@ -227,6 +228,8 @@ def test_a_resumed_run_continues_the_count_of_early_stopping(recipe, tmp_path, m
         ('stages.1.augmentation={"mix":["MixDown"]}', r"stages\.1\.augmentation\.mix\.0: found 'MixDown'"),
         ('stages.1.train=["vit.encoder.layer.1"]', r"stages\.1\.train.*vit\.layers"),
         ("stages.1.train={\"last_blocks\": 3}", r"stages\.1\.train\.last_blocks: .*2 blocks"),
+        ("optimizer.layer_decay=0.5", r"stages\.0\.optimizer: the head alone trains"),
+        ('stages.1.optimizer.learning_rates={"head": 2}', r"stages\.1\.optimizer\.learning_rates: 'head' matches no"),
         ('loss.class_weights={"yellow": 2}', r"loss\.class_weights: the data has no class 'yellow'"),
         ('stages.1.training={"eval_strategy":"no"} stages.1.early_stopping={}', r"stages\.1\.early_stopping: needs"),
     ],

@@ -57,14 +57,14 @@ def _data(recipe, results: dict[str, Any]) -> str:
 def _stages(recipe, results: dict[str, Any]) -> str:
     heading = ["stage", "trained", "parameters", "learning rate", "batch size", "epochs", "steps", "checkpoint", "time"]
     rows = [
-        _stage(record, stage.training, results.get("processes", 1))
+        _stage(record, stage, results.get("processes", 1))
         for record, stage in zip(results["stages"], stages_of(recipe), strict=True)
     ]
     return table(heading, rows, ["stage", "trained", "checkpoint"])
 
 
-def _stage(record: dict[str, Any], training, processes: int) -> list[Any]:
-    what = record["train"]
+def _stage(record: dict[str, Any], stage, processes: int) -> list[Any]:
+    what, training = record["train"], stage.training
     if isinstance(what, dict):
         last = what["last_blocks"]
         what = f"last {plural(last, 'block')} and head" if last > 1 else "last block and head"
@@ -78,13 +78,19 @@ def _stage(record: dict[str, Any], training, processes: int) -> list[Any]:
         record["stage"],
         f"{what}{features}",
         f"{record['trained_parameters']:,} of {record['parameters']:,}",
-        "-" if solved else f"{value_of(training, 'learning_rate', 5e-5):g}",
+        "-" if solved else _rates(value_of(training, "learning_rate", 5e-5), stage.optimizer),
         "-" if solved else batch * processes,
         "-" if solved else f"{record['epochs']:.3g}",
         f"{record['steps']:,}",
         f"step {best:,}" if best and record["selected_checkpoint"] == "best" else record["selected_checkpoint"],
         duration(record["seconds"]) if "seconds" in record else "-",
     ]
+
+
+def _rates(learning_rate: float, optimizer) -> str:
+    by_layer = [f"layer decay {optimizer.layer_decay:g}"] if optimizer.layer_decay else []
+    own = [f"{factor:g} times for {plain(pattern)}" for pattern, factor in optimizer.learning_rates.items()]
+    return ", ".join([f"{learning_rate:g}", *by_layer, *own])
 
 
 def _command(results: dict[str, Any]) -> str:
