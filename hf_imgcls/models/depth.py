@@ -61,7 +61,8 @@ def _numbers_by_blocks(model: PreTrainedModel, size: tuple[int, int]) -> dict[st
     begins, head = [min(place[name] for name in block) for block in found], len(found) + 1
     numbers = {name: number for number, block in enumerate(found, 1) for name in block}
     begun = {name: bisect.bisect(begins, at) for name, at in place.items() if name not in numbers}
-    on_maps = _on_maps(model, [name for name, number in begun.items() if number == len(found)], found[-1], size)
+    after = [name for name, number in begun.items() if number == len(found)]
+    on_maps = _on_maps(model, after, max(found[-1], key=place.get), size)
     output = max(place, key=place.get).rpartition(".")[0]
     for name, number in begun.items():
         if number in (0, len(found)):
@@ -74,12 +75,13 @@ def _numbers_by_blocks(model: PreTrainedModel, size: tuple[int, int]) -> dict[st
     return {name: numbers.get(name, head) - lowest for name, _ in model.named_parameters()}
 
 
-def _on_maps(model: PreTrainedModel, names: list[str], block: list[str], size: tuple[int, int]) -> set[str]:
+def _on_maps(model: PreTrainedModel, names: list[str], before: str, size: tuple[int, int]) -> set[str]:
     """Those of the parameters whose modules are given the maps or tokens of an image, not one feature.
 
-    Small images may have maps of 1 x 1 from the last `block` on: there, what is not flattened counts as maps.
+    The maps of small images may be of 1 x 1 already where the parameter `before` them is used: then, what is not
+    flattened counts as maps.
     """
-    owners = {name: model.get_submodule(name.rpartition(".")[0]) for name in [*names, *block]}
+    owners = {name: model.get_submodule(name.rpartition(".")[0]) for name in [*names, before]}
     shapes: dict[nn.Module, torch.Size] = {}
 
     def look(module, inputs):
@@ -92,7 +94,7 @@ def _on_maps(model: PreTrainedModel, names: list[str], block: list[str], size: t
         trace(model, size)
     sides = {name: shapes.get(module, ()) for name, module in owners.items()}
     wide = {name for name in sides if sum(side > 1 for side in sides[name]) > 1}
-    return wide if wide & set(block) else {name for name in sides if len(sides[name]) > 1}
+    return wide if before in wide else {name for name in sides if len(sides[name]) > 1}
 
 
 def weights_to_decay(model: PreTrainedModel) -> set[str]:
