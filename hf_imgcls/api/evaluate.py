@@ -33,7 +33,7 @@ from hf_imgcls.training import ImageTrainer, score_splits
 # Keys that say how a source becomes the splits of a training.
 _OF_TRAINING = {
     "train_split", "validation_fraction", "test_fraction", "duplicates", "cache_size",
-    "streaming", "shuffle_buffer", "group_column",
+    "streaming", "shuffle_buffer", "group_column", "folds", "fold",
 }  # fmt: skip
 
 

@@ -86,6 +86,8 @@ def _start(folder: str, output: Path, overrides: Sequence[str]):
         },
     }
     recipe = load_recipe(content, overrides)
+    if recipe.data.folds:
+        raise InputError("data.folds: fit chooses with one split; then hf-imgcls train its recipe.json with data.folds")
     if recipe.data.streaming:
         raise InputError("data.streaming: fit computes features of all images; write a recipe for a stream")
     check_path(recipe.data)

@@ -9,6 +9,7 @@ import torch
 
 from hf_imgcls import machine, reports
 from hf_imgcls.api.finished import answer_again, finish, tell_results, try_places
+from hf_imgcls.api.folds import cross_validate
 from hf_imgcls.data import BadImage, find_replaced, load_data, save_digests
 from hf_imgcls.images import EvalTransform, Mixing, build_transforms, input_size, own_transforms
 from hf_imgcls.machine import on_main, say
@@ -84,7 +85,7 @@ def train_classifier(
             the function has such a parameter; `training.metric_for_best_model` may name them.
 
     Returns:
-        The content of results.json.
+        The content of results.json; of a cross-validation (`data.folds`) that of folds.json.
 
     Raises:
         InputError: the recipe, the data, the model or the machine is not as it must be.
@@ -93,7 +94,15 @@ def train_classifier(
     """
     custom = Custom(loss, metrics or {}, tuple(transforms or ()))
     with own_transforms(transforms or {}), Lock() as lock:
-        return _train(check_recipe(source, overrides, custom), start_over, resume_anyway, custom, lock)
+        recipe = check_recipe(source, overrides, custom)
+        if not recipe.data.folds or recipe.data.fold:
+            return _train(recipe, start_over, resume_anyway, custom, lock)
+        return cross_validate(recipe, lambda fold: _train_fold(fold, resume_anyway, custom), start_over, lock)
+
+
+def _train_fold(recipe, resume_anyway: bool, custom: Custom) -> dict[str, Any]:
+    with Lock() as lock:
+        return _train(recipe, False, resume_anyway, custom, lock)
 
 
 def _train(recipe, start_over: bool, resume_anyway: bool, custom: Custom, lock: Lock) -> dict[str, Any]:

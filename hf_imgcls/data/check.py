@@ -15,6 +15,7 @@ import numpy as np
 import PIL.Image
 from PIL.JpegImagePlugin import JpegImageFile
 
+from hf_imgcls.data.folds import for_all_folds
 from hf_imgcls.data.rows import BadImage, Checked, Data, map_cached
 from hf_imgcls.data.splits import fingerprint
 from hf_imgcls.errors import InputError, ReadError
@@ -48,7 +49,8 @@ def check_split(data: Data, role: str, limits: Limits = _DEFAULTS) -> Checked:
     Returns those that can be read; an InputError where there are none.
     """
     rows = data.splits[role]
-    verdicts = check_images(rows, role, limits)
+    # Of a fold those of all folds, which are then computed once.
+    verdicts = for_all_folds(data, role, lambda whole, _: check_images(whole, role, limits))
     names = rows["name"][:] if "name" in rows.column_names else verdicts["file"][:]
     files = [name or f"row {row}" for name, row in zip(names, rows["row"][:], strict=True)]
     labels = [data.labels[label] for label in rows["label"][:]]

@@ -11,6 +11,7 @@ import numpy as np
 
 from hf_imgcls.data.check import check_split, limits_of, refuse_bad_images
 from hf_imgcls.data.duplicates import compare_splits
+from hf_imgcls.data.folds import check_pool, split_folds
 from hf_imgcls.data.groups import compare_groups, group_names
 from hf_imgcls.data.hold_out import hold_out, limit
 from hf_imgcls.data.labels import check_values, encode_labels, label_values, name_labels, note_alike
@@ -68,26 +69,41 @@ def find_rows(section: DataSection) -> Data:
     data = Data({}, labels, notes=notes, cache_size=section.cache_size, group_column=section.group_column)
     for role, split in splits.items():
         _encode(split, data, role, section, "data.label_names" if section.label_names else "train")
+    _hold_out_test(data, section)
+    if section.folds:
+        data.splits = {role: limit(rows, labels, role, section) for role, rows in data.splits.items()}
+        split_folds(data, section)
+    else:
+        _hold_out_validation(data, section)
+        ordered = [role for role in ("train", "validation", "test") if role in data.splits]
+        data.splits = {role: limit(data.splits[role], labels, role, section) for role in ordered}
+    data.notes += unused_limits(section, data.splits)
+    return data
+
+
+def _hold_out_test(data: Data, section: DataSection) -> None:
     limited = section.max_samples.test or section.samples_per_class.test
-    if "test" not in data.splits and (section.test_fraction or (limited and section.test_split is not False)):
-        fraction = section.test_fraction or section.validation_fraction
-        if not fraction and not section.samples_per_class.test:
-            raise InputError(
-                "data.max_samples.test: there is no test split, and data.validation_fraction, by which one would be "
-                "held out, is 0; set data.test_fraction, or leave it out"
-            )
-        hold_out(data, "test", fraction, section)
-    if "validation" not in data.splits and not (section.validation_fraction or section.samples_per_class.validation):
+    if "test" in data.splits or not (section.test_fraction or (limited and section.test_split is not False)):
+        return
+    fraction = section.test_fraction or section.validation_fraction
+    if not fraction and not section.samples_per_class.test:
+        raise InputError(
+            "data.max_samples.test: there is no test split, and data.validation_fraction, by which one would be held "
+            "out, is 0; set data.test_fraction, or leave it out"
+        )
+    hold_out(data, "test", fraction, section)
+
+
+def _hold_out_validation(data: Data, section: DataSection) -> None:
+    if "validation" in data.splits:
+        return
+    if section.validation_fraction or section.samples_per_class.validation:
+        hold_out(data, "validation", section.validation_fraction, section)
+    else:
         data.notes.append(
             "validation: none (data.validation_fraction is 0): nothing is evaluated while training, and the last "
             "checkpoint is selected"
         )
-    elif "validation" not in data.splits:
-        hold_out(data, "validation", section.validation_fraction, section)
-    ordered = [role for role in ("train", "validation", "test") if role in data.splits]
-    data.splits = {role: limit(data.splits[role], labels, role, section) for role in ordered}
-    data.notes += unused_limits(section, ordered)
-    return data
 
 
 def load_split(section: DataSection, split: str | None, labels: list[str]) -> Data:
@@ -136,5 +152,6 @@ def _check_images(data: Data, section: DataSection) -> None:
     checked = {role: check_split(data, role, limits) for role in data.splits}
     if section.bad_images == "raise":
         refuse_bad_images(data.bad)
+    check_pool(data, checked)
     compare_splits(data, checked, section.duplicates == "drop_from_train")
     compare_groups(data)

@@ -51,6 +51,7 @@ class Data:
         cache_size: shorter side of the copies that training reads instead of the images.
         overlaps: which images are there more than once, within and across splits.
         digests: of the bytes of each image, 8 bytes as a number, by split; empty for a stream.
+        pool: of a cross-validation, the rows of all its folds.
         group_column: by which splits were held out.
         shared_groups: which groups are in several splits.
     """
@@ -63,6 +64,7 @@ class Data:
     cache_size: int | None = None
     overlaps: list = dataclasses.field(default_factory=list)
     digests: dict[str, np.ndarray] = dataclasses.field(default_factory=dict)
+    pool: Any = None
     group_column: str | None = None
     shared_groups: list = dataclasses.field(default_factory=list)
 

@@ -83,6 +83,11 @@ def _check_training(section: Section) -> Section:
 
 
 def _check_recipe(recipe: Section) -> Section:
+    if recipe.data.folds and recipe.training.push_to_hub:
+        raise ValueError(
+            "training.push_to_hub: the runs of a cross-validation are not pushed; leave it out, and push the final "
+            "model, which is trained without data.folds"
+        )
     for number, stage in enumerate(recipe.stages):
         try:
             _merged(recipe.training, stage.training)

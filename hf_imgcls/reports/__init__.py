@@ -6,6 +6,7 @@ from hf_imgcls.reports.candidates import candidate_table, describe_candidate
 from hf_imgcls.reports.card.write import CARD, prepare_card, write_card
 from hf_imgcls.reports.cautions import collect_cautions, collect_duplicates
 from hf_imgcls.reports.figures import draw_classes, draw_results, draw_training_images
+from hf_imgcls.reports.folds import describe_folds
 from hf_imgcls.reports.groups import collect_groups
 from hf_imgcls.reports.layers import layer_table, short
 from hf_imgcls.reports.results import (

@@ -20,6 +20,7 @@ from hf_imgcls.store.checkpoints import (
 )
 from hf_imgcls.store.denied import as_machine_error, free_space, raise_denied
 from hf_imgcls.store.files import own_code, read_json, write_csv, write_json, write_text
+from hf_imgcls.store.folds import describe_if_folds, open_folds
 from hf_imgcls.store.launched import as_process_error, is_launched, let_others_end, reports_first
 from hf_imgcls.store.locks import LOCK, Lock, is_lock, lock_beside
 from hf_imgcls.store.places import check_room, try_place
@@ -27,6 +28,7 @@ from hf_imgcls.store.run_folder import (
     BAD_IMAGES,
     CANDIDATES,
     DIGESTS,
+    FOLDS,
     HISTORY,
     PUSHED,
     RECIPE,

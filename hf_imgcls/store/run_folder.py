@@ -10,9 +10,9 @@ from hf_imgcls.store.begun import BEGUN, Beginning, differences, go_on_with, kee
 from hf_imgcls.store.files import write_json
 from hf_imgcls.store.locks import LOCK, Lock, is_lock
 
-RECIPE, SPLITS, DIGESTS, BAD_IMAGES, STAGES, RESULTS, HISTORY, PUSHED, CANDIDATES = (
+RECIPE, SPLITS, DIGESTS, BAD_IMAGES, STAGES, RESULTS, HISTORY, PUSHED, CANDIDATES, FOLDS = (
     "recipe.json", "splits.json", "digests.npz", "bad_images.csv", "stages.json", "results.json", "history.json",
-    "pushed.json", "candidates.json",
+    "pushed.json", "candidates.json", "folds.json",
 )  # fmt: skip
 TOKEN = ".launch-"  # of a file by which the processes of a launch find out whether they share a folder
 # Keys that may differ in the second half of a run: they change neither the data nor the weights. A moved folder of
@@ -38,8 +38,15 @@ def check_run_folder(folder: Path) -> None:
     first = {f"{name}{end}" for name in (SPLITS, BEGUN, RECIPE) for end in ("", ".part")}  # of a run killed that early
     there = [] if (folder / RECIPE).exists() else list(folder.iterdir())
     there = [file for file in there if not (is_lock(file) or file.name.startswith(TOKEN))]
+    if holds_folds(folder):
+        raise InputError(f"training.output_dir: {folder} holds the folds of a cross-validation; name another folder")
     if {file.name for file in there} - first:
         raise InputError(f"training.output_dir: {folder} holds files that are not a run; name another folder")
+
+
+def holds_folds(folder: Path) -> bool:
+    """Whether a folder is that of a cross-validation, finished or not."""
+    return (folder / FOLDS).is_file() or (folder / "fold-1" / RECIPE).is_file()
 
 
 def lock_run(folder: Path, lock: Lock, key: str = "training.output_dir") -> None:
@@ -90,8 +97,7 @@ def open_run(
     check_run_folder(folder)
     folder = folder.resolve()  # of a link, what it leads to
     if start_over and folder.exists() and not all(map(is_lock, folder.iterdir())):
-        aside = next(p for n in range(1, 10**6) if not (p := folder.with_name(f"{folder.name}.{n}")).exists())
-        (lock or Lock()).move_aside(folder, aside)
+        move_aside(folder, lock or Lock())
     found = []
     if (folder / RECIPE).exists():
         _check_unfinished(folder, now)
@@ -102,6 +108,12 @@ def open_run(
     write_json(folder / SPLITS, now.splits)
     write_json(folder / RECIPE, now.recipe)  # last: a folder that has one is a run
     return found
+
+
+def move_aside(folder: Path, lock: Lock) -> None:
+    """Rename what is there to `<folder>.1`, `<folder>.2`, ..."""
+    aside = next(p for n in range(1, 10**6) if not (p := folder.with_name(f"{folder.name}.{n}")).exists())
+    lock.move_aside(folder, aside)
 
 
 def _check_unfinished(folder: Path, now: Beginning) -> None:

@@ -8,7 +8,7 @@ import torch
 from transformers import PreTrainedModel, TrainingArguments
 from transformers.trainer_utils import has_length
 
-from hf_imgcls.data import Data, attach_transform, check_cache_size, prepared_copies
+from hf_imgcls.data import Data, attach_transform, check_cache_size, for_all_folds, prepared_copies
 from hf_imgcls.errors import InputError
 from hf_imgcls.images import EvalTransform, Mixing, TrainTransform, input_size, random_transform
 from hf_imgcls.machine import disable_evaluation, first_on_machine, on_main, say, training_arguments
@@ -156,7 +156,7 @@ def train_rows(plan: Plan, data: Data):
     if not data.cache_size or plan.stage.cache_features:  # features read each image once
         return data.splits["train"]
     with first_on_machine("makes copies of the images"):
-        return prepared_copies(data.splits["train"], data.fingerprints["train"], data.cache_size)
+        return for_all_folds(data, "train", lambda rows, digest: prepared_copies(rows, digest, data.cache_size))
 
 
 def _trainer(model: torch.nn.Module, plan: Plan, splits: dict, **others) -> ImageTrainer:
@@ -180,9 +180,13 @@ def _trainer(model: torch.nn.Module, plan: Plan, splits: dict, **others) -> Imag
 def _features(plan: Plan, data: Data, model: PreTrainedModel, scoring: EvalTransform) -> dict:
     """The features of train and validation, computed once on a machine."""
     transforms = {"train": plan.images if plan.stage.augmentation.train else scoring, "validation": scoring}
+
+    def compute(transform, rows, fingerprint: str):
+        return cached_features(model, rows, transform, fingerprint, plan.arguments)
+
     with first_on_machine("computes the features"):
         return {
-            role: cached_features(model, data.splits[role], transform, data.fingerprints[role], plan.arguments)
+            role: for_all_folds(data, role, functools.partial(compute, transform))
             for role, transform in transforms.items()
             if role in data.splits
         }
