@@ -1,0 +1,102 @@
+"""A cross-validation: a run for each fold, and what is said of all of them."""
+
+import json
+import re
+
+import pytest
+from tiny import tiny_model, tiny_processor
+
+from hf_imgcls import load_data, load_recipe, predict_images, train_classifier
+from hf_imgcls.api import train
+from hf_imgcls.api.fit import fit_folder
+from hf_imgcls.errors import InputError
+from hf_imgcls.publishing import push_saved
+from hf_imgcls.training import features
+
+HEAD = {"train": "head", "cache_features": True, "logistic_regression": True}
+
+
+@pytest.fixture
+def recipe(make_folder, tmp_path) -> dict:
+    tiny_model("vit").save_pretrained(tmp_path / "vit")
+    tiny_processor().save_pretrained(tmp_path / "vit")
+    return {
+        "data": {"path": str(make_folder(train=4, test=1)), "folds": 2},
+        "model": {"checkpoint": str(tmp_path / "vit")},
+        "stages": [HEAD],
+        "training": {"output_dir": str(tmp_path / "runs")},
+    }
+
+
+def test_a_run_for_each_fold_resumed_answered_and_described(recipe, tmp_path, monkeypatch, capsys, undrawn):
+    computed, real = [], features._compute
+    monkeypatch.setattr(features, "_compute", lambda *a: computed.append(len(a[2])) or real(*a))
+    scored, real_scores = [], train.score_splits
+
+    def stops(*arguments):
+        scored.append(1)
+        if len(scored) == 2:
+            raise KeyboardInterrupt
+        return real_scores(*arguments)
+
+    monkeypatch.setattr(train, "score_splits", stops)
+    with pytest.raises(KeyboardInterrupt):
+        train_classifier(recipe)
+    assert not (tmp_path / "runs" / "folds.json").exists()
+    first = (tmp_path / "runs" / "fold-1" / "results.json").read_bytes()
+    found = train_classifier(recipe)
+    assert (tmp_path / "runs" / "fold-1" / "results.json").read_bytes() == first
+    assert len(scored) == 3
+    assert computed == [12], "features of each fold were computed by themselves"
+    text = capsys.readouterr().out
+    assert "fold 2 of 2: " in text
+    lines = text.splitlines()
+    table = lines[lines.index(next(line for line in lines if line.startswith("fold  "))) :]
+    assert re.split("  +", table[0])[1:] == [
+        "images", "accuracy", "macro-F1", "loss", "test accuracy", "test macro-F1", "test loss"
+    ]  # fmt: skip
+    assert [line.split()[0] for line in table[1:5]] == ["1", "2", "mean", "deviation"]
+    assert table[5].startswith("out of fold: accuracy ")
+    assert found == json.loads((tmp_path / "runs" / "folds.json").read_text())
+    assert (found["images"], found["runs"]) == ([6, 6], ["fold-1", "fold-2"])
+    assert found["out_of_fold"]["images"] == 12
+    assert set(found["scores"]) == {"validation", "test"}
+    again = train_classifier(recipe)
+    assert (again, len(scored), computed) == (found, 3, [12])
+    own = json.loads((tmp_path / "runs" / "fold-2" / "recipe.json").read_text())
+    assert own["data"]["fold"] == 2
+    two = json.loads((tmp_path / "runs" / "fold-2" / "results.json").read_text())
+    assert load_data(load_recipe(own).data).fingerprints == two["fingerprints"]
+
+
+@pytest.fixture
+def folds(tmp_path):
+    """What a cross-validation that was interrupted leaves."""
+    (tmp_path / "runs" / "fold-1").mkdir(parents=True)
+    (tmp_path / "runs" / "fold-1" / "recipe.json").write_text("{}")
+    return tmp_path / "runs"
+
+
+def test_a_cross_validation_is_no_model(folds, recipe):
+    line = r"is a cross-validation, not a model; name the run of a fold \(.*fold-1\)"
+    with pytest.raises(InputError, match=line):
+        predict_images(str(folds), [recipe["data"]["path"]])
+    with pytest.raises(InputError, match=line):
+        push_saved(folds)
+    with pytest.raises(InputError, match="holds the folds of a cross-validation; name another folder"):
+        train_classifier(recipe, ["data.folds=null"])
+
+
+def test_other_folders_are_refused_and_nothing_is_left(recipe, tmp_path):
+    (tmp_path / "runs").mkdir()
+    (tmp_path / "runs" / "mine.txt").touch()
+    with pytest.raises(InputError, match="holds files that are not of folds"):
+        train_classifier(recipe)
+    (tmp_path / "runs" / "mine.txt").rename(tmp_path / "runs" / "recipe.json")
+    with pytest.raises(InputError, match="is the folder of a run; name another one for the folds"):
+        train_classifier(recipe)
+    with pytest.raises(InputError, match="30 folds, but train with 12 images"):
+        train_classifier(recipe, [f"training.output_dir={tmp_path / 'new'}", "data.folds=30"])
+    assert not (tmp_path / "new").exists()
+    with pytest.raises(InputError, match=r"data.folds: fit chooses with one split"):
+        fit_folder(recipe["data"]["path"], overrides=["data.folds=2"])
