@@ -38,8 +38,8 @@ def cross_validate(recipe, train: Callable[[Any], dict[str, Any]], start_over: b
     for line in reports.describe_folds(summary):
         say(line)
     say(
-        f"saved in {folder}; each fold is a run ({folder / 'fold-1'}); the final model is trained on all of "
-        "train, without data.folds, in another training.output_dir"
+        f"saved in {folder}; each fold is a run ({folder / 'fold-1'}); the final model is trained without "
+        "data.folds, in another training.output_dir"
     )
     return summary
 

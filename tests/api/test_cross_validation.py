@@ -29,8 +29,8 @@ def recipe(make_folder, tmp_path) -> dict:
 
 
 def test_a_run_for_each_fold_resumed_answered_and_described(recipe, tmp_path, monkeypatch, capsys, undrawn):
-    computed, real = [], features._compute
-    monkeypatch.setattr(features, "_compute", lambda *a: computed.append(len(a[2])) or real(*a))
+    computed, real = [], features.extract_features
+    monkeypatch.setattr(features, "extract_features", lambda *a: computed.append(len(a[2])) or real(*a))
     scored, real_scores = [], train.score_splits
 
     def stops(*arguments):
