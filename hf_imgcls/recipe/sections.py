@@ -102,7 +102,7 @@ class OptimizerSection(Section):
     layer_decay: float | None = Field(None, gt=0, le=1)
     """Factor by which the learning rate falls from each layer to the one before it; the last one, the head, has
     training.learning_rate. Norms, biases, position embeddings and class tokens get no weight decay. As timm does it."""
-    learning_rates: dict[str, Annotated[float, Field(gt=0, le=1e6)]] = {}
+    learning_rates: dict[str, Annotated[float, Field(gt=0, le=1e6)]] = Field({})
     """Factors of training.learning_rate by regular expressions of parameter names, {"classifier": 10}, in place of
     those of layer_decay. A parameter that two of them match is refused."""
 
