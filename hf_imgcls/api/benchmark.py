@@ -127,6 +127,7 @@ class _Measurement:
             images=self.plan.images,
             mixing=self.plan.mixing,
             weights=self.plan.weights,
+            groups=self.plan.groups,
             frozen=freeze_parameters(model, self.plan.parameters, self.plan.images.size),
         )
 

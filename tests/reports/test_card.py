@@ -76,6 +76,9 @@ def test_the_training_is_in_the_card(tmp_path):
     assert "```bash\nhf-imgcls train recipes/food.json training.learning_rate=1e-4\n```" in text
     recipe = json.loads(re.search(r"```json\n(.*?)\n```", text, re.DOTALL)[1])
     assert recipe["training"]["learning_rate"] == 1e-4
+    by_layer = {"layer_decay": 0.75, "learning_rates": {"a|b": 10}}
+    text = write(tmp_path / "rates", stages=[{"train": "head"}, {"optimizer": by_layer}])
+    assert rows(text, "stage |")[3][3] == r"5e-05, layer decay 0.75, 10 times for a\|b"
 
 
 @pytest.mark.parametrize(

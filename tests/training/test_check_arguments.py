@@ -1,17 +1,22 @@
 """What only the Trainer would object to is found before data and weights."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 from tiny import SIZE, tiny_model
 from torch import nn
-from transformers import TrainingArguments
+from transformers import Trainer, TrainingArguments
 
 from hf_imgcls.errors import InputError
 from hf_imgcls.models import choose_parameters, freeze_parameters
 from hf_imgcls.recipe import LastBlocks, load_recipe, stages_of
+from hf_imgcls.recipe.sections import OptimizerSection
 from hf_imgcls.training.check import check_arguments, check_batches, check_last_batch, check_network
 from hf_imgcls.training.gradients import EveryGradient, torch_refusals
 from hf_imgcls.training.loss import Custom
+from hf_imgcls.training.rates import check_groups
+from hf_imgcls.training.trainer import ImageTrainer
 
 MIN_LR = "cosine_with_min_lr"
 
@@ -88,6 +93,24 @@ def test_what_only_the_trainer_would_object_to_is_one_line(training, said):
 )
 def test_what_trains_passes(training):
     check_arguments(stage_of(**training), Custom())
+
+
+@pytest.mark.parametrize("optim", ["adamw_torch", "adafactor", "rmsprop"])
+def test_optimizers_take_rates_by_layer(optim):
+    check_arguments(stage_of(optim=optim)._replace(optimizer=OptimizerSection(layer_decay=0.5)), Custom())
+
+
+def test_what_has_one_rate_for_all_is_refused(monkeypatch):
+    stage = stage_of()._replace(optimizer=OptimizerSection(layer_decay=0.5))
+    with monkeypatch.context() as patched:
+        own = staticmethod(Trainer.get_optimizer_cls_and_kwargs)
+        patched.setattr(ImageTrainer, "get_optimizer_cls_and_kwargs", own)
+        with pytest.raises(InputError, match=r"optimizer: adamw_torch.* has one learning rate; take another"):
+            check_arguments(stage, Custom())
+    for sharded in ("FSDP", "DeepSpeed"):
+        trainer = SimpleNamespace(is_fsdp_enabled=sharded == "FSDP", is_deepspeed_enabled=sharded == "DeepSpeed")
+        with pytest.raises(InputError, match=f"optimizer: {sharded} has one learning rate for all parameters"):
+            check_groups(trainer)
 
 
 def test_a_metric_of_the_users_own_may_select_the_checkpoint():

@@ -60,7 +60,7 @@ def _stages(recipe, results: dict[str, Any]) -> str:
         _stage(record, stage, results.get("processes", 1))
         for record, stage in zip(results["stages"], stages_of(recipe), strict=True)
     ]
-    return table(heading, rows, ["stage", "trained", "checkpoint"])
+    return table(heading, rows, ["stage", "trained", "learning rate", "checkpoint"])
 
 
 def _stage(record: dict[str, Any], stage, processes: int) -> list[Any]:
