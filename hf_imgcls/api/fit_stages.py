@@ -44,6 +44,11 @@ def holdout_fraction(images: int) -> float:
     return round(max(0.1, min(0.2, 500 / max(images, 1))), 4)
 
 
+def too_few_images(images: int, classes: int) -> bool:
+    """Whether train has too few images of a class, on average, to train all weights on."""
+    return images < _FEWEST_IMAGES * classes
+
+
 def choose_stages(chosen: Candidate, images: int, options: FitOptions, spent: float) -> list[dict]:
     """A solved head; and a stage for all weights, where it can be shown to pay and fits into the time; the reason is
     printed.
@@ -58,7 +63,7 @@ def choose_stages(chosen: Candidate, images: int, options: FitOptions, spent: fl
         say("fit: the head is the answer of --preset fast; --preset default would train all weights too")
     elif chosen.errors < _FEWEST_ERRORS:
         say(f"fit: {chosen.errors} errors are left on validation, too few to show that more training is better")
-    elif images < _FEWEST_IMAGES * chosen.classes:
+    elif too_few_images(images, chosen.classes):
         say(f"fit: {images:,} images of {chosen.classes:,} classes are too few to train all weights on")
     elif options.minutes and spent + needed > 60 * options.minutes:
         say(f"fit: --minutes {options.minutes:g} is too little to train all weights ({duration(needed)} or so)")

@@ -10,6 +10,7 @@ from hf_imgcls.commands import (
     evaluate,
     export,
     fit,
+    init,
     predict,
     push,
     recipes,
@@ -18,5 +19,5 @@ from hf_imgcls.commands import (
 from hf_imgcls.commands.command_line import parse
 from hf_imgcls.commands.ending import Ending
 
-_LISTED = (fit, recipes, train, check, describe, benchmark, evaluate, average, push, predict, demo, export, cache)
+_LISTED = (fit, init, recipes, train, check, describe, benchmark, evaluate, average, push, predict, demo, export, cache)
 COMMANDS = {module.__name__.rpartition(".")[2]: module for module in _LISTED}

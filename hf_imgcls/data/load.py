@@ -49,10 +49,7 @@ def load_data(section: DataSection) -> Data:
             data.notes.append(
                 f"{role}: no images of {len(missing):,} of {len(data.labels):,} classes: {listed(missing)}"
             )
-    present = set(data.splits["train"]["label"][:])
-    if len(present) < 2:
-        only = data.labels[min(present)]
-        raise InputError(f"data: train has images of one class only, {only!r}; a classifier needs two")
+    _refuse_one_class(data)
     return data
 
 
@@ -78,6 +75,7 @@ def find_rows(section: DataSection) -> Data:
         ordered = [role for role in ("train", "validation", "test") if role in data.splits]
         data.splits = {role: limit(data.splits[role], labels, role, section) for role in ordered}
     data.notes += unused_limits(section, data.splits)
+    _refuse_one_class(data)
     return data
 
 
@@ -123,6 +121,13 @@ def load_split(section: DataSection, split: str | None, labels: list[str]) -> Da
     data.notes += unused_limits(section, [role])
     _check_images(data, section)
     return data
+
+
+def _refuse_one_class(data: Data) -> None:
+    present = set(data.splits["train"]["label"][:])
+    if len(present) == 1:
+        only = data.labels[min(present)]
+        raise InputError(f"data: train has images of one class only, {only!r}; a classifier needs two")
 
 
 def _encode(split: datasets.Dataset, data: Data, role: str, section: DataSection, owner: str) -> None:

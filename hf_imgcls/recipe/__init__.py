@@ -9,6 +9,7 @@ from hf_imgcls.recipe.check import (
     check_path,
     check_settings,
     check_transforms,
+    lies_in,
     local_path,
     name_and_arguments,
     naming_stage,
@@ -27,5 +28,5 @@ from hf_imgcls.recipe.sections import (
     ProcessorSection,
     Transform,
 )
-from hf_imgcls.recipe.shipped import copy_recipe, describe_recipes, shipped_folder, shipped_recipes
+from hf_imgcls.recipe.shipped import SCHEMA, copy_recipe, describe_recipes, shipped_folder, shipped_recipes
 from hf_imgcls.recipe.stage import LastBlocks, Stage, Trained, demanded_evaluation, value_of

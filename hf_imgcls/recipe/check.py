@@ -59,18 +59,18 @@ def check_output_dir(recipe: Section) -> None:
     """Refuse a run folder in the data, where its plots would be images, and data in the run folder, which may move."""
     data = local_path(recipe.data.path, "data.path")
     output = local_path(recipe.training.output_dir, "training.output_dir")
-    if data.is_dir() and _lies_in(output, data):
+    if data.is_dir() and lies_in(output, data):
         raise InputError(
             f"training.output_dir: {output} lies in data.path, where a run's plots would be taken for images; name a "
             "folder outside it"
         )
-    if data.exists() and _lies_in(data, output):
+    if data.exists() and lies_in(data, output):
         raise InputError(
             f"training.output_dir: {output} holds data.path; name another folder, with nothing but the run in it"
         )
 
 
-def _lies_in(inner: Path, outer: Path) -> bool:
+def lies_in(inner: Path, outer: Path) -> bool:
     """By the file system, which knows links, and whether the case of a letter counts."""
     inner = inner.resolve()
     return outer.exists() and any(place.exists() and place.samefile(outer) for place in (inner, *inner.parents))

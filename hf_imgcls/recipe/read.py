@@ -1,6 +1,8 @@
 """The content of a recipe file, JSON or YAML, and the values of overrides; what cannot be read is one line."""
 
+import itertools
 import json
+import shlex
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,7 @@ from hf_imgcls.store import raise_denied
 _MOST_BYTES = 10_000_000
 _MOST_NESTED = 40  # sections and lists in one another
 _IMAGES = (".jpg", ".jpeg", ".png", ".gif", ".bmp", ".webp", ".tif", ".tiff", ".heic")
+_TABLES = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet", ".tar")
 
 
 def read_recipe(path: Path) -> dict:
@@ -75,9 +78,13 @@ def check_plain(content: Any, depth: int = 0) -> None:
 def _text(path: Path) -> str:
     try:
         if path.is_dir():
-            files = [each.suffix.lower() for each in path.rglob("*")][:1000]
-            if any(suffix in _IMAGES for suffix in files):
-                raise InputError(f"{path}: a folder of images, not a recipe; hf-imgcls fit {path} needs none")
+            found = {each.suffix.lower() for each in itertools.islice(path.rglob("*"), 1000)}
+            if not found.isdisjoint((*_IMAGES, *_TABLES)):
+                kind, name = "images" if not found.isdisjoint(_IMAGES) else "data", shlex.quote(str(path))
+                raise InputError(
+                    f"{path}: a folder of {kind}, not a recipe; hf-imgcls fit {name} needs none, hf-imgcls init {name} "
+                    "writes one"
+                )
             raise InputError(f"{path}: a folder, not a recipe; name a JSON file in it")
         if not path.exists():
             beside = [p.name for p in path.parent.glob("*.json")] if path.parent.is_dir() else []

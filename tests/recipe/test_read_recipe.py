@@ -70,7 +70,10 @@ def test_what_is_no_recipe(name, content, message, tmp_path):
 def test_what_is_no_file(tmp_path):
     (tmp_path / "photos").mkdir()
     Image.new("RGB", (8, 8)).save(tmp_path / "photos" / "a.png")
-    assert f"a folder of images, not a recipe; hf-imgcls fit {tmp_path} needs none" in refusal(tmp_path)
+    assert (
+        f"a folder of images, not a recipe; hf-imgcls fit {tmp_path} needs none, hf-imgcls init {tmp_path} "
+        in refusal(tmp_path)
+    )
     os.mkfifo(tmp_path / "pipe")
     for path in (tmp_path / "pipe", "/dev/zero"):
         assert "not a regular file" in refusal(path)
