@@ -60,7 +60,8 @@ def _check_group(features: datasets.Features, data: DataSection, where: str, ima
         return
     if group == image:
         raise InputError(f"data.group_column: {group!r} of {where} is the column of the images; {_listing(features)}")
-    if not isinstance(features[group], datasets.Value | datasets.ClassLabel) or is_image(features[group]):
+    single = isinstance(features[group], datasets.Value | datasets.ClassLabel)
+    if not (single or _type_name(features[group]) == "Json") or is_image(features[group]):  # Json: text and numbers
         raise InputError(f"data.group_column: {group!r} of {where} holds no single value a row; {_listing(features)}")
 
 

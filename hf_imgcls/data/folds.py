@@ -35,8 +35,10 @@ def split_folds(data: Data, section: DataSection) -> None:
     ids, groups = np.array(train["label"][:]), groups_of(train)
     found = fold_of_rows(ids, groups, folds, section.seed)
     if (filled := len(set(found[found >= 0].tolist()))) < folds:
-        of = f"{len(ids)} images" if groups is None else f"{plural(len(np.unique(groups)), 'group')} of its images"
-        raise InputError(f"data.folds: {folds} folds, but train with {of} fills only {filled}; name fewer")
+        count, one = (len(ids), "image") if groups is None else (len(np.unique(groups)), "group")
+        raise InputError(
+            f"data.folds: {folds} folds, but the {plural(count, one)} of train fill only {filled}; name fewer"
+        )
     number, rows = section.fold or 1, train.add_column(PLACE, np.arange(len(train)))
     data.pool = Pool(rows)
     inside = found == number - 1
@@ -47,8 +49,10 @@ def split_folds(data: Data, section: DataSection) -> None:
         f"validation: fold {number} of {folds} of train, {inside.sum()} images, {how}, seed {section.seed}"
     )
     if alone := int((found < 0).sum()):
-        what = "image" if groups is None else "group"
-        data.notes.append(f"train: {plural(alone, 'image')} of classes of one {what} alone, in train in every fold")
+        one = "image" if groups is None else "group"
+        data.notes.append(f"train: {plural(alone, 'image')} in train in every fold: their classes have one {one} each")
+    if "validation_fraction" in section.model_fields_set:
+        data.notes.append("data.validation_fraction has no effect on the folds")
 
 
 def check_pool(data: Data, checked: dict[str, Checked]) -> None:

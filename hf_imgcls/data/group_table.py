@@ -13,7 +13,7 @@ from hf_imgcls.words import listed, plural
 
 
 def add_groups(found: dict[str, list[Entry]], path: Path, data: DataSection, tables: list[Path]):
-    """The images of class folders with the groups that tables name for them; returns also their feature, and a note.
+    """The images of class folders with the groups that tables name for them, and a note.
 
     Raises:
         InputError: no table has the column, or not every image is in one.
@@ -26,10 +26,9 @@ def add_groups(found: dict[str, list[Entry]], path: Path, data: DataSection, tab
         )
     parts = load_files(tables, streaming=False)
     having = [part for part in parts if data.group_column in part.rows.features] or parts[:1]
-    named, feature = {}, None
+    named = {}
     for part in having:
         columns = find_grouped(part.rows.features, data, part.where, path_columns(part).__contains__)
-        feature = part.rows.features[data.group_column]
         rows = part.rows.select_columns([*columns])
         named |= {
             each.name: each.group for each in list_entries(rows, (columns[0], columns[1], columns[1]), part.base, path)
@@ -42,4 +41,4 @@ def add_groups(found: dict[str, list[Entry]], path: Path, data: DataSection, tab
         )
     shown = listed(part.where.removeprefix(str(path)).lstrip("/\\ ") for part in having)
     with_groups = {split: [e._replace(group=named[e.name]) for e in entries] for split, entries in found.items()}
-    return with_groups, feature, f'groups: column "{data.group_column}" of {shown}'
+    return with_groups, f'groups: column "{data.group_column}" of {shown}'

@@ -1,6 +1,7 @@
 """Groups of images (a patient, a site, a video): their names, and which of them are in several splits."""
 
 import unicodedata
+from collections.abc import Callable
 from typing import NamedTuple
 
 import datasets
@@ -39,7 +40,8 @@ def group_names(rows: datasets.Dataset, role: str, data: Data, section: DataSect
     """
     if "group" not in rows.column_names:
         return None
-    names = [_name(value) for value in _texts(rows)]
+    name = group_namer(rows.features["group"])
+    names = [name(value) for value in rows["group"][:]]
     missing = [number for number, name in enumerate(names) if name is None]
     if len(missing) == len(names) and role != "train":
         data.notes.append(f"{role}: none of its rows has a value of {section.group_column!r}: its groups are not known")
@@ -54,19 +56,21 @@ def group_names(rows: datasets.Dataset, role: str, data: Data, section: DataSect
     return names
 
 
-def _texts(rows: datasets.Dataset) -> list:
-    feature, values = rows.features["group"], rows["group"][:]
-    if isinstance(feature, datasets.ClassLabel):
-        return [feature.names[value] if value is not None and value >= 0 else None for value in values]
-    return values
+def group_namer(feature) -> Callable[[object], str | None]:
+    """How a value of the group column becomes the group's name; a missing or blank one becomes None."""
 
+    def name(value) -> str | None:
+        if isinstance(value, dict | list):  # in a column of several types
+            raise InputError(f"data.group_column: found {one_line(str(value), 60)}, expected a single value a row")
+        if value is None or value != value:  # nan
+            return None
+        if isinstance(feature, datasets.ClassLabel):
+            return feature.names[value] if value >= 0 else None
+        if isinstance(value, float) and value.is_integer():
+            value = int(value)
+        return unicodedata.normalize("NFC", str(value)).strip() or None
 
-def _name(value) -> str | None:
-    if value is None or value != value:  # nan
-        return None
-    if isinstance(value, float) and value.is_integer():
-        value = int(value)
-    return unicodedata.normalize("NFC", str(value)).strip() or None
+    return name
 
 
 def groups_of(rows: datasets.Dataset) -> np.ndarray | None:

@@ -38,8 +38,11 @@ def hold_out(data: Data, role: str, fraction: float, section: DataSection) -> No
         raise InputError(f"data.{role}_split: none is there, and {few}")
     if groups is not None and each is not None:
         _check_each(ids[rows], each, role, data.labels, section)
-    data.splits[role], data.splits["train"] = train.select(rows), train.select(left)
-    data.notes.append(f"{role}: {len(rows)} images held out of train, {note}, seed {section.seed}")
+    held = limit(train.select(rows), data.labels, role, section)
+    if unused := len(rows) - len(held):
+        note += f" ({plural(unused, 'other image')} of them left out)"
+    data.splits[role], data.splits["train"] = held, train.select(left)
+    data.notes.append(f"{role}: {plural(len(held), 'image')} held out of train, {note}, seed {section.seed}")
 
 
 def _whole_groups(ids, groups, each: int | None, count: int, section: DataSection) -> tuple[np.ndarray, str]:
@@ -49,7 +52,7 @@ def _whole_groups(ids, groups, each: int | None, count: int, section: DataSectio
     held, of_all = len(np.unique(groups[rows])), len(np.unique(groups))
     note = f"{held:,} of {plural(of_all, 'group')} (column {section.group_column!r}), stratified as far as groups allow"
     if each is None and not count / _FAR <= len(rows) <= count * _FAR:
-        note += f" ({count:,} images were wanted)"
+        note += f" ({plural(count, 'image')} wanted)"
     return rows, note
 
 

@@ -82,14 +82,14 @@ class Data:
 
 
 class Entry(NamedTuple):
-    """One image file: where it is, its name relative to the data's root, its label and group as the source has them."""
+    """One image file: where it is, its name relative to the data's root, its label as the source has it, its group."""
 
     path: str | None
     name: str
     label: Any
     size: int
     changed: int  # ns
-    group: Any = None
+    group: str | None = None
 
 
 def entry(path: str, name: str, label: Any) -> Entry:
@@ -110,7 +110,7 @@ def entry(path: str, name: str, label: Any) -> Entry:
     return Entry(path, name, label, status.st_size, max(status.st_mtime_ns, status.st_ctime_ns))
 
 
-def load_entries(entries: Iterable[Entry], label: Any = None, group: Any = None) -> datasets.Dataset:
+def load_entries(entries: Iterable[Entry], label: Any = None, grouped: bool = False) -> datasets.Dataset:
     """Entries as a dataset with the columns image (bytes none, absolute path), label, name, size, changed, group.
 
     It loads from the cache in a second, and its fingerprint is that of its content, size and time of change of each
@@ -119,7 +119,7 @@ def load_entries(entries: Iterable[Entry], label: Any = None, group: Any = None)
 
     Args:
         label: the label column's feature; a string if not given.
-        group: the group column's feature; no column if not given.
+        grouped: whether there is a column of groups.
 
     Raises:
         InputError: a file name that is not Unicode text.
@@ -136,7 +136,7 @@ def load_entries(entries: Iterable[Entry], label: Any = None, group: Any = None)
     text, number = datasets.Value("string"), datasets.Value("int64")
     image = datasets.Image(decode=False)
     features = datasets.Features(image=image, name=text, label=label or text, size=number, changed=number)
-    features |= {"group": group} if group else {}
+    features |= {"group": text} if grouped else {}
     schema = features.arrow_schema  # holds the features, names included
     no_bytes = pa.nulls(len(paths), pa.binary())
     images = pa.StructArray.from_arrays([no_bytes, pa.array(paths, pa.string())], ["bytes", "path"])

@@ -79,8 +79,8 @@ def _open_classes(path: Path, data: DataSection, tables: list[Path]) -> Source |
             return None
         found, notes = scanned
         if data.group_column:
-            found, feature, more = add_groups(found, path, data, tables)
-            splits = {split: load_entries(entries, group=feature) for split, entries in found.items()}
+            found, more = add_groups(found, path, data, tables)
+            splits = {split: load_entries(entries, grouped=True) for split, entries in found.items()}
             return Source(splits, [*notes, more], "folder names")
         return Source({split: load_entries(entries) for split, entries in found.items()}, notes, "folder names")
     finally:
@@ -164,8 +164,7 @@ def _own_columns(part: SourcePart, columns: _Columns, root: Path | None, alone: 
     if part.base is not None and holds_paths(rows, image):
         entries = list_entries(rows, columns, part.base, root)
         found = by_split_folder(entries) if alone else {None: entries}
-        kinds = rows.features[label], rows.features[group] if group else None
-        return {split: load_entries(each, *kinds) for split, each in found.items()}
+        return {split: load_entries(each, rows.features[label], bool(group)) for split, each in found.items()}
     if isinstance(rows, datasets.IterableDataset) and isinstance(rows.features[image], dict):
         # An image with neither bytes nor a path, which the cast of a stream refuses, is none.
         rows = rows.map(

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from hf_imgcls.data.datafiles import Rows
 from hf_imgcls.data.folders import split_of
+from hf_imgcls.data.groups import group_namer
 from hf_imgcls.data.paths import Paths
 from hf_imgcls.data.rows import Entry, entry
 from hf_imgcls.errors import InputError
@@ -19,10 +20,11 @@ def list_entries(rows: Rows, columns: tuple[str, str, str | None], base: Path, r
         root: of the data, from which names start.
     """
     image, label, group = columns
+    name_group = group_namer(rows.features[group]) if group else None
     start, above, entries, paths = os.path.abspath(base), os.path.relpath(base, root), [], Paths(base)
     for number, row in enumerate(rows):
         given = row[image] if isinstance(row[image], str) else (row[image] or {}).get("path")
-        member = row[group] if group else None
+        member = name_group(row[group]) if group else None
         if not given:  # found bad with the others
             entries.append(Entry(None, f"row {number}", row[label], -1, 0, member))
             continue

@@ -74,7 +74,9 @@ def cached_features(
 
     features, known = cached("features", key, build)
     say(f"features: {len(features)} {'read from the cache' if known else 'computed and cached'}")
-    return features.with_format("torch")
+    if "group" in split.column_names:  # beside what a batch has: for folds of them
+        features = features.add_column("group", split["group"][:])
+    return features.with_format("torch", columns=["pixel_values", "labels"])
 
 
 def _write(file: Path, batches: Iterator[dict], bar: tqdm) -> None:

@@ -8,7 +8,10 @@ import dataclasses
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
+import numpy as np
 import torch
+
+from hf_imgcls.data import fold_of_rows
 
 # Penalties of half the squared weights, of standardized features, beside the mean loss of an image.
 PENALTIES = (1.0, 0.3, 0.1, 0.03, 0.01, 0.003, 0.001)
@@ -19,10 +22,11 @@ Loss = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]  # of logits and lab
 
 
 class Examples(NamedTuple):
-    """Features, float64 of shape (images, width), and label ids, shape (images,)."""
+    """Features, float64 of shape (images, width), label ids, shape (images,), and, where they are known, groups."""
 
     features: torch.Tensor
     labels: torch.Tensor
+    groups: np.ndarray | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,7 +53,7 @@ def solve(train: Examples, validation: Examples | None, classes: int, losses: tu
         seed: of the folds.
     """
     scale = _Scale(train.features)
-    train = Examples(scale(train.features), train.labels)
+    train = train._replace(features=scale(train.features))
     held_out = [(train, Examples(scale(validation.features), validation.labels))] if validation else []
     if sum(len(part.labels) for _, part in held_out) < _FEW:
         held_out += list(_folds(train, seed))
@@ -155,6 +159,10 @@ def _folds(examples: Examples, seed: int) -> Iterator[tuple[Examples, Examples]]
     order = shuffled[examples.labels.cpu()[shuffled].argsort(stable=True)]
     fold = torch.empty(len(order), dtype=torch.int64)
     fold[order] = torch.arange(len(order)) % FOLDS
+    if examples.groups is not None:
+        of_groups = fold_of_rows(examples.labels.cpu().numpy(), examples.groups, FOLDS, seed)
+        # Where a class has one group alone, no group may be held out: then images are.
+        fold = torch.from_numpy(of_groups) if (of_groups >= 0).any() else fold
     for number in range(min(FOLDS, len(order) - 1)):
         inside, outside = fold != number, fold == number
         if outside.any():

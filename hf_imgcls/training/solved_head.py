@@ -4,6 +4,7 @@ import time
 from collections.abc import Mapping
 
 import datasets
+import numpy as np
 import torch
 from torch import nn
 
@@ -16,7 +17,11 @@ from hf_imgcls.training.trainer import ImageTrainer
 def read_examples(features: Mapping[str, datasets.Dataset], device: torch.device) -> dict[str, Examples]:
     """Cached features by split, in memory: in float64, in which L-BFGS reaches the optimum."""
     return {
-        role: Examples(rows["pixel_values"][:].to(device, torch.float64), rows["labels"][:].to(device))
+        role: Examples(
+            rows["pixel_values"][:].to(device, torch.float64),
+            rows["labels"][:].to(device),
+            np.array(rows.with_format(None)["group"][:]) if "group" in rows.column_names else None,
+        )
         for role, rows in features.items()
     }
 

@@ -11,7 +11,7 @@ from hf_imgcls.api import train
 from hf_imgcls.api.fit import fit_folder
 from hf_imgcls.errors import InputError
 from hf_imgcls.publishing import push_saved
-from hf_imgcls.training import features
+from hf_imgcls.training import features, solved_head
 
 HEAD = {"train": "head", "cache_features": True, "logistic_regression": True}
 
@@ -20,8 +20,12 @@ HEAD = {"train": "head", "cache_features": True, "logistic_regression": True}
 def recipe(make_folder, tmp_path) -> dict:
     tiny_model("vit").save_pretrained(tmp_path / "vit")
     tiny_processor().save_pretrained(tmp_path / "vit")
+    root = make_folder(train=4, test=1)
+    names = [file.relative_to(root).as_posix() for file in root.glob("*/*/*.png")]
+    rows = [f"{name},{name[:5]}{int(name[-5]) // 2}" for name in names]  # two patients in train
+    (root / "metadata.csv").write_text("\n".join(["file_name,patient", *rows]))
     return {
-        "data": {"path": str(make_folder(train=4, test=1)), "folds": 2},
+        "data": {"path": str(root), "folds": 2, "group_column": "patient"},
         "model": {"checkpoint": str(tmp_path / "vit")},
         "stages": [HEAD],
         "training": {"output_dir": str(tmp_path / "runs")},
@@ -31,6 +35,8 @@ def recipe(make_folder, tmp_path) -> dict:
 def test_a_run_for_each_fold_resumed_answered_and_described(recipe, tmp_path, monkeypatch, capsys, undrawn):
     computed, real = [], features.extract_features
     monkeypatch.setattr(features, "extract_features", lambda *a: computed.append(len(a[2])) or real(*a))
+    grouped, solve = [], solved_head.solve
+    monkeypatch.setattr(solved_head, "solve", lambda *a: grouped.append({*a[0].groups}) or solve(*a))
     scored, real_scores = [], train.score_splits
 
     def stops(*arguments):
@@ -48,6 +54,7 @@ def test_a_run_for_each_fold_resumed_answered_and_described(recipe, tmp_path, mo
     assert (tmp_path / "runs" / "fold-1" / "results.json").read_bytes() == first
     assert len(scored) == 3
     assert computed == [12], "features of each fold were computed by themselves"
+    assert sorted(map(list, grouped[:2])) == [["train0"], ["train1"]], "groups do not reach the folds of the penalty"
     text = capsys.readouterr().out
     assert "fold 2 of 2: " in text
     lines = text.splitlines()
@@ -95,7 +102,7 @@ def test_other_folders_are_refused_and_nothing_is_left(recipe, tmp_path):
     (tmp_path / "runs" / "mine.txt").rename(tmp_path / "runs" / "recipe.json")
     with pytest.raises(InputError, match="is the folder of a run; name another one for the folds"):
         train_classifier(recipe)
-    with pytest.raises(InputError, match="30 folds, but train with 12 images"):
+    with pytest.raises(InputError, match="30 folds, but the 2 groups of train fill only 2"):
         train_classifier(recipe, [f"training.output_dir={tmp_path / 'new'}", "data.folds=30"])
     assert not (tmp_path / "new").exists()
     with pytest.raises(InputError, match=r"data.folds: fit chooses with one split"):

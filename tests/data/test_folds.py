@@ -66,7 +66,7 @@ def test_a_class_of_one_image_stays_in_train(make_folder):
     (root / "rare").mkdir()
     make_image("red", 99).save(root / "rare" / "1.png")
     data = find_rows(section(root, folds=4, fold=1))
-    assert "train: 1 image of classes of one image alone, in train in every fold" in data.notes
+    assert "train: 1 image in train in every fold: their classes have one image each" in data.notes
     assert "rare/1.png" in data.splits["train"]["name"][:]
 
 
@@ -78,7 +78,7 @@ def test_a_class_of_one_image_stays_in_train(make_folder):
             {},
             "data.folds: .* has a validation split; data.validation_split=false leaves",
         ),
-        ({"train": 2}, {"folds": 7}, "data.folds: 7 folds, but train with 6 images fills only 6; name fewer"),
+        ({"train": 2}, {"folds": 7}, "data.folds: 7 folds, but the 6 images of train fill only 6; name fewer"),
     ],
 )
 def test_refused_when_the_rows_are_known(splits, keys, line, make_folder):

@@ -116,10 +116,13 @@ def source(kind: str, files, place, groups, feature=None):
     """The images of the folder with these groups, as a source of some kind; returns its path."""
     labels = [name.split("/")[0] for name in paths()]
     place.mkdir()
-    if kind in ("csv", "folders"):
+    if kind in ("csv", "folders", "jsonl"):
         for colour in COLOURS:
             (place / colour).symlink_to(files / colour)
         frame = pd.DataFrame({"file_name": paths(), "patient": groups, "kind": labels})
+        if kind == "jsonl":
+            frame.to_json(place / "labels.jsonl", orient="records", lines=True)
+            return place / "labels.jsonl"
         beside = kind == "folders"
         name = place / ("metadata.csv" if beside else "labels.csv")
         (frame.drop(columns="kind") if beside else frame).to_csv(name, index=False)
@@ -141,12 +144,13 @@ def source(kind: str, files, place, groups, feature=None):
         ("csv", PATIENTS, None),
         ("csv", [int(name[1:]) for name in PATIENTS], None),
         ("csv", [float(name[1:]) + 0.5 for name in PATIENTS], None),
+        ("jsonl", [3 if name == "p3" else name for name in PATIENTS], None),
         ("folders", PATIENTS, None),
         ("parquet", [int(name[1:]) for name in PATIENTS], ClassLabel(names=["a", "b", "c", "d"])),
         ("parquet", [name in ("p0", "p1") for name in PATIENTS], Value("bool")),
         ("saved", [f"{name} " if n % 2 else name for n, name in enumerate(PATIENTS)], None),
     ],
-    ids=["csv", "integers", "floats", "class folders", "class labels", "booleans", "spaces"],
+    ids=["csv", "integers", "floats", "mixed types", "class folders", "class labels", "booleans", "spaces"],
 )
 def test_columns_of_every_kind(kind, groups, feature, files, tmp_path):
     place = source(kind, files, tmp_path / "x", groups, feature)
@@ -157,13 +161,15 @@ def test_columns_of_every_kind(kind, groups, feature, files, tmp_path):
     of_all = len(train | validation)
     (note,) = [note for note in data.notes if note.startswith("validation: ")]
     assert f"1 of {of_all} groups (column 'patient'), stratified as far as groups allow" in note
-    assert note.endswith("seed 42") == (of_all == 4) or "(6 images were wanted)" in note
+    assert note.endswith("seed 42") == (of_all == 4) or "(6 images wanted)" in note
 
 
 @pytest.mark.parametrize(
     ("kind", "groups", "keys", "line"),
     [
         ("csv", [None] * 2 + PATIENTS[2:], {}, "2 rows of 24 of train of * have no value of 'patient' (first: row 0)"),
+        ("jsonl", [{"id": 1}, *PATIENTS[1:]], {}, "found {'id': 1}, expected a single value a row"),
+        ("jsonl", [["a"]] * 24, {}, "'patient' of * holds no single value a row"),
         ("saved", [" ", *PATIENTS[1:]], {}, "1 row of 24 of train of * have no value of 'patient' (first: row 0)"),
         ("csv", PATIENTS, {"group_column": "patients"}, "has no column 'patients', it has file_name"),
         ("csv", PATIENTS, {"group_column": "file_name"}, "is the column of the images"),
@@ -177,7 +183,7 @@ def test_refused_in_a_line(kind, groups, keys, line, files, tmp_path):
     keys = {"group_column": "patient", **keys}
     with pytest.raises(InputError) as error:
         find_rows(section(path=str(place), **keys))
-    message = str(error.value).replace(str(place), "*")
+    message = str(error.value).replace(str(place), "*").replace(str(tmp_path / "x"), "*")
     assert line in message
     assert len(message) < 400
 
@@ -215,6 +221,8 @@ def test_no_group_is_in_two_parts_however_they_are_made(keys, images, files, tmp
     data = find_rows(section(path=str(place), group_column="patient", validation_fraction=0.25, **keys))
     assert tuple(len(data.splits[role]) for role in ("train", "validation", "test")) == images
     groups = [set(data.splits[role]["group"]) for role in data.splits]
+    left_out = [note for note in data.notes if "of them left out" in note]
+    assert bool(left_out) == ("test_fraction" not in keys)
     assert sum(map(len, groups)) == len(set.union(*groups))
 
 

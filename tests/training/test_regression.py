@@ -2,6 +2,7 @@
 
 import json
 
+import numpy as np
 import pytest
 import torch
 from sklearn.linear_model import LogisticRegression
@@ -74,6 +75,16 @@ def test_a_small_validation_split_is_joined_by_folds_that_the_seed_draws():
     without = solve(train, None, 3, (loss, loss), 0)
     with_few = solve(train, drawn(30, 2), 3, (loss, loss), 0)
     assert without.tried[0]["eval_loss"] != with_few.tried[0]["eval_loss"]
+
+
+def test_its_folds_keep_groups_together():
+    examples, groups = drawn(60, 1), np.arange(60) // 3 % 8
+    examples = examples._replace(features=torch.from_numpy(groups)[:, None], groups=groups.astype(str))
+    parts = [[set(part.features.flatten().tolist()) for part in fold] for fold in _folds(examples, 0)]
+    assert all(not inside & outside for inside, outside in parts)
+    assert sorted(group for _, outside in parts for group in outside) == list(range(8))
+    alone = examples._replace(groups=np.array(["one"] * 60))
+    assert len(list(_folds(alone, 0))) == FOLDS, "none without images where no group can be held out"
 
 
 def test_a_class_weight_moves_the_solution_towards_its_class():
