@@ -53,9 +53,10 @@ def finish(folder: Path, recipe, results: dict[str, Any], stages: list[dict]) ->
     write_json(folder / RESULTS, results)
 
 
-def try_places(folder: Path, model) -> None:
+def try_places(folder: Path, recipe) -> None:
     """Before any image is read: whether the run's folder can be written, and where code of a model's own is copied."""
     try_place(folder, "training.output_dir")
-    own = model.architecture in BUILT_IN_ARCHITECTURES or model.head
+    model = recipe.model
+    own = recipe.ensemble or model.architecture in BUILT_IN_ARCHITECTURES or model.head
     if own or (model.checkpoint and own_code(Path(model.checkpoint).expanduser())):  # which the parity check opens
         try_place(Path(HF_MODULES_CACHE), "HF_MODULES_CACHE")

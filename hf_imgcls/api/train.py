@@ -1,4 +1,4 @@
-"""The story of a run, top to bottom; and the check of a recipe that it begins with."""
+"""The story of a run, top to bottom."""
 
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -8,50 +8,27 @@ from typing import Any
 import torch
 
 from hf_imgcls import machine, reports
-from hf_imgcls.api.finished import answer_again, finish, tell_results, try_places
+from hf_imgcls.api.check import check_recipe
+from hf_imgcls.api.ensemble import train_ensemble
+from hf_imgcls.api.finished import answer_again, try_places
 from hf_imgcls.api.folds import cross_validate
-from hf_imgcls.data import BadImage, find_replaced, load_data, save_digests
-from hf_imgcls.images import EvalTransform, Mixing, build_transforms, input_size, own_transforms
+from hf_imgcls.api.run import Run, Settings, Trained, conclude_run
+from hf_imgcls.data import Data, load_data
+from hf_imgcls.images import EvalTransform, input_size, own_transforms
 from hf_imgcls.machine import on_main, say
-from hf_imgcls.models import build_model, channels_last, check_model, check_patterns, describe_dropout
-from hf_imgcls.publishing import check_push, push_trained
-from hf_imgcls.recipe import (
-    as_run,
-    check_output_dir,
-    check_path,
-    load_recipe,
-    naming_stage,
-    stages_of,
-)
-from hf_imgcls.scoring import break_down
-from hf_imgcls.serving import check_serving
-from hf_imgcls.store import (
-    BAD_IMAGES,
-    DIGESTS,
-    Beginning,
-    Lock,
-    cache_in_use,
-    check_run_folder,
-    is_finished,
-    lock_run,
-    open_run,
-    resumed_with,
-    write_csv,
-)
+from hf_imgcls.models import build_model, channels_last, describe_dropout
+from hf_imgcls.publishing import check_push
+from hf_imgcls.recipe import as_run
+from hf_imgcls.store import Lock, cache_in_use, check_run_folder, is_finished, lock_run
 from hf_imgcls.training import (
     Custom,
-    check_arguments,
-    check_features,
-    check_rates,
     check_room_of_run,
     last_digits_of,
     plan_stages,
-    predict_trained,
-    score_splits,
+    score_run,
     settings_of,
     train_stages,
 )
-from hf_imgcls.words import listed
 
 
 @cache_in_use()
@@ -95,17 +72,24 @@ def train_classifier(
     custom = Custom(loss, metrics or {}, tuple(transforms or ()))
     with own_transforms(transforms or {}), Lock() as lock:
         recipe = check_recipe(source, overrides, custom)
+        how = Settings(start_over, resume_anyway, custom)
         if not recipe.data.folds or recipe.data.fold:
-            return _train(recipe, start_over, resume_anyway, custom, lock)
-        return cross_validate(recipe, lambda fold: _train_fold(fold, resume_anyway, custom), start_over, lock)
+            return train_recipe(recipe, how, lock)
+        return cross_validate(recipe, lambda fold: _train_fold(fold, how), start_over, lock)
 
 
-def _train_fold(recipe, resume_anyway: bool, custom: Custom) -> dict[str, Any]:
+def _train_fold(recipe, how: Settings) -> dict[str, Any]:
     with Lock() as lock:
-        return _train(recipe, False, resume_anyway, custom, lock)
+        return train_recipe(recipe, how._replace(start_over=False), lock)
 
 
-def _train(recipe, start_over: bool, resume_anyway: bool, custom: Custom, lock: Lock) -> dict[str, Any]:
+def train_recipe(recipe, how: Settings, lock: Lock, data: Data | None = None) -> dict[str, Any]:
+    """Train, save, score and check what a checked recipe describes, or an ensemble of it; the content of results.json.
+
+    Args:
+        lock: takes the lock of the run's folder.
+        data: of `recipe.data`, where it has been loaded and described already.
+    """
     begun, at = time.perf_counter(), time.time()
     machine.prepare_launch()
     arguments = machine.training_arguments(recipe.training)
@@ -114,79 +98,41 @@ def _train(recipe, start_over: bool, resume_anyway: bool, custom: Custom, lock: 
     launch_note = machine.check_launch()
     machine.check_shared(folder, "training.output_dir")
     machine.check_same("the settings", as_run(recipe), but=("data.path", "training.output_dir"))
-    if not start_over and on_main(lambda: is_finished(folder, as_run(recipe))):
+    if not how.start_over and on_main(lambda: is_finished(folder, as_run(recipe))):
         on_main(lambda: lock_run(folder, lock))
         return answer_again(folder, recipe.data, arguments)
     check_push(arguments)
-    on_main(lambda: try_places(folder, recipe.model))
+    on_main(lambda: try_places(folder, recipe))
     on_main(lambda: lock_run(folder, lock))
-
-    with machine.first_on_machine("reads the images"):
-        data = load_data(recipe.data)
+    if data is None:
+        with machine.first_on_machine("reads the images"):
+            data = load_data(recipe.data)
+        for line in reports.describe_data(data, launch_note):
+            say(line)
     machine.check_same("the images", data.fingerprints)
-    for line in reports.describe_data(data, launch_note):
-        say(line)
-    model, processor = build_model(recipe.model, data.labels, arguments.seed)
+    run = Run(recipe, folder, arguments, data, how, lock, begun, at)
+    return conclude_run(run, train_ensemble(run, train_recipe) if recipe.ensemble else train_network(run))
+
+
+def train_network(run: Run) -> Trained:
+    """Build the network of a run and train its stages; with the scores of the splits that are held out."""
+    recipe, folder, data = run.recipe, run.folder, run.data
+    model, processor = build_model(recipe.model, data.labels, run.arguments.seed)
     if strong := describe_dropout(model.config, recipe.model):
         say(f"model: {strong}")
     scoring = EvalTransform(processor, [model.config.label2id[name] for name in data.labels])
-    plans = plan_stages(recipe, data, model, scoring, custom)
+    plans = plan_stages(recipe, data, model, scoring, run.how.custom)
     laid_out = channels_last(model, input_size(processor), recipe.model.channels_last)
-    hardware = machine.detect_machine(arguments.device.type == "cpu")
+    hardware = machine.detect_machine(run.arguments.device.type == "cpu")
     works_with = machine.chosen_settings(hardware, plans[0].arguments, laid_out)
     say(machine.describe_machine(works_with))
 
     on_main(lambda: check_room_of_run(folder, model, plans))
     settings, last_digits = settings_of(plans, data, scoring, works_with), last_digits_of(works_with)
-    now = Beginning(as_run(recipe), data.describe_splits(), settings, last_digits)
-    for line in on_main(lambda: open_run(folder, now, start_over, resume_anyway, lock)):
-        say(f"resumed: {line}")
-    on_main(lambda: save_digests(folder / DIGESTS, data.digests) if data.digests else None)
-    on_main(lambda: write_csv(folder / BAD_IMAGES, BadImage._fields, data.bad))
+    run.open(settings, last_digits)
     on_main(lambda: reports.draw_training_images(folder, data, plans))
     trainer, stages = train_stages(plans, data, model, scoring, recipe.data.bad_images)
-    trainer.save_run(folder)
-    held_out = {split: rows for split, rows in data.splits.items() if split != "train"}
-    scores, outputs = score_splits(trainer, held_out, scoring)
-    labels = [model.config.id2label[i] for i in range(len(data.labels))]
-    predicted = outputs or predict_trained(trainer, data.splits["train"], scoring)
-    trainer.check_predictions(predicted, stages[-1]["steps"])
-    verdict = on_main(lambda: check_serving(folder, data, predicted, labels, trainer.args))
-
-    results = reports.collect_results(data, trainer, stages, scores, verdict, arguments.seed)
-    results["notes"] = [*results["notes"], *custom.notes(), *on_main(lambda: resumed_with(folder))]
-    replaced = on_main(lambda: find_replaced(data, at))
-    for split, names in replaced.items():
-        say(f"data: {split}: other bytes than when they were checked: {listed(names)}")
-    results["breakdown"] = break_down(outputs, scores, results["labels"])
-    results["duplicates"] = reports.collect_duplicates(data, outputs)
-    results["groups"] = reports.collect_groups(data, outputs)
-    results["cautions"] = reports.collect_cautions(results, replaced)
-    results["machine"] = works_with
-    whole = time.perf_counter() - begun + sum(stage["earlier_seconds"] for stage in stages)
-    results["time"] = reports.summarize_time(stages, whole, trainer.clock.scoring)
-    results["time"]["advice"] = reports.advise_run(plans, stages, data, hardware, laid_out)
-    on_main(lambda: reports.draw_results(folder, stages, outputs, results["labels"]))
-    on_main(lambda: finish(folder, recipe, results, stages))
-    tell_results(folder, results)
-    push_trained(folder, arguments, data)
-    return results
-
-
-def check_recipe(source: str | Path | dict, overrides: Iterable[str] = (), custom: Custom | None = None):
-    """Load a recipe and check all that needs neither data nor weights: paths, model configuration, transforms."""
-    recipe = load_recipe(source, overrides)
-    check_path(recipe.data)
-    check_output_dir(recipe)
-    check_model(recipe.model)
-    side = recipe.model.image_size or 224
-    machine.prepare_launch()
-    for stage in stages_of(recipe):
-        with naming_stage(stage):
-            check_patterns(stage.train)
-            check_rates(stage.optimizer)
-            check_arguments(stage, custom or Custom())
-            build_transforms(stage.augmentation.train, (side, side))
-            Mixing(stage.augmentation.mix, 2)
-            check_features(stage, (side, side))
-    return recipe
+    scored = score_run(trainer, plans, stages, data, scoring)
+    advice = reports.advise_run(plans, stages, data, hardware, laid_out)
+    earlier = sum(stage["earlier_seconds"] for stage in stages)
+    return Trained(trainer, stages, scoring, scored, works_with, advice, earlier)

@@ -10,6 +10,7 @@ from transformers import AutoModelForImageClassification, PreTrainedConfig, PreT
 
 from hf_imgcls.errors import InputError
 from hf_imgcls.images import input_size, process_image
+from hf_imgcls.models.borrowed import borrow_processor
 from hf_imgcls.models.configure import get_config, set_labels
 from hf_imgcls.models.construct import check_construction
 from hf_imgcls.models.head import head_keys, with_custom_head
@@ -40,6 +41,8 @@ def build_model(section: ModelSection, labels: list[str], seed: int):
     original = copy.deepcopy(config)
     if section.image_size:
         processor = set_image_size(config, processor, section.image_size)
+    if section.processor_of:
+        processor = borrow_processor(section, config, processor)
     model = _construct(config) if section.from_scratch else _load_weights(section, config, original, not same)
     _try_out(model, processor)
     _check_sharing(model)
@@ -114,7 +117,9 @@ def check_model(section: ModelSection) -> None:
     config = get_config(section)
     check_construction(config)
     if place:
-        get_processor(section, config)
+        processor = get_processor(section, config)
+        if section.processor_of and Path(resolve_checkpoint(section, "processor_of")).is_dir():
+            borrow_processor(section, config, processor)
         if not section.from_scratch:
             check_files(place)
 

@@ -8,6 +8,7 @@ from transformers import CONFIG_MAPPING, AutoConfig, AutoModelForImageClassifica
 
 from hf_imgcls.errors import InputError, nearest
 from hf_imgcls.models.convnet import ConvNetConfig, ConvNetForImageClassification
+from hf_imgcls.models.ensemble import EnsembleConfig, EnsembleForImageClassification
 from hf_imgcls.models.input_errors import as_input_error
 from hf_imgcls.models.mini_xception import MiniXceptionConfig, MiniXceptionForImageClassification
 from hf_imgcls.models.own_head import OwnHeadConfig, OwnHeadForImageClassification
@@ -15,8 +16,13 @@ from hf_imgcls.models.saved import CONFIG, OF_ANOTHER_FORM, check_type, read_set
 from hf_imgcls.recipe import ModelSection, ProcessorSection, resolve_checkpoint
 
 BUILT_IN = (ConvNetConfig, MiniXceptionConfig)
-_NETWORKS = (ConvNetForImageClassification, MiniXceptionForImageClassification, OwnHeadForImageClassification)
-for _config, _network in zip((*BUILT_IN, OwnHeadConfig), _NETWORKS, strict=True):
+_OURS = {
+    ConvNetConfig: ConvNetForImageClassification,
+    MiniXceptionConfig: MiniXceptionForImageClassification,
+    OwnHeadConfig: OwnHeadForImageClassification,
+    EnsembleConfig: EnsembleForImageClassification,
+}
+for _config, _network in _OURS.items():
     AutoConfig.register(_config.model_type, _config)
     AutoModelForImageClassification.register(_config, _network)
     # Their code is saved beside their weights, for machines where this package is not installed.

@@ -8,6 +8,7 @@ from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from hf_imgcls.errors import InputError
+from hf_imgcls.models.ensemble import EnsembleForImageClassification
 from hf_imgcls.models.trace import execution_order
 
 _TOLERANCE = 1e-4  # of the largest logit; rounding alone makes some 1e-6
@@ -22,6 +23,9 @@ def channels_last(model: nn.Module, size: tuple[int, int], wanted: bool | None =
 
     With `wanted` (the recipe's `model.channels_last`) None, its layers decide. Returns whether it is laid out so now.
     """
+    if isinstance(model, EnsembleForImageClassification):
+        laid_out = [channels_last(network, size, wanted) for network in model.networks]
+        return any(laid_out)
     kinds = [type(module) for module in model.modules() if isinstance(module, nn.Conv2d | nn.Linear)]
     mostly_convolutions = sum(issubclass(kind, nn.Conv2d) for kind in kinds) > len(kinds) / 2
     if not (mostly_convolutions if wanted is None else wanted):

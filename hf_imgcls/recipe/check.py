@@ -11,6 +11,7 @@ from pathlib import Path
 from huggingface_hub import constants
 
 from hf_imgcls.errors import InputError, nearest
+from hf_imgcls.recipe.ensemble import naming_network, networks_of
 from hf_imgcls.recipe.installed import installed
 from hf_imgcls.recipe.schema import MIXES, OWN_TRANSFORMS, stages_of
 from hf_imgcls.recipe.sections import DataSection, ModelSection, Section, Transform
@@ -34,12 +35,20 @@ def check_settings(recipe: Section) -> None:
     """Check the paths and names of a recipe, quickly, without torch: the rest is `api.check_recipe`."""
     check_path(recipe.data)
     check_output_dir(recipe)
+    for network in networks_of(recipe):
+        with naming_network(network, recipe):
+            _check_names(network)
+
+
+def _check_names(recipe: Section) -> None:
     if name := recipe.model.architecture:
         known = [*BUILT_IN_ARCHITECTURES, *installed()["architectures"]]
         if name not in known and not name.startswith("timm/"):  # whose names are checked where it is imported
             raise InputError(f"model.architecture: transformers has no {name!r}{nearest(name, known)}")
     else:
         resolve_checkpoint(recipe.model)
+    if recipe.model.processor_of:
+        resolve_checkpoint(recipe.model, "processor_of")
     for stage in stages_of(recipe):
         with naming_stage(stage):
             check_transforms(stage.augmentation.train)
@@ -76,15 +85,16 @@ def lies_in(inner: Path, outer: Path) -> bool:
     return outer.exists() and any(place.exists() and place.samefile(outer) for place in (inner, *inner.parents))
 
 
-def resolve_checkpoint(section: ModelSection) -> str:
-    """The checkpoint as a folder that exists, or as a Hub id; refuses a path that is neither."""
-    path = local_path(section.checkpoint, "model.checkpoint")
+def resolve_checkpoint(section: ModelSection, key: str = "checkpoint") -> str:
+    """The checkpoint of a key as a folder that exists, or as a Hub id; refuses a path that is neither."""
+    name = getattr(section, key)
+    path = local_path(name, f"model.{key}")
     if path.is_file():
-        raise InputError(f"model.checkpoint: {section.checkpoint} is a file; name the folder that it lies in")
+        raise InputError(f"model.{key}: {name} is a file; name the folder that it lies in")
     if path.is_dir():
         return str(path)
-    _check_id(section.checkpoint, "model.checkpoint", "models")
-    return section.checkpoint
+    _check_id(name, f"model.{key}", "models")
+    return name
 
 
 def local_path(name: str, key: str) -> Path:

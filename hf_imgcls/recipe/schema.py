@@ -58,7 +58,8 @@ def stages_of(recipe: Section) -> list[Stage]:
         optimizer = recipe.optimizer if own.optimizer is None else own.optimizer
         training = _merged(recipe.training, own.training)
         how = (own.cache_features, own.logistic_regression, own.only_if_better, own.early_stopping)
-        stages.append(Stage(number, own.train, *how, augmentation, training, True, averaging, optimizer))
+        further = (averaging, optimizer, own.refit)
+        stages.append(Stage(number, own.train, *how, augmentation, training, True, *further))
     return stages
 
 
@@ -95,7 +96,24 @@ def _check_recipe(recipe: Section) -> Section:
             raise ValueError(f"stages.{number}.training: {error.errors()[0]['ctx']['error']}") from None
     for stage in stages_of(recipe):
         check_stage(recipe, stage, f"stages.{stage.number - 1}" if stage.listed else "")
+    if recipe.ensemble:
+        _check_ensemble(recipe)
     return recipe
+
+
+def _check_ensemble(recipe: Section) -> None:
+    if recipe.data.streaming:
+        raise ValueError("ensemble: cannot be combined with data.streaming")
+    for place, network in {"": recipe, **{f"ensemble.{n}.": each for n, each in enumerate(recipe.ensemble)}}.items():
+        for key in ("head", "feature_point"):
+            if getattr(network.model, key):
+                raise ValueError(f"{place}model.{key}: a custom head cannot be averaged with other networks")
+        for number, stage in enumerate(network.stages or ()):
+            if stage.refit:
+                raise ValueError(
+                    f"{place}stages.{number}.refit: the networks of an ensemble are compared on validation; leave it "
+                    "out"
+                )
 
 
 @functools.cache
@@ -118,9 +136,20 @@ def recipe_model() -> type[Section]:
         training: StageTrainingSection = StageTrainingSection()
         """Overrides of the recipe's training section in this stage."""
 
+    class NetworkSection(Section):
+        model: sections.ModelSection
+        """As the recipe's."""
+        augmentation: sections.AugmentationSection | None = None
+        """Replaces the recipe's."""
+        stages: list[StageSection] | None = None
+        """Replace the recipe's."""
+
     class Recipe(sections.Recipe):
         stages: list[StageSection] = Field([])
         """Stages in order; each starts from the weights of the one before."""
+        ensemble: list[NetworkSection] = Field([])
+        """Further networks, trained on the same data: the mean of their probabilities and this one's is saved as one
+        model, where it is better on validation than each of them."""
         training: TrainingSection
         """transformers.TrainingArguments, key by key; output_dir is the run folder."""
         _check = model_validator(mode="after")(_check_recipe)

@@ -51,6 +51,9 @@ class ModelSection(Section):
     channels_last: bool | None = None
     """Channels-last memory format; if left out, on for convolutional networks."""
     processor: ProcessorSection | None = Field(None, description=ProcessorSection.__doc__)
+    processor_of: str | None = Field(None, min_length=1)
+    """Checkpoint whose image processor resizes and crops the images; mean and standard deviation stay the network's
+    own. The networks of an ensemble have one in common."""
     head: HeadSection | None = Field(None, description=HeadSection.__doc__)
     feature_point: str | None = Field(None, min_length=1)
     """Name of the module whose output feeds the custom head; the modules after it are dropped. If left out: the input
@@ -64,6 +67,8 @@ class ModelSection(Section):
             raise ValueError("architecture needs from_scratch: true (a checkpoint brings its own)")
         if self.processor is not None and self.architecture is None:
             raise ValueError("processor is for architecture alone (a checkpoint brings its own image processor)")
+        if self.processor_of is not None and self.checkpoint is None:
+            raise ValueError("processor_of is for a checkpoint alone (an architecture takes processor)")
         return self
 
 

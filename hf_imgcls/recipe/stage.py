@@ -44,6 +44,9 @@ class StageKeys(Section):
     logistic_regression: bool = False
     """Solve the head on its cached features by L-BFGS instead of training it: the L2 penalty with the lowest validation
     loss is chosen. Epochs, batches and learning rate have no effect."""
+    refit: bool = False
+    """Where the run ends with this logistic regression: solve it once more, on train and validation together, with the
+    penalty that was chosen. Validation is scored before that."""
     early_stopping: EarlyStopping | None = Field(None, description=EarlyStopping.__doc__)
     only_if_better: bool = False
     """Keep the weights of the stage before where this one's best checkpoint is not better on validation, by its
@@ -70,6 +73,7 @@ class Stage(NamedTuple):
     listed: bool  # by the recipe; if not, the run is one stage in the run folder itself
     averaging: AveragingSection = AveragingSection()
     optimizer: OptimizerSection = OptimizerSection()
+    refit: bool = False
 
 
 def value_of(section: Section, key: str, silent: Any) -> Any:
@@ -113,6 +117,10 @@ def check_stage(recipe: Section, stage: Stage, key: str) -> None:
         raise ValueError(f"{key}.only_if_better: there is no stage before the first; leave it out")
     if stage.only_if_better and value_of(stage.training, "eval_strategy", "epoch") == "no":
         raise ValueError(f"{key}.only_if_better: needs an evaluation, but training.eval_strategy is no")
+    if stage.refit and not stage.logistic_regression:
+        raise ValueError(f'{key}.refit: needs "logistic_regression": true')
+    if stage.refit and holds_nothing_out(recipe.data):
+        raise ValueError(f"{key}.refit: there is no validation split to add; leave it out")
     if stage.logistic_regression:
         _check_regression(recipe, stage, f"{key}.logistic_regression")
     _check_rates(stage, f"{key}.optimizer" if key else "optimizer")

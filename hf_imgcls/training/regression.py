@@ -71,6 +71,13 @@ def solve(train: Examples, validation: Examples | None, classes: int, losses: tu
     return Solution(*scale.fold(weight, bias), tried, penalties.index(best) + 1)
 
 
+def solve_at(train: Examples, classes: int, loss: Loss, penalty: float) -> tuple[torch.Tensor, torch.Tensor]:
+    """Weight and bias of the head of one penalty."""
+    scale = _Scale(train.features)
+    path = _Path(Examples(scale(train.features), train.labels), None, classes, (loss, loss))
+    return scale.fold(*path.solve(penalty))
+
+
 class _Scale:
     """Features standardized by the mean and deviation of those that are trained on."""
 
@@ -99,22 +106,22 @@ class _Path:
 
     def score(self, penalty: float) -> float:
         """The mean loss of an image that is scored."""
-        weight, bias = self._solve(penalty)
+        weight, bias = self.solve(penalty)
         return _mean_loss(self.losses[1], self.scored, weight, bias)
 
     def train_loss(self, penalty: float) -> float:
-        weight, bias = self._solve(penalty)
+        weight, bias = self.solve(penalty)
         return _mean_loss(self.losses[0], self.train, weight, bias)
 
     def accuracy(self, penalty: float) -> dict[str, float]:
         """The fraction of the validation images that are predicted right, where there are any."""
         if self.scored is None:
             return {}
-        weight, bias = self._solve(penalty)
+        weight, bias = self.solve(penalty)
         right = torch.addmm(bias, self.scored.features, weight.T).argmax(1) == self.scored.labels
         return {"eval_accuracy": float(right.double().mean())}
 
-    def _solve(self, penalty: float) -> tuple[torch.Tensor, torch.Tensor]:
+    def solve(self, penalty: float) -> tuple[torch.Tensor, torch.Tensor]:
         if penalty not in self.solutions:
             nearest = min(self.solutions, key=lambda other: abs(other - penalty), default=None)
             start = self.start if nearest is None else self.solutions[nearest]

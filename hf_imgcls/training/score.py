@@ -1,13 +1,36 @@
 """Scoring the splits of a run at its end."""
 
 import dataclasses
+from typing import NamedTuple
 
 import datasets
+from transformers import PreTrainedModel, TrainingArguments
 
-from hf_imgcls.data import attach_transform
+from hf_imgcls.data import Data, attach_transform
 from hf_imgcls.images import EvalTransform
 from hf_imgcls.scoring import MAX_COMPARED, Scored, choose_rows, served_split, split_metrics
+from hf_imgcls.training.loss import Custom
 from hf_imgcls.training.trainer import ImageTrainer
+
+
+class ScoredRun(NamedTuple):
+    """What a run reports: metrics by split, the scored splits, and the predictions that the parity check compares."""
+
+    scores: dict[str, dict]
+    outputs: dict[str, Scored]
+    predicted: dict[str, Scored]
+
+
+def scoring_trainer(model: PreTrainedModel, arguments: TrainingArguments, processor, custom: Custom) -> ImageTrainer:
+    """A trainer that scores and saves a model, and trains nothing."""
+    return ImageTrainer(model, arguments, processing_class=processor, custom=custom)
+
+
+def score_saved(trainer: ImageTrainer, data: Data, transform: EvalTransform) -> ScoredRun:
+    """Score the splits of a run that are held out; where there are none, predict images of train."""
+    held_out = {split: rows for split, rows in data.splits.items() if split != "train"}
+    scores, outputs = score_splits(trainer, held_out, transform)
+    return ScoredRun(scores, outputs, outputs or predict_trained(trainer, data.splits["train"], transform))
 
 
 def score_splits(

@@ -44,9 +44,7 @@ def solve_head(trainer: ImageTrainer, features: Mapping[str, datasets.Dataset]) 
     solved = on_main(
         lambda: solve(examples["train"], examples.get("validation"), len(layer.bias), losses, arguments.seed)
     )
-    with torch.no_grad():
-        layer.weight.copy_(solved.weight.reshape(layer.weight.shape))
-        layer.bias.copy_(solved.bias)
+    put_solution(layer, solved.weight, solved.bias)
     state, best = trainer.state, solved.tried[solved.chosen - 1]
     state.log_history = [{"step": number, **row} for number, row in enumerate(solved.tried, 1)]
     state.global_step, state.epoch = len(solved.tried), 0.0
@@ -54,3 +52,9 @@ def solve_head(trainer: ImageTrainer, features: Mapping[str, datasets.Dataset]) 
     chosen = f"penalty {best['penalty']:g} of {len(solved.tried)} tried, validation loss {best['eval_loss']:.4f}"
     say(f"logistic regression: {chosen}")
     return round(time.perf_counter() - begun, 1)
+
+
+@torch.no_grad()
+def put_solution(layer: nn.Linear | nn.Conv2d, weight: torch.Tensor, bias: torch.Tensor) -> None:
+    layer.weight.copy_(weight.reshape(layer.weight.shape))
+    layer.bias.copy_(bias)

@@ -137,7 +137,7 @@ def _train_stage(plan: Plan, data: Data, model: PreTrainedModel, scoring: EvalTr
     if has_length(data.splits["train"]) and not stage.cache_features:
         check_last_batch(model, frozen, len(data.splits["train"]), plan.arguments, size)
     if stage.cache_features:
-        splits_of_head = _features(plan, data, model, scoring)
+        splits_of_head = features_of(plan, data, model, scoring)
         trainer = _trainer(HeadOnFeatures(model, size), plan, splits_of_head)
     else:
         trainer = _trainer(model, plan, splits, frozen=frozen, processing_class=scoring.processor)
@@ -177,7 +177,7 @@ def _trainer(model: torch.nn.Module, plan: Plan, splits: dict, **others) -> Imag
     )
 
 
-def _features(plan: Plan, data: Data, model: PreTrainedModel, scoring: EvalTransform) -> dict:
+def features_of(plan: Plan, data: Data, model: PreTrainedModel, scoring: EvalTransform) -> dict:
     """The features of train and validation, computed once on a machine."""
     transforms = {"train": plan.images if plan.stage.augmentation.train else scoring, "validation": scoring}
 

@@ -1,11 +1,12 @@
 """What a model card says of the training: data, stages, the command, the recipe, machine and versions."""
 
+import itertools
 import re
 import shlex
 from pathlib import Path
 from typing import Any
 
-from hf_imgcls.recipe import as_run, stages_of, value_of
+from hf_imgcls.recipe import as_run, networks_of, stages_of, value_of
 from hf_imgcls.reports.average import average_section
 from hf_imgcls.reports.card.metadata import hub_id
 from hf_imgcls.reports.card.results import plain_sentence
@@ -56,9 +57,10 @@ def _data(recipe, results: dict[str, Any]) -> str:
 
 def _stages(recipe, results: dict[str, Any]) -> str:
     heading = ["stage", "trained", "parameters", "learning rate", "batch size", "epochs", "steps", "checkpoint", "time"]
+    stages = itertools.chain(*map(stages_of, networks_of(recipe)))
     rows = [
         _stage(record, stage, results.get("processes", 1))
-        for record, stage in zip(results["stages"], stages_of(recipe), strict=True)
+        for record, stage in zip(results["stages"], stages, strict=True)
     ]
     return table(heading, rows, ["stage", "trained", "learning rate", "checkpoint"])
 
@@ -75,7 +77,7 @@ def _stage(record: dict[str, Any], stage, processes: int) -> list[Any]:
     batch = value_of(training, "per_device_train_batch_size", 8) * value_of(training, "gradient_accumulation_steps", 1)
     best = record.get("best_step")
     return [
-        record["stage"],
+        f"{record['stage']} (network {record['network']})" if "network" in record else record["stage"],
         f"{what}{features}",
         f"{record['trained_parameters']:,} of {record['parameters']:,}",
         "-" if solved else _rates(value_of(training, "learning_rate", 5e-5), stage.optimizer),

@@ -1,0 +1,83 @@
+"""The networks of an ensemble, each a run of its own, and the mean of their probabilities as one model."""
+
+import itertools
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from hf_imgcls.api.run import Run, Settings, Trained
+from hf_imgcls.data import Data
+from hf_imgcls.images import EvalTransform, input_size
+from hf_imgcls.machine import on_main, say
+from hf_imgcls.models import assemble_ensemble, channels_last, load_network
+from hf_imgcls.recipe import naming_network, networks_of
+from hf_imgcls.store import HISTORY, Lock, read_kept
+from hf_imgcls.training import score_saved, scoring_trainer
+
+TrainRecipe = Callable[[Any, Settings, Lock, Data], dict[str, Any]]
+
+
+def train_ensemble(run: Run, train: TrainRecipe) -> Trained:
+    """Train each network of a run's recipe, and save what is best on validation: their mean, or one of them alone.
+
+    Args:
+        train: trains the recipe of one network; a network that is finished is answered with its results.
+    """
+    run.open({}, {})
+    networks = networks_of(run.recipe)
+    results, earlier = [], 0.0
+    for number, recipe in enumerate(networks, 1):
+        say(f"network {number} of {len(networks)}: {recipe.model.checkpoint or recipe.model.architecture}")
+        begun = time.perf_counter()
+        with naming_network(recipe, run.recipe), Lock() as lock:
+            results.append(train(recipe, run.how._replace(start_over=False), lock, run.data))
+        earlier += max(0.0, results[-1]["time"]["run"] - (time.perf_counter() - begun))
+    folders = [Path(recipe.training.output_dir) for recipe in networks]
+    model, processor = assemble_ensemble(folders, run.data.labels, shared=0)
+    trainer, scoring, scored = _score(run, model, processor)
+    chosen = _choose([each["scores"] for each in results], scored.scores)
+    if chosen is not None:
+        model, processor = load_network(str(folders[chosen]))
+        trainer, scoring, scored = _score(run, model, processor)
+    stages = _records(folders, results)
+    stages[-1]["ensemble"] = len(folders) if chosen is None else f"network {chosen + 1} alone"
+    return Trained(trainer, stages, scoring, scored, results[0]["machine"], None, earlier)
+
+
+def _score(run: Run, model, processor):
+    """Save a model in the run's folder and score it."""
+    channels_last(model, input_size(processor))
+    trainer = scoring_trainer(model, run.arguments, processor, run.how.custom)
+    scoring = EvalTransform(processor, [model.config.label2id[name] for name in run.data.labels])
+    trainer.save_run(run.folder)
+    return trainer, scoring, score_saved(trainer, run.data, scoring)
+
+
+def _choose(alone: Sequence[dict], together: dict) -> int | None:
+    """None for the mean of the networks, else the number of the one that is better alone; by validation loss."""
+    if "validation" not in together:
+        say(f"ensemble: there is no validation split to compare on; the mean of {len(alone)} networks is saved")
+        return None
+    losses = [scores["validation"]["loss"] for scores in alone]
+    best, mean = min(losses), together["validation"]["loss"]
+    shown = ", ".join(f"network {number} {loss:.4f}" for number, loss in enumerate(losses, 1))
+    if mean < best:
+        say(f"ensemble: validation loss {mean:.4f} (alone: {shown}): the mean of their probabilities is saved")
+        return None
+    number = losses.index(best)
+    say(f"ensemble: validation loss {mean:.4f} (alone: {shown}): network {number + 1} alone is saved")
+    return number
+
+
+def _records(folders: Sequence[Path], results: Sequence[dict]) -> list[dict]:
+    """The records of all stages, numbered through, each with the number of its network."""
+    numbers, found = itertools.count(1), []
+    for network, (folder, result) in enumerate(zip(folders, results, strict=True), 1):
+        history = on_main(lambda folder=folder: read_kept(folder / HISTORY))
+        for record in result["stages"]:
+            own = [entry for entry in history if entry["stage"] == record["stage"]]
+            number = next(numbers)
+            entries = [{**entry, "stage": number} for entry in own]
+            found.append({**record, "stage": number, "network": network, "history": entries})
+    return found

@@ -1,0 +1,45 @@
+"""Recipes of several networks whose probabilities are averaged: one recipe for each."""
+
+import contextlib
+import json
+from pathlib import Path
+
+from hf_imgcls.errors import InputError
+from hf_imgcls.recipe.sections import Section
+
+_OF_THE_PUSH = ("push_to_hub", "hub_")
+
+
+def networks_of(recipe: Section) -> list[Section]:
+    """The recipe of each network, whose run folder is `network-1`, ... in that of the recipe; or the recipe itself.
+
+    The first is the recipe without its `ensemble`. The others have its image processor, so that one serves them all.
+    """
+    if not recipe.ensemble:
+        return [recipe]
+    base = json.loads(recipe.model_dump_json(exclude_unset=True, by_alias=True))
+    further, folder = base.pop("ensemble"), base["training"]["output_dir"]
+    base["training"] = {k: value for k, value in base["training"].items() if not k.startswith(_OF_THE_PUSH)}
+    networks = []
+    for number, own in enumerate([{}, *further], 1):
+        content = {**base, **own, "training": {**base["training"], "output_dir": str(network_folder(folder, number))}}
+        if number > 1:
+            shared = {"processor_of": recipe.model.checkpoint, "image_size": recipe.model.image_size}
+            content["model"] = {**{k: value for k, value in shared.items() if value is not None}, **content["model"]}
+        networks.append(type(recipe).model_validate_json(json.dumps(content)))
+    return networks
+
+
+def network_folder(folder: str | Path, number: int) -> Path:
+    """Run folder of a network of an ensemble, by its number from 1."""
+    return Path(folder) / f"network-{number}"
+
+
+@contextlib.contextmanager
+def naming_network(network: Section, recipe: Section):
+    """Name the network of an ensemble in front of the key of an error."""
+    try:
+        yield
+    except InputError as error:
+        number = int(Path(network.training.output_dir).name.rpartition("-")[2]) if recipe.ensemble else 1
+        raise InputError(f"ensemble.{number - 2}.{error}" if number > 1 else str(error)) from None

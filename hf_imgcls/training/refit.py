@@ -1,0 +1,64 @@
+"""Saving and scoring what a run has trained; a solved head that ends it may first be solved again, on more images."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from hf_imgcls.data import Data
+from hf_imgcls.images import EvalTransform
+from hf_imgcls.machine import on_main, say
+from hf_imgcls.models import head_module
+from hf_imgcls.training.regression import Examples, solve_at
+from hf_imgcls.training.score import ScoredRun, predict_trained, score_saved, score_splits
+from hf_imgcls.training.solved_head import losses_of, put_solution, read_examples
+from hf_imgcls.training.stages import Plan, features_of
+from hf_imgcls.training.trainer import ImageTrainer
+
+
+def score_run(
+    trainer: ImageTrainer, plans: Sequence[Plan], records: list[dict], data: Data, scoring: EvalTransform
+) -> ScoredRun:
+    """Save the model in the run's folder and score it.
+
+    Where the run ends with the head of a stage with `refit`, validation is scored first, and the head that is saved
+    is solved on train and validation: no image of validation was trained on where it was scored.
+    """
+    folder = Path(trainer.args.output_dir)
+    folder = folder.parent if plans[0].stage.listed else folder
+    number = _ended_with(records)
+    plan = plans[number - 1]
+    if not plan.stage.refit:
+        trainer.save_run(folder)
+        return score_saved(trainer, data, scoring)
+    scores, outputs = score_splits(trainer, {"validation": data.splits["validation"]}, scoring)
+    record = records[number - 1]
+    _refit(trainer, plan, record, data, scoring)
+    record["refit"] = True
+    trainer.save_run(folder)
+    rest = {split: rows for split, rows in data.splits.items() if split not in ("train", "validation")}
+    later = score_splits(trainer, rest, scoring) if rest else ({}, {})
+    predicted = later[1] or predict_trained(trainer, data.splits["train"], scoring)
+    return ScoredRun(scores | later[0], outputs | later[1], predicted)
+
+
+def _ended_with(records: Sequence[dict]) -> int:
+    """Number of the stage whose weights a run ends with: where later ones were not better, one before the last."""
+    number = len(records)
+    while (kept := records[number - 1]["selected_checkpoint"]).startswith("stage "):
+        number = int(kept.removeprefix("stage "))
+    return number
+
+
+def _refit(trainer: ImageTrainer, plan: Plan, record: dict, data: Data, scoring: EvalTransform) -> None:
+    model, device = trainer.model, trainer.args.device
+    layer = model.get_submodule(head_module(model, plan.images.size))
+    layer = next(each for each in layer.modules() if isinstance(each, nn.Linear | nn.Conv2d))
+    examples = read_examples(features_of(plan, data, model, scoring), device)
+    both = Examples(*(torch.cat(pair) for pair in zip(examples["train"], examples["validation"], strict=True)))
+    weights = None if plan.weights is None else plan.weights.double().to(device)
+    loss, _ = losses_of(weights, plan.arguments.label_smoothing_factor)
+    penalty = record["history"][record["best_step"] - 1]["penalty"]
+    put_solution(layer, *on_main(lambda: solve_at(both, len(layer.bias), loss, penalty)))
+    say(f"refit: the head is solved on {len(both.labels):,} images of train and validation, penalty {penalty:g}")
