@@ -1,10 +1,11 @@
 """Scoring the splits of a run at its end."""
 
+import copy
 import dataclasses
 from typing import NamedTuple
 
 import datasets
-from transformers import PreTrainedModel, TrainingArguments
+from transformers import IntervalStrategy, PreTrainedModel, TrainingArguments
 
 from hf_imgcls.data import Data, attach_transform
 from hf_imgcls.images import EvalTransform
@@ -23,6 +24,9 @@ class ScoredRun(NamedTuple):
 
 def scoring_trainer(model: PreTrainedModel, arguments: TrainingArguments, processor, custom: Custom) -> ImageTrainer:
     """A trainer that scores and saves a model, and trains nothing."""
+    arguments = copy.copy(arguments)
+    arguments.eval_strategy = IntervalStrategy.NO
+    arguments.do_eval = arguments.load_best_model_at_end = False
     return ImageTrainer(model, arguments, processing_class=processor, custom=custom)
 
 
