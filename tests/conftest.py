@@ -2,6 +2,7 @@
 
 import gc
 import os
+import sys
 import tempfile
 
 # Before anything imports the Hugging Face libraries: they read these once.
@@ -39,6 +40,10 @@ def pytest_collection_finish():
     gc.collect()
     gc.freeze()
     datasets.config.STREAMING_READ_RETRY_INTERVAL = 0  # seconds between two tries of a file that cannot be read
+    if torch := sys.modules.get("torch"):
+        # Seconds that a loader waits for its workers where the garbage collector ends it, as after an error in one: its
+        # queue is taken down before it can tell them.
+        torch.utils.data._utils.MP_STATUS_CHECK_INTERVAL = 0.5
 
 
 def pytest_sessionfinish():

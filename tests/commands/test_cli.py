@@ -130,6 +130,7 @@ def test_evaluate_writes_its_figures(capsys, make_folder, tmp_path):
     assert "of the model: blue, green, violet" in line
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_an_error_in_a_worker_is_one_line_too(capsys, make_folder, tmp_path):
     folder = make_folder(train=8, validation=2)
     (folder / "train" / "red" / "000.png").write_bytes(b"broken")
