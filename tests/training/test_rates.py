@@ -179,6 +179,7 @@ def test_every_schedule_keeps_the_ratios_and_the_base_rate_is_logged(trainer):
         trainer.create_optimizer_and_scheduler(10)
         groups = trainer.optimizer.param_groups
         assert [group["lr"] for group in groups] == [1e-3 * factor for factor in factors]
+        assert [group["weight_decay"] for group in groups] == [group.weight_decay for group in trainer.groups]
         inside = [id(parameter) for group in groups for parameter in group["params"]]
         assert sorted(inside) == sorted(id(parameter) for parameter in trainer.model.parameters())
         for step in range(10):
