@@ -17,7 +17,7 @@ from hf_imgcls.store import find_fault_of_weights
 from hf_imgcls.training.checkpoints import CheckpointTrainer
 from hf_imgcls.training.ema import AveragingTrainer, WeightAverage
 
-DECAY = 0.4  # which the warm-up reaches after the sixth step
+DECAY = 0.25  # which the warm-up reaches at the third step
 EVERY = {"save_strategy": "steps", "save_steps": 2, "eval_strategy": "steps", "eval_steps": 2, "learning_rate": 2e-2,
          "load_best_model_at_end": True, "metric_for_best_model": "loss", "greater_is_better": True}  # fmt: skip
 
@@ -59,29 +59,28 @@ def floats(values: dict) -> dict:
 
 
 def test_the_average_is_evaluated_selected_saved_and_resumed(make, tmp_path, capsys):
-    watch = Watch()
-    trainer = make("run", watch=watch, max_steps=10, gradient_accumulation_steps=2, per_device_train_batch_size=2)
+    watch, steps = Watch(), {"max_steps": 6, "gradient_accumulation_steps": 2, "per_device_train_batch_size": 2}
+    trainer = make("run", watch=watch, **steps)
     trainer.train()
-    assert "averaging: an EMA of the weights (decay 0.4) is evaluated, selected and saved" in capsys.readouterr().out
-    checkpoint = tmp_path / "run" / "checkpoint-8"
+    assert "averaging: an EMA of the weights (decay 0.25) is evaluated, selected and saved" in capsys.readouterr().out
+    checkpoint = tmp_path / "run" / "checkpoint-4"
     saved, raw = load_file(checkpoint / "model.safetensors"), load_file(checkpoint / "raw_weights.safetensors")
-    assert apart(saved, floats(watch.averages[7])) < 1e-6, "weights and statistics of normalizations"
-    assert apart(saved, floats(watch.raw[7])) > 1e-3
-    assert apart(raw, {name: watch.raw[7][name] for name in raw}) == 0.0
+    assert apart(saved, floats(watch.averages[3])) < 1e-6, "weights and statistics of normalizations"
+    assert apart(saved, floats(watch.raw[3])) > 1e-3
+    assert apart(raw, {name: watch.raw[3][name] for name in raw}) == 0.0
     assert sum(name.endswith("running_var") for name in raw) > 2
-    # The best of all: the largest loss, of the first evaluation.
+    # The best of all: the largest loss.
     scores = {e["step"]: e["eval_loss"] for e in trainer.state.log_history if "eval_loss" in e}
-    assert trainer.state.best_global_step == max(scores, key=scores.get)
+    assert trainer.state.best_global_step == max(scores, key=scores.get) < 6
     best = tmp_path / "run" / f"checkpoint-{trainer.state.best_global_step}"
     assert differing_tensors(trainer.model, best) == []
     assert trainer.evaluate()["eval_loss"] == pytest.approx(max(scores.values()), rel=1e-6)
-    again = make("run", max_steps=10, gradient_accumulation_steps=2, per_device_train_batch_size=2)
-    again.train(resume_from_checkpoint=str(tmp_path / "run" / "checkpoint-4"))
-    after = [load_file(tmp_path / "run" / "checkpoint-10" / f"{n}.safetensors") for n in ("model", "raw_weights")]
-    assert apart(after[0], floats(watch.averages[9])) < 1e-6
-    assert apart(after[1], {name: watch.raw[9][name] for name in after[1]}) == 0.0
-    resumed = {e["step"]: e["eval_loss"] for e in again.state.log_history if "eval_loss" in e}
-    assert resumed == scores
+    again = make("run", **steps)
+    again.train(resume_from_checkpoint=str(checkpoint))
+    after = [load_file(tmp_path / "run" / "checkpoint-6" / f"{n}.safetensors") for n in ("model", "raw_weights")]
+    assert apart(after[0], floats(watch.averages[5])) < 1e-6
+    assert apart(after[1], {name: watch.raw[5][name] for name in after[1]}) == 0.0
+    assert {e["step"]: e["eval_loss"] for e in again.state.log_history if "eval_loss" in e} == scores
     (checkpoint / "raw_weights.safetensors").write_bytes(b"")
     assert find_fault_of_weights(checkpoint) is None, "only a resumed training reads it"
     with pytest.raises(RestoreError, match=r"raw_weights\.safetensors does not have .* add --start-over"):
@@ -90,17 +89,17 @@ def test_the_average_is_evaluated_selected_saved_and_resumed(make, tmp_path, cap
 
 def test_interrupted_at_any_step_it_ends_as_if_it_had_not_been(make, tmp_path, handlers_of_python):  # noqa: F811
     """ViT: weights whose names in a file are not those of the parameters. Without evaluation the average is the end."""
-    last = {"load_best_model_at_end": False, "eval_strategy": "no", "save_strategy": "no", "max_steps": 5}
+    last = {"load_best_model_at_end": False, "eval_strategy": "no", "save_strategy": "no", "max_steps": 3}
     watch = Watch()
     whole = make("whole", family="vit", watch=watch, **last)
     whole.train()
     assert apart(whole.model.state_dict(), watch.averages[-1]) < 1e-6
     stopped = make("run", family="vit", **last)
-    stopped.add_callback(SignalAt(3, signal.SIGTERM))
-    with pytest.raises(Interrupted, match="step 3"):
+    stopped.add_callback(SignalAt(2, signal.SIGTERM))
+    with pytest.raises(Interrupted, match="step 2"):
         stopped.train()
     resumed = make("run", family="vit", **last)
-    resumed.train(resume_from_checkpoint=str(tmp_path / "run" / "checkpoint-3"))
+    resumed.train(resume_from_checkpoint=str(tmp_path / "run" / "checkpoint-2"))
     assert largest_difference(whole.model, resumed.model) == 0.0
 
 
@@ -121,13 +120,15 @@ def test_what_does_not_train_stays_to_the_bit_and_infinite_constants_stay_number
     assert all(value.isfinite().all() for value in model.parameters())
 
 
-def test_a_step_that_fp16_skips_is_none_and_what_cannot_be_averaged_is_refused(make, monkeypatch):
-    trainer = make("run", save_strategy="no", eval_strategy="no", load_best_model_at_end=False, max_steps=2)
-    updates = []
-    monkeypatch.setattr(WeightAverage, "update", lambda self: updates.append(1))
-    monkeypatch.setattr(type(trainer.accelerator), "optimizer_step_was_skipped", property(lambda self: True))
-    trainer.train()
-    assert updates == []
+def test_a_step_that_fp16_skips_does_not_count_and_what_cannot_be_averaged_is_refused(monkeypatch):
+    monkeypatch.setattr(AveragingTrainer, "__init__", lambda self: None)
+    trainer, updates = AveragingTrainer(), []
+    trainer._average = SimpleNamespace(update=lambda: updates.append(skipped))
+    for skipped in (True, False):
+        trainer.accelerator = SimpleNamespace(optimizer_step_was_skipped=skipped)
+        trainer.update_average()
+    assert updates == [False]
+    monkeypatch.undo()
     monkeypatch.setattr(CheckpointTrainer, "__init__", lambda self: None)
     for sharded, optimizer, why in (
         (True, "sgd", "FSDP"),

@@ -74,11 +74,12 @@ def _stage(record: dict[str, Any], stage, processes: int) -> list[Any]:
         what = ", ".join(map(plain, what))
     solved = record.get("logistic_regression")
     features = f", {'logistic regression ' * bool(solved)}on cached features" if record["cache_features"] else ""
+    averaged = f", EMA {record['ema_decay']:g}" if record.get("ema_decay") else ""
     batch = value_of(training, "per_device_train_batch_size", 8) * value_of(training, "gradient_accumulation_steps", 1)
     best = record.get("best_step")
     return [
         f"{record['stage']} (network {record['network']})" if "network" in record else record["stage"],
-        f"{what}{features}",
+        f"{what}{features}{averaged}",
         f"{record['trained_parameters']:,} of {record['parameters']:,}",
         "-" if solved else _rates(value_of(training, "learning_rate", 5e-5), stage.optimizer),
         "-" if solved else batch * processes,
