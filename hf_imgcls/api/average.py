@@ -9,7 +9,7 @@ from typing import Any
 
 from hf_imgcls import reports, serving
 from hf_imgcls.api.finished import tell_results
-from hf_imgcls.api.ingredients import Ingredient, find_ingredients, open_first
+from hf_imgcls.api.ingredients import Ingredient, find_ingredients, open_first, other_origins
 from hf_imgcls.data import BadImage, Data, load_data, save_digests
 from hf_imgcls.errors import InputError
 from hf_imgcls.images import EvalTransform, input_size
@@ -69,6 +69,9 @@ def average_models(models: Sequence[str | Path], output: Path | None = None, gre
             raise InputError("average: it is the work of one process; start it without a launcher")
         network, processor = open_first(found)
         data = _load(recipe, found[0])
+        data.notes.extend(other_origins(found))
+        for line in reports.describe_data(data, None):
+            say(line)
         scoring = EvalTransform(processor, [network.config.label2id[name] for name in data.labels])
         channels_last(network, input_size(processor))
         trainer = ImageTrainer(network, arguments, processing_class=processor)
@@ -102,8 +105,6 @@ def _recipes(first: Ingredient, target: Path):
 def _load(recipe, first: Ingredient) -> Data:
     """The images of the first run; an InputError where they are not what they were."""
     data, kept = load_data(recipe.data), read_kept(first.run / SPLITS)["fingerprints"]
-    for line in reports.describe_data(data, None):
-        say(line)
     if changed := [role for role in kept if kept[role] != data.fingerprints.get(role)]:
         raise InputError(f"average: images of {', '.join(changed)} are not those that {first.name} was trained with")
     return data

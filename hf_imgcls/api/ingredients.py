@@ -68,6 +68,17 @@ def _find(name: str) -> Ingredient:
     return Ingredient(name, folder, run)
 
 
+def other_origins(found: Sequence[Ingredient]) -> list[str]:
+    """A line about each model that was not trained from the weights of the first one, as far as their recipes tell."""
+    recipes = [read_kept(each.run / RECIPE) for each in found]
+    origins = [(each["model"], each["model"].get("from_scratch") and each["training"].get("seed")) for each in recipes]
+    return [
+        f"{each.name} was not trained from the same weights as {found[0].name}: averages of such models are rarely good"
+        for each, origin in zip(found, origins, strict=True)
+        if each.run != found[0].run and origin != origins[0]
+    ]
+
+
 def open_first(found: Sequence[Ingredient]):
     """The first network with its image processor, after all others have been compared with it (InputError)."""
     first = load_network(str(found[0].folder))

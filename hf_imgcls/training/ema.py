@@ -33,28 +33,39 @@ class WeightAverage:
     def __init__(self, model: nn.Module, decay: float):
         self.model, self.decay = model, decay
         trained = {name: each for name, each in model.named_parameters() if each.requires_grad}
-        self.statistics = {name: each for name, each in model.named_buffers() if name.endswith(STATISTICS)}
-        self._weights = nn.ParameterList(trained.values())  # the model's own tensors
-        for number, buffer in enumerate(self.statistics.values()):
-            self._weights.register_buffer(f"statistic_{number}", buffer)
-        self._average = AveragedModel(self._weights, use_buffers=True)
+        self._owners = {  # not the tensors: a model that is moved to a device, if only from cpu to cpu:0, gets others
+            name: (model.get_submodule(name.rpartition(".")[0]), name.rpartition(".")[2])
+            for name, _ in model.named_buffers()
+            if name.endswith(STATISTICS)
+        }
+        self._weights = nn.ParameterList(trained.values())  # the model's own
+        self._average = AveragedModel(self._with_statistics(), use_buffers=True)
         averaged = [*self._average.module.parameters(), *self._average.module.buffers()]
-        self._pairs = dict(zip([*trained, *self.statistics], zip(self._tensors(), averaged, strict=True), strict=True))
+        self._averaged = dict(zip([*trained, *self._owners], averaged, strict=True))
 
-    def _tensors(self) -> list[torch.Tensor]:
-        return [*self._weights.parameters(), *self._weights.buffers()]
+    def _with_statistics(self) -> nn.Module:
+        """What is averaged, as it is in the model now."""
+        for number, (module, name) in enumerate(self._owners.values()):
+            self._weights.register_buffer(f"statistic_{number}", getattr(module, name))
+        return self._weights
+
+    def _pairs(self) -> dict[str, tuple[torch.Tensor, torch.Tensor]]:
+        """The model's tensors and the averaged ones, by name."""
+        mine = self._with_statistics()
+        tensors = [*mine.parameters(), *mine.buffers()]
+        return dict(zip(self._averaged, zip(tensors, self._averaged.values(), strict=True), strict=True))
 
     def update(self) -> None:
         """Take in the weights after an optimizer step."""
         done = int(self._average.n_averaged)
         # With fewer steps than 1 / (1 - decay), a constant decay would keep much of the weights before the training.
         self._average.multi_avg_fn = get_ema_multi_avg_fn(min(self.decay, (1 + done) / (10 + done)))
-        self._average.update_parameters(self._weights)
+        self._average.update_parameters(self._with_statistics())
 
     @torch.no_grad()
     def swap(self) -> None:
         """Exchange the model's weights with the average."""
-        for mine, averaged in self._pairs.values():
+        for mine, averaged in self._pairs().values():
             kept = mine.clone()
             mine.copy_(averaged)
             averaged.copy_(kept)
@@ -62,7 +73,7 @@ class WeightAverage:
 
     def save(self, folder: Path) -> None:
         """Write the weights that are trained on, while the average is in the model."""
-        raw = {name: kept.detach().contiguous() for name, (_, kept) in self._pairs.items()}
+        raw = {name: kept.detach().contiguous() for name, kept in self._averaged.items()}
         save_file(raw, folder / RAW_WEIGHTS, {_UPDATES: str(int(self._average.n_averaged))})
 
     @torch.no_grad()
@@ -70,9 +81,9 @@ class WeightAverage:
         """Take the average from the model, and the weights that are trained on from a checkpoint (RestoreError)."""
         try:
             with safe_open(folder / RAW_WEIGHTS, framework="pt") as file:
-                raw = {name: file.get_tensor(name) for name in self._pairs}
+                raw = {name: file.get_tensor(name) for name in self._averaged}
                 self._average.n_averaged.fill_(int(file.metadata()[_UPDATES]))
-            for name, (mine, averaged) in self._pairs.items():
+            for name, (mine, averaged) in self._pairs().items():
                 averaged.copy_(mine)
                 mine.copy_(raw[name])
         except (OSError, KeyError, TypeError, ValueError, RuntimeError, SafetensorError) as error:
@@ -107,8 +118,9 @@ class AveragingTrainer(CheckpointTrainer):
             say(f"averaging: an EMA of the weights (decay {self.ema_decay:g}) is {used}")
         output = super().train(*args, **kwargs)
         if self._average:  # no best checkpoint, which has the average, was loaded
-            self._put_in()
+            self._average.swap()
             self._average = None
+        self._share_statistics()
         return output
 
     def update_average(self) -> None:
@@ -139,20 +151,21 @@ class AveragingTrainer(CheckpointTrainer):
 
     @contextlib.contextmanager
     def _averaged(self) -> Iterator[None]:
-        if not self._average:
-            yield
-            return
-        self._put_in()
+        if self._average:
+            self._average.swap()
+        self._share_statistics()
         try:
             yield
         finally:
-            self._average.swap()
+            if self._average:
+                self._average.swap()
 
-    def _put_in(self) -> None:
-        self._average.swap()
-        if self.args.world_size > 1:  # statistics are those of each process's images; the first one's are saved
-            for buffer in self._average.statistics.values():
-                dist.broadcast(buffer, 0)
+    def _share_statistics(self) -> None:
+        """Give every process the running statistics of the first, which are saved; each has those of its own images."""
+        if self.args.world_size > 1 and not (self.is_fsdp_enabled or self.is_deepspeed_enabled):
+            for name, buffer in self.model.named_buffers():
+                if name.endswith(STATISTICS):
+                    dist.broadcast(buffer, 0)
 
 
 class _EveryStep(TrainerCallback):

@@ -25,7 +25,7 @@ def make_run(make_folder, tmp_path, monkeypatch):
     make_folder(train=4, validation=2, test=2)
     data = load_data(DataSection(path="photos"))
 
-    def make(name, shift=0.0, family="vit", **files):
+    def make(name, shift=0.0, family="vit", origin="some/vit", **files):
         folder, model = tmp_path / name, tiny_model(family)
         set_seed(3)
         with torch.no_grad():
@@ -33,7 +33,7 @@ def make_run(make_folder, tmp_path, monkeypatch):
                 each.add_(torch.randn_like(each) * shift)
         model.save_pretrained(folder)
         tiny_processor().save_pretrained(folder)
-        recipe = {"data": {"path": "photos"}, "model": {"checkpoint": "some/vit"},
+        recipe = {"data": {"path": "photos"}, "model": {"checkpoint": origin},
                   "training": {"output_dir": name, "metric_for_best_model": "loss", "push_to_hub": True}}  # fmt: skip
         made = {"recipe": recipe, "splits": data.describe_splits(), "results": {"scores": {}}, **files}
         for file, content in made.items():
@@ -80,7 +80,7 @@ def test_a_greedy_average_leaves_out_what_makes_validation_worse(make_run, tmp_p
     monkeypatch.setattr(average, "_BATCH", 4)
     folders = [
         make_run("a", 0.001, "mini_xception"),
-        make_run("bad", 3.0, "mini_xception"),
+        make_run("bad", 3.0, "mini_xception", "another/vit"),
         make_run("b", 0.0, "mini_xception"),
     ]
     for folder, value in zip(folders, (1.0, 1.0, 1.2), strict=True):
@@ -93,6 +93,8 @@ def test_a_greedy_average_leaves_out_what_makes_validation_worse(make_run, tmp_p
     assert results["average"]["recomputed_normalizations"] > 2
     assert results["parity"]["passed"]
     assert "left out: bad: loss " in capsys.readouterr().out
+    (note,) = (each for each in results["notes"] if "rarely good" in each)
+    assert note.startswith("bad was not trained from the same weights as a: ")
 
 
 REFUSED = {

@@ -109,13 +109,18 @@ def test_what_does_not_train_stays_to_the_bit_and_infinite_constants_stay_number
     frozen = next(iter(model.parameters())).requires_grad_(False)
     before = frozen.clone()
     average = WeightAverage(model, 0.9)
+    assert not any(value is frozen for value, _ in average._pairs().values())
+    norm = next(module for module in model.modules() if hasattr(module, "running_var"))
+    norm.running_var = norm.running_var.clone()  # as a move to cpu:0 does, from cpu
     for _ in range(3):
+        norm.running_var.add_(1.0)
         average.update()
         with torch.no_grad():
             for each in model.parameters():
                 each.add_(each.requires_grad * 1.0)
     average.swap()
     assert frozen.equal(before)
+    assert 2.0 < norm.running_var.mean() < 4.0
     assert model.mask.tolist() == [0.0, float("-inf")]
     assert all(value.isfinite().all() for value in model.parameters())
 
@@ -140,3 +145,19 @@ def test_a_step_that_fp16_skips_does_not_count_and_what_cannot_be_averaged_is_re
         monkeypatch.setattr(AveragingTrainer, "args", args, raising=False)
         with pytest.raises(InputError, match=rf"averaging\.ema_decay: .*{why}"):
             AveragingTrainer(ema_decay=0.9)
+
+
+def test_every_process_is_evaluated_and_ends_with_the_statistics_of_the_first(monkeypatch):
+    """Without it two processes report the score of two models, of which one is saved."""
+    monkeypatch.setattr(AveragingTrainer, "__init__", lambda self: None)
+    monkeypatch.setattr(AveragingTrainer, "is_fsdp_enabled", False, raising=False)
+    monkeypatch.setattr(AveragingTrainer, "is_deepspeed_enabled", False, raising=False)
+    monkeypatch.setattr("torch.distributed.broadcast", lambda buffer, source: buffer.fill_(7.0))
+    monkeypatch.setattr(CheckpointTrainer, "train", lambda self: "output")
+    trainer = AveragingTrainer()
+    trainer.args, trainer.ema_decay = SimpleNamespace(world_size=2), None
+    for use in (trainer.train, trainer._averaged().__enter__):
+        trainer.model, trainer._average = tiny_model("mini_xception"), None
+        use()
+        found = {n: b.unique().tolist() for n, b in trainer.model.named_buffers() if "num_batches" not in n}
+        assert set(map(tuple, found.values())) == {(7.0,)}
