@@ -69,7 +69,7 @@ def measure_recipe(source: str | Path | dict, overrides: Iterable[str] = (), ste
         "stage": plans[-1].stage.number,
         "batch": arguments.world_size * plans[-1].arguments.train_batch_size,
         "steps": steps,
-        "machine": machine.chosen_settings(hardware, plans[-1].arguments, laid_out),
+        "machine": machine.chosen_settings(hardware, [plans[-1].arguments], laid_out),
         "notes": [*filter(None, [note, measurement.doubt(rows)])],
     }
 
@@ -115,6 +115,7 @@ class _Measurement:
         """The stage's trainer, with a copy of the model; it evaluates, saves and logs nothing."""
         quiet = {"eval_strategy": "no", "save_strategy": "no", "logging_strategy": "no", "report_to": "none"}
         quiet |= {"load_best_model_at_end": False, "push_to_hub": False, "eval_on_start": False, "disable_tqdm": True}
+        quiet |= {key: getattr(self.plan.arguments, key) for key in ("fp16", "bf16", "use_cpu")}
         arguments = machine.training_arguments(
             self.plan.stage.training, output_dir=str(self.folder), max_steps=self.steps + self.skipped, **quiet, **own
         )

@@ -1,5 +1,6 @@
 """The story of a fit: a folder of images in; networks compared, the best one trained and checked as any run is."""
 
+import functools
 import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -10,9 +11,9 @@ from hf_imgcls.api.fit_stages import FitOptions, choose_stages, holdout_fraction
 from hf_imgcls.api.train import train_classifier
 from hf_imgcls.data import Data, find_rows, load_data
 from hf_imgcls.errors import InputError, nearest
-from hf_imgcls.images import EvalTransform
+from hf_imgcls.images import EvalTransform, input_size
 from hf_imgcls.machine import say
-from hf_imgcls.models import USUAL_DROPOUT, build_model, strong_dropout
+from hf_imgcls.models import USUAL_DROPOUT, build_model, faster_in_half, strong_dropout
 from hf_imgcls.recipe import as_run, check_output_dir, check_path, load_recipe
 from hf_imgcls.store import CANDIDATES, RECIPE, cache_in_use, check_run_folder, read_kept, write_json
 from hf_imgcls.training import PRESETS, Candidate, choose_candidate, score_candidate
@@ -129,6 +130,8 @@ def _compare(recipe, names: Sequence[str], data: Data, arguments, named: bool) -
             continue
         scoring = EvalTransform(processor, [model.config.label2id[label] for label in data.labels])
         say(f"fit: {name}")
+        half = functools.partial(faster_in_half, model, input_size(processor), training=False)
+        arguments = machine.training_arguments(recipes[name].training, half)  # as the stage that is chosen has them
         found.append(score_candidate(name, model, scoring, data, arguments))
     if not found:
         raise InputError(
@@ -158,7 +161,4 @@ def _choose(found: Sequence[Candidate], recipes: dict, images: int, options: Fit
     recipe = recipes[chosen.checkpoint]
     content = as_run(recipe)
     content["stages"] = choose_stages(chosen, images, options, spent)
-    on_cpu = machine.training_arguments(recipe.training).device.type == "cpu"
-    if len(content["stages"]) > 1 and on_cpu and machine.cpu_trains_in_bf16():
-        content["training"] |= {"use_cpu": True, "bf16": True}
     return content

@@ -124,7 +124,7 @@ def train_network(run: Run) -> Trained:
     plans = plan_stages(recipe, data, model, scoring, run.how.custom)
     laid_out = channels_last(model, input_size(processor), recipe.model.channels_last)
     hardware = machine.detect_machine(run.arguments.device.type == "cpu")
-    works_with = machine.chosen_settings(hardware, plans[0].arguments, laid_out)
+    works_with = machine.chosen_settings(hardware, [plan.arguments for plan in plans], laid_out)
     say(machine.describe_machine(works_with))
 
     on_main(lambda: check_room_of_run(folder, model, plans))

@@ -1,13 +1,14 @@
 """The recipe's `training` section as TrainingArguments for this machine."""
 
 import os
+from collections.abc import Callable
 
 import torch
 from accelerate.utils import str_to_bool
 from transformers import IntervalStrategy, TrainingArguments
 
 from hf_imgcls.errors import InputError
-from hf_imgcls.machine.hardware import detect_machine, fill_in_defaults
+from hf_imgcls.machine.hardware import cpu_trains_in_bf16, detect_machine, fill_in_defaults
 from hf_imgcls.machine.processes import requested_precision, show_progress
 from hf_imgcls.recipe import demanded_evaluation, value_of
 from hf_imgcls.store import raise_denied
@@ -22,15 +23,19 @@ _DEFAULTS = {
 }
 
 
-def training_arguments(section, **own) -> TrainingArguments:
+def training_arguments(section, half_on_cpu: Callable[[], bool] = lambda: False, **own) -> TrainingArguments:
     """TrainingArguments of a recipe's or a stage's `training` section; `own`, what the run sets itself, wins over it.
+
+    Args:
+        half_on_cpu: whether the network is faster in half precision on a CPU that has it; asked where one trains and
+            neither recipe nor launcher names a precision.
 
     Raises:
         InputError: the machine cannot do what is asked for, or TrainingArguments refuses a combination.
     """
     given = section.model_dump(mode="json", exclude_unset=True)
     values = {**_DEFAULTS, "disable_tqdm": not show_progress()}
-    values |= fill_in_defaults(detect_machine(_on_cpu(section)), given, requested_precision())
+    values |= fill_in_defaults(detect_machine(_on_cpu(section)), given, requested_precision(), half_on_cpu)
     values |= {"remove_unused_columns": False, "label_names": ["labels"], **own}
     if not values["dataloader_num_workers"] and "dataloader_num_workers" not in given:
         # The machine has no core for workers, so what is said of them does not apply.
@@ -65,13 +70,14 @@ def disable_evaluation(arguments: TrainingArguments, stage) -> None:
 
 def _check_precision(section) -> None:
     """fp16 and bf16 need a machine that can; accelerate would quietly train in float32, or fail late."""
-    wants_cpu, on_cpu = value_of(section, "use_cpu", False), _on_cpu(section)
+    on_cpu = _on_cpu(section)
+    can = value_of(section, "use_cpu", False) or cpu_trains_in_bf16()
     launched = os.environ.get("ACCELERATE_MIXED_PRECISION", "no")
     for precision in ("fp16", "bf16"):
         asked = value_of(section, precision, False)
-        if on_cpu and (asked or launched == precision) and not (precision == "bf16" and wants_cpu):
+        if on_cpu and (asked or launched == precision) and not (precision == "bf16" and can):
             way = f"add training.{precision}=false" if asked else "accelerate launch --mixed_precision no"
-            raise InputError(f"training.{precision}: there is no GPU here that could; {way}")
+            raise InputError(f"training.{precision}: neither GPU nor CPU here could; {way}")
     if value_of(section, "bf16", False) and torch.cuda.is_available() and not torch.cuda.is_bf16_supported():
         raise InputError("training.bf16: this GPU has no bfloat16; add training.bf16=false training.fp16=true")
 

@@ -1,9 +1,11 @@
 """The machine's hardware, and the defaults of TrainingArguments that fit it."""
 
 import contextlib
+import itertools
 import os
 import platform
 import sys
+from collections.abc import Callable, Sequence
 from importlib import metadata
 from typing import Any, NamedTuple
 
@@ -29,7 +31,7 @@ class Machine(NamedTuple):
     device: str  # "cuda", "mps", ... or "cpu"
     name: str  # of the GPU; empty where there is none
     cores: int  # for this process: what its container may use, shared with the run's other processes there
-    precision: str | None  # the half precision that the GPU computes well in, "bf16" or "fp16"
+    precision: str | None  # the half precision that it computes well in, "bf16" or "fp16"; a CPU some networks alone
     tf32: bool  # whether its float32 may be computed in TF32
 
 
@@ -42,8 +44,10 @@ def detect_machine(on_cpu: bool) -> Machine:
     """The machine as this process finds it; `on_cpu` if the recipe or the launcher asks for the CPU."""
     found = None if on_cpu else torch.accelerator.current_accelerator(check_available=True)
     cores = cores_per_process()
-    if found is None or found.type != "cuda":
-        return Machine(found.type if found else "cpu", "", cores, None, False)
+    if found is None:
+        return Machine("cpu", "", cores, "bf16" if cpu_trains_in_bf16() else None, False)
+    if found.type != "cuda":
+        return Machine(found.type, "", cores, None, False)
     precision = "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"
     return Machine("cuda", torch.cuda.get_device_name(), cores, precision, is_torch_tf32_available())
 
@@ -54,12 +58,15 @@ def cpu_trains_in_bf16() -> bool:
     return bool(found.get("avx512_bf16") or found.get("amx_bf16"))
 
 
-def fill_in_defaults(machine: Machine, given: dict[str, Any], launched: str | None) -> dict[str, Any]:
+def fill_in_defaults(
+    machine: Machine, given: dict[str, Any], launched: str | None, half_on_cpu: Callable[[], bool]
+) -> dict[str, Any]:
     """A recipe's values of TrainingArguments, completed by what fits the machine.
 
     Args:
         given: the recipe's values, which win, even if they are TrainingArguments' own defaults.
         launched: the precision requested from the launcher, which wins too; None where none was.
+        half_on_cpu: whether the network is faster in half precision on a CPU that has it.
     """
     workers = _workers(machine)
     chosen: dict[str, Any] = {"dataloader_num_workers": workers, "dataloader_pin_memory": machine.device != "cpu"}
@@ -70,8 +77,10 @@ def fill_in_defaults(machine: Machine, given: dict[str, Any], launched: str | No
     if machine.tf32:
         chosen["tf32"] = True
     if machine.precision and launched is None and not {"fp16", "bf16"} & given.keys() and not _sharded(given):
-        chosen[machine.precision] = True
+        chosen[machine.precision] = machine.device != "cpu" or half_on_cpu()
     values = {**chosen, **given}
+    if machine.device == "cpu" and machine.precision and values.get("bf16"):
+        values["use_cpu"] = True  # or TrainingArguments refuses it
     config = given.get("accelerator_config") or {}
     if machine.device == "cuda" and values["dataloader_pin_memory"] and isinstance(config, dict):
         values["accelerator_config"] = {"non_blocking": True, **config}
@@ -92,8 +101,12 @@ def _sharded(given: dict[str, Any]) -> bool:
     return bool(given.get("fsdp") or given.get("deepspeed")) or any(map(str_to_bool, launched))
 
 
-def chosen_settings(machine: Machine, arguments: TrainingArguments, channels_last: bool) -> dict[str, Any]:
-    """The settings that a run uses, whether chosen by the recipe, the launcher or here, ready for JSON."""
+def chosen_settings(machine: Machine, stages: Sequence[TrainingArguments], channels_last: bool) -> dict[str, Any]:
+    """The settings that a run uses, whether chosen by the recipe, the launcher or here, ready for JSON.
+
+    Those of its first stage; of precisions all of them, in the order of the stages.
+    """
+    arguments, precisions = stages[0], [each.mixed_precision.replace("no", "float32") for each in stages]
     return {
         "device": machine.device,
         "gpu": machine.name or None,
@@ -106,7 +119,7 @@ def chosen_settings(machine: Machine, arguments: TrainingArguments, channels_las
         "pinned_memory": arguments.dataloader_pin_memory,
         "non_blocking": arguments.accelerator_config.non_blocking,
         "channels_last": channels_last,
-        "precision": {"no": "float32"}.get(arguments.mixed_precision, arguments.mixed_precision),
+        "precision": " then ".join(precision for precision, _ in itertools.groupby(precisions)),
         "tf32": bool(arguments.tf32),
         "optimizer": str(arguments.optim.value),
         "compile": arguments.torch_compile_backend if arguments.torch_compile else None,

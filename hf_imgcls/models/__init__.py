@@ -18,6 +18,7 @@ from hf_imgcls.models.freeze import (
     describe_parameters,
     freeze_parameters,
 )
+from hf_imgcls.models.half import faster_in_half
 from hf_imgcls.models.head import head_module, network_name
 from hf_imgcls.models.head_input import head_dropout, input_of_head
 from hf_imgcls.models.input_errors import as_input_error

@@ -1,6 +1,7 @@
 """The layers of a network: what each makes of an image, its parameters and its operations, found by running it."""
 
 import contextlib
+import math
 from collections import Counter, defaultdict
 from typing import NamedTuple
 
@@ -48,6 +49,13 @@ def describe_layers(model: PreTrainedModel, size: tuple[int, int]) -> list[Layer
             layer = Layer(name, type(module).__name__, depth, shapes.get(module), inside[name], flops[module])
             layers.append(layer)
     return layers
+
+
+def count_operations(model: PreTrainedModel, size: tuple[int, int]) -> tuple[int, int]:
+    """Multiply-accumulates of one image, and how many values its convolutions and dense layers put out."""
+    flops, shapes = _run(model, size)
+    layers = [module for module in model.modules() if isinstance(module, nn.Conv2d | nn.Linear)]
+    return flops[model] // 2, sum(math.prod(shapes.get(layer) or (0,)) for layer in layers)
 
 
 def _run(model: PreTrainedModel, size: tuple[int, int]) -> tuple[Counter, dict[nn.Module, tuple[int, ...] | None]]:

@@ -12,7 +12,7 @@ from transformers import TrainingArguments
 from hf_imgcls.data import Data
 from hf_imgcls.images import EvalTransform
 from hf_imgcls.machine import package_versions
-from hf_imgcls.training.stages import Plan
+from hf_imgcls.training.plan import Plan
 
 _PROCESSOR = (
     "size", "crop_size", "crop_pct", "resample", "do_resize", "do_center_crop", "do_rescale", "do_normalize",

@@ -10,10 +10,11 @@ from hf_imgcls.data import Data
 from hf_imgcls.images import EvalTransform
 from hf_imgcls.machine import on_main, say
 from hf_imgcls.models import head_module
+from hf_imgcls.training.head_stage import features_of
+from hf_imgcls.training.plan import Plan
 from hf_imgcls.training.regression import Examples, solve_at
 from hf_imgcls.training.score import ScoredRun, predict_trained, score_saved, score_splits
 from hf_imgcls.training.solved_head import losses_of, put_solution, read_examples
-from hf_imgcls.training.stages import Plan, features_of
 from hf_imgcls.training.trainer import ImageTrainer
 
 

@@ -4,6 +4,7 @@ import contextlib
 from collections.abc import Iterator
 from typing import Any
 
+from accelerate.state import AcceleratorState
 from transformers import Trainer, TrainingArguments
 
 
@@ -18,6 +19,12 @@ def schedule_settings(arguments: TrainingArguments, steps: int) -> dict[str, Any
         if name in ("num_decay_steps", "num_stable_steps") and 0 < value < 1
     }
     return {**given, **fractions}
+
+
+def forget_precision(arguments: TrainingArguments) -> None:
+    """Before a trainer in another precision than the one before it, which accelerate would refuse in one process."""
+    if AcceleratorState._shared_state.get("_mixed_precision") not in (None, arguments.mixed_precision):
+        AcceleratorState._reset_state()
 
 
 @contextlib.contextmanager

@@ -1,56 +1,38 @@
 """Staged fine-tuning: each stage starts from the selected checkpoint of the one before."""
 
-import dataclasses
 import functools
 from pathlib import Path
 
 import torch
-from transformers import PreTrainedModel, TrainingArguments
+from transformers import PreTrainedModel
 from transformers.trainer_utils import has_length
 
 from hf_imgcls.data import Data, attach_transform, check_cache_size, for_all_folds, prepared_copies
-from hf_imgcls.errors import InputError
-from hf_imgcls.images import EvalTransform, Mixing, TrainTransform, input_size, random_transform
+from hf_imgcls.images import EvalTransform, Mixing, TrainTransform, input_size
 from hf_imgcls.machine import disable_evaluation, first_on_machine, on_main, say, training_arguments
 from hf_imgcls.models import (
     choose_parameters,
     copy_layout,
     describe_parameters,
+    faster_in_half,
     freeze_parameters,
     head_module,
     load_network,
     restore_weights,
 )
-from hf_imgcls.recipe import Stage, naming_stage, stages_of
+from hf_imgcls.recipe import naming_stage, stages_of
 from hf_imgcls.store import STAGES
 from hf_imgcls.training.callbacks import StopEarly
 from hf_imgcls.training.check import check_batches, check_last_batch, check_network
-from hf_imgcls.training.features import HeadOnFeatures, cached_features
-from hf_imgcls.training.groups import Group, describe_groups, group_parameters, records_of
+from hf_imgcls.training.features import HeadOnFeatures
+from hf_imgcls.training.groups import describe_groups, group_parameters, records_of
+from hf_imgcls.training.head_stage import check_features, features_of, in_float32
 from hf_imgcls.training.loss import NO_CUSTOM, Custom, class_weights
+from hf_imgcls.training.plan import Plan
 from hf_imgcls.training.records import is_better, stage_record
 from hf_imgcls.training.resume import choose_checkpoint, keep_stage, read_stages
 from hf_imgcls.training.solved_head import solve_head
 from hf_imgcls.training.trainer import ImageTrainer
-
-
-@dataclasses.dataclass
-class Plan:
-    """A stage, checked and ready to run; checkpoints go to `folder`, and weights where another stage follows.
-
-    `parameters` are the names of those that train, `groups` the same by learning rate where there are several;
-    `weights` are those of the classes in the loss.
-    """
-
-    stage: Stage
-    arguments: TrainingArguments
-    folder: Path
-    images: TrainTransform
-    parameters: list[str]
-    groups: list[Group]
-    mixing: Mixing | None
-    custom: Custom
-    weights: torch.Tensor | None
 
 
 def plan_stages(
@@ -66,7 +48,8 @@ def plan_stages(
         folder = Path(stage.training.output_dir) / (f"stage-{stage.number}" if stage.listed else "")
         # Another seed for each stage, so that its images and their order are not those of the stage before.
         seed = stage.training.seed + stage.number - 1
-        arguments = training_arguments(stage.training, output_dir=str(folder), seed=seed, push_to_hub=False)
+        half = functools.partial(faster_in_half, model, size, training=not stage.cache_features)
+        arguments = training_arguments(stage.training, half, output_dir=str(folder), seed=seed, push_to_hub=False)
         if stage.cache_features:
             head_module(model, size)  # two heads are refused here, not when the stage begins
         with naming_stage(stage):
@@ -85,16 +68,6 @@ def plan_stages(
             mixing = Mixing(stage.augmentation.mix, len(data.labels)) if stage.augmentation.mix else None
         plans.append(Plan(stage, arguments, folder, images, parameters, groups, mixing, custom, weights))
     return plans
-
-
-def check_features(stage: Stage, size: tuple[int, int]) -> None:
-    """Refuse random augmentation where features are cached, which are computed once for each image."""
-    random = random_transform(stage.augmentation.train, size) if stage.cache_features else None
-    if random:
-        raise InputError(
-            f"augmentation.train: {random} is random, but cache_features reads each image once; give the stage "
-            'an "augmentation" of its own: {}'
-        )
 
 
 def train_stages(plans: list[Plan], data: Data, model: PreTrainedModel, scoring: EvalTransform, bad_images: str):
@@ -138,7 +111,7 @@ def _train_stage(plan: Plan, data: Data, model: PreTrainedModel, scoring: EvalTr
         check_last_batch(model, frozen, len(data.splits["train"]), plan.arguments, size)
     if stage.cache_features:
         splits_of_head = features_of(plan, data, model, scoring)
-        trainer = _trainer(HeadOnFeatures(model, size), plan, splits_of_head)
+        trainer = _trainer(HeadOnFeatures(model, size), in_float32(plan), splits_of_head)
     else:
         trainer = _trainer(model, plan, splits, frozen=frozen, processing_class=scoring.processor)
     seconds = solve_head(trainer, splits_of_head) if stage.logistic_regression else _fit(trainer, plan)
@@ -175,21 +148,6 @@ def _trainer(model: torch.nn.Module, plan: Plan, splits: dict, **others) -> Imag
         callbacks=[StopEarly(stopping.patience, stopping.threshold)] if stopping else None,
         **others,
     )
-
-
-def features_of(plan: Plan, data: Data, model: PreTrainedModel, scoring: EvalTransform) -> dict:
-    """The features of train and validation, computed once on a machine."""
-    transforms = {"train": plan.images if plan.stage.augmentation.train else scoring, "validation": scoring}
-
-    def compute(transform, rows, fingerprint: str):
-        return cached_features(model, rows, transform, fingerprint, plan.arguments)
-
-    with first_on_machine("computes the features"):
-        return {
-            role: for_all_folds(data, role, functools.partial(compute, transform))
-            for role, transform in transforms.items()
-            if role in data.splits
-        }
 
 
 def _fit(trainer: ImageTrainer, plan: Plan) -> float:

@@ -34,6 +34,7 @@ def test_what_a_recipe_says_is_what_the_trainer_gets(tmp_path):
 @needs_no_gpu
 @pytest.mark.parametrize("precision", ["fp16", "bf16"])
 def test_half_precision_on_a_machine_that_cannot_names_the_override(precision, tmp_path, monkeypatch):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", dict)
     with pytest.raises(InputError, match=f"training.{precision}: .*training.{precision}=false"):
         arguments(tmp_path, **{precision: True})
     monkeypatch.setenv("ACCELERATE_MIXED_PRECISION", precision)
@@ -41,8 +42,13 @@ def test_half_precision_on_a_machine_that_cannot_names_the_override(precision, t
         arguments(tmp_path)
 
 
-def test_bfloat16_on_a_cpu_that_was_asked_for(tmp_path):
+def test_bfloat16_on_a_cpu_that_was_asked_for(tmp_path, monkeypatch):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", dict)
     assert arguments(tmp_path, bf16=True, use_cpu=True)[0].bf16
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": True})
+    assert arguments(tmp_path, bf16=True)[0].bf16
+    with pytest.raises(InputError, match=r"training\.fp16"):
+        arguments(tmp_path, fp16=True)
 
 
 def test_a_combination_that_transformers_refuses_is_one_line(tmp_path):

@@ -22,7 +22,12 @@ from hf_imgcls.recipe.load import load_recipe
 H200 = Machine("cuda", "NVIDIA H200", 16, "bf16", True)
 T4 = Machine("cuda", "Tesla T4", 4, "fp16", False)
 LAPTOP = Machine("mps", "", 8, None, False)
+SERVER = Machine("cpu", "", 2, "bf16", False)
 SMALL, LARGE = Machine("cpu", "", 2, None, False), Machine("cpu", "", 32, None, False)
+
+
+def never() -> bool:
+    raise AssertionError("asked about the network where its kind decides nothing")
 
 
 @pytest.mark.parametrize(
@@ -41,7 +46,7 @@ def test_defaults_fit_the_machine(here, expected, monkeypatch):
         expected |= {"dataloader_prefetch_factor": 4, "dataloader_persistent_workers": True}
     if here.device == "cuda":
         expected |= {"accelerator_config": {"non_blocking": True}, "logging_nan_inf_filter": False}
-    assert fill_in_defaults(here, {}, None) == expected
+    assert fill_in_defaults(here, {}, None, never) == expected
 
 
 def test_a_recipes_values_win_even_if_they_are_defaults():
@@ -49,17 +54,34 @@ def test_a_recipes_values_win_even_if_they_are_defaults():
         "dataloader_num_workers": 0, "bf16": False, "tf32": False,
         "dataloader_pin_memory": False, "logging_nan_inf_filter": True, "accelerator_config": {"even_batches": True},
     }  # fmt: skip
-    assert fill_in_defaults(H200, given, None) == given
+    assert fill_in_defaults(H200, given, None, never) == given
     given = {"dataloader_num_workers": 2, "dataloader_prefetch_factor": 1, "dataloader_persistent_workers": False,
             "accelerator_config": {"non_blocking": False, "even_batches": True}, "fp16": True}  # fmt: skip
-    made = fill_in_defaults(H200, given, None)
+    made = fill_in_defaults(H200, given, None, never)
     assert {key: made[key] for key in given} == given
     assert "bf16" not in made
 
 
 @pytest.mark.parametrize("launched", ["no", "fp16", "bf16", "fp8"])
 def test_the_launchers_precision_wins_over_the_machines(launched):
-    assert not {"fp16", "bf16"} & fill_in_defaults(H200, {}, launched).keys()
+    assert not {"fp16", "bf16"} & fill_in_defaults(H200, {}, launched, never).keys()
+
+
+def test_a_cpu_that_has_bf16_trains_those_networks_in_it_that_are_faster():
+    half, plain = (fill_in_defaults(SERVER, {}, None, lambda faster=faster: faster) for faster in (True, False))
+    assert (half["bf16"], half["use_cpu"]) == (True, True)
+    assert not plain["bf16"]
+    assert "use_cpu" not in plain
+    assert not fill_in_defaults(SERVER, {"bf16": False}, None, never)["bf16"]
+    assert "bf16" not in fill_in_defaults(SERVER, {}, "no", never)
+    # TrainingArguments wants use_cpu, which says nothing new where the CPU is all there is.
+    assert fill_in_defaults(SERVER, {"bf16": True, "use_cpu": False}, None, never)["use_cpu"]
+    assert "use_cpu" not in fill_in_defaults(SMALL, {"bf16": True}, None, never)
+
+
+def test_the_line_names_the_precision_of_every_stage(tmp_path):
+    stages = [TrainingArguments(str(tmp_path), use_cpu=True, bf16=half) for half in (True, False, False)]
+    assert ", bf16 then float32, " in describe_machine(chosen_settings(SERVER, stages, channels_last=False))
 
 
 @pytest.mark.parametrize("sharded", ["fsdp", "deepspeed", "launcher"])
@@ -67,7 +89,7 @@ def test_sharded_training_keeps_its_own_precision(sharded, monkeypatch):
     if sharded == "launcher":
         monkeypatch.setenv("ACCELERATE_USE_FSDP", "true")
     given = {} if sharded == "launcher" else {sharded: {"some": "setting"}}
-    assert "bf16" not in fill_in_defaults(H200, given, None)
+    assert "bf16" not in fill_in_defaults(H200, given, None, never)
 
 
 def test_cores_are_divided_among_the_processes_of_a_machine(monkeypatch):
@@ -108,13 +130,13 @@ def test_the_settings_of_a_run_are_described_in_one_line(tmp_path):
         torch_compile=True, torch_compile_backend="eager", accelerator_config={"non_blocking": True},
     )  # fmt: skip
     arguments.dataloader_pin_memory = arguments.tf32 = True  # as on a GPU
-    chosen = chosen_settings(H200, arguments, channels_last=True)
+    chosen = chosen_settings(H200, [arguments], channels_last=True)
     assert chosen["precision"] == "bf16"
     assert describe_machine({**chosen, "threads": 1}) == (
         "machine: 1 GPU (NVIDIA H200), 16 cores per process, 1 thread, 2 workers per process, prefetch 2, persistent, "
         "pinned memory, non-blocking copies, channels_last, bf16, TF32, fused AdamW, torch.compile (eager)"
     )
-    plain = chosen_settings(SMALL, TrainingArguments(str(tmp_path), use_cpu=True, optim="sgd"), channels_last=False)
+    plain = chosen_settings(SMALL, [TrainingArguments(str(tmp_path), use_cpu=True, optim="sgd")], channels_last=False)
     assert (
         describe_machine({**plain, "threads": 2})
         == "machine: CPU, 2 cores per process, 2 threads, no workers, float32, sgd"
@@ -154,16 +176,19 @@ def fake_gpu(monkeypatch):
     monkeypatch.setattr(machine, "cores_per_process", lambda: 16)
 
 
-def test_a_gpu_is_found_and_named(fake_gpu, tmp_path):
+def test_a_gpu_is_found_and_named(fake_gpu, tmp_path, monkeypatch):
     found = detect_machine(on_cpu=False)
     assert found == H200
-    chosen = chosen_settings(found, TrainingArguments(str(tmp_path), use_cpu=True), channels_last=False)
+    chosen = chosen_settings(found, [TrainingArguments(str(tmp_path), use_cpu=True)], channels_last=False)
     assert (chosen["device"], chosen["gpu"]) == ("cuda", "NVIDIA H200")
     assert "1 GPU (NVIDIA H200), 16 cores" in describe_machine(chosen)
     assert describe_hardware(2) == "2 processes, NVIDIA H200 x 2"
     cpu = detect_machine(on_cpu=True)
-    assert (cpu.device, cpu.name, cpu.precision) == ("cpu", "", None)
-    assert chosen_settings(cpu, TrainingArguments(str(tmp_path), use_cpu=True), channels_last=False)["gpu"] is None
+    assert (cpu.device, cpu.name) == ("cpu", "")
+    for capabilities, precision in ({}, None), ({"avx512_bf16": True}, "bf16"), ({"amx_bf16": True}, "bf16"):
+        monkeypatch.setattr(torch.cpu, "get_capabilities", lambda found=capabilities: found)
+        assert detect_machine(on_cpu=True).precision == precision
+    assert chosen_settings(cpu, [TrainingArguments(str(tmp_path), use_cpu=True)], channels_last=False)["gpu"] is None
 
 
 def test_without_a_gpu_the_cores_are_named(monkeypatch):

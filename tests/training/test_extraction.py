@@ -1,5 +1,6 @@
 """Features on a CPU: one process for each thread, the same bits whatever their number, the training's precision."""
 
+import json
 import os
 
 import datasets
@@ -9,6 +10,7 @@ import torch
 from tiny import SIZE, tiny_model, tiny_processor
 from transformers import TrainingArguments
 
+from hf_imgcls import train_classifier
 from hf_imgcls.data import attach_transform
 from hf_imgcls.data.load import load_data
 from hf_imgcls.images.transforms import EvalTransform
@@ -79,3 +81,34 @@ def test_features_of_another_precision_are_other_features(data, tmp_path, monkey
     assert found[True].dtype == torch.float32
     assert not torch.equal(found[True], found[False])
     assert torch.nn.functional.cosine_similarity(found[True], found[False]).min() > 0.999
+
+
+def test_a_cpu_that_can_computes_each_stage_in_the_faster_precision(make_folder, tmp_path, monkeypatch, undrawn):
+    """A head on features in bf16, then all weights in float32, and in both cases scores in float32."""
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": True})
+    monkeypatch.setattr("hf_imgcls.models.half.count_operations", lambda model, size: (10**9, 10**8))
+    tiny_model("vit").save_pretrained(tmp_path / "checkpoint")
+    tiny_processor().save_pretrained(tmp_path / "checkpoint")
+    seen, forward = [], torch.nn.Linear.forward
+
+    def linear(self, values):
+        made = forward(self, values)
+        seen.append((self.out_features, torch.is_grad_enabled(), made.dtype))
+        return made
+
+    monkeypatch.setattr(torch.nn.Linear, "forward", linear)
+    results = train_classifier(
+        {
+            "data": {"path": str(make_folder(train=2, validation=2))},
+            "model": {"checkpoint": str(tmp_path / "checkpoint")},
+            "stages": [{"train": "head", "cache_features": True}, {"train": "all"}],
+            "training": {"output_dir": str(tmp_path / "run"), "num_train_epochs": 1, "disable_tqdm": True},
+        }
+    )
+    assert results["machine"]["precision"] == "bf16 then float32"
+    begun = json.loads((tmp_path / "run" / "begun.json").read_text())
+    assert [stage["precision"] for stage in begun["settings"]["each_stage"]] == ["bf16", "float32"]
+    assert {dtype for _, trains, dtype in seen if trains} == {torch.float32}
+    assert {width for width, _, dtype in seen if dtype == torch.bfloat16} >= {16, 24}
+    assert seen[-1][2] == torch.float32

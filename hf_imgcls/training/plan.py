@@ -1,0 +1,31 @@
+"""A stage, checked and ready to run."""
+
+import dataclasses
+from pathlib import Path
+
+import torch
+from transformers import TrainingArguments
+
+from hf_imgcls.images import Mixing, TrainTransform
+from hf_imgcls.recipe import Stage
+from hf_imgcls.training.groups import Group
+from hf_imgcls.training.loss import Custom
+
+
+@dataclasses.dataclass
+class Plan:
+    """A stage, checked and ready to run; checkpoints go to `folder`, and weights where another stage follows.
+
+    `parameters` are the names of those that train, `groups` the same by learning rate where there are several;
+    `weights` are those of the classes in the loss.
+    """
+
+    stage: Stage
+    arguments: TrainingArguments
+    folder: Path
+    images: TrainTransform
+    parameters: list[str]
+    groups: list[Group]
+    mixing: Mixing | None
+    custom: Custom
+    weights: torch.Tensor | None
