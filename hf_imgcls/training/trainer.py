@@ -17,7 +17,7 @@ from hf_imgcls.training.gradients import EveryGradient, torch_refusals
 from hf_imgcls.training.interruption import InterruptibleTrainer
 from hf_imgcls.training.loss import NO_CUSTOM, Custom, own_loss, total_loss
 from hf_imgcls.training.rates import RatesTrainer
-from hf_imgcls.training.settings import without_autocast
+from hf_imgcls.training.settings import forget_precision, without_autocast
 from hf_imgcls.training.stream import StreamTrainer
 from hf_imgcls.training.timing import Clock, TimedRows
 
@@ -76,6 +76,10 @@ class ImageTrainer(InterruptibleTrainer, RatesTrainer, AveragingTrainer, StreamT
         self.progress.add("table of epochs", table)
         if isinstance(self.train_dataset, datasets.Dataset):
             self.train_dataset = self.clock.rows = TimedRows(self.train_dataset)
+
+    def create_accelerator_and_postprocess(self):
+        forget_precision(self.args)
+        super().create_accelerator_and_postprocess()
 
     def _get_dataloader(self, *args, is_training: bool = False, **kwargs):
         """Trainer's own, whose workers draw nothing from the generator of the process.
