@@ -24,13 +24,15 @@ def score_run(
     """Save the model in the run's folder and score it.
 
     Where the run ends with the head of a stage with `refit`, validation is scored first, and the head that is saved
-    is solved on train and validation: no image of validation was trained on where it was scored.
+    is solved on train and validation: no image of validation was trained on where it was scored. Folds leave that out.
     """
     folder = Path(trainer.args.output_dir)
     folder = folder.parent if plans[0].stage.listed else folder
     number = _ended_with(records)
     plan = plans[number - 1]
-    if not plan.stage.refit:
+    if plan.stage.refit and data.pool:
+        say("refit: left out, it would train every fold on the images of all folds")
+    if not plan.stage.refit or data.pool:
         trainer.save_run(folder)
         return score_saved(trainer, data, scoring)
     scores, outputs = score_splits(trainer, {"validation": data.splits["validation"]}, scoring)
@@ -57,7 +59,8 @@ def _refit(trainer: ImageTrainer, plan: Plan, record: dict, data: Data, scoring:
     layer = model.get_submodule(head_module(model, plan.images.size))
     layer = next(each for each in layer.modules() if isinstance(each, nn.Linear | nn.Conv2d))
     examples = read_examples(features_of(plan, data, model, scoring), device)
-    both = Examples(*(torch.cat(pair) for pair in zip(examples["train"], examples["validation"], strict=True)))
+    train, validation = examples["train"], examples["validation"]
+    both = Examples(torch.cat([train[0], validation[0]]), torch.cat([train[1], validation[1]]))
     weights = None if plan.weights is None else plan.weights.double().to(device)
     loss, _ = losses_of(weights, plan.arguments.label_smoothing_factor)
     penalty = record["history"][record["best_step"] - 1]["penalty"]
