@@ -94,6 +94,7 @@ def _key(model: PreTrainedModel, head: str, transform: EvalTransform | TrainTran
     processor, config = transform.processor, model.config.to_dict()
     # Where a network came from changes nothing, nor do the settings of a custom head.
     without = {"_name_or_path", "architectures", "auto_map", "dtype", "transformers_version"}
+    without.add("use_cache")  # of text; a Trainer sets it
     if isinstance(model, OwnHeadForImageClassification):
         without |= {"hidden_size", "activation", "dropout"}
     modules = [(name, type(m).__qualname__, m.extra_repr()) for name, m in model.named_modules()]

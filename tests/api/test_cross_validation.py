@@ -13,7 +13,7 @@ from hf_imgcls.errors import InputError
 from hf_imgcls.publishing import push_saved
 from hf_imgcls.training import features, solved_head
 
-HEAD = {"train": "head", "cache_features": True, "logistic_regression": True}
+HEAD = {"train": "head", "cache_features": True, "logistic_regression": True, "refit": True}
 
 
 @pytest.fixture
@@ -37,7 +37,7 @@ def test_a_run_for_each_fold_resumed_answered_and_described(recipe, tmp_path, mo
     monkeypatch.setattr(features, "extract_features", lambda *a: computed.append(len(a[2])) or real(*a))
     grouped, solve = [], solved_head.solve
     monkeypatch.setattr(solved_head, "solve", lambda *a: grouped.append({*a[0].groups}) or solve(*a))
-    scored, real_scores = [], train.score_splits
+    scored, real_scores = [], train.score_run
 
     def stops(*arguments):
         scored.append(1)
@@ -45,7 +45,7 @@ def test_a_run_for_each_fold_resumed_answered_and_described(recipe, tmp_path, mo
             raise KeyboardInterrupt
         return real_scores(*arguments)
 
-    monkeypatch.setattr(train, "score_splits", stops)
+    monkeypatch.setattr(train, "score_run", stops)
     with pytest.raises(KeyboardInterrupt):
         train_classifier(recipe)
     assert not (tmp_path / "runs" / "folds.json").exists()
@@ -57,6 +57,7 @@ def test_a_run_for_each_fold_resumed_answered_and_described(recipe, tmp_path, mo
     assert sorted(map(list, grouped[:2])) == [["train0"], ["train1"]], "groups do not reach the folds of the penalty"
     text = capsys.readouterr().out
     assert "fold 2 of 2: " in text
+    assert text.count("refit: left out, it would train every fold on the images of all folds") == 2
     lines = text.splitlines()
     table = lines[lines.index(next(line for line in lines if line.startswith("fold  "))) :]
     assert re.split("  +", table[0])[1:] == [

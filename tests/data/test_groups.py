@@ -212,7 +212,7 @@ def test_refused_before_anything_is_read(keys):
     [
         ({"test_fraction": 0.25}, (12, 6, 6)),
         ({"max_samples": {"train": 4, "validation": 2, "test": 4}}, (4, 2, 4)),
-        ({"samples_per_class": {"train": 5, "validation": 2, "test": 1}}, (10, 4, 2)),
+        ({"samples_per_class": {"train": 3, "validation": 4, "test": 1}}, (6, 8, 2)),
     ],
     ids=str,
 )

@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from test_own_head import HIDDEN, timm_model
 from tiny import SIZE, tiny_model, tiny_processor
-from transformers import DefaultDataCollator, TrainingArguments, ViTImageProcessor
+from transformers import DefaultDataCollator, Trainer, TrainingArguments, ViTImageProcessor
 
 from hf_imgcls import InputError, train_classifier
 from hf_imgcls.data.load import load_data
@@ -119,6 +119,7 @@ def test_a_second_run_reads_what_the_first_has_kept(cache, data, arguments, monk
     model = tiny_model("vit")
     with torch.no_grad():
         model.classifier.weight.add_(1)  # the head has no part in its features
+    Trainer(model, arguments)  # which sets use_cache
     forward, images = model.forward, []
     monkeypatch.setattr(model, "forward", lambda pixel_values: images.append(pixel_values) or forward(pixel_values))
     second = compute(model, data, arguments)
