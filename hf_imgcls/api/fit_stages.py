@@ -9,7 +9,8 @@ from hf_imgcls.machine import say
 from hf_imgcls.training import Candidate
 from hf_imgcls.words import duration
 
-HEAD = {"train": "head", "cache_features": True, "augmentation": {}, "logistic_regression": True}
+_NONE = {"augmentation": {}, "averaging": {}, "optimizer": {}}  # of what overrides may ask of the stage after it
+HEAD = {"train": "head", "cache_features": True, **_NONE, "logistic_regression": True}
 # LP-FT: all weights from a head that is solved already, at a rate that keeps what the network knows (arXiv:2202.10054).
 ALL_WEIGHTS = {
     "train": "all",

@@ -65,6 +65,11 @@ def _find(name: str) -> Ingredient:
             raise InputError(f"average: {name} is damaged: {fault}")
     elif not (run / RESULTS).is_file():
         raise InputError(f"average: the run in {name} is not finished; run it to its end, or name its checkpoints")
+    elif any(stage.get("refit") for stage in read_kept(run / RESULTS).get("stages", ())):
+        raise InputError(
+            f"average: {name} was refitted on its validation images, which cannot compare it with an average any more; "
+            "train without refit"
+        )
     return Ingredient(name, folder, run)
 
 

@@ -31,6 +31,8 @@ _WHY = {
     "stages.0.train": "first a head for these classes, on the network as it is",
     "stages.0.cache_features": "what the network makes of an image is computed once",
     "stages.0.augmentation": "none, since features are computed once",
+    "stages.0.averaging": "none, since the head is solved at once; that of the recipe is for the stage after it",
+    "stages.0.optimizer": "none, since the head is solved at once; that of the recipe is for the stage after it",
     "stages.0.logistic_regression": "the head is solved, in seconds, without epochs and learning rate",
     "stages.1.train": "then all weights, from that head",
     "stages.1.only_if_better": "the head alone is kept where this does not help on validation",

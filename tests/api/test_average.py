@@ -103,6 +103,7 @@ REFUSED = {
     "a photos": "photos is neither a run nor a checkpoint of one",
     "a nowhere": "no such folder 'nowhere'",
     "a open": "the run in open is not finished; run it to its end, or name its checkpoints",
+    "a refitted": "refitted was refitted on its validation images",
     "a others": "others had other images of validation than a",
     "a stream": "stream was trained on a stream",
     "a last": "last has no validation split",
@@ -116,6 +117,7 @@ def test_what_does_not_go_together_is_refused_in_a_line(make_run, tmp_path, caps
     splits = json.loads((make_run("a") / "splits.json").read_text())["fingerprints"]
     make_run("b")
     make_run("open", results=None)
+    make_run("refitted", results={"stages": [{"refit": True}]})
     make_run("others", splits={"fingerprints": {**splits, "validation": "0"}})
     make_run("stream", splits={"fingerprints": {}})
     make_run("last", splits={"fingerprints": {"train": splits["train"]}})
