@@ -8,7 +8,7 @@ from hf_imgcls import machine, reports
 from hf_imgcls.machine import on_main, say
 from hf_imgcls.recipe import as_run, load_recipe
 from hf_imgcls.scoring import pool_folds, spread_of
-from hf_imgcls.store import FOLDS, Lock, lock_run, open_folds, write_json
+from hf_imgcls.store import FOLDS, Lock, open_folds, write_json
 
 
 def cross_validate(recipe, train: Callable[[Any], dict[str, Any]], start_over: bool, lock: Lock) -> dict[str, Any]:
@@ -27,7 +27,6 @@ def cross_validate(recipe, train: Callable[[Any], dict[str, Any]], start_over: b
     """
     machine.prepare_launch()
     folder, count = Path(machine.training_arguments(recipe.training).output_dir), recipe.data.folds
-    on_main(lambda: lock_run(folder, lock))
     on_main(lambda: open_folds(folder, start_over, lock))
     results = []
     for number in range(1, count + 1):

@@ -5,16 +5,20 @@ from pathlib import Path
 
 from hf_imgcls.errors import InputError
 from hf_imgcls.store.locks import Lock, is_lock
-from hf_imgcls.store.run_folder import FOLDS, RECIPE, TOKEN, holds_folds, move_aside
+from hf_imgcls.store.places import try_place
+from hf_imgcls.store.run_folder import FOLDS, RECIPE, TOKEN, check_is_folder, holds_folds, lock_run, move_aside
 
 _FOLD = re.compile(r"fold-\d+(\.\d+)?")  # the latter of a fold that was started over by itself
 
 
 def open_folds(folder: Path, start_over: bool, lock: Lock) -> None:
-    """Before a cross-validation begins or goes on: refuse (InputError) a folder with something else.
+    """Before a cross-validation begins or goes on: lock its folder, and refuse (InputError) one with something else.
 
     `start_over` moves what is there aside.
     """
+    check_is_folder(folder)
+    try_place(folder, "training.output_dir")
+    lock_run(folder, lock)
     there = [file for file in folder.iterdir() if not (is_lock(file) or file.name.startswith(TOKEN))]
     if (folder / RECIPE).exists():
         raise InputError(f"training.output_dir: {folder} is the folder of a run; name another one for the folds")

@@ -29,12 +29,9 @@ _MAY_CHANGE = {
 
 def check_run_folder(folder: Path) -> None:
     """Before anything is loaded: a folder that is no run is refused (InputError)."""
-    if folder.is_symlink() and not folder.exists():
-        raise InputError(f"training.output_dir: {folder} is a link to {folder.resolve()}, which is not there; make it")
+    check_is_folder(folder)
     if not folder.exists():
         return
-    if folder.is_file():
-        raise InputError(f"training.output_dir: {folder} is a file")
     first = {f"{name}{end}" for name in (SPLITS, BEGUN, RECIPE) for end in ("", ".part")}  # of a run killed that early
     there = [] if (folder / RECIPE).exists() else list(folder.iterdir())
     there = [file for file in there if not (is_lock(file) or file.name.startswith(TOKEN))]
@@ -42,6 +39,14 @@ def check_run_folder(folder: Path) -> None:
         raise InputError(f"training.output_dir: {folder} holds the folds of a cross-validation; name another folder")
     if {file.name for file in there} - first:
         raise InputError(f"training.output_dir: {folder} holds files that are not a run; name another folder")
+
+
+def check_is_folder(folder: Path) -> None:
+    """Refuse (InputError) what can be no folder."""
+    if folder.is_symlink() and not folder.exists():
+        raise InputError(f"training.output_dir: {folder} is a link to {folder.resolve()}, which is not there; make it")
+    if folder.exists() and not folder.is_dir():
+        raise InputError(f"training.output_dir: {folder} is a file")
 
 
 def holds_folds(folder: Path) -> bool:

@@ -106,5 +106,7 @@ def test_other_folders_are_refused_and_nothing_is_left(recipe, tmp_path):
     with pytest.raises(InputError, match="30 folds, but the 2 groups of train fill only 2"):
         train_classifier(recipe, [f"training.output_dir={tmp_path / 'new'}", "data.folds=30"])
     assert not (tmp_path / "new").exists()
+    with pytest.raises(InputError, match=r"photos.metadata\.csv is a file"):
+        train_classifier(recipe, [f"training.output_dir={tmp_path / 'photos' / 'metadata.csv'}", "data.path=other/set"])
     with pytest.raises(InputError, match=r"data.folds: fit chooses with one split"):
         fit_folder(recipe["data"]["path"], overrides=["data.folds=2"])
