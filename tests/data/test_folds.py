@@ -58,6 +58,8 @@ def test_limits_come_before_the_folds(keys, sizes, make_folder):
     data = find_rows(section(make_folder(6), folds=3, fold=2, **keys))
     assert tuple(len(data.splits[role]) for role in data.splits) == sizes
     assert list(data.splits) == ["train", "validation", "test"][: len(sizes)]
+    ignored = "data.validation_fraction has no effect on the folds" in data.notes
+    assert ignored == ("validation_fraction" in keys)
     assert np.ptp(np.bincount(data.splits["validation"]["label"])) <= 1
 
 
