@@ -26,12 +26,12 @@ def check_recipe(source: str | Path | dict, overrides: Iterable[str] = (), custo
     machine.prepare_launch()
     for network in networks_of(recipe):
         with naming_network(network, recipe):
-            _check_network(network, custom)
+            check_model(network.model, averaged=bool(recipe.ensemble))
+            _check_stages(network, custom)
     return recipe
 
 
-def _check_network(recipe, custom: Custom) -> None:
-    check_model(recipe.model)
+def _check_stages(recipe, custom: Custom) -> None:
     side = recipe.model.image_size or 224
     for stage in stages_of(recipe):
         with naming_stage(stage):

@@ -7,15 +7,17 @@ from pathlib import Path
 from typing import Any
 
 from hf_imgcls import machine, reports
-from hf_imgcls.api.fit_stages import FitOptions, choose_stages, holdout_fraction
-from hf_imgcls.api.train import train_classifier
+from hf_imgcls.api.check import check_recipe
+from hf_imgcls.api.fit_stages import FitOptions, choose_recipe, holdout_fraction
+from hf_imgcls.api.run import Settings
+from hf_imgcls.api.train import train_classifier, train_recipe
 from hf_imgcls.data import Data, find_rows, load_data
 from hf_imgcls.errors import InputError, nearest
 from hf_imgcls.images import EvalTransform, input_size
 from hf_imgcls.machine import say
 from hf_imgcls.models import USUAL_DROPOUT, build_model, faster_in_half, strong_dropout
 from hf_imgcls.recipe import as_run, check_output_dir, check_path, load_recipe
-from hf_imgcls.store import CANDIDATES, RECIPE, cache_in_use, check_run_folder, read_kept, write_json
+from hf_imgcls.store import CANDIDATES, RECIPE, Lock, cache_in_use, check_run_folder, read_kept, write_json
 from hf_imgcls.training import PRESETS, Candidate, choose_candidate, score_candidate
 
 _BATCH = 16
@@ -54,10 +56,11 @@ def fit_folder(folder: str, options: FitOptions = _DEFAULTS, overrides: Iterable
     for line in reports.describe_data(data, machine.check_launch()):
         say(line)
     names = _names(options, arguments.device.type)
-    found, recipes = _compare(recipe, names, data, arguments, bool(options.checkpoints))
+    found, contents = _compare(recipe, names, data, arguments, bool(options.checkpoints))
     spent = time.monotonic() - begun  # which differs from process to process
-    content = machine.on_main(lambda: _choose(found, recipes, len(data.splits["train"]), options, spent))
-    results = train_classifier(content, overrides)
+    content = machine.on_main(lambda: choose_recipe(found, contents, data, options, spent))
+    with Lock() as lock:
+        results = train_recipe(check_recipe(content, overrides), Settings(), lock, data)
     machine.on_main(lambda: write_json(output / CANDIDATES, [reports.describe_candidate(each) for each in found]))
     say(
         f"recipe: {output / RECIPE}; hf-imgcls train {output / RECIPE} training.output_dir={output}-again repeats this "
@@ -118,16 +121,17 @@ def _compare(recipe, names: Sequence[str], data: Data, arguments, named: bool) -
     """The candidates that can be loaded, and the recipe of each by its name; those that a user named must be."""
     if "validation" not in data.splits:
         raise InputError("fit: there is no validation split to compare networks on; leave data.validation_fraction out")
-    found, recipes, missing = [], {}, []
+    found, contents, missing = [], {}, []
     for name in names:
         try:
-            recipes[name], model, processor = _open(recipe, name, data.labels, arguments.seed)
+            own, model, processor = _open(recipe, name, data.labels, arguments.seed)
         except InputError as error:
             if named:
                 raise
             missing.append(str(error))
             say(f"fit: {name} is left out: {error}")
             continue
+        contents[name] = as_run(own)
         scoring = EvalTransform(processor, [model.config.label2id[label] for label in data.labels])
         say(f"fit: {name}")
         half = functools.partial(faster_in_half, model, input_size(processor), training=False)
@@ -138,7 +142,10 @@ def _compare(recipe, names: Sequence[str], data: Data, arguments, named: bool) -
             f"fit: none of {len(names)} networks can be loaded ({missing[0][:120]}); name one that is on this machine "
             "with --checkpoint"
         )
-    return found, recipes
+    chosen = choose_candidate(found)
+    for line in reports.candidate_table(found, chosen):
+        say(line)
+    return found, contents
 
 
 def _open(recipe, name: str, labels: list[str], seed: int):
@@ -151,14 +158,3 @@ def _open(recipe, name: str, labels: list[str], seed: int):
         own = load_recipe(content, [f"model.config.{strong[0]}={USUAL_DROPOUT}"])
         model, processor = build_model(own.model, labels, seed)
     return own, model, processor
-
-
-def _choose(found: Sequence[Candidate], recipes: dict, images: int, options: FitOptions, spent: float) -> dict:
-    """The content of the recipe that is trained; the candidates and the reasons are printed."""
-    chosen = choose_candidate(found)
-    for line in reports.candidate_table(found, chosen):
-        say(line)
-    recipe = recipes[chosen.checkpoint]
-    content = as_run(recipe)
-    content["stages"] = choose_stages(chosen, images, options, spent)
-    return content

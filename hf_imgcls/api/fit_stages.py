@@ -5,8 +5,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from hf_imgcls.data import Data
 from hf_imgcls.machine import say
-from hf_imgcls.training import Candidate
+from hf_imgcls.training import Candidate, choose_candidate, choose_partner, is_uneven
 from hf_imgcls.words import duration
 
 _NONE = {"augmentation": {}, "averaging": {}, "optimizer": {}}  # of what overrides may ask of the stage after it
@@ -28,7 +29,6 @@ ALL_WEIGHTS = {
 # Wrong answers on validation below which no training can show that it is better, and images of a class below which the
 # head is the answer.
 _FEWEST_ERRORS, _FEWEST_IMAGES = 10, 20
-_BACKWARD = 3  # a step of training takes so many times a forward pass
 
 
 class FitOptions(NamedTuple):
@@ -50,25 +50,52 @@ def too_few_images(images: int, classes: int) -> bool:
     return images < _FEWEST_IMAGES * classes
 
 
-def choose_stages(chosen: Candidate, images: int, options: FitOptions, spent: float) -> list[dict]:
-    """A solved head; and a stage for all weights, where it can be shown to pay and fits into the time; the reason is
-    printed.
+def choose_recipe(found: Sequence[Candidate], contents: dict[str, dict], data: Data, options: FitOptions, spent: float):
+    """The content of the recipe that is trained; the reasons are printed.
 
     Args:
-        images: of train.
+        contents: of the recipe of each candidate, by its name, without stages.
         spent: seconds so far.
     """
-    epochs = ALL_WEIGHTS["training"]["num_train_epochs"]
-    needed = _BACKWARD * epochs * images / chosen.images_per_second
+    chosen, images = choose_candidate(found), len(data.splits["train"])
+    partner = choose_partner(found, chosen) if options.preset == "best" else None
+    content = contents[chosen.checkpoint]
+    if is_uneven(data):
+        content["training"]["metric_for_best_model"] = "macro_f1"
+        if chosen.balanced:
+            content["loss"] = {"class_weights": "balanced"}
+    content["stages"], spent = _stages(chosen, images, options, spent)
+    if not partner:
+        content["stages"][0]["refit"] = True
+        if options.preset == "best":
+            say("fit: no two of the networks are better together than alone")
+        return content
+    say(f"fit: the probabilities of {partner.checkpoint} are averaged with those of {chosen.checkpoint}")
+    networks = [{"model": content["model"], "stages": content["stages"]}]
+    networks.append(
+        {"model": contents[partner.checkpoint]["model"], "stages": _stages(partner, images, options, spent)[0]}
+    )
+    if partner.timm and not chosen.timm:  # a network of timm cannot have another kind of image processor
+        networks.reverse()
+    return {**content, **networks[0], "ensemble": networks[1:]}
+
+
+def _stages(chosen: Candidate, images: int, options: FitOptions, spent: float) -> tuple[list[dict], float]:
+    """A solved head; and a stage for all weights, where it can be shown to pay and fits into the time."""
+    everything = copy.deepcopy(ALL_WEIGHTS)
+    if chosen.batch_norm:
+        everything["train"] = {"last_blocks": "all", "freeze_batch_norm": True}
+    epochs, what = everything["training"]["num_train_epochs"], f"fit: {chosen.checkpoint}:"
+    needed = epochs * images / chosen.images_per_second[1]
     if options.preset == "fast":
         say("fit: the head is the answer of --preset fast; --preset default would train all weights too")
     elif chosen.errors < _FEWEST_ERRORS:
-        say(f"fit: {chosen.errors} errors are left on validation, too few to show that more training is better")
+        say(f"{what} {chosen.errors} errors are left on validation, too few to show that more training is better")
     elif too_few_images(images, chosen.classes):
-        say(f"fit: {images:,} images of {chosen.classes:,} classes are too few to train all weights on")
+        say(f"{what} {images:,} images of {chosen.classes:,} classes are too few to train all weights on")
     elif options.minutes and spent + needed > 60 * options.minutes:
-        say(f"fit: --minutes {options.minutes:g} is too little to train all weights ({duration(needed)} or so)")
+        say(f"{what} --minutes {options.minutes:g} is too little to train all weights ({duration(needed)} or so)")
     else:
-        say(f"fit: trains all weights, {epochs} epochs in {duration(needed)} or so")
-        return [HEAD, copy.deepcopy(ALL_WEIGHTS)]
-    return [HEAD]
+        say(f"{what} trains all weights, {epochs} epochs in {duration(needed)} or so")
+        return [copy.deepcopy(HEAD), everything], spent + needed
+    return [copy.deepcopy(HEAD)], spent

@@ -1,6 +1,6 @@
 """Networks and their image processors: building, loading, restoring, freezing."""
 
-from hf_imgcls.models.assemble import assemble_ensemble
+from hf_imgcls.models.assemble import assemble_ensemble, is_stock
 from hf_imgcls.models.averaging import (
     can_renew,
     different_statistics,

@@ -48,8 +48,13 @@ def assemble_ensemble(folders: Sequence[Path], labels: Sequence[str], shared: in
     return model.eval(), processor
 
 
+def is_stock(model: PreTrainedModel | type) -> bool:
+    """Whether a network is one of transformers or timm, without a head of its own."""
+    return (model if isinstance(model, type) else type(model)).__module__.startswith("transformers.")
+
+
 def _check(folder: Path, network: PreTrainedModel, own, shared, labels: Sequence[str]) -> None:
-    if not type(network).__module__.startswith("transformers."):
+    if not is_stock(network):
         raise InputError(
             f"ensemble: {folder} has a network or head of its own ({type(network).__name__}); only those of "
             "transformers and timm can be averaged"

@@ -109,12 +109,20 @@ def _check_sharing(model: PreTrainedModel) -> None:
         )
 
 
-def check_model(section: ModelSection) -> None:
-    """Check the `model` section without loading weights or asking the Hub."""
+def check_model(section: ModelSection, averaged: bool = False) -> None:
+    """Check the `model` section without loading weights or asking the Hub.
+
+    Args:
+        averaged: whether it is of an ensemble, for which a network of our own is refused.
+    """
     place = None if section.architecture else resolve_checkpoint(section)
     if place and not Path(place).is_dir():
         return
     config = get_config(section)
+    if averaged and not type(config).__module__.startswith("transformers."):
+        raise InputError(
+            f"model: {config.model_type!r} is not a network of transformers or timm, which alone can be averaged"
+        )
     check_construction(config)
     if place:
         processor = get_processor(section, config)

@@ -43,6 +43,9 @@ def check_patterns(train: Trained) -> None:
 
 def _last_blocks(model: PreTrainedModel, train: LastBlocks, size: tuple[int, int]) -> set[str]:
     """The last blocks and everything that is first used after the first of them has begun."""
+    if train.last_blocks == "all":
+        chosen = {name for name, _ in model.named_parameters()}
+        return _without_batch_norms(model, chosen) if train.freeze_batch_norm else chosen
     found, count = blocks(model, size), train.last_blocks
     if count > len(found):
         raise InputError(f"train.last_blocks: found {count}, {network_name(model)} has {len(found)} blocks")

@@ -18,8 +18,8 @@ _EVALUATING = {
 class LastBlocks(Section):
     """Train the last blocks of the backbone and everything after them."""
 
-    last_blocks: PositiveInt
-    """Number of residual or transformer blocks (of convolutions, in a plain stack)."""
+    last_blocks: PositiveInt | Literal["all"]
+    """Number of residual or transformer blocks (of convolutions, in a plain stack); "all": every parameter."""
     freeze_batch_norm: bool = False
     """Keep the batch normalizations among them frozen, statistics and parameters."""
 

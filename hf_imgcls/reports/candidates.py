@@ -17,7 +17,7 @@ def candidate_table(found: Sequence[Candidate], chosen: Candidate) -> list[str]:
         accuracy = f"{each.accuracy:.4f} ({low:.4f} to {high:.4f})"
         lines.append(
             f"{'*' if each is chosen else ' '} {each.checkpoint:{width}}{accuracy:<35}  {each.loss:6.4f}  "
-            f"{each.parameters / 1e6:>8.1f} M  {each.images_per_second:>8.1f}  {each.seconds:>7.1f}"
+            f"{each.parameters / 1e6:>8.1f} M  {each.images_per_second[0]:>8.1f}  {each.seconds:>7.1f}"
         )
     best = min(found, key=lambda each: each.loss)
     if chosen is not best:
@@ -36,6 +36,8 @@ def describe_candidate(candidate: Candidate) -> dict[str, Any]:
         "interval": candidate.interval,
         "penalty": candidate.penalty,
         "parameters": candidate.parameters,
-        "images_per_second": round(candidate.images_per_second, 1),
+        "balanced": candidate.balanced,
+        "images_per_second": round(candidate.images_per_second[0], 1),
+        "trained_per_second": round(candidate.images_per_second[1], 1),
         "seconds": round(candidate.seconds, 1),
     }

@@ -21,6 +21,7 @@ from hf_imgcls.scoring.scored import (
     choose_rows,
     collect_scored,
     main_split,
+    scored_logits,
     served_split,
     softmax,
 )

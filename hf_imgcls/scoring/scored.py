@@ -81,6 +81,11 @@ def collect_scored(reduced: list[np.ndarray], label_ids: list[np.ndarray], class
     return Scored(ranked, likelihoods, top, label_ids, classes, sample, probabilities)
 
 
+def scored_logits(logits: "torch.Tensor", labels: "torch.Tensor") -> Scored:
+    """A split from all of its logits, shape (images, classes), and label ids, shape (images,)."""
+    return collect_scored([reduce_logits(logits, labels).cpu().numpy()], [labels.cpu().numpy()], logits.shape[1])
+
+
 class Sampler:
     """Reduces the batches of a split as they are scored, and keeps the logits of some of its rows.
 

@@ -2,7 +2,14 @@
 
 from hf_imgcls.training.begun import last_digits_of, settings_of
 from hf_imgcls.training.callbacks import EpochTable
-from hf_imgcls.training.candidates import PRESETS, Candidate, choose_candidate, score_candidate
+from hf_imgcls.training.candidates import (
+    PRESETS,
+    Candidate,
+    choose_candidate,
+    choose_partner,
+    is_uneven,
+    score_candidate,
+)
 from hf_imgcls.training.check import check_arguments
 from hf_imgcls.training.groups import check_rates, describe_groups, group_parameters
 from hf_imgcls.training.head_stage import check_features

@@ -3,17 +3,21 @@
 import dataclasses
 import math
 import time
+from collections import Counter
 from collections.abc import Sequence
 
 import torch
+from torch.nn.modules.batchnorm import _BatchNorm
 from transformers import PreTrainedModel, TrainingArguments
 
 from hf_imgcls.data import Data
 from hf_imgcls.images import EvalTransform, input_size
-from hf_imgcls.models import in_evaluation, random_images
+from hf_imgcls.models import in_evaluation, is_stock, random_images
+from hf_imgcls.recipe import LossSection
 from hf_imgcls.scoring import interval
 from hf_imgcls.training.features import cached_features
-from hf_imgcls.training.regression import solve
+from hf_imgcls.training.loss import class_weights
+from hf_imgcls.training.regression import Examples, Solution, solve
 from hf_imgcls.training.solved_head import losses_of, read_examples
 
 # Networks to try, the smallest first. ConvNeXt-Tiny is the best of the light ones on natural photos, and convolutional
@@ -27,6 +31,7 @@ PRESETS = {
     "best": {"cpu": [_MOBILE, _NANO, _DINO], "gpu": [_MOBILE, _TINY, _DINO, "timm/convnext_base.fb_in22k_ft_in1k"]},
 }
 _Z_95 = 1.96
+_UNEVEN = 5  # balanced weights lose macro-F1 below (clothing: 0.02 at 2.7, on a head)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,20 +39,41 @@ class Candidate:
     """A network with a head solved on its features, and what it reached on validation.
 
     Attributes:
-        losses: of each validation image, shape (images,).
+        log_likelihoods: of the classes, for each validation image, shape (images, classes).
+        labels: of these images, shape (images,).
         penalty: that of its head.
-        images_per_second: of a forward pass on this machine.
+        balanced: whether the head was solved with balanced class weights.
+        batch_norm: whether the network has batch normalizations.
+        stock: whether it is one of transformers or timm, which alone can be averaged.
+        timm: whether it has timm's image processor.
+        images_per_second: of a forward pass on this machine, and of a step of training.
         seconds: for features and head; next to nothing where the features were cached.
     """
 
     checkpoint: str
-    losses: torch.Tensor
-    accuracy: float
+    log_likelihoods: torch.Tensor
+    labels: torch.Tensor
     penalty: float
-    classes: int
+    balanced: bool
+    batch_norm: bool
+    stock: bool
+    timm: bool
     parameters: int
-    images_per_second: float
+    images_per_second: tuple[float, float]
     seconds: float
+
+    @property
+    def classes(self) -> int:
+        return self.log_likelihoods.shape[1]
+
+    @property
+    def losses(self) -> torch.Tensor:
+        """Of each validation image, shape (images,)."""
+        return _losses(self.log_likelihoods, self.labels)
+
+    @property
+    def accuracy(self) -> float:
+        return float((self.log_likelihoods.argmax(1) == self.labels).double().mean())
 
     @property
     def loss(self) -> float:
@@ -66,27 +92,56 @@ class Candidate:
 def score_candidate(
     checkpoint: str, model: PreTrainedModel, scoring: EvalTransform, data: Data, arguments: TrainingArguments
 ) -> Candidate:
-    """Compute the features of train and validation, or read them from the cache, and solve the head on them."""
+    """Compute the features of train and validation, or read them from the cache, and solve the head on them.
+
+    Where classes are uneven, also with balanced class weights, which are kept where macro-F1 on validation is better.
+    """
     begun = time.perf_counter()
     features = {
         role: cached_features(model, data.splits[role], scoring, data.fingerprints[role], arguments)
         for role in ("train", "validation")
     }
     examples = read_examples(features, arguments.device)
-    losses = losses_of(None, 0.0)
-    solved = solve(examples["train"], examples["validation"], len(data.labels), losses, arguments.seed)
+    solved, balanced = _solve(examples, None, len(data.labels), arguments.seed), False
+    if is_uneven(data):
+        section = LossSection(class_weights="balanced")
+        weights = class_weights(section, data.splits["train"], data.labels, scoring.label_ids)
+        other = _solve(examples, weights.double().to(arguments.device), len(data.labels), arguments.seed)
+        if _macro_f1(other) > _macro_f1(solved):
+            solved, balanced = other, True
     logits = examples["validation"].features @ solved.weight.T + solved.bias
-    labels = examples["validation"].labels
+    size = input_size(scoring.processor)
     return Candidate(
         checkpoint,
-        torch.nn.functional.cross_entropy(logits, labels, reduction="none").cpu(),
-        float((logits.argmax(1) == labels).double().mean()),
+        logits.log_softmax(1).cpu(),
+        examples["validation"].labels.cpu(),
         solved.tried[solved.chosen - 1]["penalty"],
-        len(data.labels),
+        balanced,
+        any(isinstance(module, _BatchNorm) for module in model.modules()),
+        is_stock(model),
+        hasattr(scoring.processor, "data_config"),
         sum(each.numel() for each in model.parameters()),
-        _speed(model, input_size(scoring.processor)),
+        (_speed(model, size, arguments), _speed(model, size, arguments, training=True)),
         time.perf_counter() - begun,
     )
+
+
+def is_uneven(data: Data) -> bool:
+    """Whether the largest class of train has at least five times the images of the smallest."""
+    counts = Counter(data.splits["train"]["label"][:]).values()
+    return max(counts) >= _UNEVEN * min(counts)
+
+
+def _solve(examples: dict[str, Examples], weights: torch.Tensor | None, classes: int, seed: int) -> Solution:
+    return solve(examples["train"], examples["validation"], classes, losses_of(weights, 0.0), seed)
+
+
+def _macro_f1(solved: Solution) -> float:
+    return solved.tried[solved.chosen - 1]["eval_macro_f1"]
+
+
+def _losses(log_likelihoods: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    return -log_likelihoods.gather(1, labels[:, None])[:, 0]
 
 
 def choose_candidate(candidates: Sequence[Candidate]) -> Candidate:
@@ -105,15 +160,35 @@ def _is_as_good(candidate: Candidate, best: Candidate) -> bool:
     return float(difference.mean()) <= _Z_95 * float(difference.std()) / math.sqrt(len(difference))
 
 
-@torch.no_grad()
-def _speed(model: PreTrainedModel, size: tuple[int, int], batch: int = 8) -> float:
-    """Images a second of a forward pass, the better of two."""
+def choose_partner(candidates: Sequence[Candidate], chosen: Candidate) -> Candidate | None:
+    """The network whose mean probabilities with the chosen one's have the lowest validation loss, where that is lower
+    than the loss of each of the two.
+    """
+    losses = {}
+    for each in candidates:
+        if each is not chosen and each.stock and chosen.stock:
+            mean = torch.logaddexp(each.log_likelihoods, chosen.log_likelihoods) - math.log(2)
+            losses[each.checkpoint] = float(_losses(mean, chosen.labels).mean())
+    others = [each for each in candidates if each.checkpoint in losses]
+    partner = min(others, key=lambda each: losses[each.checkpoint], default=None)
+    better = partner and losses[partner.checkpoint] < min(chosen.loss, partner.loss)
+    return partner if better else None
+
+
+def _speed(
+    model: PreTrainedModel, size: tuple[int, int], arguments: TrainingArguments, batch: int = 8, training: bool = False
+) -> float:
+    """Images a second of a forward pass, or of a training step but its optimizer, the better of two."""
     pixels, seconds = random_images(model, batch, size), []
-    with in_evaluation(model):
+    precision = torch.autocast(pixels.device.type, torch.bfloat16, enabled=training and arguments.bf16)
+    with in_evaluation(model), torch.set_grad_enabled(training), precision:
         for _ in range(2):
             begun = time.perf_counter()
-            model(pixel_values=pixels)
+            loss = model(pixel_values=pixels).logits.float().square().mean()
+            if training:
+                loss.backward()
             if pixels.is_cuda:
                 torch.cuda.synchronize()
             seconds.append(time.perf_counter() - begun)
+    model.zero_grad()
     return batch / min(seconds)

@@ -59,8 +59,8 @@ def _refit(trainer: ImageTrainer, plan: Plan, record: dict, data: Data, scoring:
     layer = model.get_submodule(head_module(model, plan.images.size))
     layer = next(each for each in layer.modules() if isinstance(each, nn.Linear | nn.Conv2d))
     examples = read_examples(features_of(plan, data, model, scoring), device)
-    train, validation = examples["train"], examples["validation"]
-    both = Examples(torch.cat([train[0], validation[0]]), torch.cat([train[1], validation[1]]))
+    pair = examples["train"], examples["validation"]
+    both = Examples(torch.cat([each.features for each in pair]), torch.cat([each.labels for each in pair]))
     weights = None if plan.weights is None else plan.weights.double().to(device)
     loss, _ = losses_of(weights, plan.arguments.label_smoothing_factor)
     penalty = record["history"][record["best_step"] - 1]["penalty"]

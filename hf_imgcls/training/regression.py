@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from hf_imgcls.data import fold_of_rows
+from hf_imgcls.scoring import compute_metrics, scored_logits
 
 # Penalties of half the squared weights, of standardized features, beside the mean loss of an image.
 PENALTIES = (1.0, 0.3, 0.1, 0.03, 0.01, 0.003, 0.001)
@@ -66,7 +67,7 @@ def solve(train: Examples, validation: Examples | None, classes: int, losses: tu
         penalty = best * 10 if best == penalties[0] else best / 10
         penalties = sorted([*penalties, penalty], reverse=True)
         found[penalty] = _mean([path.score(penalty) for path in trying])
-    tried = [{"penalty": p, "loss": whole.train_loss(p), "eval_loss": found[p], **whole.accuracy(p)} for p in penalties]
+    tried = [{"penalty": p, "loss": whole.train_loss(p), "eval_loss": found[p], **whole.metrics(p)} for p in penalties]
     weight, bias = whole.solutions[best]
     return Solution(*scale.fold(weight, bias), tried, penalties.index(best) + 1)
 
@@ -113,13 +114,14 @@ class _Path:
         weight, bias = self.solve(penalty)
         return _mean_loss(self.losses[0], self.train, weight, bias)
 
-    def accuracy(self, penalty: float) -> dict[str, float]:
-        """The fraction of the validation images that are predicted right, where there are any."""
+    def metrics(self, penalty: float) -> dict[str, float]:
+        """Those of the validation images but their loss, where there are any."""
         if self.scored is None:
             return {}
         weight, bias = self.solve(penalty)
-        right = torch.addmm(bias, self.scored.features, weight.T).argmax(1) == self.scored.labels
-        return {"eval_accuracy": float(right.double().mean())}
+        logits = torch.addmm(bias, self.scored.features, weight.T)
+        found = compute_metrics(scored_logits(logits, self.scored.labels))
+        return {f"eval_{key}": value for key, value in found.items() if key != "loss"}
 
     def solve(self, penalty: float) -> tuple[torch.Tensor, torch.Tensor]:
         if penalty not in self.solutions:

@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import datasets
 import pytest
 import torch
 from tiny import tiny_model, tiny_processor
@@ -10,15 +11,23 @@ from tiny import tiny_model, tiny_processor
 from hf_imgcls import InputError, train_classifier
 from hf_imgcls.api import fit_stages
 from hf_imgcls.api.fit import FitOptions, fit_folder
-from hf_imgcls.api.fit_stages import choose_stages, holdout_fraction
+from hf_imgcls.api.fit_stages import choose_recipe, holdout_fraction
+from hf_imgcls.data import Data
 from hf_imgcls.reports.candidates import candidate_table
-from hf_imgcls.training.candidates import PRESETS, Candidate, choose_candidate
+from hf_imgcls.training.candidates import PRESETS, Candidate, choose_candidate, choose_partner
 
 pytestmark = pytest.mark.usefixtures("undrawn")
 
 
-def candidate(name="net", losses=(0.5, 0.5, 0.5, 0.5), accuracy=0.5, parameters=10, speed=100.0) -> Candidate:
-    return Candidate(name, torch.tensor(losses), accuracy, 0.1, 2, parameters, speed, 1.0)
+def candidate(name="net", losses=(0.5, 0.5, 0.5, 0.5), accuracy=0.5, parameters=10, **others) -> Candidate:
+    """With these losses of images of class 0, of which this fraction is predicted right, by label ids that agree."""
+    likely = torch.tensor(losses).neg()
+    wrong = torch.arange(len(losses)) >= round(accuracy * len(losses))
+    other = torch.where(wrong, likely + 1, likely - 1)
+    labels = torch.zeros(len(losses), dtype=torch.int64)
+    given = {"balanced": False, "batch_norm": False, "stock": True, "timm": False, "images_per_second": (300.0, 100.0)}
+    columns = torch.stack([likely, other], dim=1)
+    return Candidate(name, columns, labels, 0.1, parameters=parameters, seconds=1.0, **{**given, **others})
 
 
 @pytest.fixture
@@ -69,22 +78,64 @@ def test_a_smaller_network_is_chosen_where_the_difference_is_within_chance():
     assert "small is smaller than large" in lines[-1]
 
 
+def data_of(*counts: int) -> Data:
+    """Data with so many images of each class in train."""
+    rows = datasets.Dataset.from_dict({"label": [label for label, count in enumerate(counts) for _ in range(count)]})
+    return Data({"train": rows}, [str(label) for label in range(len(counts))])
+
+
+def contents_of(*found: Candidate) -> dict:
+    return {each.checkpoint: {"model": {"checkpoint": each.checkpoint}, "training": {}} for each in found}
+
+
 @pytest.mark.parametrize(
     ("chosen", "images", "options", "words"),
     [
         (candidate(losses=[0.5] * 100), 400, FitOptions(preset="fast"), "--preset fast"),
         (candidate(losses=[0.5] * 100, accuracy=0.95), 400, FitOptions(), "5 errors are left"),
-        (candidate(losses=[0.5] * 100), 39, FitOptions(), "39 images of 2 classes are too few"),
-        (candidate(losses=[0.5] * 100), 400, FitOptions(minutes=1), "--minutes 1 is too little"),
-        (candidate(losses=[0.5] * 100), 400, FitOptions(minutes=2), None),
-        (candidate(losses=[0.5] * 100), 400, FitOptions(), None),
+        (candidate(losses=[0.5] * 100), 38, FitOptions(), "38 images of 2 classes are too few"),
+        (candidate(losses=[0.5] * 100), 400, FitOptions(minutes=0.8), "--minutes 0.8 is too little"),
+        (candidate(losses=[0.5] * 100), 400, FitOptions(minutes=1), None),
+        (candidate(losses=[0.5] * 100, batch_norm=True), 400, FitOptions(), None),
     ],
 )
 def test_all_weights_train_where_it_can_pay_and_there_is_time(chosen, images, options, words, capsys):
-    """400 images at 100 a second, three epochs, each step three forward passes: 36 s, after 40 s of comparing."""
-    stages = choose_stages(chosen, images, options, 40.0)
-    assert len(stages) == (1 if words else 2)
-    assert (words or "trains all weights, 3 epochs in 36 s") in capsys.readouterr().out
+    """400 images, three epochs at 100 a second: 12 s, after 40 s of comparing."""
+    data = data_of(images // 2, images // 2)
+    content = choose_recipe([chosen], contents_of(chosen), data, options, 40.0)
+    assert len(content["stages"]) == (1 if words else 2)
+    assert content["stages"][0]["refit"]
+    assert (words or "trains all weights, 3 epochs in 12 s") in capsys.readouterr().out
+    if not words:
+        frozen = {"last_blocks": "all", "freeze_batch_norm": True}
+        assert content["stages"][1]["train"] == (frozen if chosen.batch_norm else "all")
+
+
+def test_uneven_classes_are_selected_by_macro_f1_and_weighted_where_that_was_better():
+    for counts, balanced, metric, loss in (
+        ((40, 10), False, None, None),
+        ((50, 10), False, "macro_f1", None),
+        ((50, 10), True, "macro_f1", {"class_weights": "balanced"}),
+    ):
+        chosen = candidate(balanced=balanced)
+        content = choose_recipe([chosen], contents_of(chosen), data_of(*counts), FitOptions(preset="fast"), 0.0)
+        assert (content["training"].get("metric_for_best_model"), content.get("loss")) == (metric, loss)
+
+
+def test_two_networks_are_averaged_where_their_mean_is_better():
+    best = candidate("one", (0.1, 0.1, 0.4, 0.4), parameters=1)
+    differs = candidate("two", (0.4, 0.4, 0.1, 0.12), timm=True)
+    agrees = candidate("three", (0.2, 0.2, 0.5, 0.5))
+    own = candidate("four", (0.4, 0.4, 0.1, 0.11), stock=False)
+    for found, partner in (([best, differs, agrees, own], differs), ([best, agrees], None), ([best, own], None)):
+        assert choose_partner(found, best) is partner
+    data, options = data_of(20, 20), FitOptions(preset="best")
+    content = choose_recipe([best, differs], contents_of(best, differs), data, options, 0.0)
+    # timm's image processor is that of both, so its network comes first.
+    assert [content["model"]["checkpoint"], content["ensemble"][0]["model"]["checkpoint"]] == ["two", "one"]
+    assert not any("refit" in stage for stage in [*content["stages"], *content["ensemble"][0]["stages"]])
+    content = choose_recipe([best, agrees], contents_of(best, agrees), data, options, 0.0)
+    assert "ensemble" not in content
 
 
 @pytest.mark.parametrize(("images", "fraction"), [(100, 0.2), (2500, 0.2), (4000, 0.125), (5000, 0.1), (10**6, 0.1)])

@@ -69,7 +69,9 @@ def _stage(record: dict[str, Any], stage, processes: int) -> list[Any]:
     what, training = record["train"], stage.training
     if isinstance(what, dict):
         last = what["last_blocks"]
-        what = f"last {plural(last, 'block')} and head" if last > 1 else "last block and head"
+        number = "all blocks" if last == "all" else f"last {plural(last, 'block')}" if last > 1 else "last block"
+        frozen = " without batch normalizations" if what.get("freeze_batch_norm") else ""
+        what = f"{number} and head{frozen}"
     elif isinstance(what, list):
         what = ", ".join(map(plain, what))
     solved = record.get("logistic_regression")
