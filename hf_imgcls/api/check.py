@@ -26,7 +26,7 @@ def check_recipe(source: str | Path | dict, overrides: Iterable[str] = (), custo
     machine.prepare_launch()
     for network in networks_of(recipe):
         with naming_network(network, recipe):
-            check_model(network.model, averaged=bool(recipe.ensemble))
+            check_model(network.model, averaged=bool(recipe.ensemble.networks and recipe.ensemble.average))
             _check_stages(network, custom)
     return recipe
 

@@ -34,14 +34,18 @@ def train_ensemble(run: Run, train: TrainRecipe) -> Trained:
             results.append(train(recipe, run.how._replace(start_over=False), lock, run.data))
         earlier += max(0.0, results[-1]["time"]["run"] - (time.perf_counter() - begun))
     folders = [Path(recipe.training.output_dir) for recipe in networks]
-    model, processor = assemble_ensemble(folders, run.data.labels, shared=0)
-    trainer, scoring, scored = _score(run, model, processor)
-    chosen = _choose([each["scores"] for each in results], scored.scores)
-    if chosen is not None:
-        model, processor = load_network(str(folders[chosen]))
+    scores = [each["scores"] for each in results]
+    chosen = _best_alone(scores)
+    if run.recipe.ensemble.average:
+        model, processor = assemble_ensemble(folders, run.data.labels, shared=0)
         trainer, scoring, scored = _score(run, model, processor)
+        chosen = _unless_better(scored.scores, scores, chosen)
+    if chosen is not None:
+        say(f"ensemble: network {chosen + 1} alone is saved")
+        trainer, scoring, scored = _score(run, *load_network(str(folders[chosen])))
     stages = _records(folders, results)
-    stages[-1]["ensemble"] = len(folders) if chosen is None else f"network {chosen + 1} alone"
+    for stage in stages:
+        stage["saved"] = chosen is None or stage["network"] == chosen + 1
     return Trained(trainer, stages, scoring, scored, results[0]["machine"], None, earlier)
 
 
@@ -54,20 +58,24 @@ def _score(run: Run, model, processor):
     return trainer, scoring, score_saved(trainer, run.data, scoring)
 
 
-def _choose(alone: Sequence[dict], together: dict) -> int | None:
-    """None for the mean of the networks, else the number of the one that is better alone; by validation loss."""
-    if "validation" not in together:
+def _best_alone(scores: Sequence[dict]) -> int | None:
+    """Number of the network with the lowest validation loss, from 0; None where there is no validation split."""
+    losses = [each["validation"]["loss"] for each in scores if "validation" in each]
+    return losses.index(min(losses)) if losses else None
+
+
+def _unless_better(together: dict, alone: Sequence[dict], best: int | None) -> int | None:
+    """None where the mean of the networks is to be saved, else the number of the one that is better alone."""
+    if best is None:
         say(f"ensemble: there is no validation split to compare on; the mean of {len(alone)} networks is saved")
         return None
     losses = [scores["validation"]["loss"] for scores in alone]
-    best, mean = min(losses), together["validation"]["loss"]
+    mean = together["validation"]["loss"]
     shown = ", ".join(f"network {number} {loss:.4f}" for number, loss in enumerate(losses, 1))
-    if mean < best:
-        say(f"ensemble: validation loss {mean:.4f} (alone: {shown}): the mean of their probabilities is saved")
-        return None
-    number = losses.index(best)
-    say(f"ensemble: validation loss {mean:.4f} (alone: {shown}): network {number + 1} alone is saved")
-    return number
+    better = mean < losses[best]
+    words = "the mean of their probabilities is saved" if better else "their mean is not better"
+    say(f"ensemble: validation loss {mean:.4f} (alone: {shown}): {words}")
+    return None if better else best
 
 
 def _records(folders: Sequence[Path], results: Sequence[dict]) -> list[dict]:

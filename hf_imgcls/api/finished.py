@@ -57,6 +57,6 @@ def try_places(folder: Path, recipe) -> None:
     """Before any image is read: whether the run's folder can be written, and where code of a model's own is copied."""
     try_place(folder, "training.output_dir")
     model = recipe.model
-    own = recipe.ensemble or model.architecture in BUILT_IN_ARCHITECTURES or model.head
+    own = recipe.ensemble.networks or model.architecture in BUILT_IN_ARCHITECTURES or model.head
     if own or (model.checkpoint and own_code(Path(model.checkpoint).expanduser())):  # which the parity check opens
         try_place(Path(HF_MODULES_CACHE), "HF_MODULES_CACHE")

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from hf_imgcls.data import Data
 from hf_imgcls.machine import say
-from hf_imgcls.training import Candidate, choose_candidate, choose_partner, is_uneven
+from hf_imgcls.training import Candidate, choose_candidate, choose_partner, choose_rival, is_uneven
 from hf_imgcls.words import duration
 
 _NONE = {"augmentation": {}, "averaging": {}, "optimizer": {}}  # of what overrides may ask of the stage after it
@@ -58,26 +58,34 @@ def choose_recipe(found: Sequence[Candidate], contents: dict[str, dict], data: D
         spent: seconds so far.
     """
     chosen, images = choose_candidate(found), len(data.splits["train"])
-    partner = choose_partner(found, chosen) if options.preset == "best" else None
+    partner, average = None, options.preset == "best"
+    if average:
+        partner = choose_partner(found, chosen)
+        say(
+            f"fit: {partner.checkpoint} and {chosen.checkpoint} are better together than alone"
+            if partner
+            else "fit: no two of the networks are better together than alone"
+        )
     content = contents[chosen.checkpoint]
     if is_uneven(data):
         content["training"]["metric_for_best_model"] = "macro_f1"
         if chosen.balanced:
             content["loss"] = {"class_weights": "balanced"}
-    content["stages"], spent = _stages(chosen, images, options, spent)
-    if not partner:
-        content["stages"][0]["refit"] = True
-        if options.preset == "best":
-            say("fit: no two of the networks are better together than alone")
-        return content
-    say(f"fit: the probabilities of {partner.checkpoint} are averaged with those of {chosen.checkpoint}")
-    networks = [{"model": content["model"], "stages": content["stages"]}]
-    networks.append(
-        {"model": contents[partner.checkpoint]["model"], "stages": _stages(partner, images, options, spent)[0]}
-    )
-    if partner.timm and not chosen.timm:  # a network of timm cannot have another kind of image processor
+    stages, spent = _stages(chosen, images, options, spent)
+    networks = [{"model": content["model"], "stages": stages}]
+    if len(stages) > 1 and not partner and (partner := choose_rival(found, chosen)):
+        say(f"fit: {partner.checkpoint} is not shown to be worse: all its weights train too, the better one is saved")
+        average = False
+    if partner:
+        stages, _ = _stages(partner, images, options, spent)
+        if average or len(stages) > 1:
+            networks.append({"model": contents[partner.checkpoint]["model"], "stages": stages})
+    if len(networks) == 1:
+        networks[0]["stages"][0]["refit"] = True
+        return {**content, **networks[0]}
+    if average and partner.timm and not chosen.timm:  # a network of timm cannot have another kind of image processor
         networks.reverse()
-    return {**content, **networks[0], "ensemble": networks[1:]}
+    return {**content, **networks[0], "ensemble": {"networks": networks[1:], "average": average}}
 
 
 def _stages(chosen: Candidate, images: int, options: FitOptions, spent: float) -> tuple[list[dict], float]:

@@ -111,7 +111,7 @@ def train_recipe(recipe, how: Settings, lock: Lock, data: Data | None = None) ->
             say(line)
     machine.check_same("the images", data.fingerprints)
     run = Run(recipe, folder, arguments, data, how, lock, begun, at)
-    return conclude_run(run, train_ensemble(run, train_recipe) if recipe.ensemble else train_network(run))
+    return conclude_run(run, train_ensemble(run, train_recipe) if recipe.ensemble.networks else train_network(run))
 
 
 def train_network(run: Run) -> Trained:

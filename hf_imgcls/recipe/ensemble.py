@@ -13,17 +13,18 @@ _OF_THE_PUSH = ("push_to_hub", "hub_")
 def networks_of(recipe: Section) -> list[Section]:
     """The recipe of each network, whose run folder is `network-1`, ... in that of the recipe; or the recipe itself.
 
-    The first is the recipe without its `ensemble`. The others have its image processor, so that one serves them all.
+    The first is the recipe without its `ensemble`. Where they are averaged, the others have its image processor, so
+    that one serves them all.
     """
-    if not recipe.ensemble:
+    if not recipe.ensemble.networks:
         return [recipe]
     base = json.loads(recipe.model_dump_json(exclude_unset=True, by_alias=True))
-    further, folder = base.pop("ensemble"), base["training"]["output_dir"]
+    further, folder = base.pop("ensemble")["networks"], base["training"]["output_dir"]
     base["training"] = {k: value for k, value in base["training"].items() if not k.startswith(_OF_THE_PUSH)}
     networks = []
     for number, own in enumerate([{}, *further], 1):
         content = {**base, **own, "training": {**base["training"], "output_dir": str(network_folder(folder, number))}}
-        if number > 1:
+        if number > 1 and recipe.ensemble.average:
             shared = {"processor_of": recipe.model.checkpoint, "image_size": recipe.model.image_size}
             content["model"] = {**{k: value for k, value in shared.items() if value is not None}, **content["model"]}
         networks.append(type(recipe).model_validate_json(json.dumps(content)))
@@ -41,5 +42,5 @@ def naming_network(network: Section, recipe: Section):
     try:
         yield
     except InputError as error:
-        number = int(Path(network.training.output_dir).name.rpartition("-")[2]) if recipe.ensemble else 1
-        raise InputError(f"ensemble.{number - 2}.{error}" if number > 1 else str(error)) from None
+        number = int(Path(network.training.output_dir).name.rpartition("-")[2]) if recipe.ensemble.networks else 1
+        raise InputError(f"ensemble.networks.{number - 2}.{error}" if number > 1 else str(error)) from None

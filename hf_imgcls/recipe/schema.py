@@ -96,7 +96,7 @@ def _check_recipe(recipe: Section) -> Section:
             raise ValueError(f"stages.{number}.training: {error.errors()[0]['ctx']['error']}") from None
     for stage in stages_of(recipe):
         check_stage(recipe, stage, f"stages.{stage.number - 1}" if stage.listed else "")
-    if recipe.ensemble:
+    if recipe.ensemble.networks:
         _check_ensemble(recipe)
     return recipe
 
@@ -104,16 +104,15 @@ def _check_recipe(recipe: Section) -> Section:
 def _check_ensemble(recipe: Section) -> None:
     if recipe.data.streaming:
         raise ValueError("ensemble: cannot be combined with data.streaming")
-    for place, network in {"": recipe, **{f"ensemble.{n}.": each for n, each in enumerate(recipe.ensemble)}}.items():
+    further = {f"ensemble.networks.{number}.": each for number, each in enumerate(recipe.ensemble.networks)}
+    for place, network in {"": recipe, **further}.items():
         for key in ("head", "feature_point"):
-            if getattr(network.model, key):
+            if getattr(network.model, key) and recipe.ensemble.average:
                 raise ValueError(f"{place}model.{key}: a custom head cannot be averaged with other networks")
         for number, stage in enumerate(network.stages or ()):
             if stage.refit:
-                raise ValueError(
-                    f"{place}stages.{number}.refit: the networks of an ensemble are compared on validation; leave it "
-                    "out"
-                )
+                why = "the networks of an ensemble are compared on validation; leave it out"
+                raise ValueError(f"{place}stages.{number}.refit: {why}")
 
 
 @functools.cache
@@ -144,12 +143,19 @@ def recipe_model() -> type[Section]:
         stages: list[StageSection] | None = None
         """Replace the recipe's."""
 
+    class EnsembleSection(Section):
+        """Further networks that are trained on the same data."""
+
+        networks: list[NetworkSection] = Field([])
+        """Beside the recipe's own."""
+        average: bool = True
+        """Save the mean of the networks' probabilities as one model, where it is better on validation than each of
+        them; false: save the network that is best on validation."""
+
     class Recipe(sections.Recipe):
         stages: list[StageSection] = Field([])
         """Stages in order; each starts from the weights of the one before."""
-        ensemble: list[NetworkSection] = Field([])
-        """Further networks, trained on the same data: the mean of their probabilities and this one's is saved as one
-        model, where it is better on validation than each of them."""
+        ensemble: EnsembleSection = Field(EnsembleSection(), description=EnsembleSection.__doc__)
         training: TrainingSection
         """transformers.TrainingArguments, key by key; output_dir is the run folder."""
         _check = model_validator(mode="after")(_check_recipe)

@@ -7,6 +7,7 @@ from hf_imgcls.training.candidates import (
     Candidate,
     choose_candidate,
     choose_partner,
+    choose_rival,
     is_uneven,
     score_candidate,
 )

@@ -160,6 +160,16 @@ def _is_as_good(candidate: Candidate, best: Candidate) -> bool:
     return float(difference.mean()) <= _Z_95 * float(difference.std()) / math.sqrt(len(difference))
 
 
+def choose_rival(candidates: Sequence[Candidate], chosen: Candidate) -> Candidate | None:
+    """Of the other networks that are not shown to be worse than the best one, that with the lowest validation loss.
+
+    Which network gains more where all of its weights train, the heads do not tell.
+    """
+    best = min(candidates, key=lambda each: each.loss)
+    others = [each for each in candidates if each is not chosen and _is_as_good(each, best)]
+    return min(others, key=lambda each: each.loss, default=None)
+
+
 def choose_partner(candidates: Sequence[Candidate], chosen: Candidate) -> Candidate | None:
     """The network whose mean probabilities with the chosen one's have the lowest validation loss, where that is lower
     than the loss of each of the two.

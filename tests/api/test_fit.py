@@ -132,8 +132,8 @@ def test_two_networks_are_averaged_where_their_mean_is_better():
     data, options = data_of(20, 20), FitOptions(preset="best")
     content = choose_recipe([best, differs], contents_of(best, differs), data, options, 0.0)
     # timm's image processor is that of both, so its network comes first.
-    assert [content["model"]["checkpoint"], content["ensemble"][0]["model"]["checkpoint"]] == ["two", "one"]
-    assert not any("refit" in stage for stage in [*content["stages"], *content["ensemble"][0]["stages"]])
+    assert [content["model"]["checkpoint"], content["ensemble"]["networks"][0]["model"]["checkpoint"]] == ["two", "one"]
+    assert not any("refit" in stage for stage in [*content["stages"], *content["ensemble"]["networks"][0]["stages"]])
     content = choose_recipe([best, agrees], contents_of(best, agrees), data, options, 0.0)
     assert "ensemble" not in content
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from hf_imgcls.machine import say
+from hf_imgcls.recipe import networks_of
 from hf_imgcls.reports.card.edits import Card, by_hand, combine, digest, new_card, read_card, renew, write_out
 from hf_imgcls.reports.card.limits import limits_section
 from hf_imgcls.reports.card.metadata import base_of, metadata
@@ -127,22 +128,36 @@ def _text(folder: Path, recipe, results: dict[str, Any], name: str) -> list[str]
 def _what(folder: Path, recipe, results: dict[str, Any]) -> str:
     file = folder / "config.json"
     settings = read_json(file) if file.is_file() else {}
-    network = settings.get("backbone") or settings
-    names = [network.get("architecture"), *(network.get("architectures") or [])]
-    kind = next((f"A `{str(name).replace('`', '')}`" for name in names if name), "An image classifier")
-    head = " with a custom head" if "backbone" in settings else ""
-    size = results["stages"][-1]["parameters"] if results["stages"] else 0
-    parameters = f" ({size:,} parameters)" if size else ""
+    saved = [stage for stage in results["stages"] if stage.get("saved", True)]
+    sizes = {stage.get("network"): stage["parameters"] for stage in saved}  # of each network once
+    parameters = f" ({sum(sizes.values()):,} parameters)" if any(sizes.values()) else ""
     labels = results["labels"]
-    base = base_of(recipe.model)["base_model"]
-    if recipe.model.from_scratch:
-        origin = "trained from scratch"
-    elif isinstance(base, str):
-        origin = f"fine-tuned from [{base}](https://huggingface.co/{base})"
-    else:
-        origin = f"fine-tuned from the weights `{Path(recipe.model.checkpoint).name}`"
+    networks = networks_of(recipe)
+    numbers = [number for number in sizes if number] or [1]
+    origins = listed(dict.fromkeys(_origin(networks[number - 1].model) for number in numbers))
     named = listed(map(plain, labels), 20)
-    return f"{kind}{head}{parameters}, {origin}, that classifies images into {plural(len(labels), 'class')}: {named}."
+    what = "An image classifier"
+    if "networks" in settings:
+        kinds = listed(dict.fromkeys(map(_kind, settings["networks"])))
+        what = f"The mean of the probabilities of {plural(len(settings['networks']), 'network')} ({kinds})"
+    elif kind := _kind(settings.get("backbone") or settings):
+        what = f"A {kind}{' with a custom head' if 'backbone' in settings else ''}"
+    return f"{what}{parameters}, {origins}, that classifies images into {plural(len(labels), 'class')}: {named}."
+
+
+def _kind(settings: dict[str, Any]) -> str:
+    """A network's name in its settings, as code; empty where they have none."""
+    names = [settings.get("architecture"), *(settings.get("architectures") or [])]
+    return next((f"`{str(name).replace('`', '')}`" for name in names if name), "")
+
+
+def _origin(model) -> str:
+    base = base_of(model)["base_model"]
+    if model.from_scratch:
+        return "trained from scratch"
+    if isinstance(base, str):
+        return f"fine-tuned from [{base}](https://huggingface.co/{base})"
+    return f"fine-tuned from the weights `{Path(model.checkpoint).name}`"
 
 
 def _use(folder: Path, name: str) -> list[str]:
