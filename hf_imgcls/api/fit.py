@@ -134,9 +134,12 @@ def _compare(recipe, names: Sequence[str], data: Data, arguments, named: bool) -
         contents[name] = as_run(own)
         scoring = EvalTransform(processor, [model.config.label2id[label] for label in data.labels])
         say(f"fit: {name}")
-        half = functools.partial(faster_in_half, model, input_size(processor), training=False)
-        arguments = machine.training_arguments(recipes[name].training, half)  # as the stage that is chosen has them
-        found.append(score_candidate(name, model, scoring, data, arguments))
+        # As the stages have them, of features and of all weights.
+        halves = [
+            functools.partial(faster_in_half, model, input_size(processor), training=each) for each in (False, True)
+        ]
+        both = [machine.training_arguments(own.training, half) for half in halves]
+        found.append(score_candidate(name, model, scoring, data, both))
     if not found:
         raise InputError(
             f"fit: none of {len(names)} networks can be loaded ({missing[0][:120]}); name one that is on this machine "

@@ -1,7 +1,6 @@
 """Pretrained networks compared on a dataset, each by a head that is solved on its features."""
 
 import dataclasses
-import math
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -30,7 +29,6 @@ PRESETS = {
     "default": {"cpu": [_MOBILE, _NANO], "gpu": [_MOBILE, _TINY, _DINO]},
     "best": {"cpu": [_MOBILE, _NANO, _DINO], "gpu": [_MOBILE, _TINY, _DINO, "timm/convnext_base.fb_in22k_ft_in1k"]},
 }
-_Z_95 = 1.96
 _UNEVEN = 5  # balanced weights lose macro-F1 below (clothing: 0.02 at 2.7, on a head)
 
 
@@ -69,7 +67,7 @@ class Candidate:
     @property
     def losses(self) -> torch.Tensor:
         """Of each validation image, shape (images,)."""
-        return _losses(self.log_likelihoods, self.labels)
+        return losses_of_labels(self.log_likelihoods, self.labels)
 
     @property
     def accuracy(self) -> float:
@@ -90,13 +88,16 @@ class Candidate:
 
 
 def score_candidate(
-    checkpoint: str, model: PreTrainedModel, scoring: EvalTransform, data: Data, arguments: TrainingArguments
+    checkpoint: str, model: PreTrainedModel, scoring: EvalTransform, data: Data, both: Sequence[TrainingArguments]
 ) -> Candidate:
     """Compute the features of train and validation, or read them from the cache, and solve the head on them.
 
     Where classes are uneven, also with balanced class weights, which are kept where macro-F1 on validation is better.
+
+    Args:
+        both: of features, and of a stage that trains all weights.
     """
-    begun = time.perf_counter()
+    begun, arguments = time.perf_counter(), both[0]
     features = {
         role: cached_features(model, data.splits[role], scoring, data.fingerprints[role], arguments)
         for role in ("train", "validation")
@@ -121,7 +122,7 @@ def score_candidate(
         is_stock(model),
         hasattr(scoring.processor, "data_config"),
         sum(each.numel() for each in model.parameters()),
-        (_speed(model, size, arguments), _speed(model, size, arguments, training=True)),
+        (_speed(model, size, arguments), _speed(model, size, both[1], training=True)),
         time.perf_counter() - begun,
     )
 
@@ -140,49 +141,8 @@ def _macro_f1(solved: Solution) -> float:
     return solved.tried[solved.chosen - 1]["eval_macro_f1"]
 
 
-def _losses(log_likelihoods: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+def losses_of_labels(log_likelihoods: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
     return -log_likelihoods.gather(1, labels[:, None])[:, 0]
-
-
-def choose_candidate(candidates: Sequence[Candidate]) -> Candidate:
-    """The one with the lowest validation loss; a smaller one where the difference is within chance.
-
-    That is where the mean difference of the two losses of an image is less than 1.96 standard errors.
-    """
-    best = min(candidates, key=lambda each: each.loss)
-    return min((each for each in candidates if _is_as_good(each, best)), key=lambda each: each.parameters)
-
-
-def _is_as_good(candidate: Candidate, best: Candidate) -> bool:
-    difference = candidate.losses - best.losses
-    if len(difference) < 2:
-        return candidate is best
-    return float(difference.mean()) <= _Z_95 * float(difference.std()) / math.sqrt(len(difference))
-
-
-def choose_rival(candidates: Sequence[Candidate], chosen: Candidate) -> Candidate | None:
-    """Of the other networks that are not shown to be worse than the best one, that with the lowest validation loss.
-
-    Which network gains more where all of its weights train, the heads do not tell.
-    """
-    best = min(candidates, key=lambda each: each.loss)
-    others = [each for each in candidates if each is not chosen and _is_as_good(each, best)]
-    return min(others, key=lambda each: each.loss, default=None)
-
-
-def choose_partner(candidates: Sequence[Candidate], chosen: Candidate) -> Candidate | None:
-    """The network whose mean probabilities with the chosen one's have the lowest validation loss, where that is lower
-    than the loss of each of the two.
-    """
-    losses = {}
-    for each in candidates:
-        if each is not chosen and each.stock and chosen.stock:
-            mean = torch.logaddexp(each.log_likelihoods, chosen.log_likelihoods) - math.log(2)
-            losses[each.checkpoint] = float(_losses(mean, chosen.labels).mean())
-    others = [each for each in candidates if each.checkpoint in losses]
-    partner = min(others, key=lambda each: losses[each.checkpoint], default=None)
-    better = partner and losses[partner.checkpoint] < min(chosen.loss, partner.loss)
-    return partner if better else None
 
 
 def _speed(
@@ -190,7 +150,7 @@ def _speed(
 ) -> float:
     """Images a second of a forward pass, or of a training step but its optimizer, the better of two."""
     pixels, seconds = random_images(model, batch, size), []
-    precision = torch.autocast(pixels.device.type, torch.bfloat16, enabled=training and arguments.bf16)
+    precision = torch.autocast(pixels.device.type, torch.bfloat16, enabled=arguments.bf16)
     with in_evaluation(model), torch.set_grad_enabled(training), precision:
         for _ in range(2):
             begun = time.perf_counter()

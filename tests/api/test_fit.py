@@ -14,7 +14,8 @@ from hf_imgcls.api.fit import FitOptions, fit_folder
 from hf_imgcls.api.fit_stages import choose_recipe, holdout_fraction
 from hf_imgcls.data import Data
 from hf_imgcls.reports.candidates import candidate_table
-from hf_imgcls.training.candidates import PRESETS, Candidate, choose_candidate, choose_partner
+from hf_imgcls.training.candidates import PRESETS, Candidate
+from hf_imgcls.training.choice import choose_candidate, choose_partner
 
 pytestmark = pytest.mark.usefixtures("undrawn")
 
