@@ -20,6 +20,8 @@ from hf_imgcls.training.trainer import ImageTrainer
 
 ROOT = Path(__file__).parents[2]
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 
 def example(name: str):
     spec = importlib.util.spec_from_file_location(name, ROOT / "examples" / f"{name}.py")
@@ -37,7 +39,7 @@ def small(tmp_path, monkeypatch) -> list[str]:
 
 
 @pytest.fixture
-def recipe(make_folder, tmp_path, undrawn) -> dict:
+def recipe(make_folder, tmp_path) -> dict:
     tiny_model("vit").save_pretrained(tmp_path / "checkpoint")
     tiny_processor().save_pretrained(tmp_path / "checkpoint")
     training = {"num_train_epochs": 2, "learning_rate": 5e-3, "per_device_train_batch_size": 4, "logging_steps": 1}

@@ -197,6 +197,7 @@ def test_images_of_test_that_were_trained_on_stand_beside_the_accuracy(recipe, t
     assert json.loads((tmp_path / "run" / "results.json").read_text())["duplicates"][0]["images"] == 2
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_failed_parity_check_fails_the_run(recipe, tmp_path, monkeypatch):
     save = ImageTrainer.save_run
 
@@ -215,6 +216,7 @@ def test_a_failed_parity_check_fails_the_run(recipe, tmp_path, monkeypatch):
     assert verdict["mismatch"]["image"].startswith("validation/")
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_from_scratch_with_a_held_out_part_and_no_test(make_folder, tmp_path):
     recipe = {
         "data": {"path": str(make_folder(10))},
@@ -253,6 +255,7 @@ def test_all_images_are_trained_on_where_nothing_is_held_out(make_folder, tmp_pa
     assert "12 of 12 train images" in card
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_stream_of_images(make_folder, tmp_path):
     recipe = {
         "data": {"path": str(make_folder(train=8, validation=4)), "streaming": True,

@@ -108,6 +108,7 @@ def recipe(make_folder, tmp_path):
     }
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_run_saves_the_solution_and_serves_what_it_scored(recipe, tmp_path, capsys):
     results = train_classifier(recipe)
     assert results["parity"]["passed"]
