@@ -80,9 +80,9 @@ def average_models(models: Sequence[str | Path], output: Path | None = None, gre
         soup.put_in(chosen)
         with serving.new_folder(target) as draft:
             results = _write(draft, soup, average, begun)
-    reports.write_card(target, recipe, results)
-    write_json(target / RECIPE, as_run(recipe))
-    write_json(target / RESULTS, results)  # last: a folder that has one is finished
+            write_json(draft / RECIPE, as_run(recipe))
+            write_json(draft / RESULTS, results)
+    reports.write_card(target, recipe, results)  # which has the folder's name
     for line in reports.average_table(results["average"], results["scores"]):
         say(line)
     tell_results(target, results)
