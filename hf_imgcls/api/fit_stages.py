@@ -57,35 +57,40 @@ def choose_recipe(found: Sequence[Candidate], contents: dict[str, dict], data: D
         contents: of the recipe of each candidate, by its name, without stages.
         spent: seconds so far.
     """
-    chosen, images = choose_candidate(found), len(data.splits["train"])
-    partner, average = None, options.preset == "best"
-    if average:
-        partner = choose_partner(found, chosen)
-        say(
-            f"fit: {partner.checkpoint} and {chosen.checkpoint} are better together than alone"
-            if partner
-            else "fit: no two of the networks are better together than alone"
-        )
+    chosen = choose_candidate(found)
     content = contents[chosen.checkpoint]
     if is_uneven(data):
         content["training"]["metric_for_best_model"] = "macro_f1"
         if chosen.balanced:
             content["loss"] = {"class_weights": "balanced"}
-    stages, spent = _stages(chosen, images, options, spent)
-    networks = [{"model": content["model"], "stages": stages}]
-    if len(stages) > 1 and not partner and (partner := choose_rival(found, chosen)):
-        say(f"fit: {partner.checkpoint} is not shown to be worse: all its weights train too, the better one is saved")
-        average = False
-    if partner:
-        stages, _ = _stages(partner, images, options, spent)
-        if average or len(stages) > 1:
-            networks.append({"model": contents[partner.checkpoint]["model"], "stages": stages})
+    tried, average = _which(found, chosen, options)
+    networks, trained = [], False
+    for each in tried:
+        stages, spent = _stages(each, len(data.splits["train"]), options, spent)
+        trained = trained or len(stages) > 1
+        if average or len(stages) > 1 or each is chosen:
+            networks.append({"model": contents[each.checkpoint]["model"], "stages": stages})
+    if not (average or trained):
+        networks = [network for network in networks if network["model"] == content["model"]]
     if len(networks) == 1:
         networks[0]["stages"][0]["refit"] = True
         return {**content, **networks[0]}
-    if average and partner.timm and not chosen.timm:  # a network of timm cannot have another kind of image processor
-        networks.reverse()
     return {**content, **networks[0], "ensemble": {"networks": networks[1:], "average": average}}
+
+
+def _which(found: Sequence[Candidate], chosen: Candidate, options: FitOptions) -> tuple[list[Candidate], bool]:
+    """The networks that may be trained, in this order, and whether they are averaged."""
+    if options.preset == "best":
+        if partner := choose_partner(found, chosen):
+            say(f"fit: {chosen.checkpoint} and {partner.checkpoint} are better together than alone: they are averaged")
+            # A network of timm cannot have another kind of image processor, so its own is that of both.
+            return ([partner, chosen] if partner.timm and not chosen.timm else [chosen, partner]), True
+        say("fit: no two of the networks are better together than alone")
+    rival = None if options.preset == "fast" else choose_rival(found, chosen)
+    if rival is None:
+        return [chosen], False
+    say(f"fit: {rival.checkpoint} may be as good as {chosen.checkpoint}: what is better after training is saved")
+    return sorted([chosen, rival], key=lambda each: -each.images_per_second[1]), False
 
 
 def _stages(chosen: Candidate, images: int, options: FitOptions, spent: float) -> tuple[list[dict], float]:

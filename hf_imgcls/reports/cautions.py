@@ -64,6 +64,8 @@ def collect_cautions(
         for each in overlaps:
             if each["split"] == each["other"] in within and each["different_labels"]:
                 found.append(_contradictions(each, split))
+        if split == "validation" and any(stage.get("refit") for stage in results.get("stages", ())):
+            found.append("scored before the head was solved again, on train and validation")
         if not better_than_majority(values):
             classes = results["breakdown"][split]["classes"]
             found.append(_nothing_learned(values, max(classes, key=lambda name: classes[name]["images"])))

@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 from tiny import tiny_model, tiny_processor
@@ -121,6 +122,22 @@ def test_a_run_saves_the_solution_and_serves_what_it_scored(recipe, tmp_path, ca
     assert "logistic regression: penalty" in capsys.readouterr().out
     card = (tmp_path / "run" / "README.md").read_text()
     assert "logistic regression on cached features" in card
+
+
+def test_a_refit_is_served_and_validation_is_scored_before_it(recipe, tmp_path, capsys):
+    plain = train_classifier(recipe)
+    recipe["stages"][0]["refit"] = True
+    recipe["training"]["output_dir"] = str(tmp_path / "refit")
+    results = train_classifier(recipe)
+    assert results["parity"]["passed"]
+    assert results["parity"]["split"] == "test"
+    assert results["scores"]["validation"]["loss"] == plain["scores"]["validation"]["loss"]
+    heads = [load_file(tmp_path / name / "model.safetensors")["classifier.weight"] for name in ("run", "refit")]
+    assert not torch.equal(*heads)
+    out = capsys.readouterr().out
+    assert "refit: the head is solved on 36 images of train and validation" in out
+    assert "validation: scored before the head was solved again" in out
+    assert "scored before the head was solved again" in (tmp_path / "refit" / "README.md").read_text()
 
 
 @pytest.mark.parametrize(
