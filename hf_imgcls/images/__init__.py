@@ -1,6 +1,6 @@
 """Bytes to tensors: reading, decoding, processors, augmentation, mixing."""
 
-from hf_imgcls.images.augmentation import build_transforms, own_transforms, random_transform
+from hf_imgcls.images.augmentation import build_transforms, draws_noise, own_transforms, random_transform
 from hf_imgcls.images.decode import decode_reduced
 from hf_imgcls.images.files import MISSING, UnusableImage, no_file
 from hf_imgcls.images.limits import Limits, allow_pixels, check_left, loses_depth

@@ -168,6 +168,12 @@ def random_transform(specs: Sequence[Transform], size: tuple[int, int]) -> str |
     return next((type(transform).__name__ for transform in chain if is_random(transform)), None)
 
 
+def draws_noise(specs: Sequence[Transform], size: tuple[int, int]) -> bool:
+    """Whether the last of them fills a box with noise, which the trainer draws on the device."""
+    chain = getattr(build_transforms(specs, size), "transforms", ())
+    return bool(chain) and is_noise(chain[-1])
+
+
 def is_random(transform) -> bool:
     """Whether a transform may do something else to an image the next time; what is not known here may."""
     kind = type(transform)

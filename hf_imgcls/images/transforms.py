@@ -6,6 +6,7 @@ mean and standard deviation. Augmentation is drawn from seed, epoch and row, so 
 other workers, sees the same images.
 """
 
+import copy
 from collections.abc import Sequence
 
 import torch
@@ -51,10 +52,13 @@ class TrainTransform:
     Attributes:
         scale, shift: take the images to the model's floats, each of shape (3, 1, 1).
         epoch: the running epoch, set by the trainer.
+        view: number of the view of each image that it draws, whatever the epoch; None where it draws one an epoch.
     """
 
+    view: int | None = None
+
     def __init__(self, specs: Sequence[Transform], processor, label_ids: Sequence[int], seed: int):
-        self.size = input_size(processor)
+        self.specs, self.size = list(specs), input_size(processor)
         self.transform = build_transforms(specs, self.size)
         self.scale, self.shift = normalization(processor)
         self.channels = channel_order(processor)
@@ -89,6 +93,12 @@ class TrainTransform:
                 boxes += [draw_box(self.erasing, image)] if self.erasing else []
         made = {"pixel_values": images, "labels": [self.label_ids[i] for i in rows["label"]]}
         return {**made, "erased": boxes} if self.erasing else made
+
+    def as_view(self, number: int) -> "TrainTransform":
+        """A copy that draws one view of each image: from seed, number and row, as others from seed, epoch and row."""
+        view = copy.copy(self)
+        view.view, view.epoch = number, torch.tensor(number)
+        return view
 
     def _read(self, image: dict | Image.Image) -> torch.Tensor:
         """Red, green, blue, uint8; in the model's size where no transform says one."""

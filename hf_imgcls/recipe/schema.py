@@ -58,7 +58,7 @@ def stages_of(recipe: Section) -> list[Stage]:
         optimizer = recipe.optimizer if own.optimizer is None else own.optimizer
         training = _merged(recipe.training, own.training)
         how = (own.cache_features, own.logistic_regression, own.only_if_better, own.early_stopping)
-        further = (averaging, optimizer, own.refit)
+        further = (averaging, optimizer, own.refit, own.views)
         stages.append(Stage(number, own.train, *how, augmentation, training, True, *further))
     return stages
 

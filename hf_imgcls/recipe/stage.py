@@ -41,6 +41,8 @@ class StageKeys(Section):
     """Parameters to train: "all", "head", {"last_blocks": n}, or regular expressions."""
     cache_features: bool = False
     """Cache the frozen backbone's features and train the head on them."""
+    views: PositiveInt = 1
+    """Views of each training image in cached features: the evaluated one, and others that augmentation.train draws."""
     logistic_regression: bool = False
     """Solve the head on its cached features by L-BFGS instead of training it: the L2 penalty with the lowest validation
     loss is chosen. Epochs, batches and learning rate have no effect."""
@@ -74,6 +76,7 @@ class Stage(NamedTuple):
     averaging: AveragingSection = AveragingSection()
     optimizer: OptimizerSection = OptimizerSection()
     refit: bool = False
+    views: int = 1
 
 
 def value_of(section: Section, key: str, silent: Any) -> Any:
@@ -124,8 +127,12 @@ def check_stage(recipe: Section, stage: Stage, key: str) -> None:
     if stage.logistic_regression:
         _check_regression(recipe, stage, f"{key}.logistic_regression")
     _check_rates(stage, f"{key}.optimizer" if key else "optimizer")
+    if stage.views > 1 and not stage.cache_features:
+        raise ValueError(f'{key}.views: needs "cache_features": true; without it each epoch draws a view of its own')
     if not stage.cache_features:
         return
+    if stage.views > 1 and not stage.augmentation.train:
+        raise ValueError(f"{key}.views: there is no augmentation.train that would draw them; leave views out")
     if stage.train != "head":
         raise ValueError(f'{key}.cache_features: needs "train": "head"; features change where the backbone trains')
     if recipe.data.streaming:

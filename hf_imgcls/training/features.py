@@ -61,7 +61,7 @@ def cached_features(
 ) -> datasets.Dataset:
     """The features of a split, float32 of shape (width,) as pixel_values, and labels; computed or read from the cache.
 
-    Nothing in the transform may be random.
+    Nothing in the transform may be random, but for one that draws a view.
     """
     rows = attach_transform(split, transform)
     head = head_module(model, tuple(rows[0]["pixel_values"].shape[-2:]))
@@ -105,6 +105,7 @@ def _key(model: PreTrainedModel, head: str, transform: EvalTransform | TrainTran
         "labels": transform.label_ids,
         "processor": [type(processor).__name__, processor.to_dict() if processor else None],
         "transforms": repr(transform.transform) if isinstance(transform, TrainTransform) else None,
+        "view": _drawn(transform),
         "config": {key: value for key, value in config.items() if key not in without},
         "head": head,
         "network": [module for module in modules if not f"{module[0]}.".startswith(f"{head}.")],
@@ -115,3 +116,10 @@ def _key(model: PreTrainedModel, head: str, transform: EvalTransform | TrainTran
             hashed.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
             hashed.update(as_bytes(tensor))
     return hashed.hexdigest()[:32]
+
+
+def _drawn(transform: EvalTransform | TrainTransform) -> list | None:
+    """What a view is drawn from, beside the row."""
+    if not isinstance(transform, TrainTransform) or transform.view is None:
+        return None
+    return [transform.seed, transform.view, transform.specs]

@@ -19,6 +19,7 @@ def stage_record(
         "seed": arguments.seed,
         "optimizer": stage.optimizer.model_dump(exclude_unset=True),
         "cache_features": stage.cache_features,
+        "views": stage.views,
         "logistic_regression": stage.logistic_regression,
         "ema_decay": stage.averaging.ema_decay,
         "parameters": sum(p.numel() for p in model.parameters()),

@@ -65,4 +65,5 @@ def _refit(trainer: ImageTrainer, plan: Plan, record: dict, data: Data, scoring:
     loss, _ = losses_of(weights, plan.arguments.label_smoothing_factor)
     penalty = record["history"][record["best_step"] - 1]["penalty"]
     put_solution(layer, *on_main(lambda: solve_at(both, len(layer.bias), loss, penalty)))
-    say(f"refit: the head is solved on {len(both.labels):,} images of train and validation, penalty {penalty:g}")
+    images = len(data.splits["train"]) + len(data.splits["validation"])
+    say(f"refit: the head is solved on {images:,} images of train and validation, penalty {penalty:g}")

@@ -23,11 +23,15 @@ Loss = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]  # of logits and lab
 
 
 class Examples(NamedTuple):
-    """Features, float64 of shape (images, width), label ids, shape (images,), and, where they are known, groups."""
+    """Features, float64 of shape (rows, width), label ids, shape (rows,), and, where they are known, groups of images.
+
+    With several views, the rows are those of all images in their first view, which is evaluated, then in the second...
+    """
 
     features: torch.Tensor
     labels: torch.Tensor
     groups: np.ndarray | None = None
+    views: int = 1
 
 
 @dataclasses.dataclass(frozen=True)
@@ -162,18 +166,24 @@ def _mean_loss(loss: Loss, examples: Examples, weight: torch.Tensor, bias: torch
 
 
 def _folds(examples: Examples, seed: int) -> Iterator[tuple[Examples, Examples]]:
-    """Training part and scored part of each fold, every class spread over the folds as evenly as it can be."""
+    """Training part and scored part of each fold, every class spread over the folds as evenly as it can be.
+
+    All views of an image are in one part, and it is scored in the first.
+    """
     generator = torch.Generator().manual_seed(seed)
-    shuffled = torch.randperm(len(examples.labels), generator=generator)
-    order = shuffled[examples.labels.cpu()[shuffled].argsort(stable=True)]
+    labels = examples.labels[: len(examples.labels) // examples.views].cpu()
+    shuffled = torch.randperm(len(labels), generator=generator)
+    order = shuffled[labels[shuffled].argsort(stable=True)]
     fold = torch.empty(len(order), dtype=torch.int64)
     fold[order] = torch.arange(len(order)) % FOLDS
     if examples.groups is not None:
-        of_groups = fold_of_rows(examples.labels.cpu().numpy(), examples.groups, FOLDS, seed)
+        of_groups = fold_of_rows(labels.numpy(), examples.groups[: len(labels)], FOLDS, seed)
         # Where a class has one group alone, no group may be held out: then images are.
         fold = torch.from_numpy(of_groups) if (of_groups >= 0).any() else fold
+    fold = fold.repeat(examples.views)
     for number in range(min(FOLDS, len(order) - 1)):
         inside, outside = fold != number, fold == number
+        outside[len(order) :] = False
         if outside.any():
             yield tuple(Examples(examples.features[part], examples.labels[part]) for part in (inside, outside))
 

@@ -34,16 +34,19 @@ def losses_of(weights: torch.Tensor | None, smoothing: float) -> tuple[Loss, Los
     )
 
 
-def solve_head(trainer: ImageTrainer, features: Mapping[str, datasets.Dataset]) -> float:
-    """Put the solution into a trainer's head, and into its state a step for each penalty tried; returns seconds."""
+def solve_head(trainer: ImageTrainer, features: Mapping[str, datasets.Dataset], views: int) -> float:
+    """Put the solution into a trainer's head, and into its state a step for each penalty tried; returns seconds.
+
+    Args:
+        views: of each training image, one after the other.
+    """
     begun, arguments = time.perf_counter(), trainer.args
     examples = read_examples(features, arguments.device)
+    train = examples["train"]._replace(views=views)
     weights = None if trainer.weights is None else trainer.weights.double().to(arguments.device)
     losses = losses_of(weights, arguments.label_smoothing_factor)
     layer = next(each for each in trainer.model.head.modules() if isinstance(each, nn.Linear | nn.Conv2d))
-    solved = on_main(
-        lambda: solve(examples["train"], examples.get("validation"), len(layer.bias), losses, arguments.seed)
-    )
+    solved = on_main(lambda: solve(train, examples.get("validation"), len(layer.bias), losses, arguments.seed))
     put_solution(layer, solved.weight, solved.bias)
     state, best = trainer.state, solved.tried[solved.chosen - 1]
     state.log_history = [{"step": number, **row} for number, row in enumerate(solved.tried, 1)]

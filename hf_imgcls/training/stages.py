@@ -114,7 +114,7 @@ def _train_stage(plan: Plan, data: Data, model: PreTrainedModel, scoring: EvalTr
         trainer = _trainer(HeadOnFeatures(model, size), in_float32(plan), splits_of_head)
     else:
         trainer = _trainer(model, plan, splits, frozen=frozen, processing_class=scoring.processor)
-    seconds = solve_head(trainer, splits_of_head) if stage.logistic_regression else _fit(trainer, plan)
+    seconds = solve_head(trainer, splits_of_head, stage.views) if stage.logistic_regression else _fit(trainer, plan)
     record = stage_record(stage, plan.arguments, model, trainer.state, seconds)
     if plan.groups:
         record["parameter_groups"] = records_of(model, plan.groups, plan.arguments.learning_rate)

@@ -159,3 +159,15 @@ def test_a_hidden_layer_and_a_loss_of_ones_own_are_refused(recipe):
     recipe["model"]["head"] = {"hidden_size": 4}
     with pytest.raises(InputError, match="hidden_size"):
         train_classifier(recipe)
+
+
+def test_views_of_an_image_are_in_one_fold_and_scored_in_the_first():
+    """Views that are all alike change nothing; with some of them on both sides of a fold, no penalty would be best."""
+    images, few = drawn(60, 1, spread=9.0), drawn(30, 2, spread=9.0)
+    repeated = Examples(images.features.repeat(3, 1), images.labels.repeat(3), views=3)
+    once, found = (solve(each, few, 3, (loss, loss), 0) for each in (images, repeated))
+    assert found.chosen == once.chosen
+    assert [row["eval_loss"] for row in found.tried] == pytest.approx(
+        [row["eval_loss"] for row in once.tried], rel=1e-4
+    )
+    torch.testing.assert_close(found.weight, once.weight, rtol=1e-3, atol=1e-4)

@@ -76,6 +76,7 @@ def _stage(record: dict[str, Any], stage, processes: int) -> list[Any]:
         what = ", ".join(map(plain, what))
     solved = record.get("logistic_regression")
     features = f", {'logistic regression ' * bool(solved)}on cached features" if record["cache_features"] else ""
+    features += f" of {record['views']} views of each image" if record.get("views", 1) > 1 else ""
     averaged = f", EMA {record['ema_decay']:g}" if record.get("ema_decay") else ""
     batch = value_of(training, "per_device_train_batch_size", 8) * value_of(training, "gradient_accumulation_steps", 1)
     best = record.get("best_step")
