@@ -17,7 +17,7 @@ from hf_imgcls.images import EvalTransform, input_size
 from hf_imgcls.machine import say
 from hf_imgcls.models import USUAL_DROPOUT, build_model, faster_in_half, strong_dropout
 from hf_imgcls.recipe import as_run, check_output_dir, check_path, load_recipe
-from hf_imgcls.store import CANDIDATES, RECIPE, Lock, cache_in_use, check_run_folder, read_kept, write_json
+from hf_imgcls.store import CANDIDATES, RECIPE, Lock, cache_in_use, check_run_folder, read_kept, try_place, write_json
 from hf_imgcls.training import PRESETS, Candidate, choose_candidate, score_candidate
 
 _BATCH = 16
@@ -59,9 +59,10 @@ def fit_folder(folder: str, options: FitOptions = _DEFAULTS, overrides: Iterable
     found, contents = _compare(recipe, names, data, arguments, bool(options.checkpoints))
     spent = time.monotonic() - begun  # which differs from process to process
     content = machine.on_main(lambda: choose_recipe(found, contents, data, options, spent))
+    recipe = check_recipe(content, overrides)
+    machine.on_main(lambda: _keep_candidates(output, found))
     with Lock() as lock:
-        results = train_recipe(check_recipe(content, overrides), Settings(), lock, data)
-    machine.on_main(lambda: write_json(output / CANDIDATES, [reports.describe_candidate(each) for each in found]))
+        results = train_recipe(recipe, Settings(), lock, data)
     say(
         f"recipe: {output / RECIPE}; hf-imgcls train {output / RECIPE} training.output_dir={output}-again repeats this "
         "run without the search"
@@ -101,6 +102,13 @@ def _start(folder: str, output: Path, overrides: Sequence[str]):
         content["data"]["validation_fraction"] = holdout_fraction(images)
         recipe = load_recipe(content, overrides)
     return recipe
+
+
+def _keep_candidates(output: Path, found: Sequence[Candidate]) -> None:
+    """What was compared, before training: a run that is resumed compares nothing."""
+    try_place(output, "--output")
+    output.mkdir(parents=True, exist_ok=True)
+    write_json(output / CANDIDATES, [reports.describe_candidate(each) for each in found])
 
 
 def _go_on(folder: str, output: Path, overrides: Sequence[str]) -> dict[str, Any]:

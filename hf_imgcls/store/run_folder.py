@@ -32,7 +32,9 @@ def check_run_folder(folder: Path) -> None:
     check_is_folder(folder)
     if not folder.exists():
         return
-    first = {f"{name}{end}" for name in (SPLITS, BEGUN, RECIPE) for end in ("", ".part")}  # of a run killed that early
+    first = {
+        f"{name}{end}" for name in (SPLITS, BEGUN, RECIPE, CANDIDATES) for end in ("", ".part")
+    }  # of a run killed that early
     there = [] if (folder / RECIPE).exists() else list(folder.iterdir())
     there = [file for file in there if not (is_lock(file) or file.name.startswith(TOKEN))]
     if holds_folds(folder):
