@@ -19,11 +19,10 @@ from hf_imgcls.errors import InputError
 from hf_imgcls.machine import say, use_hub
 from hf_imgcls.recipe import SCHEMA, DataSection, as_run, check_path, lies_in, load_recipe, local_path
 from hf_imgcls.store import write_json
-from hf_imgcls.training import PRESETS
+from hf_imgcls.training import PRESETS, is_uneven
 from hf_imgcls.words import plural
 
 _BATCH = 16
-_UNEVEN = 3  # times as many images of one class as of another
 _WIDEST = 36  # column of values; longer ones push the reason to the right
 _WHY = {
     "data.validation_fraction": "no validation split: held out of train, stratified, to choose the best weights by",
@@ -150,8 +149,8 @@ def _fit_to_data(start: dict, section: DataSection, overrides: list[str], why: d
     images = Counter(data.splits["train"]["label"][:])
     sizes = ", ".join(f"{len(rows):,} {role}" for role, rows in data.splits.items())
     why["data.path"] = f"{sizes} images of {plural(len(data.labels), 'class')}, counted without opening them"
-    least, most = min(images, key=images.get), max(images, key=images.get)
-    if images[most] >= _UNEVEN * images[least]:
+    if is_uneven(data):
+        least, most = min(images, key=images.get), max(images, key=images.get)
         content["training"]["metric_for_best_model"] = "macro_f1"
         why["training.metric_for_best_model"] = (
             f"uneven classes: {images[most]:,} {data.labels[most]!r}, {images[least]:,} {data.labels[least]!r}; "
