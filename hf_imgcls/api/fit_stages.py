@@ -16,6 +16,7 @@ HEAD = {"train": "head", "cache_features": True, **_NONE, "logistic_regression":
 ALL_WEIGHTS = {
     "train": "all",
     "only_if_better": True,
+    "early_stopping": {"patience": 2},
     "augmentation": {"train": [{"RandomResizedCrop": {"scale": [0.5, 1.0]}}, "RandomHorizontalFlip"]},
     "training": {
         "num_train_epochs": 3,
