@@ -27,8 +27,8 @@ ALL_WEIGHTS = {
         "warmup_steps": 0.1,
     },
 }
-# Wrong answers on validation below which more training is not tried: a sign test shows a gain (p < 0.05) from 6 that are
-# corrected where none is broken, which is 40 % of 15. And images of a class below which the head is the answer.
+# Wrong answers on validation below which more training is not tried: a sign test shows a gain (p < 0.05) from six that
+# are corrected where none is broken, 40 % of 15. And images of a class below which the head is the answer.
 _FEWEST_ERRORS, _FEWEST_IMAGES = 15, 20
 
 

@@ -35,6 +35,7 @@ _WHY = {
     "stages.0.logistic_regression": "the head is solved, in seconds, without epochs and learning rate",
     "stages.1.train": "then all weights, from that head",
     "stages.1.only_if_better": "the head alone is kept where this does not help on validation",
+    "stages.1.early_stopping.patience": "epochs in a row that are not better on validation end the stage",
     "stages.1.augmentation.train": "crops and flips; no flip where left and right matter (digits, text)",
     "stages.1.training.num_train_epochs": "a start; more where the validation loss still falls at the end",
     "stages.1.training.learning_rate": "usual for all weights of a pretrained network; less where the loss jumps",
