@@ -55,6 +55,11 @@ def fit_folder(folder: str, options: FitOptions = _DEFAULTS, overrides: Iterable
         data = load_data(recipe.data)
     for line in reports.describe_data(data, machine.check_launch()):
         say(line)
+    if "test" not in data.splits:
+        say(
+            "data: test: none: what validation chooses is scored on validation, which is optimistic; "
+            "data.test_fraction=0.15 holds a test split out"
+        )
     names = _names(options, arguments.device.type)
     found, contents = _compare(recipe, names, data, arguments, bool(options.checkpoints))
     spent = time.monotonic() - begun  # which differs from process to process
@@ -98,8 +103,8 @@ def _start(folder: str, output: Path, overrides: Sequence[str]):
     check_path(recipe.data)
     check_output_dir(recipe)
     if "validation_fraction" not in recipe.data.model_fields_set:
-        images = len(find_rows(recipe.data).splits["train"])
-        content["data"]["validation_fraction"] = holdout_fraction(images)
+        whole = find_rows(recipe.data.model_copy(update={"validation_fraction": 0.0}))
+        content["data"]["validation_fraction"] = holdout_fraction(len(whole.splits["train"]))
         recipe = load_recipe(content, overrides)
     return recipe
 
