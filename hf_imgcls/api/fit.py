@@ -8,10 +8,10 @@ from typing import Any
 
 from hf_imgcls import machine, reports
 from hf_imgcls.api.check import check_recipe
-from hf_imgcls.api.fit_stages import FitOptions, choose_recipe, holdout_fraction
+from hf_imgcls.api.fit_stages import FitOptions, choose_recipe, holdout_fraction, rows_before_holdout
 from hf_imgcls.api.run import Settings
 from hf_imgcls.api.train import train_classifier, train_recipe
-from hf_imgcls.data import Data, find_rows, load_data
+from hf_imgcls.data import Data, load_data
 from hf_imgcls.errors import InputError, nearest
 from hf_imgcls.images import EvalTransform, input_size
 from hf_imgcls.machine import say
@@ -103,8 +103,8 @@ def _start(folder: str, output: Path, overrides: Sequence[str]):
     check_path(recipe.data)
     check_output_dir(recipe)
     if "validation_fraction" not in recipe.data.model_fields_set:
-        whole = find_rows(recipe.data.model_copy(update={"validation_fraction": 0.0}))
-        content["data"]["validation_fraction"] = holdout_fraction(len(whole.splits["train"]))
+        images = len(rows_before_holdout(recipe.data).splits["train"])
+        content["data"]["validation_fraction"] = holdout_fraction(images)
         recipe = load_recipe(content, overrides)
     return recipe
 

@@ -5,8 +5,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from hf_imgcls.data import Data
+from hf_imgcls.data import Data, find_rows
 from hf_imgcls.machine import say
+from hf_imgcls.recipe import DataSection, PerSplit
 from hf_imgcls.training import Candidate, choose_candidate, choose_partner, choose_rival, is_uneven
 from hf_imgcls.words import duration
 
@@ -44,6 +45,12 @@ class FitOptions(NamedTuple):
 def holdout_fraction(images: int) -> float:
     """The fraction of train that validation takes where the folder has none: AutoGluon's rule below 5,000 images."""
     return round(max(0.1, min(0.2, 500 / max(images, 1))), 4)
+
+
+def rows_before_holdout(section: DataSection) -> Data:
+    """The rows of the splits that a source brings, before any are held out of train."""
+    limits = {key: PerSplit(train=getattr(section, key).train) for key in ("max_samples", "samples_per_class")}
+    return find_rows(section.model_copy(update={"validation_fraction": 0.0, "test_fraction": None, **limits}))
 
 
 def too_few_images(images: int, classes: int) -> bool:

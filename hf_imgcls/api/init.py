@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from huggingface_hub import try_to_load_from_cache
 
-from hf_imgcls.api.fit_stages import ALL_WEIGHTS, HEAD, holdout_fraction, too_few_images
+from hf_imgcls.api.fit_stages import ALL_WEIGHTS, HEAD, holdout_fraction, rows_before_holdout, too_few_images
 from hf_imgcls.api.train import check_recipe
 from hf_imgcls.data import Data, find_rows
 from hf_imgcls.errors import InputError
@@ -143,7 +143,7 @@ def _fit_to_data(start: dict, section: DataSection, overrides: list[str], why: d
     if section.streaming:
         raise InputError("data.streaming: init counts the images; write the recipe of a stream by hand")
     check_path(section)
-    content, whole = copy.deepcopy(start), find_rows(section.model_copy(update={"validation_fraction": 0.0}))
+    content, whole = copy.deepcopy(start), rows_before_holdout(section)
     if "validation" not in whole.splits and "validation_fraction" not in section.model_fields_set:
         content["data"]["validation_fraction"] = holdout_fraction(len(whole.splits["train"]))
     data = find_rows(load_recipe(content, overrides).data)
