@@ -9,15 +9,15 @@ import signal
 import sys
 
 from hf_imgcls import cli
-from hf_imgcls.api import train
+from hf_imgcls.api import run, train
 from hf_imgcls.errors import InputError
 from hf_imgcls.training import stages
 
 PLACES = {
     "data": (train, "load_data"),
     "step": (stages.ImageTrainer, "compute_loss"),
-    "results": (train, "finish"),
-    "end": (train, "push_trained"),
+    "results": (run, "finish"),
+    "end": (run, "push_trained"),
 }
 
 

@@ -150,6 +150,7 @@ def _write(folder: Path, soup: Soup, average: dict[str, Any], begun: float) -> d
     results["training"]["seconds"] = round(time.perf_counter() - begun, 1)
     results["breakdown"] = break_down(outputs, scores, labels)
     results["duplicates"] = reports.collect_duplicates(data, outputs)
+    results["groups"] = reports.collect_groups(data, outputs)
     results["cautions"] = reports.collect_cautions(results, {})
     results["average"] = average
     reports.draw_classes(folder, *_tested(results))
