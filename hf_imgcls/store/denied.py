@@ -144,7 +144,7 @@ def _without_number(error: BaseException) -> str | None:
     if ended or "abruptly died during map operation" in text:
         return (
             "a worker process was killed, as a system does that is out of memory; free some, or lower "
-            f"training.dataloader_num_workers, {_AGAIN}"
+            f"training.dataloader_num_workers, or OMP_NUM_THREADS where features are computed, {_AGAIN}"
         )
     if "No usable temporary directory" in text:
         return f"no folder for temporary files is writable; make room in {_temporary()}, or name another in TMPDIR"
