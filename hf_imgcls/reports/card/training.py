@@ -124,7 +124,7 @@ def _words(command: str, processes: int) -> list[str] | None:
         case "train.py":  # the words of the launcher itself are not known
             several = f"accelerate launch --num_processes {processes} hf_imgcls/train.py"
             return [*(several.split() if processes > 1 else ["hf-imgcls", "train"]), *words]
-        case "cli.py" | "hf-imgcls" | "hf-imgcls.exe" | "__main__.py" if words[:1] == ["train"]:
+        case "cli.py" | "hf-imgcls" | "hf-imgcls.exe" | "__main__.py" if words[:1] in (["train"], ["fit"]):
             return ["hf-imgcls", *words]
     return None
 

@@ -130,16 +130,18 @@ def _what(folder: Path, recipe, results: dict[str, Any]) -> str:
     settings = read_json(file) if file.is_file() else {}
     saved = [stage for stage in results["stages"] if stage.get("saved", True)]
     sizes = {stage.get("network"): stage["parameters"] for stage in saved}  # of each network once
-    parameters = f" ({sum(sizes.values()):,} parameters)" if any(sizes.values()) else ""
+    count = f"{sum(sizes.values()):,} parameters" if any(sizes.values()) else ""
+    parameters = f" ({count})" if count else ""
     labels = results["labels"]
     networks = networks_of(recipe)
     numbers = [number for number in sizes if number] or [1]
-    origins = listed(dict.fromkeys(_origin(networks[number - 1].model) for number in numbers))
+    origins = " and ".join(dict.fromkeys(_origin(networks[number - 1].model) for number in numbers))
     named = listed(map(plain, labels), 20)
     what = "An image classifier"
     if "networks" in settings:
         kinds = listed(dict.fromkeys(map(_kind, settings["networks"])))
-        what = f"The mean of the probabilities of {plural(len(settings['networks']), 'network')} ({kinds})"
+        what = f"The mean of the probabilities of {plural(len(settings['networks']), 'network')}"
+        parameters = f" ({'; '.join(filter(None, (kinds, count)))})"
     elif kind := _kind(settings.get("backbone") or settings):
         what = f"A {kind}{' with a custom head' if 'backbone' in settings else ''}"
     return f"{what}{parameters}, {origins}, that classifies images into {plural(len(labels), 'class')}: {named}."

@@ -37,6 +37,8 @@ def curves(history: Sequence[Mapping], best: Mapping[int, int]) -> Figure:
         metrics = {"train_accuracy": ("training accuracy", "C0"), **metrics}
     panels = [_LOSSES, ("metrics", metrics), _RATES] if metrics else [_LOSSES, _RATES]
     heights = [3, 3, 1.4] if metrics else [3, 1.4]
+    if metrics and all("penalty" in entry for entry in history):  # of heads that were solved, which have no rate
+        del panels[-1], heights[-1]
     figure = Figure(figsize=(8, 1 + 0.8 * sum(heights)), dpi=DPI, layout="constrained")
     axes = figure.subplots(len(panels), sharex=True, height_ratios=heights)
     for ax, (title, keys) in zip(axes, panels, strict=True):
@@ -53,6 +55,8 @@ def curves(history: Sequence[Mapping], best: Mapping[int, int]) -> Figure:
             low, high = ax.get_ylim()  # of fractions that are all 1, the axis would go beyond
             ax.set_ylim(min(low, 0.9 * high), min(high, 1.01))
     _finish(axes, spans)
+    if panels[-1] is _RATES:
+        _scale_rate(axes[-1])
     return figure
 
 
@@ -128,7 +132,6 @@ def _finish(axes: Sequence[Axes], spans: Mapping[int, tuple[int, int]]) -> None:
     for stage, (start, end) in spans.items() if len(spans) > 1 else ():
         name = f"stage {stage}" if end - start > 0.08 * last else str(stage)
         axes[0].text((start + end) / 2, 1.02, name, transform=axes[0].get_xaxis_transform(), ha="center")
-    _scale_rate(axes[-1])
     axes[-1].set_xlabel("step")
     axes[-1].set_xlim(0, last * 1.02)
     axes[-1].xaxis.set_major_locator(MaxNLocator(integer=True))
