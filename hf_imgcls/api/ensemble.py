@@ -13,7 +13,7 @@ from hf_imgcls.machine import on_main, say
 from hf_imgcls.models import assemble_ensemble, channels_last, load_network
 from hf_imgcls.recipe import naming_network, networks_of
 from hf_imgcls.store import HISTORY, Lock, read_kept
-from hf_imgcls.training import score_saved, scoring_trainer
+from hf_imgcls.training import ImageTrainer, score_saved, score_splits, scoring_trainer
 
 TrainRecipe = Callable[[Any, Settings, Lock, Data], dict[str, Any]]
 
@@ -35,27 +35,32 @@ def train_ensemble(run: Run, train: TrainRecipe) -> Trained:
         earlier += max(0.0, results[-1]["time"]["run"] - (time.perf_counter() - begun))
     folders = [Path(recipe.training.output_dir) for recipe in networks]
     scores = [each["scores"] for each in results]
-    chosen = _best_alone(scores)
+    chosen, mean = _best_alone(scores), None
     if run.recipe.ensemble.average:
-        model, processor = assemble_ensemble(folders, run.data.labels, shared=0)
-        trainer, scoring, scored = _score(run, model, processor)
-        chosen = _unless_better(scored.scores, scores, chosen)
+        mean = _opened(run, *assemble_ensemble(folders, run.data.labels, shared=0))
+        chosen = _unless_better(_validated(run, *mean), scores, chosen)
     if chosen is not None:
         say(f"ensemble: network {chosen + 1} alone is saved")
-        trainer, scoring, scored = _score(run, *load_network(str(folders[chosen])))
+    trainer, scoring = mean if chosen is None else _opened(run, *load_network(str(folders[chosen])))
+    trainer.save_run(run.folder)
+    scored = score_saved(trainer, run.data, scoring)
     stages = _records(folders, results)
     for stage in stages:
         stage["saved"] = chosen is None or stage["network"] == chosen + 1
     return Trained(trainer, stages, scoring, scored, results[0]["machine"], None, earlier)
 
 
-def _score(run: Run, model, processor):
-    """Save a model in the run's folder and score it."""
+def _opened(run: Run, model, processor) -> tuple[ImageTrainer, EvalTransform]:
+    """What scores a model."""
     channels_last(model, input_size(processor))
     trainer = scoring_trainer(model, run.arguments, processor, run.how.custom)
-    scoring = EvalTransform(processor, [model.config.label2id[name] for name in run.data.labels])
-    trainer.save_run(run.folder)
-    return trainer, scoring, score_saved(trainer, run.data, scoring)
+    return trainer, EvalTransform(processor, [model.config.label2id[name] for name in run.data.labels])
+
+
+def _validated(run: Run, trainer: ImageTrainer, scoring: EvalTransform) -> dict[str, dict]:
+    """Scores on validation alone, where there is one: what is chosen has not seen test."""
+    held_out = {split: rows for split, rows in run.data.splits.items() if split == "validation"}
+    return score_splits(trainer, held_out, scoring)[0]
 
 
 def _best_alone(scores: Sequence[dict]) -> int | None:

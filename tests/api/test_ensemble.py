@@ -8,6 +8,7 @@ from tiny import tiny_model, tiny_processor
 from hf_imgcls import InputError, train_classifier
 from hf_imgcls.api import check_recipe
 from hf_imgcls.api.ensemble import _best_alone, _unless_better
+from hf_imgcls.recipe import load_recipe, networks_of
 
 pytestmark = pytest.mark.usefixtures("undrawn")
 HEAD = {"train": "head", "cache_features": True, "augmentation": {}, "logistic_regression": True}
@@ -55,8 +56,8 @@ def test_the_mean_is_one_model_that_is_served_as_it_was_scored(recipe, tmp_path,
     assert "finished already" in capsys.readouterr().out
 
 
-def test_a_network_alone_is_saved_as_it_is(recipe, tmp_path):
-    recipe["ensemble"]["average"] = False
+def test_a_network_alone_is_saved_as_it_is(recipe, tmp_path, monkeypatch):
+    monkeypatch.setattr("hf_imgcls.api.ensemble._unless_better", lambda together, alone, best: best)
     results = train_classifier(recipe)
     folders = [tmp_path / "run" / f"network-{number}" for number in (1, 2)]
     kept = [json.loads((folder / "results.json").read_text())["scores"] for folder in folders]
@@ -64,8 +65,15 @@ def test_a_network_alone_is_saved_as_it_is(recipe, tmp_path):
     assert results["scores"]["validation"]["loss"] == pytest.approx(min(losses), abs=1e-6)
     assert [stage["saved"] for stage in results["stages"]] == [number == losses.index(min(losses)) for number in (0, 1)]
     assert not (tmp_path / "run" / "ensemble.py").exists()
-    own = json.loads((tmp_path / "run" / "network-2" / "recipe.json").read_text())
-    assert "processor_of" not in own["model"]
+
+
+def test_networks_that_are_not_averaged_keep_their_image_processors(recipe):
+    assert [network.model.processor_of for network in networks_of(load_recipe(recipe))] == [
+        None,
+        recipe["model"]["checkpoint"],
+    ]
+    recipe["ensemble"]["average"] = False
+    assert [network.model.processor_of for network in networks_of(load_recipe(recipe))] == [None, None]
 
 
 def test_what_is_better_on_validation_is_saved(capsys):
