@@ -1,4 +1,4 @@
-"""write a starting recipe for a folder of images, with the reason for each value"""
+"""write a starting recipe for a folder of images, and why"""
 
 import argparse
 from pathlib import Path

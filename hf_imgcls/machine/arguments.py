@@ -6,6 +6,7 @@ from collections.abc import Callable
 import torch
 from accelerate.utils import str_to_bool
 from transformers import IntervalStrategy, TrainingArguments
+from transformers.integrations.deepspeed import unset_hf_deepspeed_config
 
 from hf_imgcls.errors import InputError
 from hf_imgcls.machine.hardware import cpu_trains_in_bf16, detect_machine, fill_in_defaults
@@ -48,6 +49,7 @@ def training_arguments(section, half_on_cpu: Callable[[], bool] = lambda: False,
     try:
         arguments = TrainingArguments(**values)
     except (OSError, ValueError, TypeError, KeyError, AttributeError, ImportError) as error:
+        unset_hf_deepspeed_config()  # else it may refuse, half made, every network of this process
         raise_denied(error)
         raise InputError(f"training: {' '.join(str(error).split())[:300]}") from None
     if arguments.gradient_checkpointing:
