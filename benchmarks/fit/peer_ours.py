@@ -1,0 +1,34 @@
+"""`hf-imgcls fit FOLDER --checkpoint WEIGHTS --minutes N`, then `hf-imgcls predict` on the test images."""
+
+import csv
+import json
+import time
+
+from scored import Task
+
+
+def main() -> None:
+    task = Task.read()
+    from hf_imgcls.cli import main as command
+
+    run, table = task.work / "run", task.work / "predicted.csv"
+    options = ["--checkpoint", str(task.weights), "--minutes", str(task.minutes), "--output", str(run)]
+    begun = time.monotonic()
+    _ends_well(command, ["fit", str(task.folder), *options])
+    seconds = time.monotonic() - begun
+    _ends_well(command, ["predict", str(run), str(task.folder / "test"), "--output", str(table), "--top-k", "1"])
+    with table.open(newline="") as file:
+        found = {row["image"]: row["label_1"] for row in csv.DictReader(file)}
+    results = json.loads((run / "results.json").read_text())
+    images, stages = results["time"]["training"]["images"], [each["train"] for each in results["stages"]]
+    note = f"stages: {', '.join(map(str, stages))}"
+    task.report([found[path] for path in task.photos("test")[0]], images, seconds, note)
+
+
+def _ends_well(command, words: list[str]) -> None:
+    status = command(words)
+    assert not status, f"hf-imgcls {words[0]} ended with status {status}"
+
+
+if __name__ == "__main__":
+    main()
