@@ -36,7 +36,8 @@ _HERE = Path(__file__).parent
 def run(peer: str, python: str, weights: Path, options: argparse.Namespace) -> dict:
     """The line of JSON of a peer, with its seconds; its own output goes to standard error."""
     environment = {**os.environ, "OMP_NUM_THREADS": str(options.threads), "HF_HUB_OFFLINE": "1"}
-    with tempfile.TemporaryDirectory() as work:
+    with tempfile.TemporaryDirectory() as work, tempfile.TemporaryDirectory() as cache:
+        environment |= {"HF_HOME": cache, "HF_DATASETS_CACHE": f"{cache}/datasets"}  # no features of earlier runs
         command = [python, str(_HERE / f"peer_{peer}.py"), str(options.data), str(weights), str(options.minutes), work]
         begun, before = time.monotonic(), resource.getrusage(resource.RUSAGE_CHILDREN)
         done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True)
