@@ -1,6 +1,7 @@
 """What a fit trains after the comparison of networks: the head alone, or all weights too."""
 
 import copy
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -31,6 +32,7 @@ ALL_WEIGHTS = {
 # Wrong answers on validation below which more training is not tried: a sign test shows a gain (p < 0.05) from six that
 # are corrected where none is broken, 40 % of 15. And images of a class below which the head is the answer.
 _FEWEST_ERRORS, _FEWEST_IMAGES = 15, 20
+_FEWEST_EPOCHS = 2  # where the time is short; after one of the three, validation was no better than the head's
 
 
 class FitOptions(NamedTuple):
@@ -106,17 +108,22 @@ def _stages(chosen: Candidate, images: int, options: FitOptions, spent: float) -
     everything = copy.deepcopy(ALL_WEIGHTS)
     if chosen.batch_norm:
         everything["train"] = {"last_blocks": "all", "freeze_batch_norm": True}
-    epochs, what = everything["training"]["num_train_epochs"], f"fit: {chosen.checkpoint}:"
-    needed = epochs * images / chosen.images_per_second[1]
+    what, most = f"fit: {chosen.checkpoint}:", everything["training"]["num_train_epochs"]
+    epoch = images / chosen.images_per_second[1]  # seconds
+    room = 60 * options.minutes - spent if options.minutes else math.inf
+    epochs = int(min(most, room // epoch))
     if options.preset == "fast":
         say("fit: the head is the answer of --preset fast; --preset default would train all weights too")
     elif chosen.errors < _FEWEST_ERRORS:
         say(f"{what} {chosen.errors} errors are left on validation, too few to show that more training is better")
     elif too_few_images(images, chosen.classes):
         say(f"{what} {images:,} images of {chosen.classes:,} classes are too few to train all weights on")
-    elif options.minutes and spent + needed > 60 * options.minutes:
-        say(f"{what} --minutes {options.minutes:g} is too little to train all weights ({duration(needed)} or so)")
+    elif epochs < _FEWEST_EPOCHS:
+        longer = f"{most} epochs would take another {duration(most * epoch)} or so"
+        say(f"{what} --minutes {options.minutes:g} is too little to train all weights ({longer})")
     else:
-        say(f"{what} trains all weights, {epochs} epochs in {duration(needed)} or so")
-        return [copy.deepcopy(HEAD), everything], spent + needed
+        more = f"; {most} would take {duration(most * epoch)}" if epochs < most else ""
+        say(f"{what} trains all weights, {epochs} epochs in {duration(epochs * epoch)} or so{more}")
+        everything["training"]["num_train_epochs"] = epochs
+        return [copy.deepcopy(HEAD), everything], spent + epochs * epoch
     return [copy.deepcopy(HEAD)], spent

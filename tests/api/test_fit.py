@@ -95,7 +95,7 @@ def contents_of(*found: Candidate) -> dict:
         (candidate(losses=[0.5] * 100), 400, FitOptions(preset="fast"), "--preset fast"),
         (candidate(losses=[0.5] * 100, accuracy=0.95), 400, FitOptions(), "5 errors are left"),
         (candidate(losses=[0.5] * 100), 38, FitOptions(), "38 images of 2 classes are too few"),
-        (candidate(losses=[0.5] * 100), 400, FitOptions(minutes=0.8), "--minutes 0.8 is too little"),
+        (candidate(losses=[0.5] * 100), 400, FitOptions(minutes=0.75), "--minutes 0.75 is too little"),
         (candidate(losses=[0.5] * 100), 400, FitOptions(minutes=1), None),
         (candidate(losses=[0.5] * 100, batch_norm=True), 400, FitOptions(), None),
     ],
@@ -110,6 +110,13 @@ def test_all_weights_train_where_it_can_pay_and_there_is_time(chosen, images, op
     if not words:
         frozen = {"last_blocks": "all", "freeze_batch_norm": True}
         assert content["stages"][1]["train"] == (frozen if chosen.batch_norm else "all")
+
+
+def test_where_time_is_short_two_epochs_are_trained_instead_of_three(capsys):
+    chosen, data = candidate(losses=[0.5] * 100), data_of(200, 200)
+    content = choose_recipe([chosen], contents_of(chosen), data, FitOptions(minutes=0.85), 40.0)
+    assert content["stages"][1]["training"]["num_train_epochs"] == 2
+    assert "2 epochs in 8 s or so; 3 would take 12 s" in capsys.readouterr().out
 
 
 def test_uneven_classes_are_selected_by_macro_f1_and_weighted_where_that_was_better():
@@ -145,7 +152,7 @@ def test_a_network_that_may_be_as_good_is_trained_too_and_the_better_one_saved()
     fast = candidate("fast", [0.55, 0.3] * 50, parameters=20, images_per_second=(300.0, 300.0))
     worse = candidate("worse", [0.9, 1.1] * 50)
     found, data = [slow, fast, worse], data_of(100, 100)
-    for minutes, stages in ((None, {"fast": 2, "slow": 2}), (0.1, {"fast": 2, "slow": 1}), (0.03, {"slow": 1})):
+    for minutes, stages in ((None, {"fast": 2, "slow": 2}), (0.09, {"fast": 2, "slow": 1}), (0.02, {"slow": 1})):
         content = choose_recipe(found, contents_of(*found), data, FitOptions(minutes=minutes), 0.0)
         networks = [content, *content.get("ensemble", {"networks": []})["networks"]]
         assert {each["model"]["checkpoint"]: len(each["stages"]) for each in networks} == stages
