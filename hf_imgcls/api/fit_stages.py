@@ -115,7 +115,7 @@ def _stages(chosen: Candidate, images: int, options: FitOptions, spent: float) -
     if options.preset == "fast":
         say("fit: the head is the answer of --preset fast; --preset default would train all weights too")
     elif chosen.errors < _FEWEST_ERRORS:
-        say(f"{what} {chosen.errors} errors are left on validation, too few to show that more training is better")
+        say(f"{what} wrong on {chosen.errors} images of validation, too few to show that more training is better")
     elif too_few_images(images, chosen.classes):
         say(f"{what} {images:,} images of {chosen.classes:,} classes are too few to train all weights on")
     elif epochs < _FEWEST_EPOCHS:

@@ -93,7 +93,7 @@ def contents_of(*found: Candidate) -> dict:
     ("chosen", "images", "options", "words"),
     [
         (candidate(losses=[0.5] * 100), 400, FitOptions(preset="fast"), "--preset fast"),
-        (candidate(losses=[0.5] * 100, accuracy=0.95), 400, FitOptions(), "5 errors are left"),
+        (candidate(losses=[0.5] * 100, accuracy=0.95), 400, FitOptions(), "wrong on 5 images of validation"),
         (candidate(losses=[0.5] * 100), 38, FitOptions(), "38 images of 2 classes are too few"),
         (candidate(losses=[0.5] * 100), 400, FitOptions(minutes=0.75), "--minutes 0.75 is too little"),
         (candidate(losses=[0.5] * 100), 400, FitOptions(minutes=1), None),
