@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 
 from hf_imgcls.errors import InputError
+from hf_imgcls.recipe.load import load_recipe
 from hf_imgcls.recipe.sections import Section
 
 _OF_THE_PUSH = ("push_to_hub", "hub_")
@@ -27,7 +28,10 @@ def networks_of(recipe: Section) -> list[Section]:
         if number > 1 and recipe.ensemble.average:
             shared = {"processor_of": recipe.model.checkpoint, "image_size": recipe.model.image_size}
             content["model"] = {**{k: value for k, value in shared.items() if value is not None}, **content["model"]}
-        networks.append(type(recipe).model_validate_json(json.dumps(content)))
+        try:
+            networks.append(load_recipe(content))
+        except InputError as error:
+            raise InputError(f"ensemble.networks.{number - 2}.{str(error).removeprefix('recipe: ')}") from None
     return networks
 
 

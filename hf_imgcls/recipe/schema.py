@@ -106,6 +106,8 @@ def _check_ensemble(recipe: Section) -> None:
         raise ValueError("ensemble: cannot be combined with data.streaming")
     further = {f"ensemble.networks.{number}.": each for number, each in enumerate(recipe.ensemble.networks)}
     for place, network in {"": recipe, **further}.items():
+        if network.model.checkpoint is None and recipe.ensemble.average:
+            raise ValueError(f"{place}model: networks that are averaged have one image processor, that of a checkpoint")
         for key in ("head", "feature_point"):
             if getattr(network.model, key) and recipe.ensemble.average:
                 raise ValueError(f"{place}model.{key}: a custom head cannot be averaged with other networks")

@@ -93,6 +93,7 @@ def test_what_is_better_on_validation_is_saved(capsys):
         ({"stages": [{**HEAD, "refit": True}]}, r"ensemble.networks.0.stages.0.refit: the networks of an ensemble"),
         ({"model": {"checkpoint": "no/such/place/here"}}, r"ensemble.networks.0.model.checkpoint: no such folder"),
         ({"stages": [{"train": ["("]}]}, r"ensemble.networks.0.stages.0.train.0"),
+        ({"stages": [{"cache_features": True}]}, r"ensemble.networks.0.stages.0.cache_features: needs"),
         ({"model": {"processor_of": "no/such/place/here"}}, r"ensemble.networks.0.model.processor_of: no such folder"),
     ],
 )
@@ -101,6 +102,12 @@ def test_a_mistake_names_its_network(recipe, change, words):
     change = {"model": {**network["model"], **change.pop("model", {})}, **change}
     recipe["ensemble"]["networks"] = [{**network, **change}]
     with pytest.raises(InputError, match=words):
+        check_recipe(recipe)
+
+
+def test_networks_without_a_checkpoint_are_not_averaged(recipe):
+    recipe["ensemble"]["networks"] = [{"model": {"architecture": "resnet", "from_scratch": True}}]
+    with pytest.raises(InputError, match=r"ensemble.networks.0.model: networks that are averaged have one image"):
         check_recipe(recipe)
 
 
