@@ -35,15 +35,17 @@ def train_ensemble(run: Run, train: TrainRecipe) -> Trained:
         earlier += max(0.0, results[-1]["time"]["run"] - (time.perf_counter() - begun))
     folders = [Path(recipe.training.output_dir) for recipe in networks]
     scores = [each["scores"] for each in results]
-    chosen, mean = _best_alone(scores), None
+    chosen, known = _best_alone(scores), ({}, {})
     if run.recipe.ensemble.average:
-        mean = _opened(run, *assemble_ensemble(folders, run.data.labels, shared=0))
-        chosen = _unless_better(_validated(run, *mean), scores, chosen)
+        trainer, scoring = _opened(run, *assemble_ensemble(folders, run.data.labels, shared=0))
+        known = _validated(run, trainer, scoring)
+        chosen = _unless_better(known[0], scores, chosen)
     if chosen is not None:
         say(f"ensemble: network {chosen + 1} alone is saved")
-    trainer, scoring = mean if chosen is None else _opened(run, *load_network(str(folders[chosen])))
+        trainer, scoring = _opened(run, *load_network(str(folders[chosen])))
+        known = ({}, {})
     trainer.save_run(run.folder)
-    scored = score_saved(trainer, run.data, scoring)
+    scored = score_saved(trainer, run.data, scoring, known)
     stages = _records(folders, results)
     for stage in stages:
         stage["saved"] = chosen is None or stage["network"] == chosen + 1
@@ -57,10 +59,10 @@ def _opened(run: Run, model, processor) -> tuple[ImageTrainer, EvalTransform]:
     return trainer, EvalTransform(processor, [model.config.label2id[name] for name in run.data.labels])
 
 
-def _validated(run: Run, trainer: ImageTrainer, scoring: EvalTransform) -> dict[str, dict]:
-    """Scores on validation alone, where there is one: what is chosen has not seen test."""
+def _validated(run: Run, trainer: ImageTrainer, scoring: EvalTransform) -> tuple[dict, dict]:
+    """Scores and the scored split of validation alone, where there is one: what is chosen has not seen test."""
     held_out = {split: rows for split, rows in run.data.splits.items() if split == "validation"}
-    return score_splits(trainer, held_out, scoring)[0]
+    return score_splits(trainer, held_out, scoring)
 
 
 def _best_alone(scores: Sequence[dict]) -> int | None:

@@ -40,10 +40,10 @@ def score_run(
     _refit(trainer, plan, record, data, scoring)
     record["refit"] = True
     trainer.save_run(folder)
-    rest = {split: rows for split, rows in data.splits.items() if split not in ("train", "validation")}
-    later = score_splits(trainer, rest, scoring) if rest else ({}, {})
-    predicted = later[1] or predict_trained(trainer, data.splits["train"], scoring)
-    return ScoredRun(scores | later[0], outputs | later[1], predicted)
+    scored = score_saved(trainer, data, scoring, (scores, outputs))
+    # Of the head that is saved: predictions of validation are those of the one before.
+    later = {split: each for split, each in scored.outputs.items() if split not in outputs}
+    return scored._replace(predicted=later or predict_trained(trainer, data.splits["train"], scoring))
 
 
 def _ended_with(records: Sequence[dict]) -> int:

@@ -30,10 +30,17 @@ def scoring_trainer(model: PreTrainedModel, arguments: TrainingArguments, proces
     return ImageTrainer(model, arguments, processing_class=processor, custom=custom)
 
 
-def score_saved(trainer: ImageTrainer, data: Data, transform: EvalTransform) -> ScoredRun:
-    """Score the splits of a run that are held out; where there are none, predict images of train."""
-    held_out = {split: rows for split, rows in data.splits.items() if split != "train"}
-    scores, outputs = score_splits(trainer, held_out, transform)
+def score_saved(
+    trainer: ImageTrainer, data: Data, transform: EvalTransform, known: tuple[dict, dict] = ({}, {})
+) -> ScoredRun:
+    """Score the splits of a run that are held out, but for those that are known; without any, predict images of train.
+
+    Args:
+        known: metrics by split and scored splits, of the same model.
+    """
+    rest = {split: rows for split, rows in data.splits.items() if split not in ("train", *known[0])}
+    found = score_splits(trainer, rest, transform)
+    scores, outputs = known[0] | found[0], known[1] | found[1]
     return ScoredRun(scores, outputs, outputs or predict_trained(trainer, data.splits["train"], transform))
 
 
