@@ -8,6 +8,7 @@ from typing import Any
 
 from hf_imgcls.api.run import Run, Settings, Trained
 from hf_imgcls.data import Data
+from hf_imgcls.errors import InputError
 from hf_imgcls.images import EvalTransform, input_size
 from hf_imgcls.machine import on_main, say
 from hf_imgcls.models import assemble_ensemble, channels_last, load_network
@@ -24,6 +25,8 @@ def train_ensemble(run: Run, train: TrainRecipe) -> Trained:
     Args:
         train: trains the recipe of one network; a network that is finished is answered with its results.
     """
+    if "validation" not in run.data.splits and not run.recipe.ensemble.average:
+        raise InputError("ensemble.average: false needs a validation split, on which the best network is chosen")
     run.open({}, {})
     networks = networks_of(run.recipe)
     results, earlier = [], 0.0

@@ -10,7 +10,7 @@ from hf_imgcls.recipe import sections
 from hf_imgcls.recipe.fields import NOT_IN_A_RECIPE, VALUES
 from hf_imgcls.recipe.installed import as_type, installed
 from hf_imgcls.recipe.sections import Section
-from hf_imgcls.recipe.stage import Stage, StageKeys, check_stage, value_of
+from hf_imgcls.recipe.stage import Stage, StageKeys, check_stage, holds_nothing_out, value_of
 
 # TrainingArguments checks almost no ranges; these values would fail late or, worse, not at all.
 _RANGES = (
@@ -104,6 +104,8 @@ def _check_recipe(recipe: Section) -> Section:
 def _check_ensemble(recipe: Section) -> None:
     if recipe.data.streaming:
         raise ValueError("ensemble: cannot be combined with data.streaming")
+    if not recipe.ensemble.average and holds_nothing_out(recipe.data):
+        raise ValueError("ensemble.average: false needs a validation split, on which the best network is chosen")
     further = {f"ensemble.networks.{number}.": each for number, each in enumerate(recipe.ensemble.networks)}
     for place, network in {"": recipe, **further}.items():
         if network.model.checkpoint is None and recipe.ensemble.average:

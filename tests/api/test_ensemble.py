@@ -73,6 +73,8 @@ def test_networks_that_are_not_averaged_keep_their_image_processors(recipe):
         recipe["model"]["checkpoint"],
     ]
     recipe["ensemble"]["average"] = False
+    with pytest.raises(InputError, match=r"ensemble.average: false needs a validation split"):
+        load_recipe(recipe, ["data.validation_fraction=0"])
     assert [network.model.processor_of for network in networks_of(load_recipe(recipe))] == [None, None]
 
 
