@@ -170,20 +170,15 @@ def _folds(examples: Examples, seed: int) -> Iterator[tuple[Examples, Examples]]
 
     All views of an image are in one part, and it is scored in the first.
     """
-    generator = torch.Generator().manual_seed(seed)
-    labels = examples.labels[: len(examples.labels) // examples.views].cpu()
-    shuffled = torch.randperm(len(labels), generator=generator)
-    order = shuffled[labels[shuffled].argsort(stable=True)]
-    fold = torch.empty(len(order), dtype=torch.int64)
-    fold[order] = torch.arange(len(order)) % FOLDS
-    if examples.groups is not None:
-        of_groups = fold_of_rows(labels.numpy(), examples.groups[: len(labels)], FOLDS, seed)
-        # Where a class has one group alone, no group may be held out: then images are.
-        fold = torch.from_numpy(of_groups) if (of_groups >= 0).any() else fold
-    fold = fold.repeat(examples.views)
-    for number in range(min(FOLDS, len(order) - 1)):
+    count = len(examples.labels) // examples.views
+    labels, groups = examples.labels[:count].cpu().numpy(), examples.groups
+    of_rows = fold_of_rows(labels, groups if groups is None else groups[:count], FOLDS, seed)
+    if (of_rows < 0).all():  # where each class has one group alone, images are held out
+        of_rows = fold_of_rows(labels, None, FOLDS, seed)
+    fold = torch.from_numpy(of_rows).repeat(examples.views)
+    for number in range(FOLDS):
         inside, outside = fold != number, fold == number
-        outside[len(order) :] = False
+        outside[count:] = False
         if outside.any():
             yield tuple(Examples(examples.features[part], examples.labels[part]) for part in (inside, outside))
 
