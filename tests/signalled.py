@@ -1,6 +1,5 @@
 """The second process of a training gets SIGTERM in its second step: `torchrun tests/signalled.py train RECIPE`."""
 
-import os
 import signal
 import sys
 
@@ -13,7 +12,7 @@ from hf_imgcls.training.trainer import ImageTrainer
 class SecondStep(TrainerCallback):
     def on_step_begin(self, args, state, control, **kwargs):
         if state.global_step == 1 and args.process_index == 1:
-            os.kill(os.getpid(), signal.SIGTERM)
+            signal.raise_signal(signal.SIGTERM)
 
 
 class Signalled(ImageTrainer):

@@ -1,6 +1,5 @@
 """A command that a signal ends: one line with what goes on, the signal's status, no traceback."""
 
-import os
 import signal
 import sys
 
@@ -20,7 +19,7 @@ def during(monkeypatch, work) -> None:
 @pytest.mark.parametrize("number", ENDING_SIGNALS)
 def test_a_signal_is_one_line_and_its_status(number, monkeypatch, capsys):
     before = signal.getsignal(number), sys.unraisablehook
-    during(monkeypatch, lambda: os.kill(os.getpid(), number))
+    during(monkeypatch, lambda: signal.raise_signal(number))
     assert main(["train", "a recipe.json", "training.seed=3", "--start-over"]) == 128 + number
     assert capsys.readouterr().err == (
         "hf-imgcls: interrupted; the same command resumes: hf-imgcls train 'a recipe.json' training.seed=3\n"
@@ -31,7 +30,7 @@ def test_a_signal_is_one_line_and_its_status(number, monkeypatch, capsys):
 def test_what_a_library_makes_of_the_signal_is_not_shown(monkeypatch, capsys):
     def import_something():
         try:
-            os.kill(os.getpid(), signal.SIGTERM)
+            signal.raise_signal(signal.SIGTERM)
         finally:
             raise ImportError("cannot import name 'half'")
 
@@ -63,7 +62,7 @@ def test_the_line_has_the_command_that_goes_on(words, environment, line, monkeyp
 def test_it_leaves_alone_what_is_ignored(monkeypatch):
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as `nohup` does
     try:
-        during(monkeypatch, lambda: os.kill(os.getpid(), signal.SIGHUP))
+        during(monkeypatch, lambda: signal.raise_signal(signal.SIGHUP))
         assert main(["train", "recipe.json"]) == 0
     finally:
         signal.signal(signal.SIGHUP, before)
@@ -76,7 +75,7 @@ from hf_imgcls.commands import train
 
 class Late:
     def __del__(self):
-        os.kill(os.getpid(), signal.SIGTERM)
+        signal.raise_signal(signal.SIGTERM)
         time.sleep(0)
 
 def run(options):
@@ -85,14 +84,14 @@ def run(options):
         Late()
         time.sleep(60)
     try:
-        os.kill(os.getpid(), signal.SIGTERM)
+        signal.raise_signal(signal.SIGTERM)
     finally:
         if how == "twice":
-            os.kill(os.getpid(), signal.SIGINT)
+            signal.raise_signal(signal.SIGINT)
             time.sleep(60)
         if os.fork() == 0:
-            os.kill(os.getpid(), signal.SIGINT)
-            os.kill(os.getpid(), signal.SIGTERM)
+            signal.raise_signal(signal.SIGINT)
+            signal.raise_signal(signal.SIGTERM)
             time.sleep(60)
         assert os.waitstatus_to_exitcode(os.wait()[1]) == 143
 

@@ -1,7 +1,6 @@
 """The web page: it predicts as `pipeline` does, is reachable from this machine only, and connects to no other."""
 
 import json
-import os
 import shutil
 import signal
 import socket
@@ -253,7 +252,7 @@ def test_the_command_serves_until_interrupted_and_leaves_nothing_behind(served, 
         seen["examples"] = examples_on(url)
         seen["places"] = {Path(path).parent for path in demo.os.environ["GRADIO_TEMP_DIR"].splitlines()}
         assert all(place.is_dir() for place in seen["places"])
-        os.kill(os.getpid(), signal.SIGTERM)
+        signal.raise_signal(signal.SIGTERM)
 
     monkeypatch.setattr(demo, "time", SimpleNamespace(sleep=stop))
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")  # where nothing listens

@@ -36,7 +36,7 @@ class SignalAt(TrainerCallback):
     def on_step_begin(self, args, state, control, **kwargs):
         if state.global_step == self.step - 1:
             for number in self.numbers:
-                os.kill(os.getpid(), number)
+                signal.raise_signal(number)
 
 
 def history(trainer) -> list[dict]:
@@ -83,7 +83,7 @@ def test_a_signal_after_the_last_step_ends_the_run_too(make_folder, tmp_path, mo
     finalize = type(trainer)._finalize_training
 
     def finalize_late(*arguments):
-        os.kill(os.getpid(), signal.SIGTERM)
+        signal.raise_signal(signal.SIGTERM)
         return finalize(*arguments)
 
     monkeypatch.setattr(InterruptibleTrainer, "_finalize_training", finalize_late, raising=False)
