@@ -29,7 +29,7 @@ PRESETS = {
     "default": {"cpu": [_MOBILE, _NANO], "gpu": [_MOBILE, _TINY, _DINO]},
     "best": {"cpu": [_MOBILE, _NANO, _DINO], "gpu": [_MOBILE, _TINY, _DINO, "timm/convnext_base.fb_in22k_ft_in1k"]},
 }
-_UNEVEN = 5  # balanced weights lose macro-F1 below (clothing: 0.02 at 2.7, on a head)
+_UNEVEN = 5  # below, balanced weights change macro-F1 by little (benchmarks/fit/class_weights.py)
 
 
 @dataclasses.dataclass(frozen=True)
