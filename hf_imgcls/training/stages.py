@@ -81,9 +81,7 @@ def train_stages(plans: list[Plan], data: Data, model: PreTrainedModel, scoring:
     for plan in plans[len(records) :]:
         number = plan.stage.number
         if plan is not first:
-            # From the file, also where it has just been trained: the same path for a run that is resumed here.
-            previous, (model, _) = model, load_network(str(plans[number - 2].folder))
-            copy_layout(previous, model)
+            model = network_after(plans[number - 2], model)
         trainer, record = _train_stage(plan, data, model, scoring, bad_images)
         if plan.stage.only_if_better and not is_better(record, records[-1], plan.arguments):
             restore_weights(trainer.model, plans[number - 2].folder)
@@ -97,31 +95,52 @@ def train_stages(plans: list[Plan], data: Data, model: PreTrainedModel, scoring:
     return trainer, records
 
 
+def network_after(plan: Plan, model: PreTrainedModel) -> PreTrainedModel:
+    """What the stage behind a stage begins with, in the layout of a model.
+
+    From the file, also where it has just been trained: the same path for a run that is resumed there.
+    """
+    network, _ = load_network(str(plan.folder))
+    copy_layout(model, network)
+    return network
+
+
 def _train_stage(plan: Plan, data: Data, model: PreTrainedModel, scoring: EvalTransform, bad_images: str):
     """Returns (a trainer with the whole model, the record of the stage)."""
-    stage, size = plan.stage, plan.images.size
-    frozen = freeze_parameters(model, plan.parameters, size)
-    say(f"{f'stage {stage.number}' if stage.listed else 'model'}: {describe_parameters(model)}")
-    for line in describe_groups(model, plan.groups, plan.arguments):
-        say(line)
-    splits = {"train": attach_transform(train_rows(plan, data), plan.images, bad_images)}
-    if "validation" in data.splits:
-        splits["validation"] = attach_transform(data.splits["validation"], scoring, bad_images)
-    if has_length(data.splits["train"]) and not stage.cache_features:
-        check_last_batch(model, frozen, len(data.splits["train"]), plan.arguments, size)
-    if stage.cache_features:
-        splits_of_head = features_of(plan, data, model, scoring)
-        trainer = _trainer(HeadOnFeatures(model, size), in_float32(plan), splits_of_head)
-    else:
-        trainer = _trainer(model, plan, splits, frozen=frozen, processing_class=scoring.processor)
-    seconds = solve_head(trainer, splits_of_head, stage.views) if stage.logistic_regression else _fit(trainer, plan)
+    stage = plan.stage
+    trainer, splits = stage_trainer(plan, data, model, scoring, bad_images)
+    seconds = solve_head(trainer, splits, stage.views) if stage.logistic_regression else _fit(trainer, plan)
     record = stage_record(stage, plan.arguments, model, trainer.state, seconds)
     if plan.groups:
         record["parameter_groups"] = records_of(model, plan.groups, plan.arguments.learning_rate)
     record["earlier_seconds"] = round(trainer.earlier_seconds, 1)  # of them, before the last resume
     if stage.cache_features:  # its trainer had the head alone
+        splits = _image_splits(plan, data, scoring, bad_images)
         trainer = _trainer(model, plan, splits, processing_class=scoring.processor)
     return trainer, record
+
+
+def stage_trainer(plan: Plan, data: Data, model: PreTrainedModel, scoring: EvalTransform, bad_images: str):
+    """Returns (what trains a stage: the model, or its head on cached features; the splits that it reads)."""
+    stage, size = plan.stage, plan.images.size
+    frozen = freeze_parameters(model, plan.parameters, size)
+    say(f"{f'stage {stage.number}' if stage.listed else 'model'}: {describe_parameters(model)}")
+    for line in describe_groups(model, plan.groups, plan.arguments):
+        say(line)
+    if stage.cache_features:
+        splits = features_of(plan, data, model, scoring)
+        return _trainer(HeadOnFeatures(model, size), in_float32(plan), splits), splits
+    if has_length(data.splits["train"]):
+        check_last_batch(model, frozen, len(data.splits["train"]), plan.arguments, size)
+    splits = _image_splits(plan, data, scoring, bad_images)
+    return _trainer(model, plan, splits, frozen=frozen, processing_class=scoring.processor), splits
+
+
+def _image_splits(plan: Plan, data: Data, scoring: EvalTransform, bad_images: str) -> dict:
+    splits = {"train": attach_transform(train_rows(plan, data), plan.images, bad_images)}
+    if "validation" in data.splits:
+        splits["validation"] = attach_transform(data.splits["validation"], scoring, bad_images)
+    return splits
 
 
 def train_rows(plan: Plan, data: Data):
