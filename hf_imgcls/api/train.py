@@ -1,7 +1,7 @@
 """The story of a run, top to bottom."""
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +13,13 @@ from hf_imgcls.api.ensemble import train_ensemble
 from hf_imgcls.api.finished import answer_again, try_places
 from hf_imgcls.api.folds import cross_validate
 from hf_imgcls.api.run import Run, Settings, Trained, conclude_run
+from hf_imgcls.api.seeds import train_seeds
 from hf_imgcls.data import Data, load_data
 from hf_imgcls.images import EvalTransform, input_size, own_transforms
 from hf_imgcls.machine import on_main, say
 from hf_imgcls.models import build_model, channels_last, describe_dropout
 from hf_imgcls.publishing import check_push
-from hf_imgcls.recipe import as_run
+from hf_imgcls.recipe import as_run, check_seeds
 from hf_imgcls.store import Lock, cache_in_use, check_run_folder, is_finished, lock_run
 from hf_imgcls.training import (
     Custom,
@@ -38,6 +39,7 @@ def train_classifier(
     start_over: bool = False,
     *,
     resume_anyway: bool = False,
+    seeds: Sequence[int] = (),
     transforms: Mapping[str, type] | None = None,
     loss: Callable[[torch.Tensor, torch.Tensor], torch.Tensor] | None = None,
     metrics: Mapping[str, Callable[..., float]] | None = None,
@@ -54,6 +56,7 @@ def train_classifier(
         start_over: move a finished or changed run in the same folder aside and begin anew.
         resume_anyway: go on with an unfinished run also where the number of processes, the device, the precision or
             another setting that changes the result is not what it was begun with; `notes` of the results say so.
+        seeds: a run for each, in output_dir/seed-1 and so on, in place of one with `training.seed`.
         transforms: classes that `augmentation.train` may name; their instances map uint8 images (3, height, width).
         loss: of logits (images, classes) and class ids (images,), one value for each image or their mean, in place of
             the cross-entropy in training; not with mixing, whose labels are soft. To resume, pass the same one: a
@@ -62,23 +65,27 @@ def train_classifier(
             the function has such a parameter; `training.metric_for_best_model` may name them.
 
     Returns:
-        The content of results.json; of a cross-validation (`data.folds`) that of folds.json.
+        The content of results.json; of a cross-validation (`data.folds`) that of folds.json, of several seeds that of
+        seeds.json.
 
     Raises:
         InputError: the recipe, the data, the model or the machine is not as it must be.
         ParityError: the saved model does not reproduce the evaluated predictions.
         PushError: the run is complete, but not on the Hub; says what puts it there.
     """
-    custom = Custom(loss, metrics or {}, tuple(transforms or ()))
+    overrides, custom = [*overrides], Custom(loss, metrics or {}, tuple(transforms or ()))
     with own_transforms(transforms or {}), Lock() as lock:
         recipe = check_recipe(source, overrides, custom)
         how = Settings(start_over, resume_anyway, custom)
+        if seeds:
+            check_seeds(recipe, seeds, overrides)
+            return train_seeds(recipe, seeds, lambda one: _train_one(one, how), (start_over, lock), (source, overrides))
         if not recipe.data.folds or recipe.data.fold:
             return train_recipe(recipe, how, lock)
-        return cross_validate(recipe, lambda fold: _train_fold(fold, how), start_over, lock)
+        return cross_validate(recipe, lambda fold: _train_one(fold, how), start_over, lock)
 
 
-def _train_fold(recipe, how: Settings) -> dict[str, Any]:
+def _train_one(recipe, how: Settings) -> dict[str, Any]:
     with Lock() as lock:
         return train_recipe(recipe, how._replace(start_over=False), lock)
 

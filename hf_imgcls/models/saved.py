@@ -14,7 +14,7 @@ from hf_imgcls.errors import InputError, nearest
 from hf_imgcls.machine import use_hub
 from hf_imgcls.models.input_errors import as_input_error
 from hf_imgcls.recipe import beside
-from hf_imgcls.store import describe_if_folds, raise_denied
+from hf_imgcls.store import describe_if_several, raise_denied
 from hf_imgcls.words import listed
 
 CONFIG = "config.json"
@@ -128,8 +128,8 @@ def _fault(named: Any) -> str | None:
 
 def _instead(folder: Path) -> str:
     """What a folder without config.json is, as far as its files tell."""
-    if folds := describe_if_folds(folder):
-        return folds
+    if several := describe_if_several(folder):
+        return several
     files = sorted(path.name for path in folder.iterdir() if path.is_file())
     if "adapter_config.json" in files:
         return "is a PEFT adapter, not a model; merge it into its base model (merge_and_unload) and save that"

@@ -27,7 +27,17 @@ from hf_imgcls.publishing.shareable import shareable_files
 from hf_imgcls.publishing.space import push_demo
 from hf_imgcls.reports import CARD, prepare_card
 from hf_imgcls.serving import TOLERANCE
-from hf_imgcls.store import PUSHED, RECIPE, RESULTS, Lock, describe_if_folds, lock_run, own_code, read_json, write_json
+from hf_imgcls.store import (
+    PUSHED,
+    RECIPE,
+    RESULTS,
+    Lock,
+    describe_if_several,
+    lock_run,
+    own_code,
+    read_json,
+    write_json,
+)
 from hf_imgcls.words import plural
 
 _COMPARED = 8  # images on which the repository's predictions are compared with the folder's
@@ -87,7 +97,7 @@ def _target_of(arguments: TrainingArguments) -> Target:
 def push_saved(folder: Path, name: str | None = None, private: bool | None = None, with_demo: bool = False) -> str:
     """Push the folder of a finished run; by default to the repository that its recipe names."""
     if not (folder / RECIPE).is_file():
-        what = describe_if_folds(folder) or f"is not the folder of a run: it has no {RECIPE}"
+        what = describe_if_several(folder) or f"is not the folder of a run: it has no {RECIPE}"
         raise InputError(f"push: {folder} {what}")
     settings = read_json(folder / RECIPE).get("training", {})
     name = name or settings.get("hub_model_id") or folder.resolve().name

@@ -30,5 +30,6 @@ from hf_imgcls.recipe.sections import (
     ProcessorSection,
     Transform,
 )
+from hf_imgcls.recipe.several import check_seeds, one_of
 from hf_imgcls.recipe.shipped import SCHEMA, copy_recipe, describe_recipes, shipped_folder, shipped_recipes
 from hf_imgcls.recipe.stage import LastBlocks, Stage, Trained, demanded_evaluation, value_of

@@ -1,7 +1,6 @@
 """Logits to numbers: what is kept of a scored image, metrics, intervals, which rows are compared."""
 
 from hf_imgcls.scoring.breakdown import break_down, weakest_classes
-from hf_imgcls.scoring.folds import pool_folds, spread_of
 from hf_imgcls.scoring.metrics import (
     METRICS,
     better_than_majority,
@@ -25,3 +24,4 @@ from hf_imgcls.scoring.scored import (
     served_split,
     softmax,
 )
+from hf_imgcls.scoring.several import pool_folds, spread_of

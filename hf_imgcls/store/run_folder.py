@@ -10,10 +10,12 @@ from hf_imgcls.store.begun import BEGUN, Beginning, differences, go_on_with, kee
 from hf_imgcls.store.files import write_json
 from hf_imgcls.store.locks import LOCK, Lock, is_lock
 
-RECIPE, SPLITS, DIGESTS, BAD_IMAGES, STAGES, RESULTS, HISTORY, PUSHED, CANDIDATES, FOLDS = (
+RECIPE, SPLITS, DIGESTS, BAD_IMAGES, STAGES, RESULTS, HISTORY, PUSHED, CANDIDATES, FOLDS, SEEDS = (
     "recipe.json", "splits.json", "digests.npz", "bad_images.csv", "stages.json", "results.json", "history.json",
-    "pushed.json", "candidates.json", "folds.json",
+    "pushed.json", "candidates.json", "folds.json", "seeds.json",
 )  # fmt: skip
+# What folders of several runs hold, by what stands before the number in the names of these: a summary, and the runs.
+SEVERAL = {"fold": (FOLDS, "the folds of a cross-validation"), "seed": (SEEDS, "the runs of several seeds")}
 TOKEN = ".launch-"  # of a file by which the processes of a launch find out whether they share a folder
 # Keys that may differ in the second half of a run: they change neither the data nor the weights. A moved folder of
 # images keeps its fingerprints, which are compared instead of its path.
@@ -37,8 +39,8 @@ def check_run_folder(folder: Path) -> None:
     }  # of a run killed that early
     there = [] if (folder / RECIPE).exists() else list(folder.iterdir())
     there = [file for file in there if not (is_lock(file) or file.name.startswith(TOKEN))]
-    if holds_folds(folder):
-        raise InputError(f"training.output_dir: {folder} holds the folds of a cross-validation; name another folder")
+    if unit := holds_several(folder):
+        raise InputError(f"training.output_dir: {folder} holds {SEVERAL[unit][1]}; name another folder")
     if {file.name for file in there} - first:
         raise InputError(f"training.output_dir: {folder} holds files that are not a run; name another folder")
 
@@ -51,9 +53,12 @@ def check_is_folder(folder: Path) -> None:
         raise InputError(f"training.output_dir: {folder} is a file")
 
 
-def holds_folds(folder: Path) -> bool:
-    """Whether a folder is that of a cross-validation, finished or not."""
-    return (folder / FOLDS).is_file() or (folder / "fold-1" / RECIPE).is_file()
+def holds_several(folder: Path) -> str | None:
+    """`fold` or `seed`, of which a folder holds the runs, finished or not; None where it holds neither."""
+    for unit, (file, _) in SEVERAL.items():
+        if (folder / file).is_file() or any((run / RECIPE).is_file() for run in folder.glob(f"{unit}-*")):
+            return unit
+    return None
 
 
 def lock_run(folder: Path, lock: Lock, key: str = "training.output_dir") -> None:

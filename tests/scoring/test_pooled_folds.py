@@ -5,8 +5,8 @@ import pytest
 from made_run import from_logits, made_results
 
 from hf_imgcls.scoring.breakdown import break_down
-from hf_imgcls.scoring.folds import pool_folds, spread_of
 from hf_imgcls.scoring.metrics import compute_metrics, score_part, split_metrics
+from hf_imgcls.scoring.several import pool_folds, spread_of
 
 NAMES = [f"c{n}" for n in range(7)]
 
@@ -34,7 +34,7 @@ def test_folds_together_score_what_all_their_images_score():
         for name, each in classes.items()
     }
     values = [each["scores"]["validation"]["accuracy"] for each in results]
-    spread = spread_of(results)["validation"]["accuracy"]
+    spread = spread_of(results, "folds")["validation"]["accuracy"]
     assert spread["folds"] == values
     assert (spread["mean"], spread["std"]) == pytest.approx((np.mean(values), np.std(values, ddof=1)), abs=1e-6)
 

@@ -1,4 +1,4 @@
-"""The scores of a cross-validation: mean and spread over its folds, and all images that were held out together."""
+"""The scores of several runs, such as folds: mean and spread, and all images that folds held out together."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -8,19 +8,24 @@ import numpy as np
 from hf_imgcls.scoring.metrics import interval, mean_f1, metrics_in
 
 
-def spread_of(results: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, dict[str, Any]]]:
-    """By split and metric `mean`, `std` (of a sample) and `folds`, from results.json of each fold."""
+def spread_of(results: Sequence[Mapping[str, Any]], runs: str) -> dict[str, dict[str, dict[str, Any]]]:
+    """By split and metric `mean`, `std` (of a sample: n - 1; None of one run) and the values, of results.json of each.
+
+    Args:
+        runs: the key of the values, `folds` or `seeds`.
+    """
     found: dict[str, dict] = {}
     for split in results[0]["scores"]:
         scores = [each["scores"][split] for each in results]
-        found[split] = {key: _spread([values[key] for values in scores]) for key in metrics_in(scores[0])}
+        found[split] = {key: _spread([values[key] for values in scores], runs) for key in metrics_in(scores[0])}
     return found
 
 
-def _spread(values: list[float | None]) -> dict[str, Any]:
+def _spread(values: list[float | None], runs: str) -> dict[str, Any]:
     # In a file, what is not a number is null.
     known = np.array([np.nan if value is None else value for value in values], float)
-    return {"mean": round(float(known.mean()), 6), "std": round(float(known.std(ddof=1)), 6), "folds": values}
+    std = round(float(known.std(ddof=1)), 6) if len(known) > 1 else None
+    return {"mean": round(float(known.mean()), 6), "std": std, runs: values}
 
 
 def pool_folds(results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
