@@ -74,14 +74,13 @@ def choose_recipe(found: Sequence[Candidate], contents: dict[str, dict], data: D
         if chosen.balanced:
             content["loss"] = {"class_weights": "balanced"}
     tried, average = _which(found, chosen, options)
-    networks, trained = [], False
+    networks = []
     for each in tried:
         stages, spent = _stages(each, len(data.splits["train"]), options, spent)
-        trained = trained or len(stages) > 1
-        if average or len(stages) > 1 or each is chosen:
-            networks.append({"model": contents[each.checkpoint]["model"], "stages": stages})
-    if not (average or trained):
-        networks = [network for network in networks if network["model"] == content["model"]]
+        networks.append({"model": contents[each.checkpoint]["model"], "stages": stages})
+    if not average:  # a head that is not trained further is no better than the head of the one that is
+        trained = [network for network in networks if len(network["stages"]) > 1]
+        networks = trained or [network for network in networks if network["model"] == content["model"]]
     if len(networks) == 1:
         networks[0]["stages"][0]["refit"] = True
         return {**content, **networks[0]}
