@@ -22,6 +22,7 @@ _HOMES = {
     "export_model": "api",
     "describe_network": "api",
     "fit_folder": "api",
+    "find_learning_rate": "api",
 }
 _FORMER = {"predict_pictures": "predict_images"}  # names of earlier versions
 __all__ = sorted(_HOMES)

@@ -21,6 +21,10 @@ class InputError(UserError, ValueError):
     status = 2
 
 
+class DivergenceError(InputError):
+    """A loss, a metric or weights of a training are NaN or infinite."""
+
+
 class MachineError(UserError):
     """The machine denies what a command needs: room, a right, memory, a file that was there; see store/denied.py."""
 

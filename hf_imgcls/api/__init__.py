@@ -6,6 +6,7 @@ from hf_imgcls.api.check import check_recipe
 from hf_imgcls.api.describe import describe_network
 from hf_imgcls.api.evaluate import check_output, evaluate_classifier, save_evaluation
 from hf_imgcls.api.export import ExportOptions, export_model
+from hf_imgcls.api.find_lr import find_learning_rate
 from hf_imgcls.api.fit import FitOptions, fit_folder
 from hf_imgcls.api.init import write_recipe
 from hf_imgcls.api.predict import describe_counts, predict_images

@@ -9,6 +9,7 @@ from hf_imgcls.commands import (
     describe,
     evaluate,
     export,
+    find_lr,
     fit,
     init,
     predict,
@@ -19,5 +20,21 @@ from hf_imgcls.commands import (
 from hf_imgcls.commands.command_line import parse
 from hf_imgcls.commands.ending import Ending
 
-_LISTED = (fit, init, recipes, train, check, describe, benchmark, evaluate, average, push, predict, demo, export, cache)
-COMMANDS = {module.__name__.rpartition(".")[2]: module for module in _LISTED}
+_LISTED = (
+    fit,
+    init,
+    recipes,
+    train,
+    check,
+    describe,
+    find_lr,
+    benchmark,
+    evaluate,
+    average,
+    push,
+    predict,
+    demo,
+    export,
+    cache,
+)
+COMMANDS = {module.__name__.rpartition(".")[2].replace("_", "-"): module for module in _LISTED}

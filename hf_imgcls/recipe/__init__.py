@@ -22,6 +22,7 @@ from hf_imgcls.recipe.load import as_run, load_recipe
 from hf_imgcls.recipe.schema import json_schema, stages_of
 from hf_imgcls.recipe.sections import (
     MOST_PIXELS,
+    AveragingSection,
     DataSection,
     HeadSection,
     LossSection,

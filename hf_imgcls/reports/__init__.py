@@ -17,4 +17,5 @@ from hf_imgcls.reports.results import (
     describe_time,
     summarize_time,
 )
+from hf_imgcls.reports.searches import draw_sweep
 from hf_imgcls.reports.seeds import describe_seeds, say_spread, seeds_row

@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from transformers import Trainer
 
-from hf_imgcls.errors import InputError
+from hf_imgcls.errors import DivergenceError
 from hf_imgcls.scoring import Scored
 from hf_imgcls.store import newest_whole
 
@@ -49,7 +49,7 @@ class FiniteTrainer(Trainer):
         return super()._save_checkpoint(*args, **kwargs)
 
     def check_weights(self) -> None:
-        """Refuse trained weights, and statistics of normalizations, that are NaN or infinite (InputError)."""
+        """Refuse trained weights, and statistics of normalizations, that are NaN or infinite (DivergenceError)."""
         changed = [each for each in self.model.parameters() if each.requires_grad]
         changed += [each for name, each in self.model.named_buffers() if name.endswith(STATISTICS)]
         trained = [each.detach().isfinite().all() for each in changed]
@@ -85,4 +85,4 @@ class FiniteTrainer(Trainer):
             change = "training.learning_rate may be too high, or the metric returns no number for some predictions"
         kept = f"the last good checkpoint is {good}" if good else "no checkpoint was saved before"
         verb = "are" if what.startswith(("weights", "predictions")) else "is"
-        raise InputError(f"training diverged at step {step}: the {what} {verb} NaN or infinite; {change}; {kept}")
+        raise DivergenceError(f"training diverged at step {step}: the {what} {verb} NaN or infinite; {change}; {kept}")

@@ -22,4 +22,8 @@ def import_plots(module: str) -> ModuleType:
 def save(figure, folder: Path, name: str) -> None:
     """Save a figure of a run, as large as what is drawn in it; the file does not name the program that made it."""
     (folder / FOLDER).mkdir(parents=True, exist_ok=True)
-    figure.savefig(folder / FOLDER / name, metadata={"Software": None}, bbox_inches="tight")
+    save_as(figure, folder / FOLDER / name)
+
+
+def save_as(figure, file: Path) -> None:
+    figure.savefig(file, metadata={"Software": None}, bbox_inches="tight")
