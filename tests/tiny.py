@@ -56,6 +56,15 @@ PROCESSORS = {
     "no rescaling": lambda: transformers.ViTImageProcessor(
         size=SQUARE, do_rescale=False, image_mean=[127.5] * 3, image_std=[60.0] * 3
     ),
+    "Janus, letterbox": lambda: transformers.JanusImageProcessor(
+        size=SQUARE, min_size=1, image_mean=[0.4, 0.5, 0.6], image_std=[0.1, 0.2, 0.3]
+    ),
+    "timm, letterbox": lambda: transformers.TimmWrapperImageProcessor(
+        {
+            **{"input_size": [3, 24, 24], "mean": [0.4, 0.5, 0.6], "std": [0.1, 0.2, 0.3]},
+            **{"crop_pct": 1.0, "crop_mode": "border"},
+        }
+    ),
     "timm": lambda: transformers.TimmWrapperImageProcessor(
         {"input_size": [3, 24, 24], "mean": [0.4, 0.5, 0.6], "std": [0.1, 0.2, 0.3], "crop_pct": 0.9}
     ),

@@ -129,6 +129,8 @@ def train_network(run: Run) -> Trained:
         say(f"model: {strong}")
     scoring = EvalTransform(processor, [model.config.label2id[name] for name in data.labels])
     plans = plan_stages(recipe, data, model, scoring, run.how.custom)
+    if recipe.model.processor and recipe.model.processor.resize == "pad" and any(not p.images.processor for p in plans):
+        say("augmentation: a transform with a size crops or squashes training images, which evaluation pads")
     laid_out = channels_last(model, input_size(processor), recipe.model.channels_last)
     hardware = machine.detect_machine(run.arguments.device.type == "cpu")
     works_with = machine.chosen_settings(hardware, [plan.arguments for plan in plans], laid_out)

@@ -13,6 +13,7 @@ import torch
 from PIL import Image
 from torchvision.transforms import v2
 
+from hf_imgcls.errors import InputError
 from hf_imgcls.images.augmentation import augment, build_transforms, has_size, seed_of
 from hf_imgcls.images.decode import as_tensor, can_lead, read_resized
 from hf_imgcls.images.mixing import draw_box, take_noise
@@ -33,6 +34,18 @@ class _Flip:
         return image if torch.rand(1) >= self.p else image.flip(-1)
 
 
+def _process(processor, image: Image.Image) -> torch.Tensor:
+    try:
+        return process_image(processor, image)
+    except ValueError as error:
+        size, kind = f"{image.width}x{image.height}", type(processor).__name__
+        reason = " ".join(str(error).split())[:100]
+        raise InputError(
+            f"data: {kind} cannot bring an image of {size} pixels to the network's input ({reason}); a lower "
+            "data.max_aspect_ratio leaves it out"
+        ) from None
+
+
 class EvalTransform:
     """A batch of rows as the saved processor delivers it: what `pipeline` does to an image."""
 
@@ -42,7 +55,7 @@ class EvalTransform:
 
     def __call__(self, rows: dict[str, list]) -> dict[str, list]:
         """Columns image, label -> pixel_values (float, (3, h, w) each) and labels (the model's ids)."""
-        pixels = [process_image(self.processor, read_image(image)) for image in rows["image"]]
+        pixels = [_process(self.processor, read_image(image)) for image in rows["image"]]
         return {"pixel_values": pixels, "labels": [self.label_ids[i] for i in rows["label"]]}
 
 
@@ -105,6 +118,6 @@ class TrainTransform:
         if self.processor is None:
             return as_tensor(read_image(image))
         # The image comes to its size as in evaluation, and back to uint8.
-        floats = process_image(self.processor, read_image(image))
+        floats = _process(self.processor, read_image(image))
         pixels = ((floats - self.shift) / self.scale).round().clamp(0, 255).to(torch.uint8)
         return pixels if self.channels == _RGB else pixels[[self.channels.index(channel) for channel in _RGB]]

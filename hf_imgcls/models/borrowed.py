@@ -1,7 +1,5 @@
 """The image processor of another checkpoint with a network's own mean and standard deviation (`model.processor_of`)."""
 
-import copy
-
 import torch
 import transformers
 
@@ -9,6 +7,7 @@ from hf_imgcls.errors import InputError
 from hf_imgcls.images import channel_order, input_size, normalization
 from hf_imgcls.models.configure import get_config
 from hf_imgcls.models.preprocessing import get_processor, set_image_size
+from hf_imgcls.models.resizing import mean_and_deviation, normalize_as
 from hf_imgcls.recipe import ModelSection
 
 _GEOMETRY = ("input_size", "interpolation", "crop_pct", "crop_mode")  # timm's settings of what is resized and cropped
@@ -32,7 +31,7 @@ def borrow_processor(section: ModelSection, config, own):
         raise InputError(f"model.processor_of: {name!r} takes no square images, or another order of channels")
     if input_size(own) != (height, width):
         own = set_image_size(config, own, height)
-    mean, deviation = ([round(float(x), 6) for x in values.flatten()] for values in _mean_and_deviation(own))
+    mean, deviation = mean_and_deviation(own)
     if hasattr(other, "data_config"):
         processor = _of_timm(config, other_config, other.data_config, mean, deviation)
     elif hasattr(own, "data_config"):
@@ -41,12 +40,7 @@ def borrow_processor(section: ModelSection, config, own):
             "image processor in its settings; name one of timm"
         )
     else:
-        processor = copy.deepcopy(other)
-        processor.image_mean, processor.image_std = mean, deviation
-        processor.do_rescale, processor.rescale_factor, processor.do_normalize = True, 1 / 255, True
-        for key in ("rescale_offset", "include_top"):
-            if hasattr(processor, key):
-                setattr(processor, key, False)
+        processor = normalize_as(other, mean, deviation)
     if not all(map(_close, normalization(processor), normalization(own))):
         raise InputError(f"model.processor_of: {type(processor).__name__} cannot normalise as this network needs it")
     return processor
@@ -63,13 +57,6 @@ def _of_timm(config, other_config, geometry: dict, mean: list[float], deviation:
     return transformers.TimmWrapperImageProcessor(
         pretrained_cfg=config.pretrained_cfg, architecture=config.architecture
     )
-
-
-def _mean_and_deviation(processor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Of pixels in 0 to 1, by channel, each of shape (3, 1, 1)."""
-    scale, shift = normalization(processor)
-    deviation = 1 / (255 * scale)
-    return -shift * deviation, deviation
 
 
 def _close(one: torch.Tensor, other: torch.Tensor) -> bool:

@@ -16,6 +16,7 @@ from hf_imgcls.models.construct import check_construction
 from hf_imgcls.models.head import head_keys, with_custom_head
 from hf_imgcls.models.input_errors import as_input_error
 from hf_imgcls.models.preprocessing import get_processor, resize_positions, set_image_size
+from hf_imgcls.models.resizing import apply_section
 from hf_imgcls.models.saved import OF_ANOTHER_FORM
 from hf_imgcls.models.weights import check_files, read_weights
 from hf_imgcls.recipe import HeadSection, ModelSection, resolve_checkpoint
@@ -37,18 +38,24 @@ def build_model(section: ModelSection, labels: list[str], seed: int):
     own = [config.id2label[i] for i in sorted(config.id2label)] if config.id2label else []
     same = not section.from_scratch and len(own) == len(labels) and set(own) == set(labels)
     set_labels(config, own if same else labels)
-    processor = get_processor(section, config)
     original = copy.deepcopy(config)
-    if section.image_size:
-        processor = set_image_size(config, processor, section.image_size)
-    if section.processor_of:
-        processor = borrow_processor(section, config, processor)
+    processor = _make_processor(section, config)
     model = _construct(config) if section.from_scratch else _load_weights(section, config, original, not same)
     _try_out(model, processor)
     _check_sharing(model)
     if section.head or section.feature_point:
         model = with_custom_head(model, section.head or HeadSection(), section.feature_point, input_size(processor))
     return model, processor
+
+
+def _make_processor(section: ModelSection, config: PreTrainedConfig):
+    """The recipe's image processor; the input size, and the settings of timm, in `config` follow it."""
+    processor = get_processor(section, config)
+    if section.image_size:
+        processor = set_image_size(config, processor, section.image_size)
+    if section.processor_of:
+        processor = borrow_processor(section, config, processor)
+    return apply_section(section.processor, config, processor) if section.processor else processor
 
 
 def _construct(config: PreTrainedConfig) -> PreTrainedModel:
@@ -124,12 +131,12 @@ def check_model(section: ModelSection, averaged: bool = False) -> None:
             f"model: {config.model_type!r} is not a network of transformers or timm, which alone can be averaged"
         )
     check_construction(config)
-    if place:
-        processor = get_processor(section, config)
-        if section.processor_of and Path(resolve_checkpoint(section, "processor_of")).is_dir():
-            borrow_processor(section, config, processor)
-        if not section.from_scratch:
-            check_files(place)
+    if section.processor_of and not Path(resolve_checkpoint(section, "processor_of")).is_dir():
+        section = section.model_copy(update={"processor_of": None})
+    if place or section.processor:
+        _make_processor(section, copy.deepcopy(config))
+    if place and not section.from_scratch:
+        check_files(place)
 
 
 def load_network(

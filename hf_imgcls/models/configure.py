@@ -13,7 +13,7 @@ from hf_imgcls.models.input_errors import as_input_error
 from hf_imgcls.models.mini_xception import MiniXceptionConfig, MiniXceptionForImageClassification
 from hf_imgcls.models.own_head import OwnHeadConfig, OwnHeadForImageClassification
 from hf_imgcls.models.saved import CONFIG, OF_ANOTHER_FORM, check_type, read_settings, take_labels
-from hf_imgcls.recipe import ModelSection, ProcessorSection, resolve_checkpoint
+from hf_imgcls.recipe import ModelSection, resolve_checkpoint
 
 BUILT_IN = (ConvNetConfig, MiniXceptionConfig)
 _OURS = {
@@ -112,7 +112,7 @@ def _check_built_in(config: PreTrainedConfig, image_size: int | None) -> None:
 def _architecture_config(section: ModelSection) -> PreTrainedConfig:
     name, overrides = section.architecture, section.config
     if name.startswith("timm/"):
-        return _timm_config(name.removeprefix("timm/"), overrides, section.processor)
+        return _timm_config(name.removeprefix("timm/"), overrides)
     if name not in CONFIG_MAPPING:
         raise InputError(f"model.architecture: transformers has no {name!r}{nearest(name, CONFIG_MAPPING)}")
     config = CONFIG_MAPPING[name]()
@@ -125,7 +125,7 @@ def _architecture_config(section: ModelSection) -> PreTrainedConfig:
     return config
 
 
-def _timm_config(architecture: str, overrides: dict, processor: ProcessorSection | None) -> PreTrainedConfig:
+def _timm_config(architecture: str, overrides: dict) -> PreTrainedConfig:
     try:
         import timm
     except ImportError:
@@ -136,11 +136,6 @@ def _timm_config(architecture: str, overrides: dict, processor: ProcessorSection
     config.pretrained_cfg = timm.get_pretrained_cfg(architecture).to_dict()
     config.pretrained_cfg.pop("num_classes", None)
     _override(config, overrides)
-    # The settings of timm's image processor live in the model's configuration; those not given stay timm's own.
-    given = processor.model_dump(exclude_unset=True, exclude_none=True) if processor else {}
-    config.pretrained_cfg |= {key: given[f"image_{key}"] for key in ("mean", "std") if f"image_{key}" in given}
-    if "resize" in given:
-        config.pretrained_cfg |= {"crop_mode": "center" if given["resize"] == "crop" else "squash", "crop_pct": 1.0}
     return config
 
 

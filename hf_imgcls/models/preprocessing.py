@@ -7,20 +7,21 @@ from pathlib import Path
 import torch
 import transformers  # its TimmWrapperImageProcessor imports timm wherever it is named, so not from here
 from torch.nn.functional import interpolate
-from transformers import AutoImageProcessor, PreTrainedConfig, ViTImageProcessor
+from transformers import AutoImageProcessor, PreTrainedConfig
 
 from hf_imgcls.errors import InputError
 from hf_imgcls.images import input_size
 from hf_imgcls.models.configure import BUILT_IN
 from hf_imgcls.models.input_errors import as_input_error
+from hf_imgcls.models.resizing import square_processor
 from hf_imgcls.models.saved import OF_ANOTHER_FORM, read_object
-from hf_imgcls.recipe import MOST_PIXELS, ModelSection, ProcessorSection, resolve_checkpoint
+from hf_imgcls.recipe import MOST_PIXELS, ModelSection, resolve_checkpoint
 
 
 def get_processor(section: ModelSection, config: PreTrainedConfig):
-    """The checkpoint's image processor, or a new one of the architecture's size from `model.processor`.
+    """The checkpoint's image processor, or a new one of the architecture's size; `model.processor` is not applied yet.
 
-    By default: pixels of 0 to 1 for built-in architectures and -1 to 1 for those of transformers, resized to the
+    A new one: pixels of 0 to 1 for built-in architectures and -1 to 1 for those of transformers, resized to the
     square without keeping the aspect ratio; timm's own settings for those of timm.
     """
     if "pretrained_cfg" in config.to_dict():  # of timm, or a custom head on one of timm
@@ -30,7 +31,8 @@ def get_processor(section: ModelSection, config: PreTrainedConfig):
     if section.architecture:
         size = next((part.image_size for part in _with_image_size(config)), 224)
         side = section.image_size or (size if isinstance(size, int) else size[0])
-        return _new_processor(section.processor or ProcessorSection(), side, isinstance(config, BUILT_IN))
+        mean, std = ([0.0] * 3, [1.0] * 3) if isinstance(config, BUILT_IN) else ([0.5] * 3, [0.5] * 3)
+        return square_processor("squash", side, mean, std)
     place = resolve_checkpoint(section)
     files = [Path(place) / "preprocessor_config.json", Path(place) / "processor_config.json"]
     there = [file for file in files if file.is_file()]
@@ -66,19 +68,6 @@ def _kind(file: Path) -> str | None:
     if kind is None and not any(key.startswith(("do_", "image_", "size", "crop_")) for key in settings):
         raise InputError(f"model.checkpoint: {file} has no settings of an image processor; take those of the model")
     return kind
-
-
-def _new_processor(section: ProcessorSection, side: int, built_in: bool) -> ViTImageProcessor:
-    mean = section.image_mean or ([0.0] * 3 if built_in else [0.5] * 3)
-    std = section.image_std or ([1.0] * 3 if built_in else [0.5] * 3)
-    square = {"height": side, "width": side}
-    crop = {"size": {"shortest_edge": side}, "do_center_crop": True, "crop_size": square}
-    return ViTImageProcessor(
-        **(crop if section.resize == "crop" else {"size": square}),
-        image_mean=mean,
-        image_std=std,
-        do_normalize=(mean, std) != ([0.0] * 3, [1.0] * 3),
-    )
 
 
 def set_image_size(config, processor, side: int):

@@ -59,8 +59,8 @@ _SAID = {
     "callbacks": "early stopping is stages.N.early_stopping; others are not taken",
     "time_limit": f"{_NONE}; training.max_steps or training.num_train_epochs bound a run",
     "presets": f"{_NONE}; hf-imgcls recipes lists recipes to start from",
-    "mean": "it is model.processor.image_mean; a checkpoint brings its own",
-    "std": "it is model.processor.image_std; a checkpoint brings its own",
+    "mean": "it is model.processor.image_mean; left out, a checkpoint's own stays",
+    "std": "it is model.processor.image_std; left out, a checkpoint's own stays",
     "gpus": "accelerate launch chooses the devices (docs/distributed.md)",
     "verbose": "it is training.disable_tqdm and training.logging_steps",
 }

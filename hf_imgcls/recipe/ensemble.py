@@ -28,11 +28,24 @@ def networks_of(recipe: Section) -> list[Section]:
         if number > 1 and recipe.ensemble.average:
             shared = {"processor_of": recipe.model.checkpoint, "image_size": recipe.model.image_size}
             content["model"] = {**{k: value for k, value in shared.items() if value is not None}, **content["model"]}
+            content["model"]["processor"] = _resized_alike(recipe, content["model"].get("processor"), number)
         try:
             networks.append(load_recipe(content))
         except InputError as error:
             raise InputError(f"ensemble.networks.{number - 2}.{str(error).removeprefix('recipe: ')}") from None
     return networks
+
+
+def _resized_alike(recipe: Section, own: dict | None, number: int) -> dict | None:
+    """The `model.processor` of a further network, which resizes as the first does."""
+    first = recipe.model.processor and recipe.model.processor.resize
+    if own and own.get("resize", first) != first:
+        raise InputError(
+            f"ensemble.networks.{number - 2}.model.processor.resize: found {own['resize']!r}, expected "
+            f"{first or 'none'}: networks that are averaged have one image processor; set model.processor.resize, that "
+            "of all"
+        )
+    return {**(own or {}), "resize": first} if first else own
 
 
 def network_folder(folder: str | Path, number: int) -> Path:

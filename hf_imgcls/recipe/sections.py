@@ -11,14 +11,15 @@ MOST_PIXELS = 4096  # side of a network's input; one such image takes 200 MB as 
 
 
 class ProcessorSection(Section):
-    """Image processor of a model trained from scratch; a checkpoint brings its own."""
+    """What the image processor does; left out, a checkpoint's own stays as it is."""
 
     image_mean: Annotated[list[float], Field(min_length=3, max_length=3)] | None = None
     """Mean per channel (RGB), subtracted from pixels in 0 to 1."""
     image_std: Annotated[list[PositiveFloat], Field(min_length=3, max_length=3)] | None = None
     """Standard deviation per channel (RGB), by which the centred pixels are divided."""
-    resize: Literal["squash", "crop"] = "squash"
-    """squash: resize to the square; crop: resize the shorter side, then crop the centre."""
+    resize: Literal["squash", "crop", "pad"] | None = None
+    """squash: resize to the square; crop: resize the shorter side, then crop the centre; pad: resize the longer side,
+    then fill the rest with the mean colour. If left out: a checkpoint's or timm's own, else squash."""
 
 
 class HeadSection(Section):
@@ -65,8 +66,6 @@ class ModelSection(Section):
             raise ValueError("needs exactly one of checkpoint and architecture")
         if self.architecture is not None and not self.from_scratch:
             raise ValueError("architecture needs from_scratch: true (a checkpoint brings its own)")
-        if self.processor is not None and self.architecture is None:
-            raise ValueError("processor is for architecture alone (a checkpoint brings its own image processor)")
         if self.processor_of is not None and self.checkpoint is None:
             raise ValueError("processor_of is for a checkpoint alone (an architecture takes processor)")
         return self

@@ -16,7 +16,7 @@ from hf_imgcls.training.plan import Plan
 
 _PROCESSOR = (
     "size", "crop_size", "crop_pct", "resample", "do_resize", "do_center_crop", "do_rescale", "do_normalize",
-    "rescale_factor", "image_mean", "image_std", "data_config",
+    "rescale_factor", "image_mean", "image_std", "data_config", "do_pad", "min_size",
 )  # fmt: skip
 
 

@@ -85,7 +85,9 @@ def test_networks_that_do_not_fit_together_are_refused(tmp_path):
         assemble_ensemble([tmp_path / "0", tmp_path / "3"], LABELS, 0)
 
 
-SQUARE = [name for name in PROCESSORS if not re.search("not square|blue first|padding", name)]  # others are refused
+SQUARE = [
+    name for name in PROCESSORS if not re.search("not square|blue first|padding|letterbox", name)
+]  # others are refused
 
 
 @pytest.mark.parametrize("name", SQUARE)
@@ -106,6 +108,23 @@ def test_a_borrowed_processor_resizes_as_the_other_and_normalizes_as_its_own(nam
     own_scale, own_shift = normalization(found)
     expected = (process_image(other, image) - shift) / scale
     torch.testing.assert_close((process_image(found, image) - own_shift) / own_scale, expected, atol=0.05, rtol=1e-3)
+
+
+@pytest.mark.parametrize("timm", [False, True])
+def test_a_borrowed_letterbox_is_filled_with_the_networks_own_mean(timm, tmp_path):
+    """Also after it was opened again: Janus takes the colour from the mean that is saved."""
+    first = save(tmp_path / "first", "timm" if timm else "vit", tiny_processor())
+    own = save(tmp_path / "own", "convnext", normalizing(0.4, 0.3))
+    section = ModelSection(checkpoint=own, processor_of=first, processor={"resize": "pad"})
+    model, found = build_model(section, LABELS, 0)
+    model.save_pretrained(tmp_path / "run")
+    found.save_pretrained(tmp_path / "run")
+    image = make_image("red", 3).resize((48, 12))
+    for processor in (found, load_network(str(tmp_path / "run"))[1]):
+        pixels = process_image(processor, image)
+        assert pixels.shape == (3, 16, 16)
+        assert pixels[:, [0, 5, 10, 15]].abs().max() < 0.02
+        assert pixels[:, 6:10].abs().min() > 0.02
 
 
 def test_a_processor_that_cannot_be_borrowed_is_one_line(tmp_path):

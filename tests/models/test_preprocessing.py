@@ -56,7 +56,7 @@ def wide() -> Image.Image:
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
-@pytest.mark.parametrize("resize", ["squash", "crop"])
+@pytest.mark.parametrize("resize", ["squash", "crop", "pad"])
 def test_what_the_recipe_says_is_saved_and_served(architecture, resize, tmp_path):
     model, processor = saved(tmp_path / "run", architecture, resize=resize, image_mean=MEAN, image_std=STD)
     again = load_network(str(tmp_path / "run"))[1]
@@ -67,13 +67,15 @@ def test_what_the_recipe_says_is_saved_and_served(architecture, resize, tmp_path
         row = pixels[:, 16].argmax(dim=0)
         assert row.unique().tolist() == ([1] if resize == "crop" else [0, 1, 2])
         assert (row == 1).sum() == (32 if resize == "crop" else pytest.approx(11, abs=1))
+        bars = (pixels - torch.tensor(MEAN).view(3, 1, 1)).abs().amax(dim=(0, 2)) < 1 / 128
+        assert bars.tolist() == ([True] * 10 + [False] * 11 + [True] * 11 if resize == "pad" else [False] * 32)
 
     wide().save(tmp_path / "wide.png")
     rows = [{"image": {"bytes": None, "path": str(tmp_path / "wide.png")}, "name": "wide"}]
     with torch.no_grad():
         logits = model.eval()(pixel_values=process_image(processor, wide())[None]).logits.numpy()
     assert compare_predictions(tmp_path / "run", rows, logits, "cpu", LABELS)["passed"]
-    other = {"squash": "crop", "crop": "squash"}[resize]
+    other = {"squash": "crop", "crop": "pad", "pad": "squash"}[resize]
     saved(tmp_path / "other", architecture, resize=other, image_mean=MEAN, image_std=STD)
     assert not compare_predictions(tmp_path / "other", rows, logits, "cpu", LABELS)["passed"]
 

@@ -83,7 +83,10 @@ def test_an_override_reaches_into_a_list():
         ('stages=[{"early_stopping":{}}] training.eval_strategy=no', ["stages.0.early_stopping", "evaluation"]),
         ("loss.class_weights=balance", ["loss.class_weights", 'did you mean "balanced"']),
         ('loss.class_weights={"cat":-1}', ["loss.class_weights.cat: found -1", "1e-06"]),
-        ('model.processor={"resize":"crop"}', ["model: processor is for architecture alone"]),
+        (
+            'model.processor={"resize":"fit"}',
+            ['model.processor.resize: found "fit" (a string), expected "squash", "crop" or "pad"'],
+        ),
         ('model.head={"dropout":1.0}', ["model.head.dropout: found 1", "less than 1"]),
         ('augmentation.train=[{"ColorJitter":3}]', ["augmentation.train.0.ColorJitter: found 3", "a section"]),
         ("data.bad_images=dropp", ["data.bad_images", '"dropp"', 'did you mean "drop"']),

@@ -35,10 +35,12 @@ def describe_pixels(processor) -> dict[str, Any]:
         "std": [round(value, 6) for value in (1 / (255 * scale)).tolist()],
         "channel_order": "".join("RGB"[channel] for channel in channel_order(processor)),
     }
+    bars = (process_image(processor, Image.new("RGB", (9 * width, height))).numpy()[:, 0, 0] - shift) / scale
+    bars = [round(float(level)) for level in bars]  # black where nothing is padded
     images = [_noise(size) for size in _SIZES]
     expected = [process_image(processor, image).numpy() for image in images]
     best, distance = None, _MATCH
-    for rule in _interpretations(processor, height, width):
+    for rule in _interpretations(processor, height, width, bars):
         pixels = [prepare(image, {**about, **rule}) for image in images]
         difference = max(_difference(one, other, about) for one, other in zip(pixels, expected, strict=True))
         if difference < distance:
@@ -48,9 +50,11 @@ def describe_pixels(processor) -> dict[str, Any]:
 
 def prepare(image: Image.Image, about: dict) -> np.ndarray:
     """Pixels of an RGB image, as preprocessing.json describes them: float32, shape (3, height, width)."""
-    resize, crop = about["resize"], about["crop"]
+    resize, crop, pad = about["resize"], about["crop"], about.get("pad")
     if "shorter_side" in resize:
         size = [side * resize["shorter_side"] // min(image.size) for side in image.size]
+    elif "longer_side" in resize:
+        size = [max(1, round(side * resize["longer_side"] / max(image.size))) for side in image.size]
     else:
         size = [resize["width"], resize["height"]]
     image = image.resize(size, Image.Resampling[resize["resample"].upper()])
@@ -58,6 +62,10 @@ def prepare(image: Image.Image, about: dict) -> np.ndarray:
         half = {"down": int, "even": round}[crop["half_pixel"]]
         left, top = half((image.width - crop["width"]) / 2), half((image.height - crop["height"]) / 2)
         image = image.crop((left, top, left + crop["width"], top + crop["height"]))
+    if pad:
+        background = Image.new("RGB", (about["width"], about["height"]), tuple(pad["colour"]))
+        background.paste(image, ((about["width"] - image.width) // 2, (about["height"] - image.height) // 2))
+        image = background
     values = np.asarray(image, np.float32)[..., ["RGB".index(channel) for channel in about["channel_order"]]]
     return ((values * about["scale"] - about["mean"]) / about["std"]).transpose(2, 0, 1).astype(np.float32)
 
@@ -86,14 +94,17 @@ def usage(about: dict[str, Any]) -> str:
     return _USAGE.format(definition=definition, pixels=pixels)
 
 
-def _interpretations(processor, height: int, width: int) -> Iterator[dict[str, Any]]:
-    """Rules for resizing and cropping that a processor's configuration may mean."""
+def _interpretations(processor, height: int, width: int, bars: list[int]) -> Iterator[dict[str, Any]]:
+    """Rules for resizing, cropping and padding (with this colour) that a processor's configuration may mean."""
     settings = getattr(processor, "data_config", None) or processor.to_dict()  # timm's has its settings there
     resample = settings.get("interpolation")
     if not resample:
         number = settings.get("resample")
         resample = Image.Resampling(Image.Resampling.BILINEAR if number is None else number).name.lower()
     size = {key: value for key, value in dict(settings.get("size") or {}).items() if value}
+    if settings.get("do_pad") or settings.get("crop_mode") == "border":
+        longer = {"longer_side": max(height, width), "resample": resample}
+        yield {"resize": longer, "crop": None, "pad": {"colour": bars}}
     square = {"height": size.get("height", height), "width": size.get("width", width)}
     shorter, whole = size.get("shortest_edge", min(height, width)), {"height": height, "width": width}
     resizes: list[dict[str, Any]] = [whole, square, {"shorter_side": shorter}, {"height": shorter, "width": shorter}]
