@@ -39,7 +39,7 @@ from hf_imgcls.words import plural
 _VERDICT = datasets.Features(dict.fromkeys(("reason", "digest", "lost", "file"), datasets.Value("string")))
 _ALPHA, _DEPTH = "alpha channel dropped", "clipped to 8 bits per channel"
 _DEFAULTS = Limits()
-_FORMAT = 4  # another number makes the cached verdicts of older versions be computed anew
+_FORMAT = 5  # another number makes the cached verdicts of older versions be computed anew
 _ROWS_PER_PROCESS = 250  # below this, starting another process costs more than it saves
 
 

@@ -13,6 +13,7 @@ from hf_imgcls.images.files import UnusableImage
 
 _SAMPLE = 1 << 20  # pixels that are looked at
 _NOTHING = "white or black throughout as 8-bit RGB, which is how pipeline reads it"
+_CLIPPED = 0.01  # fraction of the pixels; below it, clipping is that of an overexposed photo
 
 
 class Limits(NamedTuple):
@@ -54,23 +55,26 @@ def loses_depth(image: PIL.Image.Image) -> bool:
 
 
 def check_left(image: PIL.Image.Image, rgb: PIL.Image.Image) -> None:
-    """An UnusableImage where the conversion to RGB left nothing of an image: deep, or drawn in its alpha channel.
+    """An UnusableImage where the conversion to RGB left too little of an image: deep, or drawn in its alpha channel.
 
     A thousandth of the pixels may differ: a dead pixel of a sensor is no image.
     """
     if loses_depth(image):
         values = _sample(image)
         low, high = (f"{end:,.6g}" for end in (values.min(), values.max()))
-        what = f"{_NOTHING}: its values, {low} to {high}, are clipped to 0 to 255; scale them to 8 bits"
+        what = f"its values, {low} to {high}, are clipped to 0 to 255; scale them to 8 bits"
     elif image.has_transparency_data:
         values = _sample(image.convert("RGBA").getchannel("A"))
-        what = f"{_NOTHING}: what it shows is in its alpha channel; put it on a background"
+        what = "what it shows is in its alpha channel; put it on a background"
     else:
         return
     left = _sample(rgb)
     darkest, lightest = np.quantile(left, [0.001, 0.999])
     if (lightest <= 1 or darkest >= 254) and len(np.unique(values)) > len(np.unique(left)):
-        raise UnusableImage(what)
+        raise UnusableImage(f"{_NOTHING}: {what}")
+    clipped = np.mean((values < 0) | (values > 255))
+    if clipped > _CLIPPED:
+        raise UnusableImage(f"white or black in {100 * clipped:.0f} % of its pixels, as pipeline reads it: {what}")
 
 
 def _sample(image: PIL.Image.Image) -> np.ndarray:

@@ -15,7 +15,8 @@ from hf_imgcls.models.configure import get_config, set_labels
 from hf_imgcls.models.construct import check_construction
 from hf_imgcls.models.head import head_keys, with_custom_head
 from hf_imgcls.models.input_errors import as_input_error
-from hf_imgcls.models.preprocessing import get_processor, resize_positions, set_image_size
+from hf_imgcls.models.other_input import channels_of_stem, fit_to_input
+from hf_imgcls.models.preprocessing import get_processor, set_image_size
 from hf_imgcls.models.resizing import apply_section
 from hf_imgcls.models.saved import OF_ANOTHER_FORM
 from hf_imgcls.models.weights import check_files, read_weights
@@ -72,6 +73,9 @@ def _construct(config: PreTrainedConfig) -> PreTrainedModel:
 
 def _load_weights(section: ModelSection, config, original, new_head: bool) -> PreTrainedModel:
     model, missing, reshaped = read_weights(section, original)
+    if "num_channels" in section.config and (channels := channels_of_stem(reshaped)):
+        original.num_channels = channels
+        model, missing, reshaped = read_weights(section, original)
     lost = {*missing, *reshaped}
     head = head_keys(original)
     if not head:
@@ -86,7 +90,7 @@ def _load_weights(section: ModelSection, config, original, new_head: bool) -> Pr
     if new_head and not head <= lost:
         fresh = _construct(original).state_dict()
         model.load_state_dict({key: fresh[key] for key in head}, strict=False)
-    return resize_positions(model, _construct(config)) if config.to_dict() != original.to_dict() else model
+    return fit_to_input(model, _construct(config)) if config.to_dict() != original.to_dict() else model
 
 
 def _try_out(model: PreTrainedModel, processor, name: str = "model") -> None:

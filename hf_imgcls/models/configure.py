@@ -53,11 +53,20 @@ def get_config(section: ModelSection, trust_remote_code: bool = False, own_label
     if isinstance(config, BUILT_IN):
         _check_built_in(config, section.image_size)
     elif config.to_dict().get("num_channels", 3) != 3:
-        raise InputError("model.config.num_channels: must be 3, which is what the pipeline delivers for any image")
+        _refuse_channels(section, config.num_channels)
     if config.model_type == "timm_wrapper" and config.model_args:
         config.model_args.pop("num_classes", None)  # timm's save_for_hf writes it, and the wrapper passes it twice
     config.architectures = config.architectures or []  # None breaks the families of two classes (DeiT, LeViT)
     return config
+
+
+def _refuse_channels(section: ModelSection, found: int) -> None:
+    why = f"model.config.num_channels: found {found}, must be 3: pipeline delivers red, green and blue of any image"
+    if section.checkpoint and "num_channels" not in section.config:
+        raise InputError(f"{why}; model.config.num_channels=3 adapts the checkpoint's first convolution to train it")
+    if found == 1:
+        raise InputError(f"{why}, a grey one's three equal, on which three channels see what one would; leave it out")
+    raise InputError(f"{why}; choose three channels, and save each image as RGB")
 
 
 def _saved_config(section: ModelSection, trusted: bool, own_labels: bool) -> tuple[PreTrainedConfig, bool]:

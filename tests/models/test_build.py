@@ -254,7 +254,7 @@ def test_a_network_that_cannot_be_saved_is_refused_before_it_is_trained():
         ("vit", {"hiden_size": 16}, 'model.config.hiden_size: vit has no such setting; did you mean "hidden_size"?'),
         ("vit", {"hidden_size": "large"}, "model.config.hidden_size: "),
         ("vit", {"hidden_act": "rellu"}, "model.config: unknown value 'rellu'"),
-        ("vit", {"num_channels": 1}, "model.config.num_channels: must be 3"),
+        ("vit", {"num_channels": 1}, "model.config.num_channels: found 1, must be 3: pipeline delivers red"),
         ("vit", {"num_labels": 5}, "model.config.num_labels: the labels come from the data"),
         ("siglip", {"vision_config": {"hiden_size": 16}}, "model.config.vision_config.hiden_size: siglip_vision_model"),
         ("timm/test_resnet", {"drop_rate": 0.1}, 'model.config.drop_rate: timm_wrapper has no such setting; what timm'),
