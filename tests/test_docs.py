@@ -18,7 +18,8 @@ from hf_imgcls.commands import COMMANDS
 from hf_imgcls.recipe import json_schema, load_recipe
 
 ROOT = Path(__file__).parent.parent
-PAGES = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "recipes/README.md", "notebooks/README.md")]
+README, KOREAN = ROOT / "README.md", ROOT / "README.ko.md"
+PAGES = [README, KOREAN, *(ROOT / name for name in ("CONTRIBUTING.md", "recipes/README.md", "notebooks/README.md"))]
 PAGES += sorted((ROOT / "docs").glob("*.md"))
 SMALL = {"data": {"path": "photos"}, "model": {"checkpoint": "some/model"}, "training": {"output_dir": "runs/x"}}
 
@@ -126,6 +127,31 @@ def test_keys_that_a_page_names_are_keys_of_a_recipe(page):
 
 def test_the_readme_is_short():
     assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) < 200
+
+
+def test_the_korean_readme_is_in_step_with_the_english_one():
+    """Headings, commands, code, links, figures and the tree; its sentences and comments are its own."""
+
+    def of(page: Path) -> dict[str, list]:
+        text = page.read_text(encoding="utf-8")
+        lines = [line.split("#")[0].split() for block in blocks(page, "console") for line in block.splitlines()]
+        printed, tree = blocks(page, "text")
+        prose = re.sub(r"^```.*?^```", "", text, flags=re.DOTALL | re.MULTILINE)
+        links = re.findall(r"\]\(([^)\s]+)\)", prose)
+        return {
+            "headings": re.findall(r"^#+ ", prose, re.MULTILINE),
+            "commands": lines,
+            "code": [block for language in ("json", "python") for block in blocks(page, language)],
+            "printed": [printed],
+            "tree": [line.split()[0] for line in tree.splitlines()],
+            "figures": sorted(re.findall(r"0\.\d{2,}", prose)),
+            "names": sorted(set(re.findall(r"`[^`\n]+`", prose))),
+            "links": sorted(link for link in links if not link.startswith("README")),
+        }
+
+    english, korean = of(README), of(KOREAN)
+    for what in english:
+        assert korean[what] == english[what], what
 
 
 def test_the_changelog_has_this_version():
