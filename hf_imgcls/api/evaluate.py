@@ -8,9 +8,10 @@ from typing import Any
 
 from hf_imgcls import reports
 from hf_imgcls.api.seen import find_seen
+from hf_imgcls.api.tta import score_with
 from hf_imgcls.data import BadImage, load_split
 from hf_imgcls.errors import InputError
-from hf_imgcls.images import EvalTransform, input_size
+from hf_imgcls.images import EvalTransform, check_views, input_size
 from hf_imgcls.machine import check_launch, first_on_machine, on_main, prepare_launch, say, training_arguments
 from hf_imgcls.models import channels_last, load_network
 from hf_imgcls.recipe import load_recipe
@@ -28,7 +29,7 @@ from hf_imgcls.store import (
     write_csv,
     write_json,
 )
-from hf_imgcls.training import ImageTrainer, score_splits
+from hf_imgcls.training import ImageTrainer
 
 # Keys that say how a source becomes the splits of a training.
 _OF_TRAINING = {
@@ -39,7 +40,13 @@ _OF_TRAINING = {
 
 @cache_in_use()
 def evaluate_classifier(
-    model: str | Path, data: str, split: str | None = None, overrides: Sequence[str] = (), batch_size: int = 32
+    model: str | Path,
+    data: str,
+    split: str | None = None,
+    overrides: Sequence[str] = (),
+    batch_size: int = 32,
+    *,
+    tta: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Score any saved folder or Hub model on any dataset, with the metrics and the image reading of a run.
 
@@ -48,12 +55,15 @@ def evaluate_classifier(
         split: a split or slice; the test split if not given.
         overrides: `data.key=value`, as behind a recipe.
         batch_size: images per step and device.
+        tta: test-time augmentation, `flip`, `crops` or both: the mean of the probabilities of several views.
 
     Returns:
         `model`, `data`, `split`, `labels`, `scores`, `breakdown`, `duplicates`, `cautions`, `fingerprint`,
-        `bad_images`, `notes`; those that results.json of a run has too are as there, for the one split.
+        `bad_images`, `notes`, `tta` (None without it); those that results.json of a run has too are as
+        there, for the one split.
     """
     recipe = _read_recipe(model, data, overrides)
+    kinds = check_views(tta)
     if batch_size < 1:
         raise InputError(f"--batch-size: found {batch_size}, expected 1 or more")
     os.environ.pop("ACCELERATE_MIXED_PRECISION", None)  # a launcher's fp16 is for training: scores are float32
@@ -69,15 +79,17 @@ def evaluate_classifier(
             loaded = load_split(recipe.data, split, labels)
         for line in reports.describe_data(loaded, launch_note, bad_in=None):
             say(line)
-        trainer = ImageTrainer(network, arguments)
-        scores, outputs = score_splits(trainer, loaded.splits, EvalTransform(processor, range(len(labels))))
+        transform = EvalTransform(processor, range(len(labels)))
+        scores, outputs, gain = score_with(ImageTrainer(network, arguments), loaded.splits, transform, kinds)
     (name,) = scores
     seen, seen_notes = on_main(lambda: find_seen(str(model), loaded, outputs[name]))
     results = {"scores": scores, "breakdown": break_down(outputs, scores, labels)}
     results["duplicates"] = [*reports.collect_duplicates(loaded, outputs), *seen]
-    cautions = [*reports.collect_cautions(results).get(name, ()), *seen_notes]
+    of_tta = [reports.caution_of_tta(kinds)] if kinds else []
+    cautions = [*of_tta, *reports.collect_cautions(results).get(name, ()), *seen_notes]
     classes = results["breakdown"][name]["classes"]
-    for line in [*reports.describe_scores(scores, {name: cautions}), *reports.describe_classes(classes)]:
+    lines = [*reports.describe_scores(scores, {name: cautions}), *reports.describe_classes(classes)]
+    for line in [*lines, *(reports.describe_tta(gain, scores[name]) if gain else ())]:
         say(line)
     return {
         "model": str(model),
@@ -91,6 +103,7 @@ def evaluate_classifier(
         "fingerprint": loaded.fingerprints[name],
         "bad_images": [bad._asdict() for bad in loaded.bad],
         "notes": loaded.notes,
+        "tta": gain,
     }
 
 

@@ -16,7 +16,7 @@ from tqdm.auto import tqdm
 
 from hf_imgcls import serving
 from hf_imgcls.errors import InputError
-from hf_imgcls.images import Limits
+from hf_imgcls.images import Limits, check_views
 from hf_imgcls.machine import check_launch, check_shared, exact_float32, on_main, prepare_launch, show_progress
 from hf_imgcls.serving import Classifier, ListSize, PredictOptions, RowWriter, TerminalTable, WrittenRows
 from hf_imgcls.store import Lock, lock_beside
@@ -54,6 +54,7 @@ def predict_images(
         value = getattr(options, key)
         if value is not None and value < 1:
             raise InputError(f"--{key.replace('_', '-')}: found {value}, expected 1 or more")
+    options = options._replace(tta=check_views(options.tta))
     prepare_launch()
     state = PartialState(cpu=parse_flag_from_env("ACCELERATE_USE_CPU"), timeout=_TIMEOUT)
     launch_note = check_launch()
@@ -95,6 +96,9 @@ def _predict_new(
             unreadable, again = _predict(classifier, writer, (file, size.to_do), (batch_size, options.limits))
         # Also waits until every process has written its rows.
         unreadable, again = map(sum, zip(*gather_object([(unreadable, again)]), strict=True))
+        if options.tta and size.to_do:
+            tally = serving.Tally(*map(sum, zip(*gather_object([classifier.tally]), strict=True)))
+            _note(serving.describe_tally(options.tta, tally))
         if output:
             on_main(lambda: serving.merge_parts(output, columns, options.raw_csv))
             if again:
@@ -141,11 +145,13 @@ def _on_cpu(options: PredictOptions, state: PartialState) -> bool:
     return str(options.device or state.device).startswith("cpu")
 
 
-def _open(model: str, options: PredictOptions, state: PartialState) -> Classifier:
+def _open(model: str, options: PredictOptions, state: PartialState) -> Classifier | serving.ClassifierOfViews:
     if options.half and _on_cpu(options, state):
         raise InputError("--half: is for a GPU, a CPU computes it more slowly; leave it out")
     with state.main_process_first():  # it copies a model's code to where all processes find it
-        return serving.open_classifier(model, options.device or state.device, options.trust_remote_code, options.half)
+        how = (options.device or state.device, options.trust_remote_code, options.half)
+        classifier = serving.open_classifier(model, *how)
+    return serving.ClassifierOfViews(classifier, options.tta) if options.tta else classifier
 
 
 def _note(line: str) -> None:

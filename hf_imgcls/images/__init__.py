@@ -22,3 +22,4 @@ from hf_imgcls.images.read import (
     why_unreadable,
 )
 from hf_imgcls.images.transforms import EvalTransform, TrainTransform
+from hf_imgcls.images.views import VIEWS, Views, ViewsTransform, check_views, describe_views

@@ -6,6 +6,7 @@ mean and standard deviation. Augmentation is drawn from seed, epoch and row, so 
 other workers, sees the same images.
 """
 
+import contextlib
 import copy
 from collections.abc import Sequence
 
@@ -34,9 +35,11 @@ class _Flip:
         return image if torch.rand(1) >= self.p else image.flip(-1)
 
 
-def _process(processor, image: Image.Image) -> torch.Tensor:
+@contextlib.contextmanager
+def naming_size(processor, image: Image.Image):
+    """An InputError where a processor rejects the shape of an image."""
     try:
-        return process_image(processor, image)
+        yield
     except ValueError as error:
         size, kind = f"{image.width}x{image.height}", type(processor).__name__
         reason = " ".join(str(error).split())[:100]
@@ -44,6 +47,11 @@ def _process(processor, image: Image.Image) -> torch.Tensor:
             f"data: {kind} cannot bring an image of {size} pixels to the network's input ({reason}); a lower "
             "data.max_aspect_ratio leaves it out"
         ) from None
+
+
+def _process(processor, image: Image.Image) -> torch.Tensor:
+    with naming_size(processor, image):
+        return process_image(processor, image)
 
 
 class EvalTransform:
@@ -55,8 +63,12 @@ class EvalTransform:
 
     def __call__(self, rows: dict[str, list]) -> dict[str, list]:
         """Columns image, label -> pixel_values (float, (3, h, w) each) and labels (the model's ids)."""
-        pixels = [_process(self.processor, read_image(image)) for image in rows["image"]]
+        pixels = [self.process(read_image(image)) for image in rows["image"]]
         return {"pixel_values": pixels, "labels": [self.label_ids[i] for i in rows["label"]]}
+
+    def process(self, image: Image.Image) -> torch.Tensor:
+        """An RGB image as the model takes it."""
+        return _process(self.processor, image)
 
 
 class TrainTransform:

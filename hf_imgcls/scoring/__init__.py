@@ -13,6 +13,7 @@ from hf_imgcls.scoring.metrics import (
     split_metrics,
     takes_probabilities,
 )
+from hf_imgcls.scoring.paired import compare_paired
 from hf_imgcls.scoring.scored import (
     MAX_COMPARED,
     Sampler,

@@ -11,3 +11,4 @@ from hf_imgcls.serving.open import FORMATS, ExportFormat, PredictOptions, as_cla
 from hf_imgcls.serving.output import WrittenRows, check_continues, check_place, read_written
 from hf_imgcls.serving.parity import TOLERANCE, check_serving, describe_parity
 from hf_imgcls.serving.rows import RowWriter, TerminalTable, column_names, tried_again
+from hf_imgcls.serving.tta import ClassifierOfViews, Tally, describe_tally

@@ -13,6 +13,7 @@ from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
+import PIL.Image
 import torch
 from transformers import PreTrainedConfig
 
@@ -34,6 +35,9 @@ class Classifier(NamedTuple):
     processor: Any
     logits: Callable[[torch.Tensor], torch.Tensor]  # pixels (n, 3, h, w) to logits (n, classes), float32 on the CPU
     to_scores: Callable[[np.ndarray], np.ndarray]  # logits to scores, both (n, classes)
+
+    def process(self, image: PIL.Image.Image) -> torch.Tensor:
+        return process_image(self.processor, image)
 
     def scores(self, pixels: list[torch.Tensor]) -> np.ndarray:
         """Scores, shape (images, classes), of processed images (3, h, w)."""
@@ -82,7 +86,7 @@ def predict_rows(
     # At least four, so that reading continues while one waits for a server.
     pool = reader_pool(min(16, max(4, cores_per_process())))
     try:
-        ready = read_ahead(pool, partial(_read, classifier.processor, limits), images, 2 * batch_size)
+        ready = read_ahead(pool, partial(_read, classifier.process, limits), images, 2 * batch_size)
         while batch := list(itertools.islice(ready, batch_size)):
             yield _rows(classifier, batch, columns)
     finally:
@@ -106,14 +110,14 @@ def read_ahead(pool: Executor, read: Callable, items: Iterable, ahead: int) -> I
         yield submitted.popleft().result()
 
 
-def _read(processor, limits: Limits, name: str) -> tuple[str, torch.Tensor | None, str | None]:
+def _read(process: Callable, limits: Limits, name: str) -> tuple[str, torch.Tensor | None, str | None]:
     """An image's name, its pixels, and why it has none."""
     try:
         image = read_source(name, limits)
     except READ_ERRORS as error:
         return name, None, why_unreadable(error)
     try:
-        return name, process_image(processor, image), None
+        return name, process(image), None
     except ValueError as error:  # a processor rejects the image's shape
         return name, None, why_unreadable(error)
 

@@ -1,6 +1,6 @@
 """Opening any model for prediction, and the table of export formats."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -43,6 +43,7 @@ class PredictOptions(NamedTuple):
     half: bool = False  # compute in float16
     limits: Limits = Limits()  # images beyond them are not read
     raw_csv: bool = False  # cells of a CSV that a spreadsheet would run as a formula stay as they are
+    tta: Sequence[str] = ()  # test-time augmentation: flip, crops or both
 
 
 def open_classifier(

@@ -320,15 +320,17 @@ def test_reader_threads_do_not_change_the_networks_thread_count(photos):
 
 
 def test_two_processes_write_what_one_writes(model, photos, tmp_path):
-    assert predict_images(model, [str(tmp_path / "photos")], tmp_path / "one.csv") == (11, 2, 0)
+    mirrored = PredictOptions(tta=("flip",))
+    assert predict_images(model, [str(tmp_path / "photos")], tmp_path / "one.csv", mirrored) == (11, 2, 0)
     again = {**rows_of("one.csv")[3], "label_1": None, "error": "temporary: TimeoutError: timed out"}
     with RowWriter(tmp_path / "two.csv", list(again)) as writer:
         writer.write([again])
     words = ["hf_imgcls/predict.py", model, str(tmp_path / "photos"), "--output", str(tmp_path / "two.csv")]
-    two = launch(TWO, *words, "--batch-size", "2")
+    two = launch(TWO, *words, "--batch-size", "2", "--tta", "flip")
     assert two.returncode == 0, two.stderr
     one, both = rows_of("one.csv"), rows_of("two.csv")
     assert [row["image"] for row in both] == [row["image"] for row in one]
     assert [row["label_1"] for row in both] == [row["label_1"] for row in one]
     assert two.stderr.count("11 images predicted, 2 of them unreadable") == 1
+    assert two.stderr.count("of 9 images; the network took ") == two.stderr.count("tta: ") == 1
     assert sorted(path.name for path in tmp_path.iterdir()) == ["model", "one.csv", "photos", "two.csv"]

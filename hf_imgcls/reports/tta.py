@@ -1,0 +1,38 @@
+"""What test-time augmentation (TTA) gains and costs, in lines."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from hf_imgcls.images import describe_views
+from hf_imgcls.scoring import metrics_in
+from hf_imgcls.words import duration, number, plural
+
+
+def caution_of_tta(kinds) -> str:
+    """What must stand beside a score with TTA."""
+    option = ",".join(kinds)
+    return (
+        f"with test-time augmentation, the mean of the probabilities of {describe_views(kinds)}; predict --tta "
+        f"{option} predicts so, pipeline() does not"
+    )
+
+
+def describe_tta(tta: Mapping[str, Any], scores: Mapping[str, Any]) -> list[str]:
+    """Each metric without and with it, the change with its interval, images that changed, and the time."""
+    lines = []
+    for key, metric in metrics_in(scores).items():
+        change = tta["compared"].get(key)
+        line = f"tta: {metric.name} {number(tta['without'][key])} without, {number(scores[key])} with"
+        if change:
+            low, high = change["interval_95"]
+            shown = "" if low > 0 or high < 0 else "; no difference is shown"
+            line += f": {change['change']:+.4f} (95 % interval, paired: {low:+.4f} to {high:+.4f}{shown})"
+        lines.append(line)
+    changed = tta["compared"]
+    lines.append(
+        f"tta: {plural(changed['changed'], 'image')} predicted otherwise: {changed['to_right']:,} changed to right, "
+        f"{changed['to_wrong']:,} to wrong"
+    )
+    spent, alone = tta["seconds"], tta["seconds_without"]
+    factor = f"{spent / alone:.1f} times the time: " if alone else ""
+    return [*lines, f"tta: {factor}{duration(spent)}, {duration(alone)} without, reading included"]
