@@ -14,6 +14,7 @@ from hf_imgcls.machine import training_arguments
 from hf_imgcls.models import build_model
 from hf_imgcls.recipe import load_recipe
 from hf_imgcls.training.features import cached_features
+from hf_imgcls.training.loss import Terms
 from hf_imgcls.training.regression import Examples, solve
 from hf_imgcls.training.solved_head import losses_of, read_examples
 
@@ -51,7 +52,7 @@ def measure(splits: dict[str, Examples], classes: int, seed: int, balanced: bool
     if balanced:
         weights = len(labels) / (classes * torch.bincount(labels, minlength=classes).double())
         weights = weights / weights[labels].mean()
-    solved = solve(splits["train"], splits["validation"], classes, losses_of(weights, 0.0), seed)
+    solved = solve(splits["train"], splits["validation"], classes, losses_of(Terms(weights), 0.0), seed)
     test = splits["test"]
     predicted = (test.features @ solved.weight.T + solved.bias).argmax(1)
     return f1_score(test.labels, predicted, average="macro", zero_division=0), accuracy_score(test.labels, predicted)

@@ -127,7 +127,7 @@ class _Measurement:
             train_dataset=rows,
             images=self.plan.images,
             mixing=self.plan.mixing,
-            weights=self.plan.weights,
+            terms=self.plan.terms,
             groups=self.plan.groups,
             frozen=freeze_parameters(model, self.plan.parameters, self.plan.images.size),
         )

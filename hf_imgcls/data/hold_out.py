@@ -4,6 +4,7 @@ import datasets
 import numpy as np
 
 from hf_imgcls.data.groups import groups_of
+from hf_imgcls.data.long_tail import long_tail
 from hf_imgcls.data.partition import hold_out_groups
 from hf_imgcls.data.rows import Data
 from hf_imgcls.data.splits import per_class, stratified
@@ -66,7 +67,7 @@ def _check_each(ids: np.ndarray, each: int, role: str, names: list[str], section
 
 
 def limit(split: datasets.Dataset, labels: list[str], role: str | None, section: DataSection) -> datasets.Dataset:
-    """A split after `samples_per_class` or `max_samples`."""
+    """A split after `samples_per_class` or `max_samples`; train after `long_tail` too."""
     each, most = _limits(section, role)
     ids = np.array(split["label"][:])
     rows = None
@@ -74,7 +75,11 @@ def limit(split: datasets.Dataset, labels: list[str], role: str | None, section:
         rows = per_class(ids, each, labels, section.seed, role)
     elif most is not None:
         rows = stratified(ids, most, section.seed)
-    return split if rows is None or len(rows) == len(split) else split.select(rows)
+    if rows is not None and len(rows) < len(split):
+        split = split.select(rows)
+    if role == "train" and section.long_tail:
+        split = split.select(long_tail(np.array(split["label"][:]), section.long_tail, section.seed))
+    return split
 
 
 def _limits(section: DataSection, role: str | None) -> tuple[int | None, int | None]:

@@ -15,6 +15,7 @@ from hf_imgcls.data.folds import check_pool, split_folds
 from hf_imgcls.data.groups import compare_groups, group_names
 from hf_imgcls.data.hold_out import hold_out, limit
 from hf_imgcls.data.labels import check_values, encode_labels, label_values, name_labels, note_alike
+from hf_imgcls.data.long_tail import describe_long_tail
 from hf_imgcls.data.rows import Data
 from hf_imgcls.data.sources import open_source
 from hf_imgcls.data.splits import (
@@ -69,14 +70,22 @@ def find_rows(section: DataSection) -> Data:
     _hold_out_test(data, section)
     if section.folds:
         data.splits = {role: limit(rows, labels, role, section) for role, rows in data.splits.items()}
+        _note_long_tail(data, section)
         split_folds(data, section)
     else:
         _hold_out_validation(data, section)
         ordered = [role for role in ("train", "validation", "test") if role in data.splits]
         data.splits = {role: limit(data.splits[role], labels, role, section) for role in ordered}
+        _note_long_tail(data, section)
     data.notes += unused_limits(section, data.splits)
     _refuse_one_class(data)
     return data
+
+
+def _note_long_tail(data: Data, section: DataSection) -> None:
+    if section.long_tail:
+        train = data.splits["train"]
+        data.notes.append(describe_long_tail(train, data.labels, section.long_tail, section.seed))
 
 
 def _hold_out_test(data: Data, section: DataSection) -> None:

@@ -168,7 +168,7 @@ def stratified(labels: np.ndarray, count: int, seed: int, keep_one: bool = False
         if counts.sum() >= count:
             break
         counts[c] += counts[c] < room[c]
-    return _draw(labels, dict(zip(classes.tolist(), counts.tolist(), strict=True)), seed)
+    return draw_rows(labels, dict(zip(classes.tolist(), counts.tolist(), strict=True)), seed)
 
 
 def per_class(labels: np.ndarray, count: int, names: list[str], seed: int, role: str) -> np.ndarray:
@@ -177,10 +177,11 @@ def per_class(labels: np.ndarray, count: int, names: list[str], seed: int, role:
     for c, size in zip(classes, sizes, strict=True):
         if size < count:
             raise InputError(f"data.samples_per_class.{role}: {count} requested, but {names[c]!r} has only {size}")
-    return _draw(labels, dict.fromkeys(classes.tolist(), count), seed)
+    return draw_rows(labels, dict.fromkeys(classes.tolist(), count), seed)
 
 
-def _draw(labels: np.ndarray, counts: dict[int, int], seed: int) -> np.ndarray:
+def draw_rows(labels: np.ndarray, counts: dict[int, int], seed: int) -> np.ndarray:
+    """Rows of a seeded sample with so many of each class, sorted."""
     random = np.random.default_rng(seed)
     drawn = [random.permutation(np.flatnonzero(labels == c))[:count] for c, count in sorted(counts.items())]
     return np.sort(np.concatenate(drawn)) if drawn else np.array([], dtype=int)

@@ -101,7 +101,7 @@ def _admission(section: DataSection) -> Callable[[dict], bool]:
 def _refuse_counting(section: DataSection) -> None:
     if section.cache_size:
         raise InputError("data.cache_size: a stream is read once and keeps no copies; leave it or data.streaming out")
-    counting = {"samples_per_class", "test_fraction", "validation_fraction"} & section.model_fields_set
+    counting = {"samples_per_class", "test_fraction", "validation_fraction", "long_tail"} & section.model_fields_set
     if counting:
         raise InputError(
             f"data.{min(counting)}: needs the whole dataset, which data.streaming does not have; leave one of them out"

@@ -21,5 +21,5 @@ from hf_imgcls.images.read import (
     walk_folder,
     why_unreadable,
 )
-from hf_imgcls.images.transforms import EvalTransform, TrainTransform
+from hf_imgcls.images.transforms import EvalTransform, TrainTransform, shown_before
 from hf_imgcls.images.views import VIEWS, Views, ViewsTransform, check_views, describe_views

@@ -8,7 +8,8 @@ other workers, sees the same images.
 
 import contextlib
 import copy
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextvars import ContextVar
 
 import torch
 from PIL import Image
@@ -23,6 +24,17 @@ from hf_imgcls.images.read import read_image
 from hf_imgcls.recipe import Transform
 
 _RGB = [0, 1, 2]
+_shown: ContextVar[Sequence[int] | None] = ContextVar("shown_before", default=None)
+
+
+@contextlib.contextmanager
+def shown_before(times: Sequence[int]) -> Iterator[None]:
+    """How often the epoch has shown each row before that is transformed within it: it looks different each time."""
+    token = _shown.set(times)
+    try:
+        yield
+    finally:
+        _shown.reset(token)
 
 
 class _Flip:
@@ -107,7 +119,9 @@ class TrainTransform:
         """
         images, boxes, epoch = [], [], int(self.epoch)
         # All of them first: between two images, whose pixels fill the caches, each would take ten times as long.
-        seeds = [seed_of(self.seed, epoch, row) for row in rows["row"]]
+        times = _shown.get() or [0] * len(rows["row"])
+        drawn = zip(rows["row"], times, strict=True)
+        seeds = [seed_of(self.seed, epoch, row, *[time] * (time > 0)) for row, time in drawn]
         # Only the CPU's generator is seeded: torch.manual_seed would reset the GPU's too, and so every dropout mask.
         with torch.random.fork_rng(devices=[]):
             for image, seed in zip(rows["image"], seeds, strict=True):

@@ -58,6 +58,10 @@ class DataSection(Section):
     """Maximum number of images per split, drawn stratified by class."""
     samples_per_class: PerSplit = PerSplit()
     """Exact number of images per class, per split."""
+    long_tail: float | None = Field(None, gt=1)
+    """Thin train to a long tail, to try out what helps there: classes, the largest first, keep exponentially fewer
+    images (arXiv:1901.05555), the largest this many times those of the smallest. Validation and test stay as they
+    are."""
     seed: int = Field(42, ge=0)
     """Seed of splitting and subsampling; independent of training.seed."""
     bad_images: Literal["drop", "raise"] = "drop"
@@ -85,6 +89,8 @@ class DataSection(Section):
             )
         if self.streaming and self.group_column:
             raise ValueError("group_column: nothing is held out of a stream; leave it or streaming out")
+        if self.long_tail and self.samples_per_class.train:
+            raise ValueError("long_tail: samples_per_class.train makes all classes equal; leave one of them out")
         if self.fold and not self.folds:
             raise ValueError(f"fold: {self.fold} of how many? set folds too")
         if self.folds:

@@ -82,6 +82,9 @@ class AugmentationSection(Section):
     mix: list[Transform] = Field([])
     """MixUp, CutMix, Identity (no mixing); one of those listed is drawn per batch. {"MixUp": {"alpha": 0.2,
     "per_image": true}} draws how much is mixed for each image instead of once per batch."""
+    repeats: PositiveInt = 1
+    """Repeated augmentation: times that a batch shows each of its images, each time augmented anew. An epoch has as
+    many steps as without, and a part of the images: with 3, a third."""
 
 
 class LossSection(Section):
@@ -90,6 +93,21 @@ class LossSection(Section):
     class_weights: Literal["balanced"] | dict[str, Annotated[float, Field(ge=1e-6, le=1e6)]] | None = None
     """Weight of an image in the loss, by its class (1 if left out); balanced: images / (classes * images of the class),
     counted on the training split. Scaled so that their mean over the training images is 1."""
+    focal_gamma: float | None = Field(None, gt=0, le=10)
+    """Focal loss (arXiv:1708.02002): each image's loss times (1 - p) to the power of this, p being the probability of
+    its class, so that images that are recognized already count less."""
+    logit_adjustment: float | None = Field(None, gt=0, le=10)
+    """Logit adjustment (arXiv:2007.07314): in training, this times the logarithm of each class's share of the training
+    images is added to its logit. 1: the model learns as if all classes were equally frequent."""
+
+
+class SamplingSection(Section):
+    """Which training images an epoch shows how often."""
+
+    balance: float | None = Field(None, gt=0, le=1)
+    """Draw classes in proportion to images of the class to the power of 1 - balance: with 1 each class equally often,
+    with 0.5 by the square root of its images. An epoch stays as long as it is; images of rare classes come several
+    times, each time augmented anew, those of frequent ones not in every epoch."""
 
 
 class AveragingSection(Section):
@@ -120,5 +138,6 @@ class Recipe(Section):
     model: ModelSection = Field(description=ModelSection.__doc__)
     augmentation: AugmentationSection = Field(AugmentationSection(), description=AugmentationSection.__doc__)
     loss: LossSection = Field(LossSection(), description=LossSection.__doc__)
+    sampling: SamplingSection = Field(SamplingSection(), description=SamplingSection.__doc__)
     averaging: AveragingSection = Field(AveragingSection(), description=AveragingSection.__doc__)
     optimizer: OptimizerSection = Field(OptimizerSection(), description=OptimizerSection.__doc__)

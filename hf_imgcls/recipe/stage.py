@@ -4,7 +4,14 @@ from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import Field, PositiveInt
 
-from hf_imgcls.recipe.sections import AugmentationSection, AveragingSection, OptimizerSection, Section
+from hf_imgcls.recipe.balance import check_balance
+from hf_imgcls.recipe.sections import (
+    AugmentationSection,
+    AveragingSection,
+    OptimizerSection,
+    SamplingSection,
+    Section,
+)
 
 # Values that nothing can be done about without an evaluation.
 _EVALUATING = {
@@ -55,6 +62,8 @@ class StageKeys(Section):
     training.metric_for_best_model."""
     augmentation: AugmentationSection | None = None
     """Replaces the recipe's augmentation in this stage; {}: none."""
+    sampling: SamplingSection | None = None
+    """Replaces the recipe's sampling in this stage; {}: each image once an epoch."""
     averaging: AveragingSection | None = None
     """Replaces the recipe's averaging in this stage; {}: none."""
     optimizer: OptimizerSection | None = None
@@ -77,6 +86,7 @@ class Stage(NamedTuple):
     optimizer: OptimizerSection = OptimizerSection()
     refit: bool = False
     views: int = 1
+    sampling: SamplingSection = SamplingSection()
 
 
 def value_of(section: Section, key: str, silent: Any) -> Any:
@@ -127,6 +137,7 @@ def check_stage(recipe: Section, stage: Stage, key: str) -> None:
     if stage.logistic_regression:
         _check_regression(recipe, stage, f"{key}.logistic_regression")
     _check_rates(stage, f"{key}.optimizer" if key else "optimizer")
+    check_balance(recipe, stage, f"{key}." if key else "")
     if stage.views > 1 and not stage.cache_features:
         raise ValueError(f'{key}.views: needs "cache_features": true; without it each epoch draws a view of its own')
     if not stage.cache_features:

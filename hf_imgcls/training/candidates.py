@@ -14,8 +14,9 @@ from hf_imgcls.images import EvalTransform, input_size
 from hf_imgcls.models import in_evaluation, is_stock, random_images
 from hf_imgcls.recipe import LossSection
 from hf_imgcls.scoring import interval
+from hf_imgcls.training.balance import class_weights
 from hf_imgcls.training.features import cached_features
-from hf_imgcls.training.loss import class_weights
+from hf_imgcls.training.loss import PLAIN, Terms
 from hf_imgcls.training.regression import Examples, Solution, solve
 from hf_imgcls.training.solved_head import losses_of, read_examples
 
@@ -103,11 +104,11 @@ def score_candidate(
         for role in ("train", "validation")
     }
     examples = read_examples(features, arguments.device)
-    solved, balanced = _solve(examples, None, len(data.labels), arguments.seed), False
+    solved, balanced = _solve(examples, PLAIN, len(data.labels), arguments.seed), False
     if is_uneven(data):
         section = LossSection(class_weights="balanced")
         weights = class_weights(section, data.splits["train"], data.labels, scoring.label_ids)
-        other = _solve(examples, weights.double().to(arguments.device), len(data.labels), arguments.seed)
+        other = _solve(examples, Terms(weights.to(arguments.device)), len(data.labels), arguments.seed)
         if _macro_f1(other) > _macro_f1(solved):
             solved, balanced = other, True
     logits = examples["validation"].features @ solved.weight.T + solved.bias
@@ -133,8 +134,8 @@ def is_uneven(data: Data) -> bool:
     return max(counts) >= _UNEVEN * min(counts)
 
 
-def _solve(examples: dict[str, Examples], weights: torch.Tensor | None, classes: int, seed: int) -> Solution:
-    return solve(examples["train"], examples["validation"], classes, losses_of(weights, 0.0), seed)
+def _solve(examples: dict[str, Examples], terms: Terms, classes: int, seed: int) -> Solution:
+    return solve(examples["train"], examples["validation"], classes, losses_of(terms, 0.0), seed)
 
 
 def _macro_f1(solved: Solution) -> float:

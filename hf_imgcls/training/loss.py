@@ -1,33 +1,80 @@
-"""Training loss: cross-entropy with label smoothing and class weights; and what a Python user brings to a run."""
+"""Training loss: cross-entropy, smoothed, weighted, focal, adjusted; and what a Python user brings to a run."""
 
 import dataclasses
-from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 
-import datasets
 import torch
 from torch.nn.functional import cross_entropy
 
 from hf_imgcls.errors import InputError, nearest
-from hf_imgcls.recipe import LossSection, Stage
+from hf_imgcls.recipe import Stage
 from hf_imgcls.scoring import METRICS, can_name_a_metric, takes_probabilities
 
 
+@dataclasses.dataclass(frozen=True)
+class Terms:
+    """What a training loss has beside cross-entropy; `balance.loss_terms` makes them of a recipe.
+
+    Attributes:
+        weights: of the classes, shape (classes,).
+        shares: of the classes among the training images, shape (classes,), for `logit_adjustment`.
+    """
+
+    weights: torch.Tensor | None = None
+    shares: torch.Tensor | None = None
+    logit_adjustment: float = 0.0
+    focal_gamma: float = 0.0
+
+    def to(self, *place) -> "Terms":
+        """The same on a device, or of another type."""
+        moved = {key: getattr(self, key) for key in ("weights", "shares")}
+        moved = {key: each.to(*place) for key, each in moved.items() if each is not None}
+        return dataclasses.replace(self, **moved)
+
+
+PLAIN = Terms()
+
+
 def total_loss(
-    logits: torch.Tensor, labels: torch.Tensor, weights: torch.Tensor | None, smoothing: float
+    logits: torch.Tensor, labels: torch.Tensor, terms: Terms = PLAIN, smoothing: float = 0.0
 ) -> torch.Tensor:
     """Cross-entropy summed over images; labels are ids, shape (images,), or soft, shape (images, classes).
 
     Smoothing is the fraction of a label that is spread over all classes (Szegedy and others, 2016, arXiv:1512.00567).
     A class weight belongs to the image's label, of a mixed image to its labels in proportion. torch's `weight` would
     also weigh what smoothing spreads: every image would then be drawn to a class of large weight.
+
+    Logit adjustment (Menon and others, 2021, arXiv:2007.07314) adds the logarithm of the classes' shares to the logits.
+    Smoothing spreads by the same shares then, which is evenly in the logits as they are served; spread evenly here,
+    each image would be drawn to the rarest class.
     """
-    losses = cross_entropy(
-        logits if logits.dtype == torch.float64 else logits.float(), labels, label_smoothing=smoothing, reduction="none"
-    )
-    if weights is not None:
-        losses = losses * (weights[labels] if labels.dim() == 1 else labels.float() @ weights)
+    logits = logits if logits.dtype == torch.float64 else logits.float()
+    if terms.logit_adjustment:
+        added = terms.logit_adjustment * terms.shares.log()
+        logits = logits + added
+        losses = _each(logits, labels, terms)
+        if smoothing:
+            spread = cross_entropy(logits, added.softmax(0).expand_as(logits), reduction="none")
+            losses = (1 - smoothing) * losses + smoothing * spread
+    else:
+        losses = _each(logits, labels, terms, smoothing)
+    if terms.weights is not None:
+        losses = losses * (terms.weights[labels] if labels.dim() == 1 else labels.float() @ terms.weights)
     return losses.sum()
+
+
+def _each(logits: torch.Tensor, labels: torch.Tensor, terms: Terms, smoothing: float = 0.0) -> torch.Tensor:
+    """Losses of the images, shape (images,): cross-entropy, or focal loss (Lin and others, 2017, arXiv:1708.02002).
+
+    The focal loss of a mixed image is that of its labels in proportion, as its cross-entropy is.
+    """
+    if not terms.focal_gamma:
+        return cross_entropy(logits, labels, label_smoothing=smoothing, reduction="none")
+    likelihoods = logits.log_softmax(1)
+    # Not 0, where a power below 1 has no gradient.
+    missed = (-likelihoods.expm1()).clamp(min=torch.finfo(logits.dtype).tiny ** 0.5)
+    losses = -likelihoods * missed**terms.focal_gamma
+    return losses.gather(1, labels[:, None])[:, 0] if labels.dim() == 1 else (labels * losses).sum(1)
 
 
 def own_loss(
@@ -39,34 +86,6 @@ def own_loss(
         return value.sum() if value.dim() else value * len(labels)
     found = f"shape {tuple(value.shape)}" if isinstance(value, torch.Tensor) else type(value).__name__
     raise InputError(f"loss: returned {found} for {len(labels)} images, expected shape ({len(labels)},) or a scalar")
-
-
-def class_weights(section: LossSection, split, names: Sequence[str], label_ids: Sequence[int]) -> torch.Tensor | None:
-    """Weights of the classes in the order of the model's ids, shape (classes,), or None if the loss is not weighted.
-
-    Scaled so that their mean over the training images is 1: the mean loss of an epoch is torch's weighted mean, and no
-    weight changes the learning rate. torch divides by the weights of each batch, which takes a rare image's weight back
-    the more, the smaller the batch is. The classes of a stream, which cannot be counted, count as equally frequent.
-
-    Args:
-        names: of the classes, in the order of the training split's labels; `label_ids` are the model's ids of them.
-    """
-    chosen = section.class_weights
-    if chosen is None:
-        return None
-    streamed = isinstance(split, datasets.IterableDataset)
-    counts = Counter(range(len(names)) if streamed else split["label"][:])
-    if chosen == "balanced":
-        if streamed:
-            raise InputError('loss.class_weights: "balanced" cannot count a stream; give the weights by name')
-        chosen = {names[i]: 1 / count for i, count in counts.items()}
-    for name in chosen:
-        if name not in names:
-            raise InputError(f"loss.class_weights: the data has no class {name!r}{nearest(name, names)}")
-    mean = sum(chosen.get(names[i], 1.0) * count for i, count in counts.items()) / counts.total()
-    weights = torch.ones(len(names))
-    weights[list(label_ids)] = torch.tensor([chosen.get(name, 1.0) / mean for name in names])
-    return weights
 
 
 @dataclasses.dataclass(frozen=True)
@@ -102,11 +121,13 @@ class Custom:
             if not own_loss(self.loss, logits, torch.zeros(2, dtype=torch.int64)).requires_grad:
                 raise InputError("loss: what it returns has no gradient")
 
-    def check_stage(self, stage: Stage, weighted: bool) -> None:
+    def check_stage(self, stage: Stage, terms: Terms) -> None:
         """Refuse what a loss of one's own would leave out."""
         found = {
             "augmentation.mix": stage.augmentation.mix,
-            "loss.class_weights": weighted,
+            "loss.class_weights": terms.weights is not None,
+            "loss.focal_gamma": terms.focal_gamma,
+            "loss.logit_adjustment": terms.logit_adjustment,
             "training.label_smoothing_factor": stage.training.label_smoothing_factor,
             "logistic_regression": stage.logistic_regression,
         }

@@ -3,13 +3,12 @@
 import dataclasses
 from pathlib import Path
 
-import torch
 from transformers import TrainingArguments
 
 from hf_imgcls.images import Mixing, TrainTransform
 from hf_imgcls.recipe import Stage
 from hf_imgcls.training.groups import Group
-from hf_imgcls.training.loss import Custom
+from hf_imgcls.training.loss import Custom, Terms
 
 
 @dataclasses.dataclass
@@ -17,7 +16,7 @@ class Plan:
     """A stage, checked and ready to run; checkpoints go to `folder`, and weights where another stage follows.
 
     `parameters` are the names of those that train, `groups` the same by learning rate where there are several;
-    `weights` are those of the classes in the loss.
+    `terms` are what the loss has beside cross-entropy.
     """
 
     stage: Stage
@@ -28,4 +27,4 @@ class Plan:
     groups: list[Group]
     mixing: Mixing | None
     custom: Custom
-    weights: torch.Tensor | None
+    terms: Terms

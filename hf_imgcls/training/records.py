@@ -21,6 +21,7 @@ def stage_record(
         "cache_features": stage.cache_features,
         "views": stage.views,
         "logistic_regression": stage.logistic_regression,
+        "sampling": stage.sampling.model_dump(exclude_unset=True),
         "ema_decay": stage.averaging.ema_decay,
         "parameters": sum(p.numel() for p in model.parameters()),
         "trained_parameters": sum(p.numel() for p in model.parameters() if p.requires_grad),

@@ -1,5 +1,7 @@
 """Saving and scoring what a run has trained; a solved head that ends it may first be solved again, on more images."""
 
+import dataclasses
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,6 +12,7 @@ from hf_imgcls.data import Data
 from hf_imgcls.images import EvalTransform
 from hf_imgcls.machine import on_main, say
 from hf_imgcls.models import head_module
+from hf_imgcls.training.balance import class_shares
 from hf_imgcls.training.head_stage import features_of
 from hf_imgcls.training.plan import Plan
 from hf_imgcls.training.regression import Examples, solve_at
@@ -61,8 +64,13 @@ def _refit(trainer: ImageTrainer, plan: Plan, record: dict, data: Data, scoring:
     examples = read_examples(features_of(plan, data, model, scoring), device)
     pair = examples["train"], examples["validation"]
     both = Examples(torch.cat([each.features for each in pair]), torch.cat([each.labels for each in pair]))
-    weights = None if plan.weights is None else plan.weights.double().to(device)
-    loss, _ = losses_of(weights, plan.arguments.label_smoothing_factor)
+    terms = plan.terms.to(device)
+    if terms.logit_adjustment:
+        counts = Counter(both.labels.tolist())
+        terms = dataclasses.replace(
+            terms, shares=class_shares(counts, len(layer.bias), range(len(layer.bias))).to(device)
+        )
+    loss, _ = losses_of(terms, plan.arguments.label_smoothing_factor)
     penalty = record["history"][record["best_step"] - 1]["penalty"]
     put_solution(layer, *on_main(lambda: solve_at(both, len(layer.bias), loss, penalty)))
     images = len(data.splits["train"]) + len(data.splits["validation"])

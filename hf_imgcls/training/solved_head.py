@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from hf_imgcls.machine import on_main, say
-from hf_imgcls.training.loss import total_loss
+from hf_imgcls.training.loss import Terms, total_loss
 from hf_imgcls.training.regression import Examples, Loss, solve
 from hf_imgcls.training.trainer import ImageTrainer
 
@@ -26,12 +26,10 @@ def read_examples(features: Mapping[str, datasets.Dataset], device: torch.device
     }
 
 
-def losses_of(weights: torch.Tensor | None, smoothing: float) -> tuple[Loss, Loss]:
-    """The loss of training, and that of validation, which is neither weighted nor smoothed."""
-    return (
-        lambda logits, labels: total_loss(logits, labels, weights, smoothing),
-        lambda logits, labels: total_loss(logits, labels, None, 0.0),
-    )
+def losses_of(terms: Terms, smoothing: float) -> tuple[Loss, Loss]:
+    """The loss of training, in float64, and that of validation, which is plain cross-entropy."""
+    terms = terms.to(torch.float64)
+    return lambda logits, labels: total_loss(logits, labels, terms, smoothing), total_loss
 
 
 def solve_head(trainer: ImageTrainer, features: Mapping[str, datasets.Dataset], views: int) -> float:
@@ -43,8 +41,7 @@ def solve_head(trainer: ImageTrainer, features: Mapping[str, datasets.Dataset], 
     begun, arguments = time.perf_counter(), trainer.args
     examples = read_examples(features, arguments.device)
     train = examples["train"]._replace(views=views)
-    weights = None if trainer.weights is None else trainer.weights.double().to(arguments.device)
-    losses = losses_of(weights, arguments.label_smoothing_factor)
+    losses = losses_of(trainer.terms, arguments.label_smoothing_factor)
     layer = next(each for each in trainer.model.head.modules() if isinstance(each, nn.Linear | nn.Conv2d))
     solved = on_main(lambda: solve(train, examples.get("validation"), len(layer.bias), losses, arguments.seed))
     put_solution(layer, solved.weight, solved.bias)

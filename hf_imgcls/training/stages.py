@@ -22,12 +22,14 @@ from hf_imgcls.models import (
 )
 from hf_imgcls.recipe import naming_stage, stages_of
 from hf_imgcls.store import STAGES
+from hf_imgcls.training.balance import loss_terms
 from hf_imgcls.training.callbacks import StopEarly
 from hf_imgcls.training.check import check_batches, check_last_batch, check_network
 from hf_imgcls.training.features import HeadOnFeatures
 from hf_imgcls.training.groups import describe_groups, group_parameters, records_of
 from hf_imgcls.training.head_stage import check_features, features_of, in_float32
-from hf_imgcls.training.loss import NO_CUSTOM, Custom, class_weights
+from hf_imgcls.training.loss import NO_CUSTOM, Custom
+from hf_imgcls.training.order import check_repeats, epoch_order
 from hf_imgcls.training.plan import Plan
 from hf_imgcls.training.records import is_better, stage_record
 from hf_imgcls.training.resume import choose_checkpoint, keep_stage, read_stages
@@ -42,7 +44,6 @@ def plan_stages(
     size, plans = input_size(scoring.processor), []
     if data.cache_size:
         check_cache_size(data.cache_size, size)
-    weights = class_weights(recipe.loss, data.splits["train"], data.labels, scoring.label_ids)
     custom.check(len(data.labels))
     for stage in stages_of(recipe):
         folder = Path(stage.training.output_dir) / (f"stage-{stage.number}" if stage.listed else "")
@@ -56,7 +57,8 @@ def plan_stages(
             check_network(model, stage, arguments)
             if has_length(data.splits["train"]):
                 check_batches(len(data.splits["train"]), arguments)
-            custom.check_stage(stage, weights is not None)
+            terms = loss_terms(recipe.loss, stage.sampling.balance, data, scoring.label_ids)
+            custom.check_stage(stage, terms)
             if "validation" in data.splits:
                 custom.check_best_metric(arguments.metric_for_best_model, len(data.labels))
             else:
@@ -66,7 +68,8 @@ def plan_stages(
             parameters = choose_parameters(model, stage.train, images.size)
             groups = group_parameters(model, stage, parameters, images.size)
             mixing = Mixing(stage.augmentation.mix, len(data.labels)) if stage.augmentation.mix else None
-        plans.append(Plan(stage, arguments, folder, images, parameters, groups, mixing, custom, weights))
+            plans.append(Plan(stage, arguments, folder, images, parameters, groups, mixing, custom, terms))
+            check_repeats(plans[-1])
     return plans
 
 
@@ -161,7 +164,8 @@ def _trainer(model: torch.nn.Module, plan: Plan, splits: dict, **others) -> Imag
         images=plan.images,
         mixing=plan.mixing,
         groups=plan.groups,
-        weights=plan.weights,
+        terms=plan.terms,
+        order=epoch_order(plan, splits["train"]),
         custom=plan.custom,
         ema_decay=plan.stage.averaging.ema_decay,
         callbacks=[StopEarly(stopping.patience, stopping.threshold)] if stopping else None,

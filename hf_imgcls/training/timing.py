@@ -11,6 +11,8 @@ from torch.utils.data import Dataset, get_worker_info
 from transformers import TrainerCallback
 from transformers.trainer_callback import ExportableState
 
+from hf_imgcls.images import shown_before
+
 # Parts of a training, and their names on the console.
 PARTS = {
     "data": "waiting for images",
@@ -40,7 +42,9 @@ class TimedRows(Dataset):
     def __getitems__(self, rows: list[int]) -> list[dict]:
         worker = get_worker_info()
         begun = time.perf_counter()
-        made = self.rows.__getitems__(rows)
+        times, rows = zip(*(divmod(row, len(self.rows)) for row in rows), strict=True)  # as `EpochOrder` counts
+        with shown_before(times):
+            made = self.rows.__getitems__(list(rows))
         self.seconds[worker.id % (_SLOTS - 1) if worker else -1] += time.perf_counter() - begun
         return made
 

@@ -15,21 +15,22 @@ from hf_imgcls.training.callbacks import EpochCallback, EpochTable, QuietBar
 from hf_imgcls.training.ema import AveragingTrainer
 from hf_imgcls.training.gradients import EveryGradient, torch_refusals
 from hf_imgcls.training.interruption import InterruptibleTrainer
-from hf_imgcls.training.loss import NO_CUSTOM, Custom, own_loss, total_loss
+from hf_imgcls.training.loss import NO_CUSTOM, PLAIN, Custom, Terms, own_loss, total_loss
+from hf_imgcls.training.order import OrderTrainer
 from hf_imgcls.training.rates import RatesTrainer
 from hf_imgcls.training.settings import forget_precision, without_autocast
 from hf_imgcls.training.stream import StreamTrainer
 from hf_imgcls.training.timing import Clock, TimedRows
 
 
-class ImageTrainer(InterruptibleTrainer, RatesTrainer, AveragingTrainer, StreamTrainer):
+class ImageTrainer(InterruptibleTrainer, RatesTrainer, AveragingTrainer, OrderTrainer, StreamTrainer):
     """Trainer for image classifiers.
 
     Args:
         images: the transform of the training split, which turns uint8 images into the model's floats on the device.
         frozen: modules that run as in evaluation while the others train: a frozen batch normalisation would still
             change its statistics, and a frozen dropout still drop.
-        weights: of the classes, in the training loss, shape (classes,).
+        terms: what the training loss has beside cross-entropy.
     """
 
     def __init__(
@@ -38,7 +39,7 @@ class ImageTrainer(InterruptibleTrainer, RatesTrainer, AveragingTrainer, StreamT
         images: TrainTransform | None = None,
         frozen: Sequence[torch.nn.Module] = (),
         mixing: Mixing | None = None,
-        weights: torch.Tensor | None = None,
+        terms: Terms = PLAIN,
         custom: Custom = NO_CUSTOM,
         **kwargs,
     ):
@@ -48,7 +49,7 @@ class ImageTrainer(InterruptibleTrainer, RatesTrainer, AveragingTrainer, StreamT
         self._persistent: list[DataLoader] = []
         self.args.eval_do_concat_batches = False  # once at the end, not all of them again with every batch
         self.frozen, self.mixing = frozen, mixing
-        self.weights = None if weights is None else weights.to(self.args.device)
+        self.terms = terms.to(self.args.device)
         if isinstance(custom.loss, torch.nn.Module):
             custom.loss.to(self.args.device)
         # The loss below is divided by the images of the whole step, whatever the model's forward accepts.
@@ -128,17 +129,17 @@ class ImageTrainer(InterruptibleTrainer, RatesTrainer, AveragingTrainer, StreamT
         return inputs
 
     def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
-        """Cross-entropy; mixed, smoothed and weighted in training only.
+        """Cross-entropy; in training alone mixed, smoothed and with its terms.
 
         In training it is the sum over this batch divided by the images of the whole optimizer step: over all
-        batches that are accumulated and over all processes, so 16x1, 4x4 and two processes of 8 are the same step.
-        The images are counted before they are mixed, so soft labels change nothing about it.
+        batches that are accumulated and over all processes, so 16x1, 4x4 and two processes of 8 are the same step,
+        with soft labels too.
         """
         pixels, labels = inputs["pixel_values"], inputs["labels"]
-        weights, smoothing = None, 0.0
+        terms, smoothing = PLAIN, 0.0
         if model.training:
             self.clock.saw(pixels)
-            weights, smoothing = self.weights, self.args.label_smoothing_factor
+            terms, smoothing = self.terms, self.args.label_smoothing_factor
             for module in self.frozen:  # here, because the Trainer puts the whole model into training at every step
                 module.eval()
             if self.mixing:
@@ -149,11 +150,11 @@ class ImageTrainer(InterruptibleTrainer, RatesTrainer, AveragingTrainer, StreamT
         if model.training and self.custom.loss:
             total = own_loss(self.custom.loss, outputs["logits"], labels)
         else:
-            total = total_loss(outputs["logits"], labels, weights, smoothing)
+            total = total_loss(outputs["logits"], labels, terms, smoothing)
         if num_items_in_batch is None or not model.training:
             loss = total / len(labels)
         else:
-            # Gradients are averaged over processes afterwards: the factor undoes it where the count is of all of them.
+            # Gradients are averaged over processes: the factor undoes it where the count is of all of them.
             everywhere = self.accelerator.num_processes if self.args.average_tokens_across_devices else 1
             loss = total / num_items_in_batch.flatten()[0] * everywhere
         return (loss, outputs) if return_outputs else loss

@@ -77,7 +77,8 @@ def test_two_processes_make_the_steps_of_one_batch_and_of_accumulated_ones(recip
     common = ["training.learning_rate=5e-3", "training.optim=sgd", "model.config.hidden_dropout_prob=0.0",
               "data.max_samples.train=16", "training.num_train_epochs=2", 'augmentation.mix=["MixUp"]',
               "training.label_smoothing_factor=0.1", 'loss.class_weights={"red": 3}',
-              "averaging.ema_decay=0.05", "optimizer.layer_decay=0.7"]  # fmt: skip
+              "averaging.ema_decay=0.05", "optimizer.layer_decay=0.7", "loss.logit_adjustment=0.5",
+              "sampling.balance=0.7"]  # fmt: skip
     folders = {name: tmp_path / name for name in ("two of 8", "one of 16", "4 of 4")}
     words = {name: [*common, f"training.output_dir={folder}"] for name, folder in folders.items()}
     two = launch(

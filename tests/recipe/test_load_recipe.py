@@ -81,6 +81,9 @@ def test_an_override_reaches_into_a_list():
         ('stages=[{"logistic_regression":true}]', ["stages.0.logistic_regression", '"cache_features": true']),
         ('stages=[{"early_stopping":{"patience":0}}]', ["stages.0.early_stopping.patience: found 0"]),
         ('stages=[{"early_stopping":{}}] training.eval_strategy=no', ["stages.0.early_stopping", "evaluation"]),
+        ("loss.focal_gamma=0", ["loss.focal_gamma: found 0", "greater than 0"]),
+        ("sampling.balance=2", ["sampling.balance", "at most 1"]),
+        ("data.long_tail=1", ["data.long_tail: found 1", "greater than 1"]),
         ("loss.class_weights=balance", ["loss.class_weights", 'did you mean "balanced"']),
         ('loss.class_weights={"cat":-1}', ["loss.class_weights.cat: found -1", "1e-06"]),
         (

@@ -4,7 +4,8 @@ import torch
 
 from hf_imgcls.errors import InputError
 from hf_imgcls.recipe.sections import LossSection
-from hf_imgcls.training.loss import class_weights, total_loss
+from hf_imgcls.training.balance import class_weights
+from hf_imgcls.training.loss import Terms, total_loss
 
 LOGITS = torch.tensor([[2.0, -1.0, 0.5], [0.0, 1.0, -3.0], [1.0, 1.0, 1.0], [-2.0, 0.3, 4.0]])
 HARD = torch.tensor([0, 2, 1, 2])
@@ -30,17 +31,17 @@ def test_hard_and_soft_labels_give_the_cross_entropy_written_by_hand(weights, sm
     soft = 0.3 * one_hot + 0.7 * one_hot.roll(1, 0)
     for labels, targets in ((HARD, one_hot), (soft, soft)):
         expected = by_hand(targets, weights or (1.0, 1.0, 1.0), smoothing)
-        assert total_loss(LOGITS, labels, tensor, smoothing).item() == pytest.approx(expected, rel=1e-5)
+        assert total_loss(LOGITS, labels, Terms(tensor), smoothing).item() == pytest.approx(expected, rel=1e-5)
 
 
 def test_a_smoothed_label_does_not_draw_images_to_the_heavy_class():
     weights = torch.tensor([0.5, 25.0])
     logits = torch.zeros(1, 2, requires_grad=True)
-    total_loss(logits, torch.tensor([0]), weights, 0.1).backward()
+    total_loss(logits, torch.tensor([0]), Terms(weights), 0.1).backward()
     assert logits.grad[0].tolist() == pytest.approx([-0.225, 0.225])  # 0.5 * (0.5 - 0.95): towards its own class
     each = torch.nn.functional.cross_entropy(LOGITS, HARD, label_smoothing=0.1, reduction="none")
     expected = (each * torch.tensor([0.5, 25.0, 3.0])[HARD]).sum().item()
-    assert total_loss(LOGITS, HARD, torch.tensor([0.5, 25.0, 3.0]), 0.1).item() == pytest.approx(expected)
+    assert total_loss(LOGITS, HARD, Terms(torch.tensor([0.5, 25.0, 3.0])), 0.1).item() == pytest.approx(expected)
 
 
 def rows(*ids: int) -> datasets.Dataset:
@@ -69,7 +70,7 @@ def test_the_mean_loss_of_the_split_is_torchs_weighted_mean(chosen):
         chosen = {name: 1 / HARD.tolist().count(i) for i, name in enumerate(names)}
     raw = [chosen.get(name, 1.0) for name in names]
     expected = torch.nn.functional.cross_entropy(LOGITS, HARD, weight=torch.tensor(raw)).item()
-    assert total_loss(LOGITS, HARD, weights, 0.0).item() / len(HARD) == pytest.approx(expected)
+    assert total_loss(LOGITS, HARD, Terms(weights)).item() / len(HARD) == pytest.approx(expected)
     assert weights[HARD].mean().item() == pytest.approx(1.0)
 
 

@@ -11,12 +11,12 @@ from sklearn.preprocessing import StandardScaler
 from tiny import tiny_model, tiny_processor
 
 from hf_imgcls import InputError, train_classifier
-from hf_imgcls.training.loss import total_loss
+from hf_imgcls.training.loss import Terms, total_loss
 from hf_imgcls.training.regression import FOLDS, PENALTIES, Examples, _folds, solve
 
 
 def loss(logits, labels, weights=None):
-    return total_loss(logits.double(), labels, weights, 0.0)
+    return total_loss(logits.double(), labels, Terms(weights))
 
 
 def drawn(count: int, seed: int, spread: float = 4.0) -> Examples:

@@ -1,7 +1,9 @@
 """What a user should know before trusting a model, written from what its run measured."""
 
+from collections.abc import Sequence
 from typing import Any
 
+from hf_imgcls.recipe import stages_of
 from hf_imgcls.reports.card.results import most_confused, trained_images
 from hf_imgcls.scoring import main_split, weakest_classes
 from hf_imgcls.words import listed, percent, plain, plural
@@ -10,14 +12,27 @@ _WEAK, _PAIRS = 3, 3  # classes that are named, pairs of classes
 _ROUGH = 30  # images of a class below which its metrics are rough
 _EVEN = 1.5  # times as many images of one class as of another that count as balanced
 _CLOSE = 0.03  # between the mean score and the accuracy
+_PRIORS = "So trained, its scores are not for classes as frequent as in these images: rare ones score higher."
 
 
-def limits_section(results: dict[str, Any], weighted: bool) -> list[str]:
-    """One list; `weighted` is whether the loss weighed the classes."""
+def balanced_by(recipe) -> list[str]:
+    """What a recipe does about classes of few images."""
+    loss, drawn = recipe.loss, any(stage.sampling.balance for stage in stages_of(recipe))
+    found = {
+        "a class-weighted loss": loss.class_weights,
+        "logit adjustment": loss.logit_adjustment,
+        "focal loss": loss.focal_gamma,
+        "rare classes drawn more often": drawn,
+    }
+    return [name for name, done in found.items() if done]
+
+
+def limits_section(results: dict[str, Any], balanced: Sequence[str]) -> list[str]:
+    """One list; `balanced` is what was done about imbalanced classes."""
     split = main_split(results)
     items = ["Every image gets one of the classes, even if it shows none of them."]
     items += _trained_on(results, split)
-    items += _imbalance(trained_images(results), weighted)
+    items += _imbalance(trained_images(results), balanced)
     if split and results.get("breakdown"):
         measured = results["breakdown"][split]
         items += _weak(measured["classes"], split)
@@ -35,7 +50,7 @@ def _trained_on(results: dict[str, Any], split: str | None) -> list[str]:
     return [f"The {split} accuracy counts {plural(overlap['images'], 'image')} that it was trained on: {expect}."]
 
 
-def _imbalance(trained: dict[str, int], weighted: bool) -> list[str]:
+def _imbalance(trained: dict[str, int], balanced: Sequence[str]) -> list[str]:
     if not trained:
         return []
     order = sorted(trained, key=lambda name: trained[name])
@@ -46,11 +61,11 @@ def _imbalance(trained: dict[str, int], weighted: bool) -> list[str]:
     if trained[most] < _EVEN * trained[least]:
         counts = dict.fromkeys(f"{trained[name]:,}" for name in (least, most))
         return [f"The classes are balanced: {' to '.join(counts)} training images per class."]
-    loss = "; trained with a class-weighted loss" if weighted else ""
+    how = f"; trained with {' and '.join(balanced)}" if balanced else ""
     return [
         f"The classes are imbalanced: {plural(trained[most], 'training image')} of {plain(most)}, {trained[least]:,} "
-        f"of {plain(least)}, {trained[most] / trained[least]:.1f} times as many{loss}."
-    ]
+        f"of {plain(least)}, {trained[most] / trained[least]:.1f} times as many{how}."
+    ] + [_PRIORS] * bool(set(balanced) - {"focal loss"})
 
 
 def _weak(classes: dict[str, dict], split: str) -> list[str]:

@@ -9,7 +9,7 @@ from typing import Any
 from hf_imgcls.machine import say
 from hf_imgcls.recipe import networks_of
 from hf_imgcls.reports.card.edits import Card, by_hand, combine, digest, new_card, read_card, renew, write_out
-from hf_imgcls.reports.card.limits import limits_section
+from hf_imgcls.reports.card.limits import balanced_by, limits_section
 from hf_imgcls.reports.card.metadata import base_of, metadata
 from hf_imgcls.reports.card.results import beside_accuracy, headline, results_section
 from hf_imgcls.reports.card.training import training_section
@@ -120,7 +120,7 @@ def _text(folder: Path, recipe, results: dict[str, Any], name: str) -> list[str]
         *(["**Parity check failed: no metric below holds for the saved model.**"] if failed else []),
         *_use(folder, name),
         *results_section(folder, results),
-        *limits_section(results, recipe.loss.class_weights is not None),
+        *limits_section(results, balanced_by(recipe)),
         *training_section(folder, recipe, results),
     ]
 
