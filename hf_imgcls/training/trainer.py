@@ -48,8 +48,7 @@ class ImageTrainer(InterruptibleTrainer, RatesTrainer, AveragingTrainer, OrderTr
         super().__init__(*args, compute_metrics=self._metrics, preprocess_logits_for_metrics=self._reduce, **kwargs)
         self._persistent: list[DataLoader] = []
         self.args.eval_do_concat_batches = False  # once at the end, not all of them again with every batch
-        self.frozen, self.mixing = frozen, mixing
-        self.terms = terms.to(self.args.device)
+        self.frozen, self.mixing, self.terms = frozen, mixing, terms.to(self.args.device)
         if isinstance(custom.loss, torch.nn.Module):
             custom.loss.to(self.args.device)
         # The loss below is divided by the images of the whole step, whatever the model's forward accepts.

@@ -14,8 +14,10 @@ from hf_imgcls.images.mixing import Mixing
 from hf_imgcls.images.transforms import EvalTransform, TrainTransform
 from hf_imgcls.models.restore import differing_tensors
 from hf_imgcls.recipe.sections import DataSection
+from hf_imgcls.training.loss import Terms
 from hf_imgcls.training.trainer import ImageTrainer
 
+TERMS = Terms(torch.tensor([1.0, 9.0, 2.0]), torch.tensor([0.7, 0.2, 0.1]), logit_adjustment=0.5, focal_gamma=1.5)
 AUGMENTATION = [
     {"RandomResizedCrop": {"scale": [0.3, 1.0]}},
     "RandomHorizontalFlip",
@@ -130,9 +132,7 @@ def test_another_pass_over_a_stream_shows_other_images(make_folder, tmp_path):
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])
-@pytest.mark.parametrize(
-    "own", [{}, {"mixing": Pairs()}, {"mixing": Pairs(), "weights": torch.tensor([1.0, 2.0, 5.0])}]
-)
+@pytest.mark.parametrize("own", [{}, {"mixing": Pairs()}, {"mixing": Pairs(), "terms": TERMS}])
 def test_accumulated_batches_make_the_step_of_one_large_batch(own, smoothing, make_folder, tmp_path):
     folder = make_folder(train=6, validation=3)
     steps = []
@@ -166,7 +166,7 @@ def test_the_mixed_loss_is_the_cross_entropy_written_by_hand(make_folder, tmp_pa
 
 
 def test_evaluation_is_neither_mixed_nor_weighted(make_folder, tmp_path):
-    own = {"mixing": Mixing(["MixUp"], 3), "weights": torch.tensor([1.0, 9.0, 1.0])}
+    own = {"mixing": Mixing(["MixUp"], 3), "terms": TERMS}
     trainer = make_trainer(make_folder(train=4, validation=3), tmp_path / "run", own=own)
     inputs = {"pixel_values": torch.randn(5, 3, 16, 16), "labels": torch.tensor([0, 1, 2, 0, 1])}
     model = trainer.model.eval()
