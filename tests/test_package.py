@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from fresh import run_fresh
+from listed_run import made_run
 
 import hf_imgcls
 from hf_imgcls.commands import COMMANDS
@@ -88,12 +89,17 @@ for command in ("check", "train"):
         assert main([command, recipe, wrong]) == 2
 heavy = sys.modules.keys() & {"torch", "transformers", "datasets", "numpy"}
 assert not heavy, heavy
+for words in ([], ["--json"], ["--sort", "test"]):
+    assert main(["runs", sys.argv[1], *words]) == 0
+heavy = sys.modules.keys() & {"torch", "transformers", "datasets", "accelerate"}
+assert not heavy, heavy
 """
 
 
-def test_mistakes_in_a_recipe_are_found_without_importing_anything_heavy():
+def test_mistakes_in_a_recipe_are_found_and_runs_are_listed_without_importing_anything_heavy(tmp_path):
+    made_run(tmp_path / "run")
     json_schema()  # fills the cache of what is installed
-    done = subprocess.run([sys.executable, "-c", QUICK], capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "-c", QUICK, str(tmp_path)], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert len(done.stderr.splitlines()) == 8
 

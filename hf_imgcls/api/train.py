@@ -20,7 +20,7 @@ from hf_imgcls.machine import on_main, say
 from hf_imgcls.models import build_model, channels_last, describe_dropout
 from hf_imgcls.publishing import check_push
 from hf_imgcls.recipe import as_run, check_seeds
-from hf_imgcls.store import Lock, cache_in_use, check_run_folder, is_finished, lock_run
+from hf_imgcls.store import FailureKept, Lock, cache_in_use, check_run_folder, is_finished, lock_run
 from hf_imgcls.training import (
     Custom,
     check_room_of_run,
@@ -140,8 +140,9 @@ def train_network(run: Run) -> Trained:
     settings, last_digits = settings_of(plans, data, scoring, works_with), last_digits_of(works_with)
     run.open(settings, last_digits)
     on_main(lambda: reports.draw_training_images(folder, data, plans))
-    trainer, stages = train_stages(plans, data, model, scoring, recipe.data.bad_images)
-    scored = score_run(trainer, plans, stages, data, scoring)
+    with FailureKept(folder):
+        trainer, stages = train_stages(plans, data, model, scoring, recipe.data.bad_images)
+        scored = score_run(trainer, plans, stages, data, scoring)
     advice = reports.advise_run(plans, stages, data, hardware, laid_out)
     earlier = sum(stage["earlier_seconds"] for stage in stages)
     return Trained(trainer, stages, scoring, scored, works_with, advice, earlier)

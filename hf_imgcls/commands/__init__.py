@@ -15,6 +15,7 @@ from hf_imgcls.commands import (
     predict,
     push,
     recipes,
+    runs,
     train,
 )
 from hf_imgcls.commands.command_line import parse
@@ -29,6 +30,7 @@ _LISTED = (
     describe,
     find_lr,
     benchmark,
+    runs,
     evaluate,
     average,
     push,

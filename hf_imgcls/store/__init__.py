@@ -19,7 +19,8 @@ from hf_imgcls.store.checkpoints import (
     write_manifest,
 )
 from hf_imgcls.store.denied import as_machine_error, free_space, raise_denied
-from hf_imgcls.store.files import own_code, read_json, write_csv, write_json, write_text
+from hf_imgcls.store.failed import FAILED, FailureKept
+from hf_imgcls.store.files import csv_text, own_code, read_json, write_csv, write_json, write_text
 from hf_imgcls.store.launched import as_process_error, is_launched, let_others_end, reports_first
 from hf_imgcls.store.locks import LOCK, Lock, is_lock, lock_beside
 from hf_imgcls.store.places import check_room, try_place
@@ -42,5 +43,6 @@ from hf_imgcls.store.run_folder import (
     lock_run,
     open_run,
 )
+from hf_imgcls.store.runs import FoundRun, find_runs, natural
 from hf_imgcls.store.several import describe_if_several, open_several
 from hf_imgcls.store.streams import close_output, close_terminal, flush_streams, open_streams

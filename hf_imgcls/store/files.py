@@ -22,11 +22,15 @@ def write_json(file: Path, content: Any) -> None:
 
 def write_csv(file: Path, header: Iterable[str], rows: Iterable[Iterable]) -> None:
     """Cells that a spreadsheet would run get an apostrophe."""
+    write_text(file, csv_text(header, rows))
+
+
+def csv_text(header: Iterable[str], rows: Iterable[Iterable]) -> str:
     text = io.StringIO(newline="")
     writer = csv.writer(text)
     writer.writerow(header)
     writer.writerows(map(csv_cell, row) for row in rows)
-    write_text(file, text.getvalue())
+    return text.getvalue()
 
 
 def write_text(file: Path, text: str) -> None:

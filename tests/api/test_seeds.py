@@ -12,6 +12,7 @@ from hf_imgcls.cli import main
 from hf_imgcls.errors import InputError
 from hf_imgcls.recipe.several import check_seeds
 from hf_imgcls.reports.seeds import describe_seeds, say_spread, seeds_row
+from hf_imgcls.store import find_runs
 from hf_imgcls.store.several import describe_if_several
 
 
@@ -33,8 +34,8 @@ def test_a_run_for_each_seed_resumed_answered_and_summed_up(recipe, tmp_path, mo
 
     def stops(*arguments):
         scored.append(1)
-        if len(scored) == 2:
-            raise KeyboardInterrupt
+        if len(scored) in (2, 3):
+            raise [KeyboardInterrupt, InputError("it diverged")][len(scored) - 2]
         return real_scores(*arguments)
 
     monkeypatch.setattr(train, "score_run", stops)
@@ -42,13 +43,17 @@ def test_a_run_for_each_seed_resumed_answered_and_summed_up(recipe, tmp_path, mo
     command = ["train", str(tmp_path / "recipe.json"), "--seeds", "1", "7", "training.weight_decay=0.01"]
     assert main(command) == 130
     folder = tmp_path / "runs"
+    assert find_runs(folder)[0][0].members[1].state == "interrupted"
+    assert main(command) == 2
+    assert [(run.state, run.reason) for run in find_runs(folder)[0]] == [("failed", "seed-7: it diverged")]
     assert not (folder / "seeds.json").exists()
     first = (folder / "seed-1" / "results.json").read_bytes()
     assert main(command) == 0
     assert (folder / "seed-1" / "results.json").read_bytes() == first
-    assert len(scored) == 3
+    assert len(scored) == 4
     text = capsys.readouterr().out
     assert "seed 7 (2 of 2): " in text
+    assert [run.state for run in find_runs(folder)[0]] == ["finished"]
     summary = json.loads((folder / "seeds.json").read_text())
     runs = [json.loads((folder / f"seed-{seed}" / "results.json").read_text()) for seed in (1, 7)]
     assert [run["seed"] for run in runs] == [1, 7]
@@ -71,7 +76,7 @@ def test_a_run_for_each_seed_resumed_answered_and_summed_up(recipe, tmp_path, mo
     assert row in text
     (folder / "seed-1-average").mkdir()  # of hf-imgcls average
     again = train_classifier(recipe, ["training.weight_decay=0.01"], seeds=[1, 7])
-    assert (again, len(scored)) == (summary, 3)
+    assert (again, len(scored)) == (summary, 4)
     assert train_classifier(recipe, ["training.weight_decay=0.01"], seeds=[1])["scores"]["test"]["loss"]["std"] is None
     assert "one run, seed 1: no deviation is known of it" in capsys.readouterr().out
     line = r"holds the runs of several seeds, none of them chosen; name one \(.*seed-1\)"
