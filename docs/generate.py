@@ -22,6 +22,7 @@ SECTIONS = (
     ("optimizer", "OptimizerSection"),
     ("stages", "StageSection"),
     ("stages.train.last_blocks", "LastBlocks"),
+    ("stages.train.lora", "LoraSection"),
     ("stages.early_stopping", "EarlyStopping"),
 )
 _ANCHORS = {
@@ -37,6 +38,8 @@ _ANCHORS = {
     "OptimizerSection": "optimizer",
     "StageSection": "stages",
     "LastBlocks": "stagestrainlast_blocks",
+    "Lora": "stagestrainlora",
+    "LoraSection": "stagestrainlora",
     "EarlyStopping": "stagesearly_stopping",
     "TrainingSection": "training",
     "StageTrainingSection": "training",

@@ -19,6 +19,7 @@ from hf_imgcls.recipe.data_section import PerSplit
 from hf_imgcls.recipe.ensemble import naming_network, network_folder, networks_of
 from hf_imgcls.recipe.fields import NOT_IN_A_RECIPE
 from hf_imgcls.recipe.load import as_run, load_recipe
+from hf_imgcls.recipe.lora import Lora, LoraSection
 from hf_imgcls.recipe.schema import json_schema, stages_of
 from hf_imgcls.recipe.sections import (
     MOST_PIXELS,

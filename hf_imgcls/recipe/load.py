@@ -158,9 +158,9 @@ def _unknown_key(keys: list[str]) -> str:
     if key in NOT_IN_A_RECIPE:
         return f"{'.'.join(keys)}: {NOT_IN_A_RECIPE[key]}"
     owners = [f'; "{key}" belongs in "{n}"' for n, f in section.model_fields.items() if key in _keys_of(f.annotation)]
-    for name in keys[:-1]:
+    for name, inner in zip(keys[:-1], keys[1:], strict=True):
         if not name.isdigit():  # an index of a list of sections, which is known already
-            section = _section_in(section.model_fields[name].annotation)
+            section = _section_in(section.model_fields[name].annotation, inner)
     hint = known_elsewhere(key)
     if hint.endswith(f" {'.'.join(keys[:-1])}.{key}"):  # a key of ours, in a section that others have it in
         hint = ""
@@ -168,11 +168,12 @@ def _unknown_key(keys: list[str]) -> str:
     return f"{'.'.join(keys)}: unknown key{hint or next(iter(owners), '') or near}"
 
 
-def _section_in(kind: Any) -> type[BaseModel] | None:
-    """The section type among the types of a key: itself, or in a list or a union."""
+def _section_in(kind: Any, key: str = "") -> type[BaseModel] | None:
+    """The section type among the types of a key: itself, or in a list or a union, there the first that has `key`."""
     if isinstance(kind, type) and issubclass(kind, BaseModel):
         return kind
-    return next(filter(None, map(_section_in, typing.get_args(kind))), None)
+    found = [each for each in (_section_in(one, key) for one in typing.get_args(kind)) if each]
+    return next((each for each in found if key in each.model_fields), found[0] if found else None)
 
 
 def _keys_of(kind: Any) -> list[str]:

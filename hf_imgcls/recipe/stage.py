@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal, NamedTuple
 from pydantic import Field, PositiveInt
 
 from hf_imgcls.recipe.balance import check_balance
+from hf_imgcls.recipe.lora import Lora, check_lora
 from hf_imgcls.recipe.sections import (
     AugmentationSection,
     AveragingSection,
@@ -40,12 +41,12 @@ class EarlyStopping(Section):
     """Minimum change that counts as an improvement."""
 
 
-Trained = Literal["all", "head"] | LastBlocks | Annotated[list[str], Field(min_length=1)]
+Trained = Literal["all", "head"] | LastBlocks | Lora | Annotated[list[str], Field(min_length=1)]
 
 
 class StageKeys(Section):
     train: Trained = "all"
-    """Parameters to train: "all", "head", {"last_blocks": n}, or regular expressions."""
+    """Parameters to train: "all", "head", {"last_blocks": n}, {"lora": {}}, or regular expressions."""
     cache_features: bool = False
     """Cache the frozen backbone's features and train the head on them."""
     views: PositiveInt = 1
@@ -138,6 +139,8 @@ def check_stage(recipe: Section, stage: Stage, key: str) -> None:
         _check_regression(recipe, stage, f"{key}.logistic_regression")
     _check_rates(stage, f"{key}.optimizer" if key else "optimizer")
     check_balance(recipe, stage, f"{key}." if key else "")
+    if isinstance(stage.train, Lora):
+        check_lora(recipe, stage, key)
     if stage.views > 1 and not stage.cache_features:
         raise ValueError(f'{key}.views: needs "cache_features": true; without it each epoch draws a view of its own')
     if not stage.cache_features:

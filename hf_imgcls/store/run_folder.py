@@ -16,6 +16,7 @@ RECIPE, SPLITS, DIGESTS, BAD_IMAGES, STAGES, RESULTS, HISTORY, PUSHED, CANDIDATE
 )  # fmt: skip
 # What folders of several runs hold, by what stands before the number in the names of these: a summary, and the runs.
 SEVERAL = {"fold": (FOLDS, "the folds of a cross-validation"), "seed": (SEEDS, "the runs of several seeds")}
+ADAPTER, ADAPTER_WEIGHTS = "adapter", "adapter_model.safetensors"  # a folder of the run; peft's name of its weights
 TOKEN = ".launch-"  # of a file by which the processes of a launch find out whether they share a folder
 # Keys that may differ in the second half of a run: they change neither the data nor the weights. A moved folder of
 # images keeps its fingerprints, which are compared instead of its path.

@@ -1,0 +1,214 @@
+"""LoRA (Hu and others, 2021, arXiv:2106.09685) by peft: low-rank updates beside a network's layers, while it trains.
+
+The weights of the layers stay as they are, in memory too: what is saved is a copy with the updates added, so that no
+rounding collects in them.
+"""
+
+import contextlib
+import re
+from collections.abc import Iterator
+
+import torch
+from torch import nn
+from transformers import PreTrainedModel
+
+from hf_imgcls.errors import InputError
+from hf_imgcls.machine import exact_float32
+from hf_imgcls.models.head import head_keys, network_name
+from hf_imgcls.models.own_head import OwnHeadForImageClassification
+from hf_imgcls.models.patterns import matching
+from hf_imgcls.models.trace import in_evaluation, random_images, trace
+from hf_imgcls.recipe import Lora, LoraSection, Trained
+
+_NAME = "default"  # of peft's only adapter
+_PARTS = (".lora_A.", ".lora_B.")
+_TOLERANCE = 1e-5  # of the largest logit; rounding alone makes some 1e-6
+
+
+def require_peft() -> None:
+    try:
+        import peft  # noqa: F401
+    except ImportError:
+        raise InputError('train.lora: peft is not installed; pip install "hf-imgcls[lora]"') from None
+
+
+def lora_layers(model: nn.Module) -> dict[str, nn.Module]:
+    """The layers that have an update now, by name."""
+    return {name: each for name, each in model.named_modules() if type(each).__module__.startswith("peft.tuners.lora")}
+
+
+def is_update(name: str) -> bool:
+    """Whether a parameter is of an update, by its name."""
+    return any(part in name for part in _PARTS)
+
+
+def head_names(model: PreTrainedModel) -> set[str]:
+    """Names of the parameters of the head, the whole of a custom one."""
+    if isinstance(model, OwnHeadForImageClassification):
+        return {name for name, _ in model.named_parameters() if name.startswith("head.")}
+    return head_keys(model.config)
+
+
+def target_layers(model: PreTrainedModel, section: LoraSection, size: tuple[int, int]) -> tuple[list[str], int]:
+    """Names of the layers that get an update, and how many are left out that `section` means.
+
+    A layer has to be called, since some networks use weights without that, and an update of it would train nothing; of
+    grouped or dilated convolutions, and of types that do more with their weights, the sum of both is no such layer.
+    """
+    head = {name.rpartition(".")[0] for name in head_names(model)}
+    called, names = set(trace(model, size)), {}
+    for name, layer in model.named_modules():
+        if isinstance(layer, nn.Linear | nn.Conv2d) and name not in head:
+            names[name] = layer
+    fitting = {name: layer for name, layer in names.items() if layer in called and _is_plain(layer)}
+    linear = [name for name, layer in names.items() if isinstance(layer, nn.Linear)]
+    if isinstance(section.target_modules, list):
+        meant = {
+            name
+            for number, pattern in enumerate(section.target_modules)
+            for name in matching(names, pattern, f"train.lora.target_modules.{number}", "layer before the head")
+        }
+    elif section.target_modules or _weights(names, linear) >= _weights(names, set(names) - set(linear)):
+        meant = set(linear)
+    else:
+        meant = set(names)
+    if not meant & fitting.keys():
+        raise InputError(
+            f"train.lora.target_modules: LoRA fits none of the {len(meant)} layers of {network_name(model)} that are "
+            "meant; name others, or leave it out"
+        )
+    return [name for name in fitting if name in meant], len(meant - fitting.keys())
+
+
+def _weights(layers: dict[str, nn.Module], names) -> int:
+    return sum(layers[name].weight.numel() for name in names)
+
+
+def _is_plain(layer: nn.Module) -> bool:
+    if type(layer) is nn.Linear:
+        return True
+    return type(layer) is nn.Conv2d and layer.groups == 1 and set(layer.dilation) == {1} and layer.padding_mode == "zeros"
+
+
+def add_lora(model: PreTrainedModel, train: Trained, size: tuple[int, int], seed: int) -> str:
+    """Give layers updates that change nothing yet, in place, drawn from the seed; returns what was done, for people.
+
+    Without LoRA in `train` nothing happens, and nothing is returned.
+    """
+    if not isinstance(train, Lora):
+        return ""
+    from peft import inject_adapter_in_model
+
+    names, left_out = target_layers(model, train.lora, size)
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        inject_adapter_in_model(lora_config(train.lora, names), model)
+    for layer in lora_layers(model).values():
+        _copy_layout(layer)
+    rest = f"; {left_out} others, grouped or not called by themselves, get none" if left_out else ""
+    return f"LoRA of rank {train.lora.rank} on {len(names)} layers{rest}"
+
+
+def lora_config(section: LoraSection, names: list[str], **others):
+    """peft's settings of updates of exactly the named layers."""
+    from peft import LoraConfig
+
+    return LoraConfig(
+        r=section.rank,
+        lora_alpha=section.rank if section.alpha is None else section.alpha,
+        lora_dropout=section.dropout,
+        target_modules="|".join(map(re.escape, names)),  # a list would match the ends of names
+        **others,
+    )
+
+
+def _copy_layout(layer: nn.Module) -> None:
+    like = layer.base_layer.weight
+    if like.ndim == 4 and like.is_contiguous(memory_format=torch.channels_last):
+        layer.to(memory_format=torch.channels_last)
+
+
+@contextlib.contextmanager
+def merged(model: nn.Module) -> Iterator[None]:
+    """The plain network, with the updates added to its weights; afterwards as it was, to the bit."""
+    layers = lora_layers(model)
+    kept = {name: layer.base_layer.weight.data for name, layer in layers.items()}
+    _take_out(model, layers, add=True)
+    try:
+        yield
+    finally:
+        for name, layer in layers.items():
+            layer.base_layer.weight.data = kept[name]
+            model.set_submodule(name, layer)
+
+
+def merge_lora(model: nn.Module) -> None:
+    """Add the updates to the weights, in place: a plain network."""
+    _take_out(model, lora_layers(model), add=True)
+    _forget(model)
+
+
+@torch.no_grad()
+def _take_out(model: nn.Module, layers: dict[str, nn.Module], add: bool) -> None:
+    """Put the layers themselves in the place of peft's, with their updates added to the weights or without."""
+    with exact_float32():
+        for name, layer in layers.items():
+            base = layer.base_layer
+            if add:
+                change, weight = layer.get_delta_weight(_NAME), base.weight.data
+                base.weight.data = torch.add(weight, change, out=torch.empty_like(weight))
+            model.set_submodule(name, base)
+
+
+def _forget(model: nn.Module) -> None:
+    if hasattr(model, "peft_config"):
+        del model.peft_config
+
+
+@contextlib.contextmanager
+def with_lora(model: PreTrainedModel, train: Trained, size: tuple[int, int]) -> Iterator[None]:
+    """A network with the updates of a stage, to look at it; without them afterwards, and as it was.
+
+    Raises:
+        InputError: peft's updates of it cannot be added to its weights.
+    """
+    trains = {name: parameter.requires_grad for name, parameter in model.named_parameters()}
+    add_lora(model, train, size, seed=0)
+    layers = lora_layers(model)
+    try:
+        if layers:
+            _check_merging(model, layers, size)
+        yield
+    finally:
+        _take_out(model, layers, add=False)
+        if layers:
+            _forget(model)
+            for name, parameter in model.named_parameters():
+                parameter.requires_grad_(trains[name])
+
+
+@torch.no_grad()
+def _check_merging(model: PreTrainedModel, layers: dict[str, nn.Module], size: tuple[int, int]) -> None:
+    """Compare the logits of updates drawn at random, beside the weights and added to them; and put them back."""
+    pixels, updates = random_images(model, 1, size), [layer.lora_B[_NAME].weight for layer in layers.values()]
+
+    def logits() -> torch.Tensor:
+        return model(pixel_values=pixels)["logits"]
+
+    with in_evaluation(model), exact_float32():
+        before = logits()
+        with torch.random.fork_rng():
+            torch.manual_seed(0)
+            for update in updates:
+                update.normal_(std=0.01)
+        beside = logits()
+        with merged(model):
+            together = logits()
+    for update in updates:
+        update.zero_()
+    wrong, effect = ((beside - other).abs().max() for other in (together, before))
+    if not wrong <= _TOLERANCE * max(1.0, beside.abs().max()) + 0.01 * effect:
+        raise InputError(
+            f"train.lora: {network_name(model)} uses the weights of some layers in a way that LoRA does not follow; "
+            "name other train.lora.target_modules, or another train"
+        )
