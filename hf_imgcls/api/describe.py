@@ -7,7 +7,15 @@ from hf_imgcls import reports
 from hf_imgcls.data import find_rows
 from hf_imgcls.errors import InputError
 from hf_imgcls.images import input_size
-from hf_imgcls.models import build_model, choose_parameters, describe_layers, describe_parameters, freeze_parameters
+from hf_imgcls.models import (
+    build_model,
+    choose_parameters,
+    describe_layers,
+    describe_parameters,
+    freeze_parameters,
+    updated,
+    with_lora,
+)
 from hf_imgcls.recipe import load_recipe, naming_stage, stages_of
 from hf_imgcls.training import describe_groups, group_parameters
 from hf_imgcls.words import plural
@@ -39,13 +47,14 @@ def describe_network(
     model, processor = build_model(section, labels, seed=0)
     size, trained, lines = input_size(processor), {}, []
     for stage in stages_of(recipe):
-        with naming_stage(stage):
+        with naming_stage(stage), with_lora(model, stage.train, size) as added:
             names = choose_parameters(model, stage.train, size)
             groups = group_parameters(model, stage, names, size)
-        freeze_parameters(model, names, size)
-        heading = f"stage {stage.number}" if stage.listed else "training"
-        trained[heading] = set(names)
-        lines += [f"{heading}: {describe_parameters(model)}", *describe_groups(model, groups, stage.training)]
+            freeze_parameters(model, names, size)
+            heading = f"stage {stage.number}" if stage.listed else "training"
+            trained[heading] = set(map(updated, names))
+            lines += [f"{heading}: {describe_parameters(model)}", *([added] if added else [])]
+            lines += describe_groups(model, groups, stage.training)
     layers = describe_layers(model, size)
     total = layers[0]
     return [

@@ -1,5 +1,6 @@
 """Networks and their image processors: building, loading, restoring, freezing."""
 
+from hf_imgcls.models.adapter import Adapter, restore_trained, save_updates, take_adapter
 from hf_imgcls.models.assemble import assemble_ensemble, is_stock
 from hf_imgcls.models.averaging import (
     can_renew,
@@ -14,6 +15,7 @@ from hf_imgcls.models.dropout import USUAL_DROPOUT, describe_dropout, strong_dro
 from hf_imgcls.models.freeze import (
     check_patterns,
     choose_parameters,
+    count_parameters,
     describe_modules,
     describe_parameters,
     freeze_parameters,
@@ -24,6 +26,7 @@ from hf_imgcls.models.head_input import head_dropout, input_of_head
 from hf_imgcls.models.input_errors import as_input_error
 from hf_imgcls.models.layers import Layer, describe_layers
 from hf_imgcls.models.layout import channels_last, copy_layout, fold_batch_norms
+from hf_imgcls.models.lora import add_lora, merge_lora, merged, updated, with_lora
 from hf_imgcls.models.own_head import OwnHeadForImageClassification
 from hf_imgcls.models.patterns import compile_pattern, matching
 from hf_imgcls.models.preprocessing import get_processor

@@ -9,25 +9,25 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from transformers import PreTrainedModel
 
 from hf_imgcls.errors import InputError
-from hf_imgcls.models.head import head_keys, network_name
-from hf_imgcls.models.own_head import OwnHeadForImageClassification
+from hf_imgcls.models.head import network_name
+from hf_imgcls.models.lora import describe_lora, head_names, is_update, lora_layers, require_peft
 from hf_imgcls.models.patterns import compile_pattern, matching
 from hf_imgcls.models.trace import blocks, first_uses, that_affect_logits, trace
-from hf_imgcls.recipe import LastBlocks, Trained
+from hf_imgcls.recipe import LastBlocks, Lora, Trained
 from hf_imgcls.words import listed
 
 _SHOWN = 8
 
 
 def choose_parameters(model: PreTrainedModel, train: Trained, size: tuple[int, int]) -> list[str]:
-    """Names of the parameters that train, in the model's order, from a stage's `train`."""
+    """Names of the parameters that train, in the model's order, from a stage's `train`; a model for LoRA has it."""
     names = [name for name, _ in model.named_parameters()]
     if train == "all":
         return names
-    if train == "head" and isinstance(model, OwnHeadForImageClassification):
-        chosen = {name for name in names if name.startswith("head.")}
-    elif train == "head":
-        chosen = head_keys(model.config)
+    if train == "head":
+        chosen = head_names(model)
+    elif isinstance(train, Lora):
+        chosen = {*head_names(model), *filter(is_update, names)}
     elif isinstance(train, LastBlocks):
         chosen = _last_blocks(model, train, size)
     else:
@@ -37,6 +37,12 @@ def choose_parameters(model: PreTrainedModel, train: Trained, size: tuple[int, i
 
 def check_patterns(train: Trained) -> None:
     """Refuse what is no regular expression; which parameters it matches is known with the network alone."""
+    if isinstance(train, Lora):
+        require_peft()
+        for number, pattern in enumerate(
+            train.lora.target_modules if isinstance(train.lora.target_modules, list) else ()
+        ):
+            compile_pattern(pattern, f"train.lora.target_modules.{number}")
     for number, pattern in enumerate(train if isinstance(train, list) else ()):
         compile_pattern(pattern, f"train.{number}")
 
@@ -71,13 +77,16 @@ def freeze_parameters(model: PreTrainedModel, names: list[str], size: tuple[int,
 
     Returns:
         Modules to put into evaluation mode after every `model.train()`: there batch normalisation would update its
-        statistics and dropout change the features, although no parameter trains.
+        statistics and dropout change the features, although no parameter trains. With LoRA those with statistics
+        alone: the network learns, so its dropout drops.
     """
     chosen = set(names)
     for name, parameter in model.named_parameters():
         parameter.requires_grad_(name in chosen)
     if all(parameter.requires_grad for parameter in model.parameters()):
         return []
+    if lora_layers(model):
+        return [module for module in model.modules() if isinstance(module, _BatchNorm)]
     frozen, between = _frozen(model)
     return frozen + _with_the_frozen(between, trace(model, size))
 
@@ -117,15 +126,23 @@ def _next_trains(met: Iterable[nn.Module | nn.Parameter]) -> dict[nn.Module, boo
 
 
 def describe_parameters(model: nn.Module) -> str:
-    """How many parameters train, what fraction of all, and which: by name, or by module where there are many."""
+    """How many parameters train, what fraction of the model's, and which: by name, or by module if there are many."""
     sizes = {name: parameter.numel() for name, parameter in model.named_parameters() if parameter.requires_grad}
-    count, everything = sum(sizes.values()), sum(parameter.numel() for parameter in model.parameters())
+    count, everything = sum(sizes.values()), count_parameters(model)
     if count == everything:
         return f"trains all {everything:,} parameters"
-    names = _listed(list(sizes), _SHOWN) if len(sizes) <= 4 else describe_modules(model, sizes)
+    listing = [name for name in sizes if not is_update(name)]
+    names = _listed(listing, _SHOWN) if len(listing) <= 4 else describe_modules(model, listing)
+    if updates := describe_lora(model):
+        names = f"{updates}, and {names}"
     percent = 100 * count / everything
     shown = f"{percent:.2f}" if percent >= 0.01 else f"{percent:.1g}"
     return f"trains {count:,} of {everything:,} parameters ({shown} %): {names}"
+
+
+def count_parameters(model: nn.Module) -> int:
+    """Of the model as it is saved: the updates of LoRA go into its weights."""
+    return sum(parameter.numel() for name, parameter in model.named_parameters() if not is_update(name))
 
 
 def describe_modules(model: nn.Module, names: Collection[str], most: int = _SHOWN) -> str:

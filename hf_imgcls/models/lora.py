@@ -19,9 +19,11 @@ from hf_imgcls.models.own_head import OwnHeadForImageClassification
 from hf_imgcls.models.patterns import matching
 from hf_imgcls.models.trace import in_evaluation, random_images, trace
 from hf_imgcls.recipe import Lora, LoraSection, Trained
+from hf_imgcls.words import plural
 
 _NAME = "default"  # of peft's only adapter
 _PARTS = (".lora_A.", ".lora_B.")
+_OF_A_CONVOLUTION = ("kernel_size", "stride", "padding", "dilation", "groups", "in_channels", "out_channels")
 _TOLERANCE = 1e-5  # of the largest logit; rounding alone makes some 1e-6
 
 
@@ -40,6 +42,11 @@ def lora_layers(model: nn.Module) -> dict[str, nn.Module]:
 def is_update(name: str) -> bool:
     """Whether a parameter is of an update, by its name."""
     return any(part in name for part in _PARTS)
+
+
+def updated(name: str) -> str:
+    """The parameter that a parameter of an update changes; another one is itself."""
+    return re.sub(r"\.lora_[AB]\.default", "", name)
 
 
 def head_names(model: PreTrainedModel) -> set[str]:
@@ -73,9 +80,9 @@ def target_layers(model: PreTrainedModel, section: LoraSection, size: tuple[int,
     else:
         meant = set(names)
     if not meant & fitting.keys():
+        found = f"fits none of the {plural(len(meant), 'layer')} that are meant" if meant else "finds no linear layer"
         raise InputError(
-            f"train.lora.target_modules: LoRA fits none of the {len(meant)} layers of {network_name(model)} that are "
-            "meant; name others, or leave it out"
+            f"train.lora.target_modules: LoRA {found} in {network_name(model)}; name others, or leave it out"
         )
     return [name for name in fitting if name in meant], len(meant - fitting.keys())
 
@@ -87,13 +94,21 @@ def _weights(layers: dict[str, nn.Module], names) -> int:
 def _is_plain(layer: nn.Module) -> bool:
     if type(layer) is nn.Linear:
         return True
-    return type(layer) is nn.Conv2d and layer.groups == 1 and set(layer.dilation) == {1} and layer.padding_mode == "zeros"
+    return (
+        type(layer) is nn.Conv2d and layer.groups == 1 and set(layer.dilation) == {1} and layer.padding_mode == "zeros"
+    )
+
+
+def describe_lora(model: nn.Module) -> str:
+    """`LoRA of rank 16 on 72 layers`; nothing where there is none."""
+    layers = list(lora_layers(model).values())
+    return f"LoRA of rank {layers[0].r[_NAME]} on {plural(len(layers), 'layer')}" if layers else ""
 
 
 def add_lora(model: PreTrainedModel, train: Trained, size: tuple[int, int], seed: int) -> str:
-    """Give layers updates that change nothing yet, in place, drawn from the seed; returns what was done, for people.
+    """Give layers updates that change nothing yet, in place, drawn from the seed; without LoRA in `train` do nothing.
 
-    Without LoRA in `train` nothing happens, and nothing is returned.
+    Returns what is to be said of it, if anything.
     """
     if not isinstance(train, Lora):
         return ""
@@ -103,10 +118,13 @@ def add_lora(model: PreTrainedModel, train: Trained, size: tuple[int, int], seed
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         inject_adapter_in_model(lora_config(train.lora, names), model)
+    if train.lora.save == "adapter":
+        _check_peft_alone(model, size)
     for layer in lora_layers(model).values():
-        _copy_layout(layer)
-    rest = f"; {left_out} others, grouped or not called by themselves, get none" if left_out else ""
-    return f"LoRA of rank {train.lora.rank} on {len(names)} layers{rest}"
+        _complete(layer)
+    if not left_out:
+        return ""
+    return f"LoRA: {left_out} more layers (grouped, dilated or of a special kind) cannot have it"
 
 
 def lora_config(section: LoraSection, names: list[str], **others):
@@ -122,10 +140,28 @@ def lora_config(section: LoraSection, names: list[str], **others):
     )
 
 
-def _copy_layout(layer: nn.Module) -> None:
-    like = layer.base_layer.weight
-    if like.ndim == 4 and like.is_contiguous(memory_format=torch.channels_last):
-        layer.to(memory_format=torch.channels_last)
+def _complete(layer: nn.Module) -> None:
+    """Lay an update out as its layer, and give what peft puts in the layer's place what networks ask of it.
+
+    MobileNet pads by a convolution's stride and kernel size.
+    """
+    base = layer.base_layer
+    if isinstance(base, nn.Conv2d):
+        for name in _OF_A_CONVOLUTION:
+            setattr(layer, name, getattr(base, name))
+        if base.weight.is_contiguous(memory_format=torch.channels_last):
+            layer.to(memory_format=torch.channels_last)
+
+
+def _check_peft_alone(model: PreTrainedModel, size: tuple[int, int]) -> None:
+    try:
+        with in_evaluation(model), torch.no_grad():
+            model(pixel_values=random_images(model, 1, size))
+    except AttributeError as error:
+        raise InputError(
+            f"train.lora.save: peft alone cannot run an adapter of {network_name(model)} ({str(error)[:100]}); leave "
+            "it out, or name other train.lora.target_modules"
+        ) from None
 
 
 @contextlib.contextmanager
@@ -143,8 +179,11 @@ def merged(model: nn.Module) -> Iterator[None]:
 
 
 def merge_lora(model: nn.Module) -> None:
-    """Add the updates to the weights, in place: a plain network."""
-    _take_out(model, lora_layers(model), add=True)
+    """Add the updates to the weights, in place: a plain network, in which these are what has been trained."""
+    layers = lora_layers(model)
+    _take_out(model, layers, add=True)
+    for layer in layers.values():
+        layer.base_layer.weight.requires_grad_()
     _forget(model)
 
 
@@ -166,19 +205,19 @@ def _forget(model: nn.Module) -> None:
 
 
 @contextlib.contextmanager
-def with_lora(model: PreTrainedModel, train: Trained, size: tuple[int, int]) -> Iterator[None]:
-    """A network with the updates of a stage, to look at it; without them afterwards, and as it was.
+def with_lora(model: PreTrainedModel, train: Trained, size: tuple[int, int]) -> Iterator[str]:
+    """A network with the updates of a stage, to look at it, and a line about them; afterwards as it was.
 
     Raises:
         InputError: peft's updates of it cannot be added to its weights.
     """
     trains = {name: parameter.requires_grad for name, parameter in model.named_parameters()}
-    add_lora(model, train, size, seed=0)
+    added = add_lora(model, train, size, seed=0)
     layers = lora_layers(model)
     try:
         if layers:
             _check_merging(model, layers, size)
-        yield
+        yield added
     finally:
         _take_out(model, layers, add=False)
         if layers:
@@ -207,7 +246,7 @@ def _check_merging(model: PreTrainedModel, layers: dict[str, nn.Module], size: t
     for update in updates:
         update.zero_()
     wrong, effect = ((beside - other).abs().max() for other in (together, before))
-    if not wrong <= _TOLERANCE * max(1.0, beside.abs().max()) + 0.01 * effect:
+    if not wrong <= _TOLERANCE * beside.abs().max() + 0.01 * effect:
         raise InputError(
             f"train.lora: {network_name(model)} uses the weights of some layers in a way that LoRA does not follow; "
             "name other train.lora.target_modules, or another train"

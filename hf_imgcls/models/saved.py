@@ -14,7 +14,7 @@ from hf_imgcls.errors import InputError, nearest
 from hf_imgcls.machine import use_hub
 from hf_imgcls.models.input_errors import as_input_error
 from hf_imgcls.recipe import beside
-from hf_imgcls.store import describe_if_several, raise_denied
+from hf_imgcls.store import RESULTS, describe_if_several, raise_denied
 from hf_imgcls.words import listed
 
 CONFIG = "config.json"
@@ -132,7 +132,7 @@ def _instead(folder: Path) -> str:
         return several
     files = sorted(path.name for path in folder.iterdir() if path.is_file())
     if "adapter_config.json" in files:
-        return "is a PEFT adapter, not a model; merge it into its base model (merge_and_unload) and save that"
+        return describe_adapter(folder)
     weights = [name for name in files if name.endswith(_WEIGHTS)]
     if weights:
         return (
@@ -142,6 +142,13 @@ def _instead(folder: Path) -> str:
     if any(folder.glob("checkpoint-*")):
         return f"is a run that has not finished: it has no {CONFIG}; run it to its end, or name one of its checkpoints"
     return f"has no {CONFIG}; a checkpoint is a folder that save_pretrained has written"
+
+
+def describe_adapter(folder: Path) -> str:
+    found = "is a PEFT adapter, not a model; "
+    if (folder.resolve().parent / RESULTS).is_file():
+        return found + f"its run, {folder.resolve().parent}, has it merged into its base model"
+    return found + "merge it into its base model (merge_and_unload) and save that"
 
 
 def _found(value: Any) -> str:

@@ -11,7 +11,7 @@ from transformers import AutoModelForImageClassification, PreTrainedConfig, PreT
 
 from hf_imgcls.errors import InputError
 from hf_imgcls.models.input_errors import as_input_error
-from hf_imgcls.models.saved import CONFIG, OF_ANOTHER_FORM, read_object
+from hf_imgcls.models.saved import CONFIG, OF_ANOTHER_FORM, describe_adapter, read_object
 from hf_imgcls.recipe import ModelSection, resolve_checkpoint
 from hf_imgcls.words import listed
 
@@ -71,7 +71,7 @@ def check_files(place: str) -> None:
         return
     pickles = sorted(path.name for pattern in ("*.bin", "*.pt*", "*.ckpt") for path in folder.glob(pattern))
     if (folder / "adapter_config.json").is_file():
-        found = "is a PEFT adapter, not a model; merge it into its base model (merge_and_unload) and save that"
+        found = describe_adapter(folder)
     elif pickles:
         found = (
             f"has its weights as {listed(pickles, 2)} alone, which may run code when it is read; load it once where "

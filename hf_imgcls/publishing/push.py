@@ -23,7 +23,7 @@ from hf_imgcls.errors import InputError, PushError
 from hf_imgcls.images import read_image
 from hf_imgcls.machine import on_main, say
 from hf_imgcls.publishing.hub import Target, as_push_error, download, make_repository, upload
-from hf_imgcls.publishing.shareable import shareable_files
+from hf_imgcls.publishing.shareable import kept_adapter, shareable_files
 from hf_imgcls.publishing.space import push_demo
 from hf_imgcls.reports import CARD, prepare_card
 from hf_imgcls.serving import TOLERANCE
@@ -124,6 +124,8 @@ def push_run(folder: Path, target: Target, images: Iterable[Image.Image] = (), w
         PushError: what happened, and the command that finishes the job; of the folder only the card has changed.
     """
     _check_run(folder)
+    if kept := kept_adapter(folder):
+        say(kept)
     try:
         name = make_repository(target)
         with tempfile.TemporaryDirectory() as place:

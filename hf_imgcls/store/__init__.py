@@ -25,6 +25,8 @@ from hf_imgcls.store.launched import as_process_error, is_launched, let_others_e
 from hf_imgcls.store.locks import LOCK, Lock, is_lock, lock_beside
 from hf_imgcls.store.places import check_room, try_place
 from hf_imgcls.store.run_folder import (
+    ADAPTER,
+    ADAPTER_WEIGHTS,
     BAD_IMAGES,
     CANDIDATES,
     DIGESTS,

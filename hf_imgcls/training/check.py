@@ -13,7 +13,7 @@ from transformers import PreTrainedConfig, PreTrainedModel, Trainer, TrainingArg
 from hf_imgcls.errors import InputError
 from hf_imgcls.machine import training_arguments
 from hf_imgcls.models import as_input_error, network_name
-from hf_imgcls.recipe import Stage
+from hf_imgcls.recipe import Lora, Stage
 from hf_imgcls.scoring import METRICS
 from hf_imgcls.training.loss import Custom
 from hf_imgcls.training.rates import check_groups
@@ -49,6 +49,8 @@ def check_arguments(stage: Stage, custom: Custom) -> None:
             trainer.get_train_dataloader()
         if not (trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled):
             _check_optimizer(trainer)
+        elif isinstance(stage.train, Lora):
+            raise InputError("train.lora: FSDP and DeepSpeed divide the weights among processes; train without them")
         if stage.optimizer.layer_decay or stage.optimizer.learning_rates:
             check_groups(trainer)
         trainer.stop_workers()

@@ -7,7 +7,7 @@ from transformers.trainer import TRAINING_ARGS_NAME
 
 from hf_imgcls.errors import RestoreError
 from hf_imgcls.machine import on_main
-from hf_imgcls.models import check_restored, restore_weights
+from hf_imgcls.models import Adapter, check_restored, merged, restore_trained, save_updates
 from hf_imgcls.store import (
     STATE,
     checkpoint_of,
@@ -27,6 +27,7 @@ class CheckpointTrainer(FiniteTrainer):
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
         self.progress = Progress()
+        self.adapter: Adapter | None = None  # saved beside the finished model
         self._place: str | None = None  # of the checkpoint that is being written
 
     def train(self, resume_from_checkpoint: str | None = None, **kwargs):
@@ -71,18 +72,27 @@ class CheckpointTrainer(FiniteTrainer):
         self.state.best_model_checkpoint = self.best_checkpoint and str(self.best_checkpoint)
         self.accelerator.wait_for_everyone()
 
+    def save_model(self, *args, **kwargs):
+        with merged(self.model):
+            super().save_model(*args, **kwargs)
+
+    def _save_optimizer_and_scheduler(self, output_dir):
+        super()._save_optimizer_and_scheduler(output_dir)
+        if self.args.should_save:
+            save_updates(self.model, Path(output_dir))
+
     def _load_from_checkpoint(self, resume_from_checkpoint, model=None):
         if self.is_fsdp_enabled or self.is_deepspeed_enabled:
             super()._load_from_checkpoint(resume_from_checkpoint, model)
         else:
-            restore_weights(self.model, resume_from_checkpoint)
+            restore_trained(self.model, resume_from_checkpoint)
 
     def _load_best_model(self):
         best = self.best_checkpoint
         if fault := on_main(lambda: find_fault_of_weights(best)):
             raise RestoreError(f"{best}, the best checkpoint: {fault}; put it back, or add --start-over")
         if not (self.is_fsdp_enabled or self.is_deepspeed_enabled):
-            restore_weights(self.model, best)
+            restore_trained(self.model, best)
             return
         self.state.best_model_checkpoint = str(best)
         super()._load_best_model()
@@ -98,6 +108,8 @@ class CheckpointTrainer(FiniteTrainer):
             (folder / TRAINING_ARGS_NAME).unlink(missing_ok=True)
             if not any(folder.glob("model*.safetensors")):
                 raise RestoreError(f"{folder}: no weights were written; FSDP needs the state dict type FULL_STATE_DICT")
+            if self.adapter:
+                self.adapter.save(folder)
 
 
 class _Resumed(TrainerCallback):

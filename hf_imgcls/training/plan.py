@@ -6,7 +6,7 @@ from pathlib import Path
 from transformers import TrainingArguments
 
 from hf_imgcls.images import Mixing, TrainTransform
-from hf_imgcls.recipe import Stage
+from hf_imgcls.recipe import ModelSection, Stage
 from hf_imgcls.training.groups import Group
 from hf_imgcls.training.loss import Custom, Terms
 
@@ -15,8 +15,8 @@ from hf_imgcls.training.loss import Custom, Terms
 class Plan:
     """A stage, checked and ready to run; checkpoints go to `folder`, and weights where another stage follows.
 
-    `parameters` are the names of those that train, `groups` the same by learning rate where there are several;
-    `terms` are what the loss has beside cross-entropy.
+    `parameters` are the names of those that train, `trained` how many numbers they are, `groups` the same by learning
+    rate where there are several; `terms` are what the loss has beside cross-entropy, `model` is the recipe's section.
     """
 
     stage: Stage
@@ -24,7 +24,9 @@ class Plan:
     folder: Path
     images: TrainTransform
     parameters: list[str]
+    trained: int
     groups: list[Group]
     mixing: Mixing | None
     custom: Custom
     terms: Terms
+    model: ModelSection

@@ -5,7 +5,8 @@ from typing import Any
 from transformers import PreTrainedModel, TrainerState, TrainingArguments
 
 from hf_imgcls.errors import InputError
-from hf_imgcls.recipe import LastBlocks, Stage
+from hf_imgcls.models import count_parameters
+from hf_imgcls.recipe import LastBlocks, Lora, Stage, Trained
 
 
 def stage_record(
@@ -15,7 +16,7 @@ def stage_record(
     chosen = arguments.load_best_model_at_end or stage.logistic_regression
     return {
         "stage": stage.number,
-        "train": stage.train.model_dump(exclude_unset=True) if isinstance(stage.train, LastBlocks) else stage.train,
+        "train": _as_json(stage.train),
         "seed": arguments.seed,
         "optimizer": stage.optimizer.model_dump(exclude_unset=True),
         "cache_features": stage.cache_features,
@@ -23,7 +24,7 @@ def stage_record(
         "logistic_regression": stage.logistic_regression,
         "sampling": stage.sampling.model_dump(exclude_unset=True),
         "ema_decay": stage.averaging.ema_decay,
-        "parameters": sum(p.numel() for p in model.parameters()),
+        "parameters": count_parameters(model),
         "trained_parameters": sum(p.numel() for p in model.parameters() if p.requires_grad),
         "seconds": seconds,
         "steps": state.global_step,
@@ -33,6 +34,10 @@ def stage_record(
         "selected_checkpoint": "best" if chosen else "last",
         "history": [{"stage": stage.number, **entry} for entry in state.log_history],
     }
+
+
+def _as_json(train: Trained):
+    return train.model_dump(exclude_unset=True) if isinstance(train, LastBlocks | Lora) else train
 
 
 def is_better(record: dict, before: dict, arguments: TrainingArguments) -> bool:

@@ -15,7 +15,7 @@ from hf_imgcls.words import megabytes, plural
 def check_room_of_run(folder: Path, model: nn.Module, plans: Sequence) -> None:
     """Refuse a run (MachineError) of which not even one checkpoint fits, and say where not all of them do."""
     weights = sum(each.numel() * each.element_size() for each in model.state_dict().values())
-    largest = max(weights + _optimizer(plan, model) for plan in plans)
+    largest = max(weights + _optimizer(plan) for plan in plans)
     saves = any(plan.arguments.save_strategy != "no" for plan in plans)
     check_room(folder, largest if saves else weights, "one checkpoint" if saves else "the model")
     if any(plan.arguments.load_best_model_at_end for plan in plans):
@@ -30,13 +30,12 @@ def check_room_of_run(folder: Path, model: nn.Module, plans: Sequence) -> None:
         )
 
 
-def _optimizer(plan, model: nn.Module) -> int:
+def _optimizer(plan) -> int:
     """Bytes of the state of Adam and its kin, two numbers for each weight that trains (of others at least nothing), and
     of the weights themselves where an average of them is saved as the model.
     """
-    trained = sum(model.get_parameter(name).numel() for name in plan.parameters)
     numbers = 2 * (plan.arguments.optim.value in ("adamw_torch", "adamw_torch_fused"))
-    return 4 * trained * (numbers + (plan.stage.averaging.ema_decay is not None))
+    return 4 * plan.trained * (numbers + (plan.stage.averaging.ema_decay is not None))
 
 
 def _at_once(arguments: TrainingArguments) -> int:

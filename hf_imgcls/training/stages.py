@@ -11,6 +11,7 @@ from hf_imgcls.data import Data, attach_transform, check_cache_size, for_all_fol
 from hf_imgcls.images import EvalTransform, Mixing, TrainTransform, input_size
 from hf_imgcls.machine import disable_evaluation, first_on_machine, on_main, say, training_arguments
 from hf_imgcls.models import (
+    add_lora,
     choose_parameters,
     copy_layout,
     describe_parameters,
@@ -18,9 +19,12 @@ from hf_imgcls.models import (
     freeze_parameters,
     head_module,
     load_network,
+    merge_lora,
     restore_weights,
+    take_adapter,
+    with_lora,
 )
-from hf_imgcls.recipe import naming_stage, stages_of
+from hf_imgcls.recipe import Lora, naming_stage, stages_of
 from hf_imgcls.store import STAGES
 from hf_imgcls.training.balance import loss_terms
 from hf_imgcls.training.callbacks import StopEarly
@@ -65,10 +69,13 @@ def plan_stages(
                 disable_evaluation(arguments, stage)
             images = TrainTransform(stage.augmentation.train, scoring.processor, scoring.label_ids, seed)
             check_features(stage, images.size)
-            parameters = choose_parameters(model, stage.train, images.size)
-            groups = group_parameters(model, stage, parameters, images.size)
+            with with_lora(model, stage.train, images.size):
+                parameters = choose_parameters(model, stage.train, images.size)
+                trained = sum(model.get_parameter(name).numel() for name in parameters)
+                groups = group_parameters(model, stage, parameters, images.size)
             mixing = Mixing(stage.augmentation.mix, len(data.labels)) if stage.augmentation.mix else None
-            plans.append(Plan(stage, arguments, folder, images, parameters, groups, mixing, custom, terms))
+            what = (parameters, trained, groups, mixing, custom, terms, recipe.model)
+            plans.append(Plan(stage, arguments, folder, images, *what))
             check_repeats(plans[-1])
     return plans
 
@@ -88,7 +95,7 @@ def train_stages(plans: list[Plan], data: Data, model: PreTrainedModel, scoring:
         trainer, record = _train_stage(plan, data, model, scoring, bad_images)
         if plan.stage.only_if_better and not is_better(record, records[-1], plan.arguments):
             restore_weights(trainer.model, plans[number - 2].folder)
-            record["selected_checkpoint"] = f"stage {number - 1}"
+            record["selected_checkpoint"], trainer.adapter = f"stage {number - 1}", None
             say(f"stage {number}: not better on validation than stage {number - 1}, whose weights are kept")
         records.append(record)
         if plan is not plans[-1]:
@@ -117,6 +124,10 @@ def _train_stage(plan: Plan, data: Data, model: PreTrainedModel, scoring: EvalTr
     if plan.groups:
         record["parameter_groups"] = records_of(model, plan.groups, plan.arguments.learning_rate)
     record["earlier_seconds"] = round(trainer.earlier_seconds, 1)  # of them, before the last resume
+    if isinstance(stage.train, Lora):
+        if stage.train.lora.save == "adapter":
+            trainer.adapter = take_adapter(model, stage.train.lora, plan.model)
+        merge_lora(model)
     if stage.cache_features:  # its trainer had the head alone
         splits = _image_splits(plan, data, scoring, bad_images)
         trainer = _trainer(model, plan, splits, processing_class=scoring.processor)
@@ -126,9 +137,10 @@ def _train_stage(plan: Plan, data: Data, model: PreTrainedModel, scoring: EvalTr
 def stage_trainer(plan: Plan, data: Data, model: PreTrainedModel, scoring: EvalTransform, bad_images: str):
     """Returns (what trains a stage: the model, or its head on cached features; the splits that it reads)."""
     stage, size = plan.stage, plan.images.size
+    added = add_lora(model, stage.train, size, plan.arguments.seed)
     frozen = freeze_parameters(model, plan.parameters, size)
     say(f"{f'stage {stage.number}' if stage.listed else 'model'}: {describe_parameters(model)}")
-    for line in describe_groups(model, plan.groups, plan.arguments):
+    for line in [*([added] if added else []), *describe_groups(model, plan.groups, plan.arguments)]:
         say(line)
     if stage.cache_features:
         splits = features_of(plan, data, model, scoring)

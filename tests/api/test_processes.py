@@ -108,6 +108,7 @@ def test_two_processes_go_through_stages_and_features_as_one_does(recipe, tmp_pa
     stages = [
         {"train": "head", "cache_features": True, "training": {"learning_rate": 5e-2}},
         {"train": {"last_blocks": 1}, "training": {"learning_rate": 5e-3}},
+        {"train": {"lora": {"rank": 2, "alpha": 20}}, "training": {"learning_rate": 5e-1}},
     ]
     common = ["training.optim=sgd", "model.config.hidden_dropout_prob=0.0", "data.max_samples.train=16",
               f"stages={json.dumps(stages)}"]  # fmt: skip
@@ -116,17 +117,17 @@ def test_two_processes_go_through_stages_and_features_as_one_does(recipe, tmp_pa
     assert two.returncode == 0, two.stderr
     train_classifier(recipe, [*common, "training.per_device_train_batch_size=8", folders[1]])
     assert results(tmp_path / "two")["processes"] == 2  # of plain torchrun, on a machine without a GPU
-    assert [stage["steps"] for stage in results(tmp_path / "two")["stages"]] == [2, 2]
-    checkpoint = tmp_path / "two" / "stage-2" / "checkpoint-2"
+    assert [stage["steps"] for stage in results(tmp_path / "two")["stages"]] == [2, 2, 2]
+    checkpoint = tmp_path / "two" / "stage-3" / "checkpoint-2"
     assert newest_whole(checkpoint.parent) == (checkpoint, [])
     of_each = {"progress-0.json", "progress-1.json", "rng_state_0.pth", "rng_state_1.pth"}
     assert of_each < read_json(checkpoint / "manifest.json").keys()
-    for name in ("stage-1", ""):
+    for name in ("stage-1", "stage-2", ""):
         after = [load_file(tmp_path / run / name / "model.safetensors") for run in ("two", "one")]
         assert max((after[0][key] - after[1][key]).abs().max() for key in after[0]) < 1e-6
     histories = [json.loads((tmp_path / run / "history.json").read_text()) for run in ("two", "one")]
     accuracies = [[e["train_accuracy"] for e in history if "loss" in e] for history in histories]
-    assert len(accuracies[0]) == 2
+    assert len(accuracies[0]) == 3
     assert accuracies[0] == accuracies[1]
     assert results(tmp_path / "two")["parity"]["passed"]
 

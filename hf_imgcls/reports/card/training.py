@@ -67,7 +67,9 @@ def _stages(recipe, results: dict[str, Any]) -> str:
 
 def _stage(record: dict[str, Any], stage, processes: int) -> list[Any]:
     what, training = record["train"], stage.training
-    if isinstance(what, dict):
+    if isinstance(what, dict) and "lora" in what:
+        what = f"LoRA of rank {stage.train.lora.rank} and head"
+    elif isinstance(what, dict):
         last = what["last_blocks"]
         number = "all blocks" if last == "all" else f"last {plural(last, 'block')}" if last > 1 else "last block"
         frozen = " without batch normalizations" if what.get("freeze_batch_norm") else ""
