@@ -6,7 +6,7 @@ from typing import Any
 
 from hf_imgcls import machine
 from hf_imgcls.machine import on_main, say
-from hf_imgcls.recipe import one_of
+from hf_imgcls.recipe import as_run, one_of
 from hf_imgcls.store import Lock, open_several
 
 TrainOne = Callable[[Any], dict[str, Any]]  # of the recipe of one run, its results
@@ -30,7 +30,7 @@ def train_each(
     machine.prepare_launch()
     folder = Path(machine.training_arguments(recipe.training).output_dir)
     start_over, lock = opening
-    on_main(lambda: open_several(folder, unit, start_over, lock))
+    on_main(lambda: open_several(folder, unit, as_run(recipe), start_over, lock))
     results = []
     for place, number in enumerate(numbers, 1):
         of = f" of {len(numbers)}" if unit == "fold" else f" ({place} of {len(numbers)})"

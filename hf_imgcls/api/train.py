@@ -78,6 +78,7 @@ def train_classifier(
         recipe = check_recipe(source, overrides, custom)
         how = Settings(start_over, resume_anyway, custom)
         if seeds:
+            seeds = [*seeds]
             check_seeds(recipe, seeds, overrides)
             return train_seeds(recipe, seeds, lambda one: _train_one(one, how), (start_over, lock), (source, overrides))
         if not recipe.data.folds or recipe.data.fold:

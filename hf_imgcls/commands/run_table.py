@@ -37,7 +37,7 @@ def _with_members(rows: Sequence[Row], depth: int = 0) -> Iterator[tuple[Row, in
 def _cells(row: Row, depth: int) -> list[str]:
     run = row.run
     name = "  " * depth + (run.folder.name if depth else str(run.folder))
-    state = f"{run.state} ({len(row.members)} {run.kind})" if run.kind in ("seeds", "folds") else run.state
+    state = f"{run.state} ({_count(run)} {run.kind})" if run.kind in ("seeds", "folds") else run.state
     differs = "; ".join(f"{key}={_value(value)}" for key, value in row.differs.items() if key not in _SHOWN)
     reason = run.reason if run.state != "running" else ""
     scores = [_score(row, split) for split in SPLITS]
@@ -48,6 +48,12 @@ def _cells(row: Row, depth: int) -> list[str]:
         unicodedata.normalize("NFC", clean(" ".join(cell.split()) if place else cell))
         for place, cell in enumerate(shown)
     ]
+
+
+def _count(run: FoundRun) -> str:
+    """Of several runs how many the mean is of."""
+    summed, there = run.results.get("runs"), len(run.members)
+    return f"{len(summed)} of {there}" if isinstance(summed, list) and len(summed) != there else str(there)
 
 
 def _value(value: Any) -> str:

@@ -45,7 +45,8 @@ def say_spread(summary: Mapping[str, Any]) -> str:
 def seeds_row(summary: Mapping[str, Any], name: str) -> str:
     """A Markdown table of one row, to be pasted into one of results: mean and deviation of scores, range of times."""
     images, scores = summary["images"], summary["scores"]
-    sizes = " / ".join(f"{images[split]:,}" if split in images else "none" for split in ("train", "validation", "test"))
+    each = [f"{images[split]:,}" if split in images else "none" for split in ("train", "validation", "test")]
+    sizes = " / ".join(each) if images else "streamed"
     metrics = [*metrics_in(next(iter(scores.values()), {}))]
     main = "accuracy" if "accuracy" in metrics else next(iter(metrics), "accuracy")
     second = "macro_f1" if "macro_f1" in metrics else main

@@ -73,7 +73,7 @@ def is_finished(folder: Path, recipe: Mapping[str, Any]) -> bool:
         return False
     if "average" in read_kept(folder / RESULTS):
         _refuse_finished(folder, "is an average of others, which no recipe trains")
-    if changed := _differences(read_kept(folder / RECIPE), recipe):
+    if changed := recipe_differences(read_kept(folder / RECIPE), recipe):
         _refuse_finished(folder, f"has another recipe: {listed_few(changed)}")
     return True
 
@@ -132,7 +132,7 @@ def move_aside(folder: Path, lock: Lock) -> None:
 def _check_unfinished(folder: Path, now: Beginning) -> None:
     if (folder / RESULTS).exists():
         _refuse_finished(folder, "was not when this one began")
-    changed = _differences(read_kept(folder / RECIPE), now.recipe)
+    changed = recipe_differences(read_kept(folder / RECIPE), now.recipe)
     if images := _changed_splits(folder, now.splits):
         changed.append(f"other {images}")
     if changed:
@@ -142,8 +142,11 @@ def _check_unfinished(folder: Path, now: Beginning) -> None:
         )
 
 
-def _differences(before: Mapping, now: Mapping) -> list[str]:
-    return differences(before, now, may_change=lambda key: re.sub(r"^stages\.\d+\.", "", key) in _MAY_CHANGE)
+def recipe_differences(before: Mapping, now: Mapping, but: str = "") -> list[str]:
+    """A line about each key of two recipes that differs, if that changes data or weights; `but` is a key that may."""
+    return differences(
+        before, now, may_change=lambda key: key == but or re.sub(r"^stages\.\d+\.", "", key) in _MAY_CHANGE
+    )
 
 
 def _changed_splits(folder: Path, splits: Mapping[str, Any]) -> str:

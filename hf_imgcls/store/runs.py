@@ -154,9 +154,8 @@ def _read_several(folder: Path, unit: str, names: list[str]) -> FoundRun:
     summary, fault = _read(folder / SEVERAL[unit][0])
     recipe = summary.get("recipe") if isinstance(summary.get("recipe"), dict) else {}
     state, reason = ("finished", "") if summary else ("damaged", fault) if fault else ("interrupted", "")
-    other = next((each for each in members if each.state in ("running", "failed", "damaged")), None)
-    if other and (other.state != "running" or not summary):
-        state, reason = other.state, f"{other.folder.name}: {other.reason}"
+    if other := next((each for each in members if each.state != "finished"), None):
+        state, reason = other.state, ": ".join(filter(None, (other.folder.name, other.reason)))
     recipe = recipe or next((each.recipe for each in members if each.recipe), {})
     return FoundRun(folder, f"{unit}s", state, reason, _newest(folder), recipe, summary, members)
 

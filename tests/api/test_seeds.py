@@ -79,6 +79,11 @@ def test_a_run_for_each_seed_resumed_answered_and_summed_up(recipe, tmp_path, mo
     assert (again, len(scored)) == (summary, 4)
     assert train_classifier(recipe, ["training.weight_decay=0.01"], seeds=[1])["scores"]["test"]["loss"]["std"] is None
     assert "one run, seed 1: no deviation is known of it" in capsys.readouterr().out
+    with pytest.raises(
+        InputError, match=r"seed-\d has another recipe: training.weight_decay 0.01, now 0.02; name another"
+    ):
+        train_classifier(recipe, ["training.weight_decay=0.02"], seeds=[3])
+    assert len(json.loads((folder / "seeds.json").read_text())["seeds"]) == 1
     line = r"holds the runs of several seeds, none of them chosen; name one \(.*seed-1\)"
     with pytest.raises(InputError, match=line):
         evaluate_classifier(folder, recipe["data"]["path"])

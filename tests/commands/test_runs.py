@@ -91,7 +91,7 @@ def test_seeds_folds_and_networks_are_groups(tmp_path, capsys):
     assert [(row["kind"], row["state"]) for row in found["ens"]["members"]] == [
         ("network", "finished"), ("network", "interrupted"),
     ]  # fmt: skip
-    assert (found["f"]["kind"], found["f"]["state"], len(found["f"]["members"])) == ("folds", "interrupted", 2)
+    assert (found["f"]["kind"], found["f"]["state"], found["f"]["reason"]) == ("folds", "interrupted", "fold-2")
     assert (found["s"]["state"], found["s"]["scores"], found["s"]["std"]) == (
         "finished", {"test": {"accuracy": 0.8}}, {"test": {"accuracy": 0.01}},
     )  # fmt: skip
@@ -101,6 +101,9 @@ def test_seeds_folds_and_networks_are_groups(tmp_path, capsys):
     assert main(["runs", str(runs)]) == 0
     text = capsys.readouterr().out
     assert "finished (3 seeds)" in text
+    (runs / "s" / "seeds.json").write_text(json.dumps({**summary, "runs": ["seed-1"]}))
+    assert main(["runs", str(runs)]) == 0
+    assert "finished (1 of 3 seeds)" in capsys.readouterr().out
     assert "0.8000 ± 0.0100" in text
     with FailureKept(runs / "f" / "fold-2"):
         (runs / "f" / "fold-2" / "failed.json").write_text('{"error": "no room"}')
@@ -168,6 +171,7 @@ def test_order(tmp_path):
         with pytest.raises(InputError, match="--sort: found"):
             sort_rows(rows, key)
     assert all(columns(line) <= 60 for line in table_of(rows, 60))
+    assert columns("비교 é") == 6
     assert cut("사진사진", 5) == "사진…"
 
 
