@@ -10,13 +10,14 @@ from typing import Any
 from hf_imgcls import reports, serving
 from hf_imgcls.api.finished import tell_results
 from hf_imgcls.api.ingredients import Ingredient, find_ingredients, open_first, other_origins
+from hf_imgcls.api.rejection import set_rejection
 from hf_imgcls.data import BadImage, Data, load_data, save_digests
 from hf_imgcls.errors import InputError
 from hf_imgcls.images import EvalTransform, input_size
 from hf_imgcls.machine import check_launch, prepare_launch, say, training_arguments
 from hf_imgcls.models import channels_last
 from hf_imgcls.recipe import as_run, check_path, load_recipe, stages_of
-from hf_imgcls.scoring import METRICS, break_down
+from hf_imgcls.scoring import METRICS, REJECTION, break_down
 from hf_imgcls.store import (
     BAD_IMAGES,
     DIGESTS,
@@ -79,7 +80,7 @@ def average_models(models: Sequence[str | Path], output: Path | None = None, gre
         average, chosen = _choose(soup, _metric(recipe), greedy)
         soup.put_in(chosen)
         with serving.new_folder(target) as draft:
-            results = _write(draft, soup, average, begun)
+            results = _write(draft, recipe, soup, average, begun)
             write_json(draft / RECIPE, as_run(recipe))
             write_json(draft / RESULTS, results)
     reports.write_card(target, recipe, results)  # which has the folder's name
@@ -135,9 +136,11 @@ def _choose(soup: Soup, metric: str, greedy: bool) -> tuple[dict[str, Any], list
     return {**about, "recomputed_normalizations": len(soup.statistics) * (len(chosen) > 1)}, chosen
 
 
-def _write(folder: Path, soup: Soup, average: dict[str, Any], begun: float) -> dict[str, Any]:
+def _write(folder: Path, recipe, soup: Soup, average: dict[str, Any], begun: float) -> dict[str, Any]:
     """Save, score and check the average; returns the content of results.json."""
     trainer, data = soup.trainer, soup.data
+    if hasattr(trainer.model.config, REJECTION):
+        delattr(trainer.model.config, REJECTION)
     trainer.save_run(folder)
     scores, outputs = soup.score()
     trainer.check_predictions(outputs, 0)
@@ -153,6 +156,8 @@ def _write(folder: Path, soup: Soup, average: dict[str, Any], begun: float) -> d
     results["groups"] = reports.collect_groups(data, outputs)
     results["cautions"] = reports.collect_cautions(results, {})
     results["average"] = average
+    if rejection := set_rejection(recipe, folder, outputs, trainer.args.device):
+        results["rejection"] = rejection
     reports.draw_classes(folder, *_tested(results))
     return results
 

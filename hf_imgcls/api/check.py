@@ -9,6 +9,7 @@ from hf_imgcls.models import check_model, check_patterns
 from hf_imgcls.recipe import (
     check_output_dir,
     check_path,
+    check_unknown_path,
     load_recipe,
     naming_network,
     naming_stage,
@@ -23,6 +24,7 @@ def check_recipe(source: str | Path | dict, overrides: Iterable[str] = (), custo
     recipe = load_recipe(source, overrides)
     check_path(recipe.data)
     check_output_dir(recipe)
+    check_unknown_path(recipe)
     machine.prepare_launch()
     for network in networks_of(recipe):
         with naming_network(network, recipe):

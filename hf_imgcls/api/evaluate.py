@@ -15,7 +15,7 @@ from hf_imgcls.images import EvalTransform, check_views, input_size
 from hf_imgcls.machine import check_launch, first_on_machine, on_main, prepare_launch, say, training_arguments
 from hf_imgcls.models import channels_last, load_network
 from hf_imgcls.recipe import load_recipe
-from hf_imgcls.scoring import break_down
+from hf_imgcls.scoring import break_down, measure_rejection, read_rejection
 from hf_imgcls.store import (
     BAD_IMAGES,
     LOCK,
@@ -58,7 +58,7 @@ def evaluate_classifier(
         tta: test-time augmentation, `flip`, `crops` or both: the mean of the probabilities of several views.
 
     Returns:
-        `model`, `data`, `split`, `labels`, `scores`, `breakdown`, `duplicates`, `cautions`, `fingerprint`,
+        `model`, `data`, `split`, `labels`, `scores`, `breakdown`, `rejection`, `duplicates`, `cautions`, `fingerprint`,
         `bad_images`, `notes`, `tta` (None without it); those that results.json of a run has too are as
         there, for the one split.
     """
@@ -88,7 +88,10 @@ def evaluate_classifier(
     of_tta = [reports.caution_of_tta(kinds)] if kinds else []
     cautions = [*of_tta, *reports.collect_cautions(results).get(name, ()), *seen_notes]
     classes = results["breakdown"][name]["classes"]
-    lines = [*reports.describe_scores(scores, {name: cautions}), *reports.describe_classes(classes)]
+    rejection = read_rejection(network.config.to_dict())
+    rejected = rejection and {**rejection._asdict(), "splits": {name: measure_rejection(rejection, outputs[name])}}
+    lines = [*reports.describe_scores(scores, {name: cautions}), *reports.describe_rejection(rejected)]
+    lines += reports.describe_classes(classes)
     for line in [*lines, *(reports.describe_tta(gain, scores[name]) if gain else ())]:
         say(line)
     return {
@@ -99,6 +102,7 @@ def evaluate_classifier(
         "scores": scores[name],
         "cautions": cautions,
         "breakdown": results["breakdown"][name],
+        "rejection": rejected and {**rejection._asdict(), **rejected["splits"][name]},
         "duplicates": results["duplicates"],
         "fingerprint": loaded.fingerprints[name],
         "bad_images": [bad._asdict() for bad in loaded.bad],

@@ -36,6 +36,7 @@ def tell_results(folder: Path, results: dict[str, Any]) -> None:
         for split, values in results["scores"].items()
     }
     lines = reports.describe_scores(scores, results.get("cautions", {}))
+    lines += reports.describe_rejection(results.get("rejection"))
     for line in [*lines, *(reports.describe_time(results["time"]) if "time" in results else ())]:
         say(line)
     if verdict := results.get("parity"):

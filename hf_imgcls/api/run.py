@@ -8,6 +8,7 @@ from transformers import TrainingArguments
 
 from hf_imgcls import reports
 from hf_imgcls.api.finished import finish, tell_results
+from hf_imgcls.api.rejection import set_rejection
 from hf_imgcls.data import BadImage, Data, find_replaced, save_digests
 from hf_imgcls.images import EvalTransform
 from hf_imgcls.machine import on_main, say
@@ -94,6 +95,8 @@ def conclude_run(run: Run, trained: Trained) -> dict[str, Any]:
     results["breakdown"] = break_down(outputs, scores, results["labels"])
     results["duplicates"] = reports.collect_duplicates(data, outputs)
     results["groups"] = reports.collect_groups(data, outputs)
+    if rejection := on_main(lambda: set_rejection(run.recipe, folder, outputs, trainer.args.device)):
+        results["rejection"] = rejection
     results["cautions"] = reports.collect_cautions(results, replaced)
     results["machine"] = trained.works_with
     whole = time.perf_counter() - run.begun + trained.earlier_seconds

@@ -12,6 +12,7 @@ from hf_imgcls.api.check import check_recipe
 from hf_imgcls.api.ensemble import train_ensemble
 from hf_imgcls.api.finished import answer_again, try_places
 from hf_imgcls.api.folds import cross_validate
+from hf_imgcls.api.rejection import check_can_reject
 from hf_imgcls.api.run import Run, Settings, Trained, conclude_run
 from hf_imgcls.api.seeds import train_seeds
 from hf_imgcls.data import Data, load_data
@@ -118,6 +119,7 @@ def train_recipe(recipe, how: Settings, lock: Lock, data: Data | None = None) ->
         for line in reports.describe_data(data, launch_note):
             say(line)
     machine.check_same("the images", data.fingerprints)
+    check_can_reject(recipe, data)
     run = Run(recipe, folder, arguments, data, how, lock, begun, at)
     return conclude_run(run, train_ensemble(run, train_recipe) if recipe.ensemble.networks else train_network(run))
 

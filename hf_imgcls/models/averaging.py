@@ -11,11 +11,13 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.optim.swa_utils import update_bn
 from transformers import PreTrainedModel
 
+from hf_imgcls.scoring import REJECTION
+
 State = Mapping[str, torch.Tensor]
 _STATISTICS = ("running_mean", "running_var")
 _LABELS = ("id2label", "label2id")
 # What may differ: where a network was saved and by what, and how much of it is dropped in training.
-_NO_MATTER = ("transformers_version", "dtype", "torch_dtype", "image_processor_type", "processor_class")
+_NO_MATTER = ("transformers_version", "dtype", "torch_dtype", "image_processor_type", "processor_class", REJECTION)
 
 
 def why_not_averaged(first: tuple[PreTrainedModel, Any], other: tuple[PreTrainedModel, Any]) -> str | None:

@@ -14,6 +14,7 @@ from hf_imgcls.models.mini_xception import MiniXceptionConfig, MiniXceptionForIm
 from hf_imgcls.models.own_head import OwnHeadConfig, OwnHeadForImageClassification
 from hf_imgcls.models.saved import CONFIG, OF_ANOTHER_FORM, check_type, read_settings, take_labels
 from hf_imgcls.recipe import ModelSection, resolve_checkpoint
+from hf_imgcls.scoring import REJECTION
 
 BUILT_IN = (ConvNetConfig, MiniXceptionConfig)
 _OURS = {
@@ -102,6 +103,8 @@ def set_labels(config: PreTrainedConfig, labels: list[str]) -> None:
     config.label2id = {name: i for i, name in enumerate(labels)}
     config.num_labels = len(labels)  # follows by itself but where it is a field of its own (PVT)
     config.problem_type = "single_label_classification"
+    if hasattr(config, REJECTION):  # the threshold of the model that this one is trained from
+        delattr(config, REJECTION)
     if hasattr(config, "label_names"):  # timm's own list, in what was saved before; it wins when this is loaded
         config.label_names = list(labels)
 

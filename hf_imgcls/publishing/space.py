@@ -13,6 +13,7 @@ from hf_imgcls.errors import PushError
 from hf_imgcls.machine import say
 from hf_imgcls.publishing.hub import Files, Target, download, make_repository, upload, with_retries
 from hf_imgcls.reports import CARD
+from hf_imgcls.scoring import read_rejection
 from hf_imgcls.serving import PAGE, TOP_K, describe_demo
 from hf_imgcls.store import RESULTS, own_code, read_json
 from hf_imgcls.words import plural
@@ -21,11 +22,11 @@ _GRADIO = "6.31.0"  # what page.py is written for and tested with; a Space takes
 _APP = '''\
 """Demo of {name}, written by `hf-imgcls push --with-demo`."""
 
-from page import LAUNCH, make_page
+from page import LAUNCH, make_page{more}
 from transformers import pipeline
 
 classifier = pipeline("image-classification", {arguments})
-page = make_page(lambda image: classifier(image, top_k={top_k}), {title}, {about})
+page = make_page({classify}, {title}, {about})
 
 if __name__ == "__main__":
     page.launch(**LAUNCH)
@@ -80,8 +81,15 @@ def _app(folder: Path, name: str, revision: str | None) -> str:
     labels = read_json(folder / RESULTS)["labels"]
     title, about = describe_demo(name.rpartition("/")[2], labels, folder)
     about += f" [The model]({constants.ENDPOINT}/{name})."
+    top_k, rejects = min(TOP_K, len(labels)), read_rejection(read_json(folder / "config.json"))
+    classify = f"with_rejection(classifier, {top_k})" if rejects else f"lambda image: classifier(image, top_k={top_k})"
     return _APP.format(
-        name=name, arguments=", ".join(words), top_k=min(TOP_K, len(labels)), title=repr(title), about=repr(about)
+        name=name,
+        arguments=", ".join(words),
+        classify=classify,
+        more=", with_rejection" if rejects else "",
+        title=repr(title),
+        about=repr(about),
     )
 
 

@@ -9,6 +9,7 @@ from hf_imgcls.recipe.check import (
     check_path,
     check_settings,
     check_transforms,
+    check_unknown_path,
     lies_in,
     local_path,
     name_and_arguments,

@@ -35,6 +35,7 @@ def check_settings(recipe: Section) -> None:
     """Check the paths and names of a recipe, quickly, without torch: the rest is `api.check_recipe`."""
     check_path(recipe.data)
     check_output_dir(recipe)
+    check_unknown_path(recipe)
     for network in networks_of(recipe):
         with naming_network(network, recipe):
             _check_names(network)
@@ -77,6 +78,18 @@ def check_output_dir(recipe: Section) -> None:
         raise InputError(
             f"training.output_dir: {output} holds data.path; name another folder, with nothing but the run in it"
         )
+
+
+def check_unknown_path(recipe: Section) -> None:
+    """Refuse images of no class that are not there, or are images of the data."""
+    name = recipe.rejection.unknown_path
+    if name is None:
+        return
+    path, data = local_path(name, "rejection.unknown_path"), local_path(recipe.data.path, "data.path")
+    if not path.exists():
+        raise InputError(f"rejection.unknown_path: no such file or folder {name!r} (looked in {Path.cwd()})")
+    if lies_in(path, data):
+        raise InputError(f"rejection.unknown_path: {name} lies in data.path, whose images are of a class; move it out")
 
 
 def lies_in(inner: Path, outer: Path) -> bool:

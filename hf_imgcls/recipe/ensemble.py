@@ -21,6 +21,7 @@ def networks_of(recipe: Section) -> list[Section]:
         return [recipe]
     base = json.loads(recipe.model_dump_json(exclude_unset=True, by_alias=True))
     further, folder = base.pop("ensemble")["networks"], base["training"]["output_dir"]
+    base.pop("rejection", None)  # of the model that is saved in the end
     base["training"] = {k: value for k, value in base["training"].items() if not k.startswith(_OF_THE_PUSH)}
     networks = []
     for number, own in enumerate([{}, *further], 1):

@@ -9,6 +9,7 @@ from pydantic import Field, ValidationError, create_model, model_validator
 from hf_imgcls.recipe import sections
 from hf_imgcls.recipe.fields import NOT_IN_A_RECIPE, VALUES
 from hf_imgcls.recipe.installed import as_type, installed
+from hf_imgcls.recipe.rejection import check_rejection
 from hf_imgcls.recipe.sections import Section
 from hf_imgcls.recipe.stage import Stage, StageKeys, check_stage, holds_nothing_out, value_of
 
@@ -99,6 +100,7 @@ def _check_recipe(recipe: Section) -> Section:
         check_stage(recipe, stage, f"stages.{stage.number - 1}" if stage.listed else "")
     if recipe.ensemble.networks:
         _check_ensemble(recipe)
+    check_rejection(recipe)
     return recipe
 
 

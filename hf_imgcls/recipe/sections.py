@@ -6,6 +6,7 @@ from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
 from hf_imgcls.recipe.base import Section
 from hf_imgcls.recipe.data_section import DataSection
+from hf_imgcls.recipe.rejection import RejectionSection
 
 MOST_PIXELS = 4096  # side of a network's input; one such image takes 200 MB as floats
 
@@ -141,3 +142,4 @@ class Recipe(Section):
     sampling: SamplingSection = Field(SamplingSection(), description=SamplingSection.__doc__)
     averaging: AveragingSection = Field(AveragingSection(), description=AveragingSection.__doc__)
     optimizer: OptimizerSection = Field(OptimizerSection(), description=OptimizerSection.__doc__)
+    rejection: RejectionSection = Field(RejectionSection(), description=RejectionSection.__doc__)

@@ -9,6 +9,7 @@ from hf_imgcls.reports.figures import draw_classes, draw_results, draw_training_
 from hf_imgcls.reports.folds import describe_folds
 from hf_imgcls.reports.groups import collect_groups
 from hf_imgcls.reports.layers import layer_table, short
+from hf_imgcls.reports.rejection import describe_rejection
 from hf_imgcls.reports.results import (
     collect_results,
     describe_classes,

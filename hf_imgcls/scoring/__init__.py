@@ -14,6 +14,17 @@ from hf_imgcls.scoring.metrics import (
     takes_probabilities,
 )
 from hf_imgcls.scoring.paired import compare_paired
+from hf_imgcls.scoring.rejection import (
+    NONE_OF_THESE,
+    REJECTION,
+    Rejection,
+    auroc,
+    confidences,
+    measure_rejection,
+    read_rejection,
+    threshold_between,
+    threshold_keeping,
+)
 from hf_imgcls.scoring.scored import (
     MAX_COMPARED,
     Sampler,

@@ -23,6 +23,7 @@ class Scored:
         top_log_probabilities: the same of the best class.
         sample: rows whose logits were kept, and these, float32 of shape (rows, classes).
         probabilities: of all classes, shape (images, classes), where a metric wanted them.
+        energies: logarithm of the sum of the logits' exponentials.
     """
 
     ranked: np.ndarray
@@ -32,6 +33,7 @@ class Scored:
     classes: int
     sample: tuple[np.ndarray, np.ndarray] | None = None
     probabilities: np.ndarray | None = None
+    energies: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.label_ids)
@@ -52,7 +54,7 @@ def reduce_logits(logits: "torch.Tensor", labels: "torch.Tensor", probabilities:
     """What is kept of a batch of logits, shape (images, classes), in one float64 tensor that processes gather.
 
     Columns: at most 5 best classes (of equal logits the first comes first), the log-probabilities of the true and of
-    the best class, and, if wanted, the probabilities of all classes.
+    the best class, the energy, and, if wanted, the probabilities of all classes.
     """
     import torch  # here, so that what only reads numbers need not wait for it
 
@@ -63,7 +65,8 @@ def reduce_logits(logits: "torch.Tensor", labels: "torch.Tensor", probabilities:
     ranked[logits.isnan().any(dim=1)] = -1
     shifted = logits - logits.amax(dim=1, keepdim=True)
     logs = shifted - shifted.exp().sum(dim=1, keepdim=True).log()
-    kept = [ranked.double(), logs.gather(1, labels[:, None]), logs.amax(dim=1, keepdim=True)]
+    best = logs.amax(dim=1, keepdim=True)
+    kept = [ranked.double(), logs.gather(1, labels[:, None]), best, logits.amax(dim=1, keepdim=True) - best]
     return torch.cat([*kept, logs.exp()] if probabilities else kept, dim=1)
 
 
@@ -76,9 +79,9 @@ def collect_scored(reduced: list[np.ndarray], label_ids: list[np.ndarray], class
     if sample is not None:
         known = sample[0] < len(label_ids)
         sample = (sample[0][known], sample[1][known])
-    ranked, (likelihoods, top) = reduced[:, :best].astype(np.int64), reduced[:, best : best + 2].T
-    probabilities = reduced[:, best + 2 :] if reduced.shape[1] > best + 2 else None
-    return Scored(ranked, likelihoods, top, label_ids, classes, sample, probabilities)
+    ranked, (likelihoods, top, energies) = reduced[:, :best].astype(np.int64), reduced[:, best : best + 3].T
+    probabilities = reduced[:, best + 3 :] if reduced.shape[1] > best + 3 else None
+    return Scored(ranked, likelihoods, top, label_ids, classes, sample, probabilities, energies)
 
 
 def scored_logits(logits: "torch.Tensor", labels: "torch.Tensor") -> Scored:

@@ -21,7 +21,7 @@ from PIL import Image
 from hf_imgcls.errors import InputError, ReadError
 from hf_imgcls.images import Limits, process_image, read_usable
 from hf_imgcls.machine import exact_float32, limit_progress_bars, say
-from hf_imgcls.scoring import main_split
+from hf_imgcls.scoring import NONE_OF_THESE, main_split
 from hf_imgcls.serving.demo_examples import copy_examples
 from hf_imgcls.serving.image_list import find_images
 from hf_imgcls.serving.inference import Classifier
@@ -93,9 +93,11 @@ def _read(limits: Limits, path: str) -> Image.Image:
 
 
 def _classify(classifier: Classifier, top_k: int, image: Image.Image) -> list[dict[str, Any]]:
-    """As `pipeline(image, top_k=top_k)`."""
-    scores = classifier.scores([process_image(classifier.processor, image)])[0]
-    return [{"label": label, "score": score} for label, score in classifier.top(scores, top_k)]
+    """As `pipeline(image, top_k=top_k)`; where the image shows none of the classes, that before them."""
+    logits = classifier.outputs([process_image(classifier.processor, image)])
+    best = classifier.top(classifier.to_scores(logits)[0], top_k)
+    none = [(NONE_OF_THESE, None)] if classifier.rejects(logits)[0] else []
+    return [{"label": label, "score": score} for label, score in none + best]
 
 
 def describe_demo(name: str, labels: Sequence[str], folder: Path) -> tuple[str, str]:

@@ -20,7 +20,7 @@ from transformers import PreTrainedConfig
 from hf_imgcls.errors import InputError
 from hf_imgcls.images import Limits, process_image, why_unreadable
 from hf_imgcls.machine import cores_per_process
-from hf_imgcls.scoring import softmax
+from hf_imgcls.scoring import NONE_OF_THESE, Rejection, read_rejection, softmax
 from hf_imgcls.serving.image_list import READ_ERRORS, display_name, read_source
 from hf_imgcls.serving.rows import Row, labels_per_image
 
@@ -35,21 +35,29 @@ class Classifier(NamedTuple):
     processor: Any
     logits: Callable[[torch.Tensor], torch.Tensor]  # pixels (n, 3, h, w) to logits (n, classes), float32 on the CPU
     to_scores: Callable[[np.ndarray], np.ndarray]  # logits to scores, both (n, classes)
+    rejection: Rejection | None = None  # the threshold below which an image shows none of the classes
 
     def process(self, image: PIL.Image.Image) -> torch.Tensor:
         return process_image(self.processor, image)
 
     def scores(self, pixels: list[torch.Tensor]) -> np.ndarray:
         """Scores, shape (images, classes), of processed images (3, h, w)."""
+        return self.to_scores(self.outputs(pixels))
+
+    def rejects(self, logits: np.ndarray) -> np.ndarray:
+        """Whether images show none of the classes, shape (images,)."""
+        return self.rejection.rejects(logits) if self.rejection else np.zeros(len(logits), bool)
+
+    def outputs(self, pixels: list[torch.Tensor]) -> np.ndarray:
+        """Logits, shape (images, classes), of processed images (3, h, w)."""
         if len({image.shape for image in pixels}) > 1:  # of a processor that does not resize to one shape
-            return np.concatenate([self.scores([image]) for image in pixels])
+            return np.concatenate([self.outputs([image]) for image in pixels])
         try:
-            logits = self.logits(torch.stack(pixels))
+            return self.logits(torch.stack(pixels)).numpy()
         except torch.OutOfMemoryError:
             raise InputError(
                 f"--batch-size: {len(pixels)} images do not fit into the device's memory; take fewer"
             ) from None
-        return self.to_scores(logits.numpy())
 
     def top(self, scores: np.ndarray, top_k: int) -> list[tuple[str, float]]:
         """The best labels for an image's scores, shape (classes,); equal scores in the order of the outputs."""
@@ -70,10 +78,14 @@ def activation(config: PreTrainedConfig) -> str:
     return "sigmoid" if multi_label else "softmax"
 
 
-def model_digest(labels: dict[int, str], pixels: torch.Tensor, weights: Iterable[bytes | np.ndarray]) -> str:
-    """A digest of all that predictions depend on: labels, weights, and the size and scale of the processed images."""
+def model_digest(config: PreTrainedConfig, pixels: torch.Tensor, weights: Iterable[bytes | np.ndarray]) -> str:
+    """A digest of all that predictions depend on: labels, weights, the size and scale of the processed images, and the
+    threshold of none of these, if there is one.
+    """
     digest = hashlib.blake2b(digest_size=6)
-    digest.update(json.dumps([labels, list(pixels.shape), round(float(pixels.mean()), 3)]).encode())
+    rejection = read_rejection(config.to_dict())
+    facts = [config.id2label, list(pixels.shape), round(float(pixels.mean()), 3), *([rejection] if rejection else ())]
+    digest.update(json.dumps(facts).encode())
     for content in weights:
         digest.update(content)
     return digest.hexdigest()
@@ -122,16 +134,30 @@ def _read(process: Callable, limits: Limits, name: str) -> tuple[str, torch.Tens
         return name, None, why_unreadable(error)
 
 
+def predict_logits(
+    classifier: Classifier, images: Iterable[str], batch_size: int, limits: Limits = _DEFAULTS
+) -> tuple[torch.Tensor, int]:
+    """Logits of the images that can be read, shape (images, classes), and how many cannot."""
+    read = (_read(classifier.processor, limits, name)[1] for name in images)
+    found, unreadable = [], 0
+    while batch := list(itertools.islice(read, batch_size)):
+        pixels = [image for image in batch if image is not None]
+        unreadable += len(batch) - len(pixels)
+        found += [torch.from_numpy(classifier.outputs(pixels))] if pixels else []
+    return torch.cat(found) if found else torch.zeros(0, len(classifier.labels)), unreadable
+
+
 def _rows(classifier: Classifier, batch: list[tuple], columns: list[str]) -> list[Row]:
     pixels = [pixels for _, pixels, _ in batch if pixels is not None]
-    scores = iter(classifier.scores(pixels) if pixels else ())
+    logits = classifier.outputs(pixels) if pixels else np.zeros((0, 1))
+    scores = zip(classifier.to_scores(logits), classifier.rejects(logits), strict=True)
     rows, top_k = [], labels_per_image(columns)
     for name, _, error in batch:
         best = [None] * (2 * top_k)
         if error is None:
-            image_scores = next(scores)
+            image_scores, rejected = next(scores)
             if np.isfinite(image_scores).all():
-                top = classifier.top(image_scores, top_k)
+                top = [*([(NONE_OF_THESE, None)] if rejected else ()), *classifier.top(image_scores, top_k)][:top_k]
                 best = [value for label, score in top for value in (_valid(label), score)]
             else:
                 error = "the model's scores are not numbers"

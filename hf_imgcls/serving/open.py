@@ -10,6 +10,7 @@ import torch
 from hf_imgcls.errors import InputError
 from hf_imgcls.images import Limits, process_image
 from hf_imgcls.models import as_bytes, as_input_error, channels_last, fold_batch_norms, load_network
+from hf_imgcls.scoring import read_rejection
 from hf_imgcls.serving.export.folder import EXPORT, is_exported
 from hf_imgcls.serving.inference import Classifier, model_digest, score_function
 from hf_imgcls.serving.onnx.session import open_onnx
@@ -62,7 +63,7 @@ def open_classifier(
     grey = PIL.Image.new("RGB", (320, 240), "grey")
     with as_input_error(f"model {name!r}"):
         pixels = process_image(processor, grey)
-        digest = model_digest(network.config.id2label, pixels, map(as_bytes, network.state_dict().values()))
+        digest = model_digest(network.config, pixels, map(as_bytes, network.state_dict().values()))
         channels_last(network, pixels.shape[-2:])
         fold_batch_norms(network, pixels.shape[-2:])
     with as_input_error(f"--device {device}"):
@@ -83,7 +84,7 @@ def as_classifier(name: str, network, processor, device: torch.device | str = "c
 
     config = network.config
     labels = [config.id2label[i] for i in range(config.num_labels)]
-    return Classifier(name, labels, processor, logits, score_function(config))
+    return Classifier(name, labels, processor, logits, score_function(config), read_rejection(config.to_dict()))
 
 
 def _open_exported(name: str, device: torch.device | str) -> Classifier:

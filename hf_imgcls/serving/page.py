@@ -14,6 +14,7 @@ from pathlib import Path
 
 import gradio as gr
 from fastapi import HTTPException
+from gradio.components.label import LabelConfidence, LabelData
 from PIL import Image, UnidentifiedImageError
 from starlette.middleware import Middleware
 from transformers.image_utils import load_image
@@ -82,13 +83,14 @@ def make_page(classify: Classify, title: str, about: str, examples: Sequence[str
     """The page, ready to be launched.
 
     Args:
-        classify: returns an RGB image's predictions as `pipeline` does, the best first: `{"label": ..., "score": ...}`.
+        classify: returns an RGB image's predictions as `pipeline` does, the best first: `{"label": ..., "score": ...}`;
+            the first may have no score (None), the label of an image that shows none of the classes.
         title, about: Markdown, a line each.
         examples: paths of images in a format that browsers show.
         read: reads the image of a path, RGB; what is wrong with it is an OSError or a ValueError.
     """
 
-    def predict(image: str | None) -> dict[str, float] | None:
+    def predict(image: str | None) -> dict[str, float] | LabelData | None:
         if image is None:
             return None
         with _ONE:
@@ -104,6 +106,8 @@ def make_page(classify: Classify, title: str, about: str, examples: Sequence[str
         if examples:
             gr.Examples(list(examples), image, label="Examples", cache_examples=False)
         image.preprocess = _uploads_only(image)
+        convert = bars.postprocess  # which takes no label that is above others without a score of its own
+        bars.postprocess = lambda found: found if isinstance(found, LabelData) else convert(found)
         # In the browser: the bars of the image before go, also where the next one cannot be read.
         cleared = image.change(None, None, bars, js="() => null")
         cleared.then(predict, image, bars, api_name="predict", show_progress="minimal")
@@ -141,7 +145,25 @@ def _read(path: str, read: Read = load) -> Image.Image:
     raise _error(f"This image cannot be read: {reason}")
 
 
-def _bars(predictions: list[dict]) -> dict[str, float]:
+def with_rejection(classifier, top_k: int) -> Classify:
+    """A pipeline's predictions, with none of these before them where the threshold in the model's settings says so."""
+    rejection, classes = classifier.model.config.none_of_these, classifier.model.config.num_labels
+
+    def classify(image: Image.Image) -> list[dict]:
+        logits = classifier(image, top_k=classes, function_to_apply="none")
+        highest = logits[0]["score"]
+        energy = highest + math.log(sum(math.exp(each["score"] - highest) for each in logits))
+        confidence = energy if rejection["by"] == "energy" else math.exp(highest - energy)
+        best = [{"label": each["label"], "score": math.exp(each["score"] - energy)} for each in logits[:top_k]]
+        return best if confidence >= rejection["threshold"] else [{"label": "none of these", "score": None}, *best]
+
+    return classify
+
+
+def _bars(predictions: list[dict]) -> dict[str, float] | LabelData:
+    if predictions and predictions[0]["score"] is None:
+        best = [LabelConfidence(label=label, confidence=score) for label, score in _bars(predictions[1:]).items()]
+        return LabelData(label=predictions[0]["label"], confidences=best)
     if not all(math.isfinite(prediction["score"]) for prediction in predictions):
         raise _error("The model's scores are not numbers")
     bars: dict[str, float] = {}

@@ -98,7 +98,9 @@ class TerminalTable(contextlib.AbstractContextManager):
         if row["error"] is not None:
             return f"{line}  {row['error']}\n"
         for place in range(1, self.top_k + 1):
-            entry = f"  {row[f'score_{place}']:.3f} {clean(row[f'label_{place}']):{self.label_width}}"
+            score = row[f"score_{place}"]
+            shown = "  -  " if score is None else f"{score:.3f}"  # none of these
+            entry = f"  {shown} {clean(row[f'label_{place}']):{self.label_width}}"
             if len(line) + len(entry.rstrip()) > self.width:
                 if place > 1:
                     break

@@ -64,7 +64,7 @@ def test_evaluation_keeps_a_few_numbers_per_image_and_the_logits_of_a_sample(mak
     kept = []
     metrics, trainer.compute_metrics = trainer.compute_metrics, lambda found: kept.append(found) or metrics(found)
     evaluated = trainer.evaluate()
-    assert np.concatenate(kept[0].predictions).shape == (15, 3 + 2)
+    assert np.concatenate(kept[0].predictions).shape == (15, 3 + 3)
     found, scores = trainer.score(trainer.eval_dataset, "validation", [1, 7, 14])
     assert scores["validation_loss"] == evaluated["eval_loss"]
     assert found.sample[0].tolist() == [1, 7, 14]

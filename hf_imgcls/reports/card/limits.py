@@ -31,6 +31,8 @@ def limits_section(results: dict[str, Any], balanced: Sequence[str]) -> list[str
     """One list; `balanced` is what was done about imbalanced classes."""
     split = main_split(results)
     items = ["Every image gets one of the classes, even if it shows none of them."]
+    if results.get("rejection"):
+        items = ["`pipeline` gives every image one of the classes; the code above and `hf-imgcls predict` reject."]
     items += _trained_on(results, split)
     items += _imbalance(trained_images(results), balanced)
     if split and results.get("breakdown"):

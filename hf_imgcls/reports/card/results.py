@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from hf_imgcls.reports.card.metadata import interval_of
+from hf_imgcls.reports.rejection import rejection_section
 from hf_imgcls.scoring import main_split, metrics_in, weakest_classes
 from hf_imgcls.serving import describe_parity
 from hf_imgcls.words import number, percent, plain, plural, table, without_paths
@@ -52,7 +53,7 @@ def results_section(folder: Path, results: dict[str, Any]) -> list[str]:
     classes = results.get("breakdown", {}).get(split, {}).get("classes", {})
     if classes:
         text += ["### Classes", *_classes(classes, trained_images(results), split)]
-    return text + _confusions(folder, classes, split)
+    return [*text, *_confusions(folder, classes, split), *rejection_section(results.get("rejection"))]
 
 
 def _confusions(folder: Path, classes: dict[str, dict], split: str) -> list[str]:

@@ -27,6 +27,22 @@ for prediction in classifier("photo.jpg", top_k=3):
 ```"""
 
 
+_REJECTING = """\
+```python
+import torch
+from transformers import pipeline
+
+classifier = pipeline("image-classification", model={name})
+rejection = classifier.model.config.none_of_these  # pipeline itself gives every image a class
+best = classifier("photo.jpg", top_k={classes}, function_to_apply="none")
+logits = torch.tensor([prediction["score"] for prediction in best])
+confidence = {confidence}
+label = best[0]["label"] if confidence >= rejection["threshold"] else "none of these"
+print(label, logits.softmax(0)[0].item(), best[0]["label"])
+```"""
+_CONFIDENCE = {"score": "logits.softmax(0).max()", "energy": "logits.logsumexp(0)"}
+
+
 def write_card(folder: Path, recipe, results: dict[str, Any]) -> None:
     """Write a run's card, with what people have written into the one that was there before.
 
@@ -118,7 +134,7 @@ def _text(folder: Path, recipe, results: dict[str, Any], name: str) -> list[str]
         headline(results),
         *beside_accuracy(results),
         *(["**Parity check failed: no metric below holds for the saved model.**"] if failed else []),
-        *_use(folder, name),
+        *_use(folder, name, results),
         *results_section(folder, results),
         *limits_section(results, balanced_by(recipe)),
         *training_section(folder, recipe, results),
@@ -162,10 +178,14 @@ def _origin(model) -> str:
     return f"fine-tuned from the weights `{Path(model.checkpoint).name}`"
 
 
-def _use(folder: Path, name: str) -> list[str]:
+def _use(folder: Path, name: str, results: dict[str, Any]) -> list[str]:
     code = own_code(folder)
     trust = ", trust_remote_code=True" if code else ""
-    text = ["## Use", _EXAMPLE.format(f'"{name}"{trust}')]
+    model, rejection = f'"{name}"{trust}', results.get("rejection")
+    text = ["## Use", _EXAMPLE.format(model)]
+    if rejection:
+        own = {"confidence": _CONFIDENCE[rejection["by"]], "classes": len(results["labels"])}
+        text += ["With `none of these`:", _REJECTING.format(name=model, **own)]
     if code:
         text.append(
             f"The architecture is not part of transformers: its code comes with the model, in "
