@@ -88,7 +88,7 @@ def evaluate_classifier(
     of_tta = [reports.caution_of_tta(kinds)] if kinds else []
     cautions = [*of_tta, *reports.collect_cautions(results).get(name, ()), *seen_notes]
     classes = results["breakdown"][name]["classes"]
-    rejection = read_rejection(network.config.to_dict())
+    rejection = None if kinds else read_rejection(network.config.to_dict())  # its threshold was set without TTA
     rejected = rejection and {**rejection._asdict(), "splits": {name: measure_rejection(rejection, outputs[name])}}
     lines = [*reports.describe_scores(scores, {name: cautions}), *reports.describe_rejection(rejected)]
     lines += reports.describe_classes(classes)

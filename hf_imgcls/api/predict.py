@@ -18,6 +18,7 @@ from hf_imgcls import serving
 from hf_imgcls.errors import InputError
 from hf_imgcls.images import Limits, check_views
 from hf_imgcls.machine import check_launch, check_shared, exact_float32, on_main, prepare_launch, show_progress
+from hf_imgcls.scoring import NONE_OF_THESE
 from hf_imgcls.serving import Classifier, ListSize, PredictOptions, RowWriter, TerminalTable, WrittenRows
 from hf_imgcls.store import Lock, lock_beside
 from hf_imgcls.words import clean, plural
@@ -30,11 +31,12 @@ _DEFAULTS = PredictOptions()
 
 
 class PredictCounts(NamedTuple):
-    """Images predicted by this run, unreadable ones among them, images that the output already had."""
+    """Images predicted by this run, unreadable ones among them, images that the output already had, none of these."""
 
     images: int
     unreadable: int
     earlier: int
+    rejected: int = 0
 
 
 def predict_images(
@@ -88,14 +90,14 @@ def _predict_new(
         if size.done:
             _note(f"{output} has {size.done} of the images, {size.to_do} are left")
         batch_size = options.batch_size or (_ON_CPU if _on_cpu(options, state) else _ON_GPU)
-        unreadable, again = 0, 0
+        unreadable, again, rejected = 0, 0, 0
         if output:
             on_main(lambda: serving.drop_rows(output, written.again, columns))
         if size.to_do:
             writer = _writer(output, columns, size, classifier.labels, options.raw_csv)
-            unreadable, again = _predict(classifier, writer, (file, size.to_do), (batch_size, options.limits))
+            unreadable, again, rejected = _predict(classifier, writer, (file, size.to_do), (batch_size, options.limits))
         # Also waits until every process has written its rows.
-        unreadable, again = map(sum, zip(*gather_object([(unreadable, again)]), strict=True))
+        unreadable, again, rejected = map(sum, zip(*gather_object([(unreadable, again, rejected)]), strict=True))
         if options.tta and size.to_do:
             tally = serving.Tally(*map(sum, zip(*gather_object([classifier.tally]), strict=True)))
             _note(serving.describe_tally(options.tta, tally))
@@ -106,13 +108,14 @@ def _predict_new(
     finally:
         if state.is_main_process and isinstance(file, Path):
             file.unlink(missing_ok=True)
-    return PredictCounts(size.to_do, unreadable, size.done)
+    return PredictCounts(size.to_do, unreadable, size.done, rejected)
 
 
 def describe_counts(counts: PredictCounts, output: Path | None) -> str:
     """The counts in a line."""
     failed = f", {counts.unreadable} of them unreadable (see the column error)" if counts.unreadable else ""
     earlier = f", {counts.earlier} skipped (already there)" if counts.earlier else ""
+    failed += f", {counts.rejected} {NONE_OF_THESE}" if counts.rejected else ""
     return f"{counts.images} images predicted{failed}{earlier}" + (f"; in {output}" if output else "")
 
 
@@ -174,15 +177,18 @@ def _writer(
 
 def _predict(
     classifier: Classifier, writer: RowWriter | TerminalTable, todo: tuple[Path | TextIO, int], how: tuple[int, Limits]
-) -> tuple[int, int]:
-    """Predict this process's part of the list and write its rows; images without predictions, those to try again.
+) -> tuple[int, int, int]:
+    """Predict this process's part of the list and write its rows.
+
+    Returns:
+        Numbers of images without predictions, of those to try again, and of those that show none of the classes.
 
     Args:
         todo: the list, and how many names it has.
         how: batch size and limits.
     """
     file, count = todo
-    state, unreadable, again = PartialState(), 0, 0
+    state, unreadable, again, rejected = PartialState(), 0, 0, 0
     names = serving.read_list(file, state.process_index, state.num_processes)
     total = len(range(state.process_index, count, state.num_processes))
     bar = tqdm(total=total, desc="predicting", unit="image", disable=not show_progress())
@@ -192,5 +198,6 @@ def _predict(
             writer.write(rows)
             unreadable += sum(row["error"] is not None for row in rows)
             again += sum(map(serving.tried_again, rows))
+            rejected += sum(row["label_1"] == NONE_OF_THESE and row["score_1"] is None for row in rows)
             bar.update(len(rows))
-    return unreadable, again
+    return unreadable, again, rejected

@@ -94,9 +94,9 @@ def _read(limits: Limits, path: str) -> Image.Image:
 
 def _classify(classifier: Classifier, top_k: int, image: Image.Image) -> list[dict[str, Any]]:
     """As `pipeline(image, top_k=top_k)`; where the image shows none of the classes, that before them."""
-    logits = classifier.outputs([process_image(classifier.processor, image)])
-    best = classifier.top(classifier.to_scores(logits)[0], top_k)
-    none = [(NONE_OF_THESE, None)] if classifier.rejects(logits)[0] else []
+    (scores,), (rejected,) = classifier.judge([process_image(classifier.processor, image)])
+    best = classifier.top(scores, top_k)
+    none = [(NONE_OF_THESE, None)] if rejected else []
     return [{"label": label, "score": score} for label, score in none + best]
 
 

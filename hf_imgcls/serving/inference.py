@@ -44,9 +44,11 @@ class Classifier(NamedTuple):
         """Scores, shape (images, classes), of processed images (3, h, w)."""
         return self.to_scores(self.outputs(pixels))
 
-    def rejects(self, logits: np.ndarray) -> np.ndarray:
-        """Whether images show none of the classes, shape (images,)."""
-        return self.rejection.rejects(logits) if self.rejection else np.zeros(len(logits), bool)
+    def judge(self, pixels: list[torch.Tensor]) -> tuple[np.ndarray, np.ndarray]:
+        """Scores of processed images, and whether each shows none of the classes, shape (images,)."""
+        logits = self.outputs(pixels)
+        rejected = self.rejection.rejects(logits) if self.rejection else np.zeros(len(logits), bool)
+        return self.to_scores(logits), rejected
 
     def outputs(self, pixels: list[torch.Tensor]) -> np.ndarray:
         """Logits, shape (images, classes), of processed images (3, h, w)."""
@@ -149,8 +151,7 @@ def predict_logits(
 
 def _rows(classifier: Classifier, batch: list[tuple], columns: list[str]) -> list[Row]:
     pixels = [pixels for _, pixels, _ in batch if pixels is not None]
-    logits = classifier.outputs(pixels) if pixels else np.zeros((0, 1))
-    scores = zip(classifier.to_scores(logits), classifier.rejects(logits), strict=True)
+    scores = zip(*classifier.judge(pixels), strict=True) if pixels else iter(())
     rows, top_k = [], labels_per_image(columns)
     for name, _, error in batch:
         best = [None] * (2 * top_k)

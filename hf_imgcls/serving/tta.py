@@ -32,15 +32,20 @@ class ClassifierOfViews:
 
     def scores(self, pixels: list[list[torch.Tensor]]) -> np.ndarray:
         """Mean scores, shape (images, classes), of the views of each image."""
+        return self.judge(pixels)[0]
+
+    def judge(self, pixels: list[list[torch.Tensor]]) -> tuple[np.ndarray, np.ndarray]:
+        """Mean scores, and whether images show none of the classes, which is decided without TTA, as its threshold was
+        set."""
         begun = time.perf_counter()
-        found = [self.classifier.scores([views[0] for views in pixels])]
-        alone = time.perf_counter() - begun
+        first, rejected = self.classifier.judge([views[0] for views in pixels])
+        found, alone = [first], time.perf_counter() - begun
         found += [self.classifier.scores([views[n] for views in pixels]) for n in range(1, VIEWS[self.kinds][0])]
         mean = np.mean(found, axis=0)
         changed = int((found[0].argmax(axis=1) != mean.argmax(axis=1)).sum())
         now = (len(pixels), changed, time.perf_counter() - begun, alone)
         self.tally = Tally(*(before + more for before, more in zip(self.tally, now, strict=True)))
-        return mean
+        return mean, rejected
 
 
 def describe_tally(kinds: Sequence[str], tally: Tally) -> str:

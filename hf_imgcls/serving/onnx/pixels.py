@@ -12,6 +12,7 @@ import numpy as np
 from PIL import Image
 
 from hf_imgcls.images import channel_order, input_size, normalization, process_image
+from hf_imgcls.scoring import REJECTION
 
 _MATCH = 1.0  # of 255 levels on average: Pillow and torchvision round differently, other rules differ by 10 or more
 # For any crop, one of them has a margin of half a pixel that the two ways of rounding treat differently.
@@ -81,7 +82,16 @@ about = json.load(open("preprocessing.json", encoding="utf-8"))
 image = ImageOps.exif_transpose(Image.open("photo.jpg")).convert("RGB")
 pixels = {pixels}
 logits = onnxruntime.InferenceSession("model.onnx").run(["logits"], {{"pixel_values": pixels}})[0][0]
-print(about["labels"][logits.argmax()])"""
+{label}"""
+_LABEL = 'print(about["labels"][logits.argmax()])'
+_CONFIDENCE = {
+    "score": "1 / np.exp(logits - logits.max()).sum()",
+    "energy": "logits.max() + np.log(np.exp(logits - logits.max()).sum())",
+}
+_OR_NONE = """\
+confidence = {confidence}
+known = confidence >= about["none_of_these"]["threshold"]
+print(about["labels"][logits.argmax()] if known else "none of these")"""
 
 
 def usage(about: dict[str, Any]) -> str:
@@ -91,7 +101,11 @@ def usage(about: dict[str, Any]) -> str:
     else:
         definition = "from transformers import AutoImageProcessor"
         pixels = 'AutoImageProcessor.from_pretrained(".")(image, return_tensors="pt")["pixel_values"].numpy()'
-    return _USAGE.format(definition=definition, pixels=pixels)
+    label = _LABEL
+    if rejection := about.get(REJECTION):
+        label = _OR_NONE.format(confidence=_CONFIDENCE[rejection["by"]])
+        definition = definition if about["resize"] else f"import numpy as np\n{definition}"
+    return _USAGE.format(definition=definition, pixels=pixels, label=label)
 
 
 def _interpretations(processor, height: int, width: int, bars: list[int]) -> Iterator[dict[str, Any]]:

@@ -18,6 +18,7 @@ from hf_imgcls.errors import InputError
 from hf_imgcls.images import input_size
 from hf_imgcls.machine import package_versions
 from hf_imgcls.models import as_input_error
+from hf_imgcls.scoring import REJECTION, read_rejection
 from hf_imgcls.serving.export.check import describe_accuracy
 from hf_imgcls.serving.export.folder import EXPORT, INT8, write_manifest
 from hf_imgcls.serving.inference import activation
@@ -47,7 +48,7 @@ def write_onnx_export(folder: Path, network, processor, about: dict[str, Any]) -
     write_json(folder / CONFIG, {key: value for key, value in settings.items() if key not in _NOT_EXPORTED})
     with silenced():  # timm's warns that it is in config.json
         processor.save_pretrained(folder)
-    pixels = describe_pixels(processor)
+    pixels, rejection = describe_pixels(processor), read_rejection(config.to_dict())
     write_json(
         folder / PREPROCESSING,
         {
@@ -55,6 +56,7 @@ def write_onnx_export(folder: Path, network, processor, about: dict[str, Any]) -
             "image": "first frame, EXIF orientation applied, converted to RGB", **pixels,
             "output": OUTPUT, "activation": activation(config),
             "labels": [config.id2label[i] for i in range(config.num_labels)],
+            **({REJECTION: rejection._asdict()} if rejection else {}),
         },
     )  # fmt: skip
     versions = {package: metadata.version(package) for package in ("onnx", "onnxscript", "onnxruntime")}
