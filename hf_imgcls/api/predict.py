@@ -31,12 +31,11 @@ _DEFAULTS = PredictOptions()
 
 
 class PredictCounts(NamedTuple):
-    """Images predicted by this run, unreadable ones among them, images that the output already had, none of these."""
+    """Images predicted by this run, unreadable ones among them, images that the output already had."""
 
     images: int
     unreadable: int
     earlier: int
-    rejected: int = 0
 
 
 def predict_images(
@@ -98,6 +97,8 @@ def _predict_new(
             unreadable, again, rejected = _predict(classifier, writer, (file, size.to_do), (batch_size, options.limits))
         # Also waits until every process has written its rows.
         unreadable, again, rejected = map(sum, zip(*gather_object([(unreadable, again, rejected)]), strict=True))
+        if rejected:
+            _note(f"{plural(rejected, 'image')} predicted as {NONE_OF_THESE}")
         if options.tta and size.to_do:
             tally = serving.Tally(*map(sum, zip(*gather_object([classifier.tally]), strict=True)))
             _note(serving.describe_tally(options.tta, tally))
@@ -108,14 +109,13 @@ def _predict_new(
     finally:
         if state.is_main_process and isinstance(file, Path):
             file.unlink(missing_ok=True)
-    return PredictCounts(size.to_do, unreadable, size.done, rejected)
+    return PredictCounts(size.to_do, unreadable, size.done)
 
 
 def describe_counts(counts: PredictCounts, output: Path | None) -> str:
     """The counts in a line."""
     failed = f", {counts.unreadable} of them unreadable (see the column error)" if counts.unreadable else ""
     earlier = f", {counts.earlier} skipped (already there)" if counts.earlier else ""
-    failed += f", {counts.rejected} {NONE_OF_THESE}" if counts.rejected else ""
     return f"{counts.images} images predicted{failed}{earlier}" + (f"; in {output}" if output else "")
 
 
@@ -178,10 +178,7 @@ def _writer(
 def _predict(
     classifier: Classifier, writer: RowWriter | TerminalTable, todo: tuple[Path | TextIO, int], how: tuple[int, Limits]
 ) -> tuple[int, int, int]:
-    """Predict this process's part of the list and write its rows.
-
-    Returns:
-        Numbers of images without predictions, of those to try again, and of those that show none of the classes.
+    """Predict this process's part of the list and write its rows; images without predictions, to try again, rejected.
 
     Args:
         todo: the list, and how many names it has.

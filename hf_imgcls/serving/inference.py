@@ -140,7 +140,7 @@ def predict_logits(
     classifier: Classifier, images: Iterable[str], batch_size: int, limits: Limits = _DEFAULTS
 ) -> tuple[torch.Tensor, int]:
     """Logits of the images that can be read, shape (images, classes), and how many cannot."""
-    read = (_read(classifier.processor, limits, name)[1] for name in images)
+    read = (_read(classifier.process, limits, name)[1] for name in images)
     found, unreadable = [], 0
     while batch := list(itertools.islice(read, batch_size)):
         pixels = [image for image in batch if image is not None]

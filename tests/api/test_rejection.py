@@ -21,7 +21,7 @@ from hf_imgcls.models.build import build_model
 from hf_imgcls.publishing.space import _app
 from hf_imgcls.recipe import load_recipe, networks_of
 from hf_imgcls.recipe.sections import ModelSection
-from hf_imgcls.serving import open_classifier
+from hf_imgcls.serving import ClassifierOfViews, open_classifier
 from hf_imgcls.serving.demo import _classify
 
 HEAD = {"train": "head", "cache_features": True, "augmentation": {}, "logistic_regression": True}
@@ -84,6 +84,10 @@ def test_prediction_evaluation_the_page_and_the_cards_code_agree(run, tmp_path, 
     place, recipe, results = run
     data = recipe["data"]["path"]
     rows = predictions(place / "run", [f"{data}/validation", str(place / "unknown")], tmp_path / "out.csv")
+    assert (
+        f"{results['rejection']['unknown']['rejected'] + 3} images predicted as none of these"
+        in capsys.readouterr().err
+    )
     none = [row for row in rows if row["label_1"] == "none of these"]
     known = [row for row in none if "validation" in row["image"]]
     assert len(known) == 3
@@ -120,6 +124,16 @@ def test_prediction_evaluation_the_page_and_the_cards_code_agree(run, tmp_path, 
             assert (shown[0]["score"] is None) == (label == "none of these")
             bars = page._bars(shown)
             assert (bars.label if label == "none of these" else next(iter(bars))) == row["label_1"]
+
+
+def test_with_views_it_is_decided_on_the_image_as_it_is(run):
+    place, _, _ = run
+    classifier = open_classifier(str(place / "run"))
+    several = ClassifierOfViews(classifier, ("flip",))
+    images = [Image.open(file).convert("RGB") for file in sorted((place / "unknown").iterdir())]
+    _, rejected = several.judge([several.process(image) for image in images])
+    assert rejected.tolist() == classifier.judge([classifier.process(image) for image in images])[1].tolist()
+    assert rejected.any()
 
 
 def test_a_space_rejects_too(run):
