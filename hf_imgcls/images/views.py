@@ -89,9 +89,10 @@ def _shown(processor, floats: tuple[torch.Tensor, torch.Tensor], width: int) -> 
     ramp = np.broadcast_to(np.linspace(0, 255, width).astype(np.uint8)[None, :, None], (256, width, 3))
     scale, shift = floats
     pixels = ((process_image(processor, Image.fromarray(ramp)) - shift) / scale)[0]
-    row = pixels[len(pixels) // 2]
-    steps = row[len(row) // 4 : max(2, -(-3 * len(row) // 4))].diff()  # in the middle, since some pad the border
-    shown = float(steps.mean()) * len(row) / 255
+    row = pixels[len(pixels) // 2].numpy()
+    middle = np.arange(len(row) // 8, -(-7 * len(row) // 8) + 1)[: len(row)]  # some pad the border
+    steepness = np.polyfit(middle, row[middle], 1)[0] / (255 / (width - 1))  # columns of the image in one of the output
+    shown = float(steepness) * len(row) / width
     return 1.0 if shown > _WHOLE else max(shown, 1 / width)
 
 

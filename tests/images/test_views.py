@@ -20,11 +20,14 @@ def place_image() -> Image.Image:
 
 KINDS = ("SigLIP, not square", "ConvNeXt", "CLIP", "BiT", "DeiT", "MobileViT, blue first", "timm", "timm, letterbox")
 
+SHOWN = {"ConvNeXt": 24 / 27, "BiT": 24 / 32, "DeiT": 24 / 28, "MobileViT, blue first": 24 / 28, "timm": 24 / 26}
+
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_corners_lie_in_the_corners_at_the_scale_of_the_evaluated_view(kind):
     processor = PROCESSORS[kind]()
     found = Views(processor, ("crops",))
+    assert found.shown == pytest.approx(SHOWN.get(kind, 1.0), abs=0.01)
     views = found(place_image())
     scale, shift = normalization(processor)
     reds = 2 if "blue first" in kind else 0
