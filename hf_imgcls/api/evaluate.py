@@ -46,7 +46,7 @@ def evaluate_classifier(
     overrides: Sequence[str] = (),
     batch_size: int = 32,
     *,
-    tta: Sequence[str] = (),
+    tta: str | Sequence[str] = (),
 ) -> dict[str, Any]:
     """Score any saved folder or Hub model on any dataset, with the metrics and the image reading of a run.
 

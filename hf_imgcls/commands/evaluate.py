@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from hf_imgcls.commands.predict import TTA, chosen_views
+from hf_imgcls.commands.predict import TTA
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -12,7 +12,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("overrides", nargs="*", default=(), metavar="data.key=value", help="data.label_column=kind ...")
     parser.add_argument("--split", help="a split or slice (default: test)")
     parser.add_argument("--batch-size", type=int, default=32, help="default: 32")
-    parser.add_argument("--tta", metavar="VIEWS", help=TTA)
+    parser.add_argument("--tta", metavar="VIEWS", default=(), help=TTA)
     parser.add_argument("--output", type=Path, help="write all of it to a .json file, or to a folder, with plots")
 
 
@@ -23,6 +23,6 @@ def run(options: argparse.Namespace) -> None:
     if options.output:
         check_output(options.output)
     how = (options.split, options.overrides, options.batch_size)
-    result = evaluate_classifier(options.model, options.data, *how, tta=chosen_views(options.tta))
+    result = evaluate_classifier(options.model, options.data, *how, tta=options.tta)
     if options.output:
         on_main(lambda: save_evaluation(result, options.output))

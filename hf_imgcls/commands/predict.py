@@ -20,15 +20,10 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--batch-size", type=int, help="default: 4 on a CPU, else 64")
     parser.add_argument("--half", action="store_true", help="in half precision, on a GPU")
     parser.add_argument("--device", help="cpu, cuda:1, mps, ... (default: an accelerator if there is one)")
-    parser.add_argument("--tta", metavar="VIEWS", help=TTA)
+    parser.add_argument("--tta", metavar="VIEWS", default=(), help=TTA)
     parser.add_argument("--raw-csv", action="store_true", help="no ' before cells that a spreadsheet would run")
     parser.add_argument("--trust-remote-code", action="store_true", help="run code from the model's repository")
     add_limits(parser)
-
-
-def chosen_views(words: str | None) -> list[str]:
-    """The kinds of views that --tta names."""
-    return words.split(",") if words is not None else []
 
 
 def add_limits(parser: argparse.ArgumentParser) -> None:
@@ -55,8 +50,8 @@ def run(options: argparse.Namespace) -> None:
     from hf_imgcls.words import clean
 
     device = (options.device, options.trust_remote_code, options.half)
-    limits, views = chosen_limits(options), chosen_views(options.tta)
-    how = PredictOptions(options.top_k, options.batch_size, *device, limits, options.raw_csv, views)
+    limits = chosen_limits(options)
+    how = PredictOptions(options.top_k, options.batch_size, *device, limits, options.raw_csv, options.tta)
     counts = predict_images(options.model, options.overrides, options.output, how)
     with contextlib.suppress(OSError):  # nobody reads it: the rows are written
         on_main(lambda: print(clean(describe_counts(counts, options.output)), file=sys.stderr, flush=True))

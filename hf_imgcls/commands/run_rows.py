@@ -1,5 +1,6 @@
 """Runs as rows: what is shown of them, in which order, and the keys of their recipes that differ."""
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -9,6 +10,7 @@ from hf_imgcls.store import FoundRun, natural
 from hf_imgcls.words import without_paths
 
 _NO_DIFFERENCE = {"$schema", "description", "training.output_dir"}
+_DEEP = 20  # sections of a key
 SPLITS = ("validation", "test")
 _KEYS = ("name", "state", "date", "model", "data", "time", *SPLITS)
 
@@ -91,12 +93,15 @@ def _at(content: Any, *keys: str) -> Any:
 
 
 def _number(value: Any) -> float | None:
-    return value if isinstance(value, int | float) and not isinstance(value, bool) else None
+    known = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    return value if known else None
 
 
 def _flat(section: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
     for key, value in section.items() if isinstance(section, dict) else enumerate(section):
-        if isinstance(value, dict | list) and value:
+        if isinstance(value, dict | list) and prefix.count(".") > _DEEP:
+            yield f"{prefix}{key}", "..."  # no recipe of ours
+        elif isinstance(value, dict | list) and value:
             yield from _flat(value, f"{prefix}{key}.")
         else:
             yield f"{prefix}{key}", value

@@ -73,7 +73,10 @@ def _score(row: Row, split: str) -> str:
 
 
 def date_of(run: FoundRun) -> str:
-    return time.strftime("%Y-%m-%d %H:%M", time.localtime(run.date))
+    try:
+        return time.strftime("%Y-%m-%d %H:%M", time.localtime(run.date))
+    except (OverflowError, OSError, ValueError):  # no date that this machine has
+        return "-"
 
 
 def columns(text: str) -> int:

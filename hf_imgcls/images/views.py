@@ -20,9 +20,9 @@ _SIDE = 7 / 8  # of a corner, of its image, where the image processor shows more
 _WHOLE = 0.98  # a processor that shows so much of an image shows all of it
 
 
-def check_views(words: Iterable[str]) -> tuple[str, ...]:
+def check_views(words: str | Iterable[str]) -> tuple[str, ...]:
     """The kinds of views that words name (`flip`, `crops`), in one order; an InputError where one is no kind."""
-    words = [*words]
+    words = words.split(",") if isinstance(words, str) else [*words]
     known = max(VIEWS, key=len)
     for word in words:
         if word not in known:

@@ -44,7 +44,7 @@ class PredictOptions(NamedTuple):
     half: bool = False  # compute in float16
     limits: Limits = Limits()  # images beyond them are not read
     raw_csv: bool = False  # cells of a CSV that a spreadsheet would run as a formula stay as they are
-    tta: Sequence[str] = ()  # test-time augmentation: flip, crops or both
+    tta: str | Sequence[str] = ()  # test-time augmentation: flip, crops or both
 
 
 def open_classifier(

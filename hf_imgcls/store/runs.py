@@ -143,8 +143,8 @@ def _state(folder: Path, results: dict[str, Any], members: tuple[FoundRun, ...])
         return ("failed", "parity check: pipeline() predicts otherwise") if wrong else ("finished", "")
     if by := writer_of(folder / LOCK):
         return "running", by
-    if error := _read(folder / FAILED)[0].get("error"):
-        return "failed", one_line(str(error))
+    if isinstance(error := _read(folder / FAILED)[0].get("error"), str):
+        return "failed", one_line(error)
     failed = next((each for each in members if each.state == "failed"), None)
     return ("failed", f"{failed.folder.name}: {failed.reason}") if failed else ("interrupted", "")
 
@@ -162,6 +162,8 @@ def _read_several(folder: Path, unit: str, names: list[str]) -> FoundRun:
 
 def _read(file: Path) -> tuple[dict[str, Any], str]:
     """A JSON object, {} where there is none; and what is wrong with the file."""
+    if file.exists() and not file.is_file():  # a pipe would be waited for
+        return {}, f"{file.name} is no file"
     try:
         content = read_json(file)
     except FileNotFoundError:

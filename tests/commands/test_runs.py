@@ -3,7 +3,9 @@
 import csv
 import io
 import json
+import math
 import os
+import platform
 import time
 from pathlib import Path
 
@@ -13,7 +15,7 @@ from listed_run import made_run
 
 from hf_imgcls.cli import main
 from hf_imgcls.commands.run_rows import rows_of, sort_rows
-from hf_imgcls.commands.run_table import columns, cut, table_of
+from hf_imgcls.commands.run_table import columns, cut, date_of, table_of
 from hf_imgcls.errors import InputError
 from hf_imgcls.store import FailureKept, find_runs
 
@@ -30,15 +32,15 @@ def test_states_and_what_differs(tmp_path, capsys):
     made_run(runs / "비교" / "하나", learning_rate=1e-3)
     made_run(runs / "b", learning_rate=1e-4, weight_decay=0.1)
     for name, facts in {
-        "running": {"pid": os.getpid(), "host": os.uname().nodename},
+        "running": {"pid": os.getpid(), "host": platform.node()},
         "elsewhere": {"pid": 1, "host": "node7"},
-        "killed": {"pid": 2**22 + 1, "host": os.uname().nodename},
+        "killed": {"pid": 2**22 + 1, "host": platform.node()},
     }.items():
         made_run(runs / name, results=False)
         (runs / name / ".lock").write_text(json.dumps({**facts, "since": time.strftime("%Y-%m-%d %H:%M:%S")}))
     made_run(runs / "stale", results=False)  # another process has the number of the one that was killed
     began = time.localtime(psutil.Process().create_time() - 5)
-    lock = {"pid": os.getpid(), "host": os.uname().nodename, "since": time.strftime("%Y-%m-%d %H:%M:%S", began)}
+    lock = {"pid": os.getpid(), "host": platform.node(), "since": time.strftime("%Y-%m-%d %H:%M:%S", began)}
     (runs / "stale" / ".lock").write_text(json.dumps(lock))
     made_run(runs / "diverged", results=False)
     with pytest.raises(ZeroDivisionError), FailureKept(runs / "diverged"):
@@ -121,21 +123,31 @@ def test_damaged_and_foreign_folders_are_lines(tmp_path, capsys):
         (runs / name).parent.mkdir()
         (runs / name).write_bytes(content if isinstance(content, bytes) else content.encode())
     odd = {
-        "scores": {"test": {"accuracy": "high", "loss": [1], "own": True}, "validation": 3}, "time": [],
+        "scores": {"test": {"accuracy": "high", "loss": [1], "own": True}, "validation": 3}, "time": {"run": math.inf},
         "training": None, "average": {"models": 3}, "parity": "no",
     }  # fmt: skip
     made_run(runs / "odd")
     (runs / "odd" / "results.json").write_text(json.dumps(odd))
-    (runs / "odd" / "recipe.json").write_text('{"model": ["x"], "data": {"path": 3}, "ensemble": {"networks": [3]}}')
+    (runs / "odd" / "recipe.json").write_text(
+        '{"model": ["x"], "data": {"path": 3}, "ensemble": {"networks": [3]}, "x": ' + "[" * 900 + "]" * 900 + "}"
+    )
     (runs / "scores").mkdir()
     (runs / "scores" / "results.json").write_text('{"model": "m", "data": "d", "split": "test", "scores": {}}')
     (runs / "notes" / "deep").mkdir(parents=True)
     (runs / "notes" / "deep" / "a.txt").touch()
+    os.mkfifo(runs / "good" / "failed.json")
+    made_run(runs / "pipe", results=False)
+    os.mkfifo(runs / "pipe" / "results.json")
     os.symlink(".", runs / "loop")
     os.symlink("self", runs / "self")
     found = of(runs)
     states = {name: row["state"] for name, row in found.items() if name != "others"}
-    assert states == {**{name.partition("/")[0]: "damaged" for name in damaged}, "good": "finished", "odd": "finished"}
+    assert states == {
+        **{name.partition("/")[0]: "damaged" for name in damaged},
+        "pipe": "damaged",
+        "good": "finished",
+        "odd": "finished",
+    }
     assert (found["odd"]["model"], found["odd"]["data"], found["odd"]["scores"]) == ("", "", {})
     assert found["others"] == [f"{runs / 'scores'}: is an evaluation, not a run", f"not runs: {runs / 'notes'}"]
     capsys.readouterr()
@@ -171,6 +183,7 @@ def test_order(tmp_path):
         with pytest.raises(InputError, match="--sort: found"):
             sort_rows(rows, key)
     assert all(columns(line) <= 60 for line in table_of(rows, 60))
+    assert date_of(rows[0].run._replace(date=1e20)) == "-"
     assert columns("비교 é") == 6
     assert cut("사진사진", 5) == "사진…"
 

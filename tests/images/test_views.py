@@ -73,4 +73,4 @@ def test_the_first_view_is_the_evaluated_one_and_the_second_half_is_mirrored():
 def test_other_words_are_one_line(words, line):
     with pytest.raises(InputError, match=line):
         check_views(words)
-    assert check_views(["crops", "flip"]) == ("flip", "crops")
+    assert check_views(["crops", "flip"]) == check_views("crops,flip") == ("flip", "crops")
