@@ -16,7 +16,7 @@ from hf_imgcls.recipe import (
     networks_of,
     stages_of,
 )
-from hf_imgcls.training import NO_CUSTOM, Custom, check_arguments, check_features, check_rates
+from hf_imgcls.training import NO_CUSTOM, Custom, check_arguments, check_features, check_rates, check_teacher
 
 
 def check_recipe(source: str | Path | dict, overrides: Iterable[str] = (), custom: Custom = NO_CUSTOM):
@@ -39,6 +39,7 @@ def _check_stages(recipe, custom: Custom) -> None:
         with naming_stage(stage):
             check_patterns(stage.train)
             check_rates(stage.optimizer)
+            check_teacher(stage.distillation)
             check_arguments(stage, custom)
             build_transforms(stage.augmentation.train, (side, side))
             Mixing(stage.augmentation.mix, 2)

@@ -9,7 +9,7 @@ from hf_imgcls.models.averaging import (
     renew_statistics,
     why_not_averaged,
 )
-from hf_imgcls.models.build import build_model, check_model, load_network
+from hf_imgcls.models.build import build_model, check_model, check_saved, load_network
 from hf_imgcls.models.depth import layer_numbers, weights_to_decay
 from hf_imgcls.models.dropout import USUAL_DROPOUT, describe_dropout, strong_dropout
 from hf_imgcls.models.freeze import (
@@ -30,6 +30,6 @@ from hf_imgcls.models.lora import add_lora, merge_lora, merged, updated, with_lo
 from hf_imgcls.models.own_head import OwnHeadForImageClassification
 from hf_imgcls.models.patterns import compile_pattern, matching
 from hf_imgcls.models.preprocessing import get_processor
-from hf_imgcls.models.restore import as_bytes, check_restored, forget_cached, restore_weights
+from hf_imgcls.models.restore import as_bytes, check_restored, forget_cached, restore_weights, weights_digest
 from hf_imgcls.models.trace import in_evaluation, random_images, that_affect_logits
 from hf_imgcls.models.views import MeanOfViews

@@ -143,6 +143,15 @@ def check_model(section: ModelSection, averaged: bool = False) -> None:
         check_files(place)
 
 
+def check_saved(name: str) -> None:
+    """Check a trained classifier on this machine by its settings and files; of a Hub id nothing is asked."""
+    section = ModelSection(checkpoint=name)
+    place = resolve_checkpoint(section)
+    if Path(place).is_dir():
+        get_config(section, own_labels=True)
+        check_files(place)
+
+
 def load_network(
     name: str, revision: str | None = None, dtype: torch.dtype | str = torch.float32, trust_remote_code: bool = False
 ):

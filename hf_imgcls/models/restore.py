@@ -65,12 +65,13 @@ def check_restored(model: nn.Module, folder: str | Path, state: dict | None = No
             )
     if together and state is None:
         digests = [None] * dist.get_world_size()
-        dist.all_gather_object(digests, _digest(model))
+        dist.all_gather_object(digests, weights_digest(model))
         if len(set(digests)) > 1:
             raise RestoreError(f"{folder}: the processes did not restore the same tensors")
 
 
-def _digest(model: nn.Module) -> str:
+def weights_digest(model: nn.Module) -> str:
+    """Of all tensors, as hexadecimal."""
     hashed = hashlib.blake2b()
     for tensor in model.state_dict().values():
         hashed.update(as_bytes(tensor))

@@ -17,6 +17,7 @@ from hf_imgcls.recipe.check import (
     resolve_checkpoint,
 )
 from hf_imgcls.recipe.data_section import PerSplit
+from hf_imgcls.recipe.distillation import DistillationSection
 from hf_imgcls.recipe.ensemble import naming_network, network_folder, networks_of
 from hf_imgcls.recipe.fields import NOT_IN_A_RECIPE
 from hf_imgcls.recipe.load import as_run, load_recipe

@@ -14,7 +14,7 @@ from hf_imgcls.errors import InputError, nearest
 from hf_imgcls.recipe.ensemble import naming_network, networks_of
 from hf_imgcls.recipe.installed import installed
 from hf_imgcls.recipe.schema import MIXES, OWN_TRANSFORMS, stages_of
-from hf_imgcls.recipe.sections import DataSection, ModelSection, Section, Transform
+from hf_imgcls.recipe.sections import DataSection, Section, Transform
 from hf_imgcls.recipe.stage import Stage
 
 # Endings of data files, and the builder of `datasets` that reads them.
@@ -54,6 +54,8 @@ def _check_names(recipe: Section) -> None:
         with naming_stage(stage):
             check_transforms(stage.augmentation.train)
             check_mixes(stage.augmentation.mix)
+            if stage.distillation.teacher:
+                resolve_checkpoint(stage.distillation, "teacher", "distillation")
 
 
 def check_path(data: DataSection) -> None:
@@ -98,15 +100,15 @@ def lies_in(inner: Path, outer: Path) -> bool:
     return outer.exists() and any(place.exists() and place.samefile(outer) for place in (inner, *inner.parents))
 
 
-def resolve_checkpoint(section: ModelSection, key: str = "checkpoint") -> str:
+def resolve_checkpoint(section: Section, key: str = "checkpoint", of: str = "model") -> str:
     """The checkpoint of a key as a folder that exists, or as a Hub id; refuses a path that is neither."""
-    name = getattr(section, key)
-    path = local_path(name, f"model.{key}")
+    name, key = getattr(section, key), f"{of}.{key}"
+    path = local_path(name, key)
     if path.is_file():
-        raise InputError(f"model.{key}: {name} is a file; name the folder that it lies in")
+        raise InputError(f"{key}: {name} is a file; name the folder that it lies in")
     if path.is_dir():
         return str(path)
-    _check_id(name, f"model.{key}", "models")
+    _check_id(name, key, "models")
     return name
 
 

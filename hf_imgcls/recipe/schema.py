@@ -51,16 +51,18 @@ def stages_of(recipe: Section) -> list[Stage]:
     """The stages of a recipe; a single one that trains all parameters if it lists none."""
     if not recipe.stages:
         whole = (recipe.augmentation, recipe.training, False, recipe.averaging, recipe.optimizer)
-        return [Stage(1, "all", False, False, False, None, *whole, sampling=recipe.sampling)]
+        further = {"sampling": recipe.sampling, "distillation": recipe.distillation}
+        return [Stage(1, "all", False, False, False, None, *whole, **further)]
     stages = []
     for number, own in enumerate(recipe.stages, 1):
         augmentation = recipe.augmentation if own.augmentation is None else own.augmentation
         averaging = recipe.averaging if own.averaging is None else own.averaging
         optimizer = recipe.optimizer if own.optimizer is None else own.optimizer
         sampling = recipe.sampling if own.sampling is None else own.sampling
+        distillation = recipe.distillation if own.distillation is None else own.distillation
         training = _merged(recipe.training, own.training)
         how = (own.cache_features, own.logistic_regression, own.only_if_better, own.early_stopping)
-        further = (averaging, optimizer, own.refit, own.views, sampling)
+        further = (averaging, optimizer, own.refit, own.views, sampling, distillation)
         stages.append(Stage(number, own.train, *how, augmentation, training, True, *further))
     return stages
 

@@ -7,6 +7,7 @@ from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 from hf_imgcls.recipe.base import Section
 from hf_imgcls.recipe.data_section import DataSection
 from hf_imgcls.recipe.rejection import RejectionSection
+from hf_imgcls.recipe.distillation import DistillationSection
 
 MOST_PIXELS = 4096  # side of a network's input; one such image takes 200 MB as floats
 
@@ -139,6 +140,7 @@ class Recipe(Section):
     model: ModelSection = Field(description=ModelSection.__doc__)
     augmentation: AugmentationSection = Field(AugmentationSection(), description=AugmentationSection.__doc__)
     loss: LossSection = Field(LossSection(), description=LossSection.__doc__)
+    distillation: DistillationSection = Field(DistillationSection(), description=DistillationSection.__doc__)
     sampling: SamplingSection = Field(SamplingSection(), description=SamplingSection.__doc__)
     averaging: AveragingSection = Field(AveragingSection(), description=AveragingSection.__doc__)
     optimizer: OptimizerSection = Field(OptimizerSection(), description=OptimizerSection.__doc__)

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal, NamedTuple
 from pydantic import Field, PositiveInt
 
 from hf_imgcls.recipe.balance import check_balance
+from hf_imgcls.recipe.distillation import DistillationSection, check_distillation
 from hf_imgcls.recipe.lora import Lora, check_lora
 from hf_imgcls.recipe.sections import (
     AugmentationSection,
@@ -65,6 +66,8 @@ class StageKeys(Section):
     """Replaces the recipe's augmentation in this stage; {}: none."""
     sampling: SamplingSection | None = None
     """Replaces the recipe's sampling in this stage; {}: each image once an epoch."""
+    distillation: DistillationSection | None = None
+    """Replaces the recipe's distillation in this stage; {}: none."""
     averaging: AveragingSection | None = None
     """Replaces the recipe's averaging in this stage; {}: none."""
     optimizer: OptimizerSection | None = None
@@ -88,6 +91,7 @@ class Stage(NamedTuple):
     refit: bool = False
     views: int = 1
     sampling: SamplingSection = SamplingSection()
+    distillation: DistillationSection = DistillationSection()
 
 
 def value_of(section: Section, key: str, silent: Any) -> Any:
@@ -139,6 +143,7 @@ def check_stage(recipe: Section, stage: Stage, key: str) -> None:
         _check_regression(recipe, stage, f"{key}.logistic_regression")
     _check_rates(stage, f"{key}.optimizer" if key else "optimizer")
     check_balance(recipe, stage, f"{key}." if key else "")
+    check_distillation(stage, f"{key}." if key else "")
     if isinstance(stage.train, Lora):
         check_lora(recipe, stage, key)
     if stage.views > 1 and not stage.cache_features:

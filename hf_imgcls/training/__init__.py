@@ -5,6 +5,7 @@ from hf_imgcls.training.callbacks import EpochTable
 from hf_imgcls.training.candidates import PRESETS, Candidate, is_uneven, score_candidate
 from hf_imgcls.training.check import check_arguments
 from hf_imgcls.training.choice import choose_candidate, choose_partner, choose_rival
+from hf_imgcls.training.distillation import check_teacher
 from hf_imgcls.training.groups import check_rates, describe_groups, group_parameters
 from hf_imgcls.training.head_stage import check_features
 from hf_imgcls.training.loss import NO_CUSTOM, Custom

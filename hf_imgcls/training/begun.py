@@ -35,6 +35,7 @@ def settings_of(plans: Sequence[Plan], data: Data, scoring: EvalTransform, works
         "each_stage": [_stage_settings(plan.arguments, streamed=not data.fingerprints) for plan in plans],
         "labels": dict(zip(data.labels, scoring.label_ids, strict=True)),
         "image_processor": {key: processor[key] for key in _PROCESSOR if key in processor},
+        "teachers": [plan.teacher.digest for plan in plans if plan.teacher],
         "own": {"loss": loss, "metrics": sorted(custom.metrics)},
     }
     return json.loads(json.dumps(found))  # of tuples lists, as they will be read again

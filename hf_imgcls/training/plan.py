@@ -7,6 +7,7 @@ from transformers import TrainingArguments
 
 from hf_imgcls.images import Mixing, TrainTransform
 from hf_imgcls.recipe import ModelSection, Stage
+from hf_imgcls.training.distillation import Teacher
 from hf_imgcls.training.groups import Group
 from hf_imgcls.training.loss import Custom, Terms
 
@@ -16,7 +17,8 @@ class Plan:
     """A stage, checked and ready to run; checkpoints go to `folder`, and weights where another stage follows.
 
     `parameters` are the names of those that train, `trained` how many numbers they are, `groups` the same by learning
-    rate where there are several; `terms` are what the loss has beside cross-entropy, `model` is the recipe's section.
+    rate where there are several; `terms` are what the loss has beside cross-entropy, and `teacher` is whose
+    probabilities it follows too; `model` is the recipe's section.
     """
 
     stage: Stage
@@ -29,4 +31,5 @@ class Plan:
     mixing: Mixing | None
     custom: Custom
     terms: Terms
+    teacher: Teacher | None
     model: ModelSection

@@ -23,6 +23,7 @@ def stage_record(
         "views": stage.views,
         "logistic_regression": stage.logistic_regression,
         "sampling": stage.sampling.model_dump(exclude_unset=True),
+        "distillation": stage.distillation.model_dump(exclude_unset=True),
         "ema_decay": stage.averaging.ema_decay,
         "parameters": count_parameters(model),
         "trained_parameters": sum(p.numel() for p in model.parameters() if p.requires_grad),

@@ -29,6 +29,7 @@ from hf_imgcls.store import STAGES
 from hf_imgcls.training.balance import loss_terms
 from hf_imgcls.training.callbacks import StopEarly
 from hf_imgcls.training.check import check_batches, check_last_batch, check_network
+from hf_imgcls.training.distillation import teacher_of
 from hf_imgcls.training.features import HeadOnFeatures
 from hf_imgcls.training.groups import describe_groups, group_parameters, records_of
 from hf_imgcls.training.head_stage import check_features, features_of, in_float32
@@ -73,8 +74,9 @@ def plan_stages(
                 parameters = choose_parameters(model, stage.train, images.size)
                 trained = sum(model.get_parameter(name).numel() for name in parameters)
                 groups = group_parameters(model, stage, parameters, images.size)
+            teacher = teacher_of(stage, model.config, images, plans)
             mixing = Mixing(stage.augmentation.mix, len(data.labels)) if stage.augmentation.mix else None
-            what = (parameters, trained, groups, mixing, custom, terms, recipe.model)
+            what = (parameters, trained, groups, mixing, custom, terms, teacher, recipe.model)
             plans.append(Plan(stage, arguments, folder, images, *what))
             check_repeats(plans[-1])
     return plans
@@ -148,6 +150,8 @@ def stage_trainer(plan: Plan, data: Data, model: PreTrainedModel, scoring: EvalT
     if has_length(data.splits["train"]):
         check_last_batch(model, frozen, len(data.splits["train"]), plan.arguments, size)
     splits = _image_splits(plan, data, scoring, bad_images)
+    if plan.teacher:
+        say(on_main(lambda: plan.teacher.describe(splits.get("validation"))))
     return _trainer(model, plan, splits, frozen=frozen, processing_class=scoring.processor), splits
 
 
@@ -179,6 +183,7 @@ def _trainer(model: torch.nn.Module, plan: Plan, splits: dict, **others) -> Imag
         terms=plan.terms,
         order=epoch_order(plan, splits["train"]),
         custom=plan.custom,
+        teacher=plan.teacher,
         ema_decay=plan.stage.averaging.ema_decay,
         callbacks=[StopEarly(stopping.patience, stopping.threshold)] if stopping else None,
         **others,

@@ -4,7 +4,6 @@ from collections.abc import Iterable, Sequence
 
 import datasets
 import torch
-from torch.utils.data import DataLoader
 from transformers import EvalPrediction, PrinterCallback, ProgressCallback
 
 from hf_imgcls.images import Mixing, TrainTransform, fill_with_noise
@@ -12,6 +11,7 @@ from hf_imgcls.machine import exact_float32
 from hf_imgcls.scoring import Sampler, Scored, collect_scored, compute_metrics
 from hf_imgcls.training.accuracy import RunningAccuracy
 from hf_imgcls.training.callbacks import EpochCallback, EpochTable, QuietBar
+from hf_imgcls.training.distillation import DistillingTrainer
 from hf_imgcls.training.ema import AveragingTrainer
 from hf_imgcls.training.gradients import EveryGradient, torch_refusals
 from hf_imgcls.training.interruption import InterruptibleTrainer
@@ -21,9 +21,12 @@ from hf_imgcls.training.rates import RatesTrainer
 from hf_imgcls.training.settings import forget_precision, without_autocast
 from hf_imgcls.training.stream import StreamTrainer
 from hf_imgcls.training.timing import Clock, TimedRows
+from hf_imgcls.training.workers import WorkersTrainer
 
 
-class ImageTrainer(InterruptibleTrainer, RatesTrainer, AveragingTrainer, OrderTrainer, StreamTrainer):
+class ImageTrainer(
+    WorkersTrainer, InterruptibleTrainer, DistillingTrainer, RatesTrainer, AveragingTrainer, OrderTrainer, StreamTrainer
+):
     """Trainer for image classifiers.
 
     Args:
@@ -46,7 +49,6 @@ class ImageTrainer(InterruptibleTrainer, RatesTrainer, AveragingTrainer, OrderTr
         self.custom = custom
         self._reduce = Sampler((), 0, 1, custom.probabilities)
         super().__init__(*args, compute_metrics=self._metrics, preprocess_logits_for_metrics=self._reduce, **kwargs)
-        self._persistent: list[DataLoader] = []
         self.args.eval_do_concat_batches = False  # once at the end, not all of them again with every batch
         self.frozen, self.mixing, self.terms = frozen, mixing, terms.to(self.args.device)
         if isinstance(custom.loss, torch.nn.Module):
@@ -81,38 +83,9 @@ class ImageTrainer(InterruptibleTrainer, RatesTrainer, AveragingTrainer, OrderTr
         forget_precision(self.args)
         super().create_accelerator_and_postprocess()
 
-    def _get_dataloader(self, *args, is_training: bool = False, **kwargs):
-        """Trainer's own, whose workers draw nothing from the generator of the process.
-
-        Persistent workers draw a number when a loader is first used, and a resumed run uses one loader more: its
-        dropout would be another one from there on.
-        """
-        dropped = self.args.dataloader_drop_last
-        self.args.dataloader_drop_last = dropped and is_training  # what is scored is scored whole
-        try:
-            loader = super()._get_dataloader(*args, is_training=is_training, **kwargs)
-        finally:
-            self.args.dataloader_drop_last = dropped
-        loader.base_dataloader.generator = torch.Generator()
-        if loader.base_dataloader.persistent_workers:
-            self._persistent.append(loader.base_dataloader)
-        return loader
-
     def train(self, *args, **kwargs):
-        """Trainer's own; its workers end with it."""
-        try:
-            with torch_refusals(self.args):
-                return super().train(*args, **kwargs)
-        finally:
-            self.stop_workers()
-
-    def stop_workers(self) -> None:
-        """End the workers that outlive an epoch; those of a loader that is used again begin anew.
-
-        Left to the garbage collector, a trainer that is done with makes the next one wait for 5 s for each of them.
-        """
-        for loader in self._persistent:
-            loader._iterator = None  # torch's own place for them, and the only reference
+        with torch_refusals(self.args):
+            return super().train(*args, **kwargs)
 
     def _prepare_inputs(self, inputs):
         inputs = super()._prepare_inputs(inputs)
@@ -150,6 +123,8 @@ class ImageTrainer(InterruptibleTrainer, RatesTrainer, AveragingTrainer, OrderTr
             total = own_loss(self.custom.loss, outputs["logits"], labels)
         else:
             total = total_loss(outputs["logits"], labels, terms, smoothing)
+        if model.training:
+            total = self.distilled(total, pixels, outputs["logits"])
         if num_items_in_batch is None or not model.training:
             loss = total / len(labels)
         else:

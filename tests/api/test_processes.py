@@ -105,9 +105,10 @@ def test_two_processes_make_the_steps_of_one_batch_and_of_accumulated_ones(recip
 
 
 def test_two_processes_go_through_stages_and_features_as_one_does(recipe, tmp_path):
+    teacher = str(tmp_path / "checkpoint")
     stages = [
         {"train": "head", "cache_features": True, "training": {"learning_rate": 5e-2}},
-        {"train": {"last_blocks": 1}, "training": {"learning_rate": 5e-3}},
+        {"train": {"last_blocks": 1}, "training": {"learning_rate": 5e-3}, "distillation": {"teacher": teacher}},
         {"train": {"lora": {"rank": 2, "alpha": 20}}, "training": {"learning_rate": 5e-1}},
     ]
     common = ["training.optim=sgd", "model.config.hidden_dropout_prob=0.0", "data.max_samples.train=16",
