@@ -4,7 +4,8 @@
 
 The ways in turn, each a process of its own: a network with random weights (which change nothing about memory) on
 generated images, a few steps without evaluation or checkpoints. The peak is that of the process's resident memory, with
-what a process needs that trains the head alone beside it; on a GPU that of what torch has allocated there (`torch.cuda.max_memory_allocated`).
+what a process needs that trains the head alone beside it; on a GPU that of what torch has allocated there
+(`torch.cuda.max_memory_allocated`).
 """
 
 import argparse
@@ -83,8 +84,8 @@ def main() -> None:
         peak, speed = (statistics.median(each[key] for each in rounds) for key in ("peak", "images/s"))
         trained, of = rounds[0]["trained"], rounds[0]["of"]
         print(
-            f"{way:>5}: trains {trained:,} of {of:,} ({trained / of:.2%}), peak {peak:,.0f} MB ({peak - least:,.0f} more "
-            f"than the head alone), {speed:.2f} images/s"
+            f"{way:>5}: trains {trained:,} of {of:,} ({trained / of:.2%}), peak {peak:,.0f} MB ({peak - least:,.0f} "
+            f"more than the head alone), {speed:.2f} images/s"
         )
 
 
