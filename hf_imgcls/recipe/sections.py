@@ -6,8 +6,8 @@ from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
 from hf_imgcls.recipe.base import Section
 from hf_imgcls.recipe.data_section import DataSection
-from hf_imgcls.recipe.rejection import RejectionSection
 from hf_imgcls.recipe.distillation import DistillationSection
+from hf_imgcls.recipe.rejection import RejectionSection
 
 MOST_PIXELS = 4096  # side of a network's input; one such image takes 200 MB as floats
 
