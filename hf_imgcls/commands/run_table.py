@@ -9,7 +9,7 @@ from typing import Any
 from hf_imgcls.commands.run_rows import SPLITS, Row, main_metric
 from hf_imgcls.scoring import METRICS
 from hf_imgcls.store import FoundRun
-from hf_imgcls.words import clean, duration
+from hf_imgcls.words import clean, duration, plural
 
 _SHOWN = {"model.checkpoint", "model.architecture", "data.path"}  # in columns of their own
 _LONG = 40  # characters of a value in the table
@@ -37,7 +37,7 @@ def _with_members(rows: Sequence[Row], depth: int = 0) -> Iterator[tuple[Row, in
 def _cells(row: Row, depth: int) -> list[str]:
     run = row.run
     name = "  " * depth + (run.folder.name if depth else str(run.folder))
-    state = f"{run.state} ({_count(run)} {run.kind})" if run.kind in ("seeds", "folds") else run.state
+    state = f"{run.state} ({_count(run)})" if run.kind in ("seeds", "folds") else run.state
     differs = "; ".join(f"{key}={_value(value)}" for key, value in row.differs.items() if key not in _SHOWN)
     reason = run.reason if run.state != "running" else ""
     scores = [_score(row, split) for split in SPLITS]
@@ -51,9 +51,9 @@ def _cells(row: Row, depth: int) -> list[str]:
 
 
 def _count(run: FoundRun) -> str:
-    """Of several runs how many the mean is of."""
-    summed, there = run.results.get("runs"), len(run.members)
-    return f"{len(summed)} of {there}" if isinstance(summed, list) and len(summed) != there else str(there)
+    """`3 seeds`, or `2 of 3 seeds` where mean and deviation are of so many."""
+    summed, there = run.results.get("runs"), plural(len(run.members), run.kind.removesuffix("s"))
+    return f"{len(summed)} of {there}" if isinstance(summed, list) and len(summed) != len(run.members) else there
 
 
 def _value(value: Any) -> str:
