@@ -23,6 +23,7 @@ _HOMES = {
     "describe_network": "api",
     "fit_folder": "api",
     "find_learning_rate": "api",
+    "tune_recipe": "api",
 }
 _FORMER = {"predict_pictures": "predict_images"}  # names of earlier versions
 __all__ = sorted(_HOMES)

@@ -36,6 +36,7 @@ LAYERS = {
         "hf_imgcls.reports.plots.confusion",
         "hf_imgcls.reports.plots.curves",
         "ipykernel.kernelapp",
+        "optuna.storages",
     ],
 }
 

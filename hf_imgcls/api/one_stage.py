@@ -11,13 +11,13 @@ from transformers import PreTrainedModel
 
 from hf_imgcls import machine, reports
 from hf_imgcls.api.check import check_recipe
+from hf_imgcls.api.network import open_network
 from hf_imgcls.data import Data, load_data
 from hf_imgcls.errors import InputError
-from hf_imgcls.images import EvalTransform, input_size
+from hf_imgcls.images import EvalTransform
 from hf_imgcls.machine import on_main, say
-from hf_imgcls.models import build_model, channels_last
 from hf_imgcls.recipe import as_run, load_recipe, stages_of
-from hf_imgcls.training import ImageTrainer, Plan, network_after, plan_stages, stage_trainer, train_stages
+from hf_imgcls.training import ImageTrainer, Plan, network_after, stage_trainer, train_stages
 
 
 class OneStage(NamedTuple):
@@ -53,17 +53,13 @@ def open_stage(source: str | Path | dict, overrides: Iterable[str], number: int 
     scratch = on_main(lambda: tempfile.mkdtemp(prefix="hf_imgcls_"))
     try:
         recipe = _elsewhere(recipe, scratch)
-        arguments = machine.training_arguments(recipe.training)
         with machine.first_on_machine("reads the images"):
             data = load_data(recipe.data)
         for line in reports.describe_data(data, note, bad_in=None):
             say(line)
-        model, processor = build_model(recipe.model, data.labels, arguments.seed)
-        scoring = EvalTransform(processor, [model.config.label2id[name] for name in data.labels])
-        plans = plan_stages(recipe, data, model, scoring)[:number]
-        laid_out = channels_last(model, input_size(processor), recipe.model.channels_last)
-        hardware = machine.detect_machine(arguments.device.type == "cpu")
-        say(machine.describe_machine(machine.chosen_settings(hardware, [plans[-1].arguments], laid_out)))
+        network = open_network(recipe, data)
+        model, scoring, plans = network.model, network.scoring, network.plans[:number]
+        say(machine.describe_machine({**network.works_with, "precision": _precision(plans[-1])}))
         if number > 1:
             say(f"{command}: stage {number} starts from the stage before it, so that is trained first")
             trainer, _ = train_stages(plans[:-1], data, model, scoring, recipe.data.bad_images)
@@ -73,6 +69,10 @@ def open_stage(source: str | Path | dict, overrides: Iterable[str], number: int 
         yield OneStage(recipe, plans[-1], data, model, scoring)
     finally:
         on_main(lambda: shutil.rmtree(scratch, ignore_errors=True))
+
+
+def _precision(plan: Plan) -> str:
+    return plan.arguments.mixed_precision.replace("no", "float32")
 
 
 def _check(recipe, number: int | None, command: str) -> int:

@@ -12,13 +12,14 @@ from hf_imgcls.api.check import check_recipe
 from hf_imgcls.api.ensemble import train_ensemble
 from hf_imgcls.api.finished import answer_again, try_places
 from hf_imgcls.api.folds import cross_validate
+from hf_imgcls.api.network import open_network
 from hf_imgcls.api.rejection import check_can_reject
 from hf_imgcls.api.run import Run, Settings, Trained, conclude_run
 from hf_imgcls.api.seeds import train_seeds
 from hf_imgcls.data import Data, load_data
-from hf_imgcls.images import EvalTransform, input_size, own_transforms
+from hf_imgcls.images import own_transforms
 from hf_imgcls.machine import on_main, say
-from hf_imgcls.models import build_model, channels_last, describe_dropout
+from hf_imgcls.models import describe_dropout
 from hf_imgcls.publishing import check_push
 from hf_imgcls.recipe import as_run, check_seeds
 from hf_imgcls.store import FailureKept, Lock, cache_in_use, check_run_folder, is_finished, lock_run
@@ -26,7 +27,6 @@ from hf_imgcls.training import (
     Custom,
     check_room_of_run,
     last_digits_of,
-    plan_stages,
     score_run,
     settings_of,
     train_stages,
@@ -127,25 +127,21 @@ def train_recipe(recipe, how: Settings, lock: Lock, data: Data | None = None) ->
 def train_network(run: Run) -> Trained:
     """Build the network of a run and train its stages; with the scores of the splits that are held out."""
     recipe, folder, data = run.recipe, run.folder, run.data
-    model, processor = build_model(recipe.model, data.labels, run.arguments.seed)
+    network = open_network(recipe, data, run.how.custom)
+    model, scoring, plans = network.model, network.scoring, network.plans
     if strong := describe_dropout(model.config, recipe.model):
         say(f"model: {strong}")
-    scoring = EvalTransform(processor, [model.config.label2id[name] for name in data.labels])
-    plans = plan_stages(recipe, data, model, scoring, run.how.custom)
     if recipe.model.processor and recipe.model.processor.resize == "pad" and any(not p.images.processor for p in plans):
         say("augmentation: a transform with a size crops or squashes training images, which evaluation pads")
-    laid_out = channels_last(model, input_size(processor), recipe.model.channels_last)
-    hardware = machine.detect_machine(run.arguments.device.type == "cpu")
-    works_with = machine.chosen_settings(hardware, [plan.arguments for plan in plans], laid_out)
-    say(machine.describe_machine(works_with))
+    say(machine.describe_machine(network.works_with))
 
     on_main(lambda: check_room_of_run(folder, model, plans))
-    settings, last_digits = settings_of(plans, data, scoring, works_with), last_digits_of(works_with)
+    settings, last_digits = settings_of(plans, data, scoring, network.works_with), last_digits_of(network.works_with)
     run.open(settings, last_digits)
     on_main(lambda: reports.draw_training_images(folder, data, plans))
     with FailureKept(folder):
         trainer, stages = train_stages(plans, data, model, scoring, recipe.data.bad_images)
         scored = score_run(trainer, plans, stages, data, scoring)
-    advice = reports.advise_run(plans, stages, data, hardware, laid_out)
+    advice = reports.advise_run(plans, stages, data, network.hardware, network.channels_last)
     earlier = sum(stage["earlier_seconds"] for stage in stages)
-    return Trained(trainer, stages, scoring, scored, works_with, advice, earlier)
+    return Trained(trainer, stages, scoring, scored, network.works_with, advice, earlier)

@@ -17,6 +17,7 @@ from hf_imgcls.commands import (
     recipes,
     runs,
     train,
+    tune,
 )
 from hf_imgcls.commands.command_line import parse
 from hf_imgcls.commands.ending import Ending
@@ -29,6 +30,7 @@ _LISTED = (
     check,
     describe,
     find_lr,
+    tune,
     benchmark,
     runs,
     evaluate,

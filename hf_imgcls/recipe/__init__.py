@@ -37,3 +37,4 @@ from hf_imgcls.recipe.sections import (
 from hf_imgcls.recipe.several import check_seeds, one_of
 from hf_imgcls.recipe.shipped import SCHEMA, copy_recipe, describe_recipes, shipped_folder, shipped_recipes
 from hf_imgcls.recipe.stage import LastBlocks, Stage, Trained, demanded_evaluation, value_of
+from hf_imgcls.recipe.tune_section import RangeSection, Space, as_overrides, check_space, corners, extremes

@@ -91,9 +91,9 @@ def _describe(problem: dict, content: Any, problems: list[dict]) -> str:
         return f"{key}: missing"
     if problem["type"] == "extra_forbidden":
         return _unknown_key(keys)
-    if problem["type"] == "value_error":
-        return f"{key}: {problem['ctx']['error']}" if key else str(problem["ctx"]["error"])
     branches = [p for p in problems if _real_keys(p, content)[0] == keys]
+    if refused := next((p for p in branches if p["type"] == "value_error"), None):  # of the branch that was meant
+        return f"{key}: {refused['ctx']['error']}" if key else str(refused["ctx"]["error"])
     allowed = [name for branch in branches for name in re.findall(r"'([^']*)'", branch["msg"])]
     near = nearest(place, allowed) if isinstance(place, str) else ""
     if near and len(allowed) > 12:
@@ -115,7 +115,7 @@ def _unknown_key(keys: list[str]) -> str:
         return f"{'.'.join(keys)}: {NOT_IN_A_RECIPE[key]}"
     owners = [f'; "{key}" belongs in "{n}"' for n, f in section.model_fields.items() if key in _keys_of(f.annotation)]
     for name, inner in itertools.pairwise(keys):
-        if not name.isdigit():  # an index of a list of sections, which is known already
+        if name in section.model_fields:  # no index of a list, and no name of a section, which are known already
             section = _section_in(section.model_fields[name].annotation, inner)
     hint = known_elsewhere(key)
     if hint.endswith(f" {'.'.join(keys[:-1])}.{key}"):  # a key of ours, in a section that others have it in

@@ -8,6 +8,7 @@ from hf_imgcls.recipe.base import Section
 from hf_imgcls.recipe.data_section import DataSection
 from hf_imgcls.recipe.distillation import DistillationSection
 from hf_imgcls.recipe.rejection import RejectionSection
+from hf_imgcls.recipe.tune_section import Choices, RangeSection
 
 MOST_PIXELS = 4096  # side of a network's input; one such image takes 200 MB as floats
 
@@ -145,3 +146,6 @@ class Recipe(Section):
     averaging: AveragingSection = Field(AveragingSection(), description=AveragingSection.__doc__)
     optimizer: OptimizerSection = Field(OptimizerSection(), description=OptimizerSection.__doc__)
     rejection: RejectionSection = Field(RejectionSection(), description=RejectionSection.__doc__)
+    tune: dict[str, Choices | RangeSection] = Field({})
+    """What hf-imgcls tune searches, by the dotted name of a key, as overrides have it: a list of values, or limits. A
+    training ignores it."""

@@ -46,5 +46,6 @@ from hf_imgcls.store.run_folder import (
     open_run,
 )
 from hf_imgcls.store.runs import FoundRun, find_runs, natural
+from hf_imgcls.store.search_folder import open_search
 from hf_imgcls.store.several import describe_if_several, open_several
 from hf_imgcls.store.streams import close_output, close_terminal, flush_streams, open_streams

@@ -20,7 +20,7 @@ ADAPTER, ADAPTER_WEIGHTS = "adapter", "adapter_model.safetensors"  # a folder of
 TOKEN = ".launch-"  # of a file by which the processes of a launch find out whether they share a folder
 # Keys that may differ in the second half of a run: they change neither the data nor the weights. A moved folder of
 # images keeps its fingerprints, which are compared instead of its path.
-_MAY_CHANGE = {
+MAY_CHANGE = {
     "$schema", "description", "data.path", "training.output_dir", "training.disable_tqdm", "training.report_to",
     "training.run_name", "training.dataloader_num_workers", "training.dataloader_pin_memory",
     "training.dataloader_prefetch_factor", "training.dataloader_persistent_workers",
@@ -144,9 +144,11 @@ def _check_unfinished(folder: Path, now: Beginning) -> None:
 
 def recipe_differences(before: Mapping, now: Mapping, but: str = "") -> list[str]:
     """A line about each key of two recipes that differs, if that changes data or weights; `but` is a key that may."""
-    return differences(
-        before, now, may_change=lambda key: key == but or re.sub(r"^stages\.\d+\.", "", key) in _MAY_CHANGE
-    )
+
+    def may_change(key: str) -> bool:
+        return key == but or re.sub(r"^stages\.\d+\.", "", key) in MAY_CHANGE or key.startswith("tune.")
+
+    return differences(before, now, may_change=may_change)
 
 
 def _changed_splits(folder: Path, splits: Mapping[str, Any]) -> str:

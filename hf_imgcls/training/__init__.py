@@ -11,6 +11,7 @@ from hf_imgcls.training.head_stage import check_features
 from hf_imgcls.training.loss import NO_CUSTOM, Custom
 from hf_imgcls.training.plan import Plan
 from hf_imgcls.training.range_test import FEWEST, Curve, Suggestion, Sweep, suggest_rate, sweep_plan, sweep_rates
+from hf_imgcls.training.records import metric_key, outcome
 from hf_imgcls.training.refit import score_run
 from hf_imgcls.training.room import check_room_of_run
 from hf_imgcls.training.score import ScoredRun, predict_trained, score_saved, score_splits, scoring_trainer

@@ -1,9 +1,10 @@
 """A stage, checked and ready to run."""
 
 import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
 
-from transformers import TrainingArguments
+from transformers import TrainerCallback, TrainingArguments
 
 from hf_imgcls.images import Mixing, TrainTransform
 from hf_imgcls.recipe import ModelSection, Stage
@@ -18,7 +19,8 @@ class Plan:
 
     `parameters` are the names of those that train, `trained` how many numbers they are, `groups` the same by learning
     rate where there are several; `terms` are what the loss has beside cross-entropy, and `teacher` is whose
-    probabilities it follows too; `model` is the recipe's section.
+    probabilities it follows too; `model` is the recipe's section; `callbacks` are called
+    beside the trainer's own.
     """
 
     stage: Stage
@@ -33,3 +35,4 @@ class Plan:
     terms: Terms
     teacher: Teacher | None
     model: ModelSection
+    callbacks: Sequence[TrainerCallback] = ()

@@ -1,5 +1,6 @@
 """The record of a stage: what results.json, the card and the curves know of it; and which of two stages is better."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from transformers import PreTrainedModel, TrainerState, TrainingArguments
@@ -43,11 +44,36 @@ def _as_json(train: Trained):
 
 def is_better(record: dict, before: dict, arguments: TrainingArguments) -> bool:
     """Whether the best step of a stage is better on validation than that of the stage before."""
-    key = f"eval_{(arguments.metric_for_best_model or 'loss').removeprefix('eval_')}"
-    new, old = (
-        next((e[key] for e in each["history"] if e["step"] == each["best_step"] and key in e), None)
-        for each in (record, before)
-    )
+    key = metric_key(arguments)
+    new, old = (_at(each, each["best_step"], key) for each in (record, before))
     if new is None or old is None:
         raise InputError(f"only_if_better: one of the two stages has no {key.removeprefix('eval_')} on validation")
     return new > old if arguments.greater_is_better else new < old
+
+
+def metric_key(arguments: TrainingArguments) -> str:
+    """The key in a history of the metric that selects checkpoints."""
+    return f"eval_{(arguments.metric_for_best_model or 'loss').removeprefix('eval_')}"
+
+
+def _at(record: dict, step: int | None, key: str) -> float | None:
+    return next((e[key] for e in record["history"] if e["step"] == step and key in e), None)
+
+
+def ended_with(records: Sequence[dict]) -> int:
+    """Number of the stage whose weights a run ends with: where later ones were not better, one before the last."""
+    number = len(records)
+    while (kept := records[number - 1]["selected_checkpoint"]).startswith("stage "):
+        number = int(kept.removeprefix("stage "))
+    return number
+
+
+def outcome(records: Sequence[dict], arguments: TrainingArguments) -> float | None:
+    """The metric on validation of the weights that a training ends with; None where they were not evaluated.
+
+    Args:
+        arguments: of the last stage.
+    """
+    record, key = records[ended_with(records) - 1], metric_key(arguments)
+    last = next((e["step"] for e in reversed(record["history"]) if key in e), None)
+    return _at(record, record["best_step"] if record["selected_checkpoint"] == "best" else last, key)

@@ -15,6 +15,7 @@ from hf_imgcls.models import head_module
 from hf_imgcls.training.balance import class_shares
 from hf_imgcls.training.head_stage import features_of
 from hf_imgcls.training.plan import Plan
+from hf_imgcls.training.records import ended_with
 from hf_imgcls.training.regression import Examples, solve_at
 from hf_imgcls.training.score import ScoredRun, predict_trained, score_saved, score_splits
 from hf_imgcls.training.solved_head import losses_of, put_solution, read_examples
@@ -31,7 +32,7 @@ def score_run(
     """
     folder = Path(trainer.args.output_dir)
     folder = folder.parent if plans[0].stage.listed else folder
-    number = _ended_with(records)
+    number = ended_with(records)
     plan = plans[number - 1]
     if plan.stage.refit and data.pool:
         say("refit: left out, it would train every fold on the images of all folds")
@@ -47,14 +48,6 @@ def score_run(
     # Of the head that is saved: predictions of validation are those of the one before.
     later = {split: each for split, each in scored.outputs.items() if split not in outputs}
     return scored._replace(predicted=later or predict_trained(trainer, data.splits["train"], scoring))
-
-
-def _ended_with(records: Sequence[dict]) -> int:
-    """Number of the stage whose weights a run ends with: where later ones were not better, one before the last."""
-    number = len(records)
-    while (kept := records[number - 1]["selected_checkpoint"]).startswith("stage "):
-        number = int(kept.removeprefix("stage "))
-    return number
 
 
 def _refit(trainer: ImageTrainer, plan: Plan, record: dict, data: Data, scoring: EvalTransform) -> None:

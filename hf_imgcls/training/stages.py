@@ -172,6 +172,7 @@ def train_rows(plan: Plan, data: Data):
 
 def _trainer(model: torch.nn.Module, plan: Plan, splits: dict, **others) -> ImageTrainer:
     stopping = plan.stage.early_stopping
+    callbacks = [StopEarly(stopping.patience, stopping.threshold)] if stopping else []
     return ImageTrainer(
         model,
         plan.arguments,
@@ -185,7 +186,7 @@ def _trainer(model: torch.nn.Module, plan: Plan, splits: dict, **others) -> Imag
         custom=plan.custom,
         teacher=plan.teacher,
         ema_decay=plan.stage.averaging.ema_decay,
-        callbacks=[StopEarly(stopping.patience, stopping.threshold)] if stopping else None,
+        callbacks=[*callbacks, *plan.callbacks],
         **others,
     )
 
