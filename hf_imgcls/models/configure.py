@@ -8,6 +8,7 @@ from transformers import CONFIG_MAPPING, AutoConfig, AutoModelForImageClassifica
 
 from hf_imgcls.errors import InputError, nearest
 from hf_imgcls.models.convnet import ConvNetConfig, ConvNetForImageClassification
+from hf_imgcls.models.dropout import check_dropout, dropout_keys
 from hf_imgcls.models.ensemble import EnsembleConfig, EnsembleForImageClassification
 from hf_imgcls.models.input_errors import as_input_error
 from hf_imgcls.models.mini_xception import MiniXceptionConfig, MiniXceptionForImageClassification
@@ -15,6 +16,7 @@ from hf_imgcls.models.own_head import OwnHeadConfig, OwnHeadForImageClassificati
 from hf_imgcls.models.saved import CONFIG, OF_ANOTHER_FORM, check_type, read_settings, take_labels
 from hf_imgcls.recipe import ModelSection, resolve_checkpoint
 from hf_imgcls.scoring import REJECTION
+from hf_imgcls.words import listed
 
 BUILT_IN = (ConvNetConfig, MiniXceptionConfig)
 _OURS = {
@@ -39,6 +41,7 @@ def get_config(section: ModelSection, trust_remote_code: bool = False, own_label
     Args:
         own_labels: the checkpoint's own classes are what it is loaded for: a fault in their names is an error.
     """
+    check_dropout(section.config)
     if section.architecture:
         config = _architecture_config(section)
     else:
@@ -160,9 +163,13 @@ def _override(config: PreTrainedConfig, overrides: dict, section: str = "model.c
             hint = nearest(key, known)
             if config.model_type == "timm_wrapper" and not hint:
                 hint = '; what timm builds the network with goes into "model_args"'
+            elif "drop" in key and not hint:
+                hint = f"; what it drops is set by {listed(dropout_keys(known)) or 'nothing'}"
             raise InputError(f"{section}.{key}: {config.model_type} has no such setting{hint}")
         if key in config.sub_configs and isinstance(value, dict):
             _override(getattr(config, key), value, f"{section}.{key}")
             continue
+        if key == "model_args" and isinstance(value, dict):  # beside those that the checkpoint's network is built with
+            value = {**(config.model_args or {}), **value}
         with as_input_error(f"{section}.{key}"):
             setattr(config, key, value)

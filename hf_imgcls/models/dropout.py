@@ -1,11 +1,31 @@
-"""A dropout before the head that was published for training from scratch and is too strong for fine-tuning."""
+"""What a network drops in training: rates that are none, and one that is too strong for fine-tuning."""
+
+from collections.abc import Iterable
+from typing import Any
 
 from transformers import PretrainedConfig
 
+from hf_imgcls.errors import InputError
 from hf_imgcls.recipe import ModelSection
 
 _KEYS = ("classifier_dropout_prob", "classifier_dropout", "dropout_rate", "drop_rate", "hidden_dropout_prob", "dropout")
 _STRONG, USUAL_DROPOUT = 0.8, 0.2
+
+
+def check_dropout(settings: dict[str, Any], section: str = "model.config") -> None:
+    """Refuse a rate of dropout or drop path outside 0 to 1, with which networks are built and train on nothing."""
+    for key, value in settings.items():
+        if isinstance(value, dict):
+            check_dropout(value, f"{section}.{key}")
+        elif "drop" in key:
+            for rate in value if isinstance(value, list) else [value]:
+                if isinstance(rate, int | float) and not isinstance(rate, bool) and not 0 <= rate < 1:
+                    raise InputError(f"{section}.{key}: found {rate!r}, expected a number from 0 to below 1")
+
+
+def dropout_keys(keys: Iterable[str]) -> list[str]:
+    """Those of a configuration's keys that set what is dropped."""
+    return sorted({key for key in keys if "drop" in key})
 
 
 def strong_dropout(config: PretrainedConfig, section: ModelSection) -> tuple[str, float] | None:

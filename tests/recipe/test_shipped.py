@@ -60,6 +60,12 @@ SOURCES = {
          "augmentation.train.0": "Resize",
          "augmentation.train.1": {"RandomResizedCrop": {"scale": [0.8, 1.0], "ratio": [0.9, 1.1]}}},
     ),
+    "imagenet_resnet50_scratch": (
+        {"num_train_epochs": 100, "lr_scheduler_type": "cosine", "warmup_steps": 0.05, "max_grad_norm": 0,
+         "label_smoothing_factor": None},
+        {"model.image_size": 160, "augmentation.mix": [{"MixUp": {"alpha": 0.1}}, {"CutMix": {"alpha": 1.0}}],
+         "augmentation.train.1": "RandomHorizontalFlip", "averaging": None},
+    ),
     "food101_vit": (GUIDE, {"augmentation.train": ["RandomResizedCrop"]}),
     "food101_vit_subset": (GUIDE, {"augmentation.train": ["RandomResizedCrop"], "data.train_split": "train[:5000]"}),
     "food101_vit_keras": (

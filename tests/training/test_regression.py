@@ -12,7 +12,8 @@ from tiny import tiny_model, tiny_processor
 
 from hf_imgcls import InputError, train_classifier
 from hf_imgcls.training.loss import Terms, total_loss
-from hf_imgcls.training.regression import FOLDS, PENALTIES, Examples, _folds, solve
+from hf_imgcls.training.regression import FOLDS, PENALTIES, Examples, _folds, solve, solve_at
+from hf_imgcls.training.solved_head import losses_of
 
 
 def loss(logits, labels, weights=None):
@@ -171,3 +172,12 @@ def test_views_of_an_image_are_in_one_fold_and_scored_in_the_first():
         [row["eval_loss"] for row in once.tried], rel=1e-4
     )
     torch.testing.assert_close(found.weight, once.weight, rtol=1e-3, atol=1e-4)
+
+
+def test_logit_adjustment_moves_the_bias_by_the_logarithm_of_the_shares():
+    """The bias has no penalty: the adjusted optimum is the plain one, less the adjustment, up to a number for all."""
+    train, shares = drawn(300, 1), torch.tensor([0.7, 0.2, 0.1], dtype=torch.float64)
+    terms = Terms(shares=shares, logit_adjustment=0.8)
+    plain, adjusted = (solve_at(train, 3, losses_of(each, 0.0)[0], 0.1) for each in (Terms(), terms))
+    before, after = (train.features @ weight.T + bias for weight, bias in (plain, adjusted))
+    assert torch.allclose(after.log_softmax(1), (before - 0.8 * shares.log()).log_softmax(1), atol=1e-4)

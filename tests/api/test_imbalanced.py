@@ -1,0 +1,58 @@
+"""Whole runs against imbalance, and the shipped recipe for training from scratch on a few made images."""
+
+import json
+
+import pytest
+from tiny import tiny_model, tiny_processor
+
+from hf_imgcls import train_classifier
+from hf_imgcls.recipe.shipped import shipped_recipes
+
+pytestmark = pytest.mark.usefixtures("undrawn")
+
+
+def test_a_run_draws_in_balance_solves_with_the_adjustment_and_says_so(make_folder, tmp_path):
+    tiny_model("vit").save_pretrained(tmp_path / "checkpoint")
+    tiny_processor().save_pretrained(tmp_path / "checkpoint")
+    solved = {"train": "head", "cache_features": True, "logistic_regression": True, "refit": True}
+    drawn = {"train": "head", "cache_features": True, "sampling": {"balance": 0.5}}
+    results = train_classifier(
+        {
+            "data": {"path": str(make_folder(train=16, validation=3, test=3)), "long_tail": 16},
+            "model": {"checkpoint": str(tmp_path / "checkpoint")},
+            "loss": {"logit_adjustment": 1},
+            "stages": [drawn, solved],
+            "training": {
+                "output_dir": str(tmp_path / "run"), "num_train_epochs": 2, "per_device_train_batch_size": 8,
+                "metric_for_best_model": "macro_f1",
+            },
+        }
+    )  # fmt: skip
+    assert [stage["sampling"] for stage in results["stages"]] == [{"balance": 0.5}, {}]
+    assert results["stages"][0]["steps"] == 6, "an epoch of 21 images is as long as without"
+    assert results["images"] == {"train": 21, "validation": 9, "test": 9}
+    assert results["parity"]["passed"]
+    card = (tmp_path / "run" / "README.md").read_text()
+    assert "16.0 times as many; trained with logit adjustment and rare classes drawn more often." in card
+    assert "its scores are not for classes as frequent as in these images" in card
+    assert "thinned to a long tail of 16 to 1" in card
+
+
+def test_the_recipe_for_training_from_scratch_runs(make_folder, tmp_path):
+    """With what its procedure A2 has beside: drop path and repeated augmentation."""
+    folder, run = make_folder(train=8, validation=2), tmp_path / "run"
+    results = train_classifier(
+        shipped_recipes()["imagenet_resnet50_scratch"],
+        [
+            f"data.path={folder}", f"training.output_dir={run}", "model.architecture=timm/test_resnet",
+            "model.config.model_args.drop_path_rate=0.05", "model.image_size=32", "augmentation.repeats=3",
+            "training.num_train_epochs=2", "training.per_device_train_batch_size=6",
+            "training.gradient_accumulation_steps=2",
+        ],
+    )  # fmt: skip
+    assert results["training"]["steps"] == 4
+    assert results["stages"][0]["selected_checkpoint"] == "last"
+    assert results["parity"]["passed"]
+    saved = json.loads((run / "config.json").read_text())
+    assert saved["model_args"] == {"drop_path_rate": 0.05}
+    assert saved["pretrained_cfg"]["crop_pct"] == 0.95
