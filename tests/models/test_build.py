@@ -258,7 +258,7 @@ def test_a_network_that_cannot_be_saved_is_refused_before_it_is_trained():
         ("vit", {"num_labels": 5}, "model.config.num_labels: the labels come from the data"),
         ("siglip", {"vision_config": {"hiden_size": 16}}, "model.config.vision_config.hiden_size: siglip_vision_model"),
         ("timm/test_resnet", {"drop_rate": 0.1}, 'model.config.drop_rate: timm_wrapper has no such setting; what timm'),
-        ("timm/test_resnet", {"model_args": {"drop": 0.1}}, "model.config: ResNet.__init__() got an unexpected keyword"),
+        ("timm/test_resnet", {"model_args": {"drop": 0}}, "model.config: ResNet.__init__() got an unexpected keyword"),
         ("timm/test_resnet", {"model_args": {"in_chans": 1}}, "to have 1 channels, but got 3 channels instead"),
         ("pp_lcnet", {}, "gives no scores of 3 classes"),
         ("swin", {"window_size": 16, "image_size": 32}, "does not take the 32x32 images of its image processor"),
