@@ -79,8 +79,8 @@ def exported_run(tmp_path_factory):
     return run, place / "colours-onnx", out.getvalue(), err.getvalue()
 
 
-def predict(folder: Path, photos: Path, output: Path) -> list[dict]:
-    assert main(["predict", str(folder), str(photos), "--output", str(output), "--device", "cpu"]) == 0
+def predict(folder: Path, photos: Path, output: Path, *words: str) -> list[dict]:
+    assert main(["predict", str(folder), str(photos), "--output", str(output), "--device", "cpu", *words]) == 0
     with output.open() as file:
         return list(csv.DictReader(file))
 
@@ -132,10 +132,11 @@ def test_any_batch_size_with_onnxruntime_alone(exported_run):
         assert np.abs(session.run(["logits"], {"pixel_values": pixels.numpy()})[0] - wanted).max() < 1e-5
 
 
-def test_predict_gives_the_same_rows_for_the_folder_as_for_the_model(exported_run, tmp_path):
+@pytest.mark.parametrize("words", [(), ("--tta", "flip")])
+def test_predict_gives_the_same_rows_for_the_folder_as_for_the_model(words, exported_run, tmp_path):
     run, folder, *_ = exported_run
     photos = run.parent / "photos" / "test"
-    ours, theirs = predict(run, photos, tmp_path / "model.csv"), predict(folder, photos, tmp_path / "onnx.csv")
+    ours, theirs = (predict(each, photos, tmp_path / f"{each.name}.csv", *words) for each in (run, folder))
     assert len(theirs) == 30
     assert len({row["label_1"] for row in ours}) > 1, "a test of one class shows nothing"
     for row, other in zip(ours, theirs, strict=True):
