@@ -11,10 +11,12 @@ from hf_imgcls.store.failed import FAILED
 from hf_imgcls.store.files import read_json
 from hf_imgcls.store.locks import LOCK
 from hf_imgcls.store.run_folder import CANDIDATES, RECIPE, RESULTS, SEVERAL
+from hf_imgcls.store.search_folder import SEARCH
 from hf_imgcls.store.writer import writer_of
 from hf_imgcls.words import listed, one_line
 
 _OF_A_RUN = re.compile(r"checkpoint-.*|stage-\d+|network-\d+|plots|__pycache__|\..*")
+_OTHERS = {RESULTS: "an evaluation", SEARCH: "a search (hf-imgcls tune)"}
 _BEGUN = {RECIPE, BEGUN, CANDIDATES}  # of a run, also of one that was killed early
 _EVALUATION = {"model", "data", "split", "scores"}
 
@@ -82,8 +84,9 @@ class _Search:
                 told, inside = len(self.lines), self.look(folder / name)
                 found += inside or ()
                 empty += [folder / name] if inside == [] and len(self.lines) == told else []
-        if RESULTS in files and not found:
-            self.lines.append(f"{folder}: is an evaluation, not a run")
+        other = _OTHERS.get(next(iter({RESULTS, SEARCH} & files), ""))
+        if other and not found:
+            self.lines.append(f"{folder}: is {other}, not a run")
         self.others += empty if found and not _BEGUN & files else []
         return found
 

@@ -133,6 +133,8 @@ def test_damaged_and_foreign_folders_are_lines(tmp_path, capsys):
     )
     (runs / "scores").mkdir()
     (runs / "scores" / "results.json").write_text('{"model": "m", "data": "d", "split": "test", "scores": {}}')
+    (runs / "x-tune").mkdir()
+    (runs / "x-tune" / "search.json").write_text("{}")
     (runs / "notes" / "deep").mkdir(parents=True)
     (runs / "notes" / "deep" / "a.txt").touch()
     os.mkfifo(runs / "good" / "failed.json")
@@ -149,7 +151,11 @@ def test_damaged_and_foreign_folders_are_lines(tmp_path, capsys):
         "odd": "finished",
     }
     assert (found["odd"]["model"], found["odd"]["data"], found["odd"]["scores"]) == ("", "", {})
-    assert found["others"] == [f"{runs / 'scores'}: is an evaluation, not a run", f"not runs: {runs / 'notes'}"]
+    assert found["others"] == [
+        f"{runs / 'scores'}: is an evaluation, not a run",
+        f"{runs / 'x-tune'}: is a search (hf-imgcls tune), not a run",
+        f"not runs: {runs / 'notes'}",
+    ]
     capsys.readouterr()
     assert main(["runs", str(runs)]) == 0
     said = capsys.readouterr()
