@@ -114,23 +114,26 @@ def test_two_processes_go_through_stages_and_features_as_one_does(recipe, tmp_pa
     common = ["training.optim=sgd", "model.config.hidden_dropout_prob=0.0", "data.max_samples.train=16",
               f"stages={json.dumps(stages)}"]  # fmt: skip
     folders = [f"training.output_dir={tmp_path / name}" for name in ("two", "one")]
-    two = launch(TORCHRUN, "hf_imgcls/train.py", str(recipe), *common, folders[0])
+    two = launch(TORCHRUN, "hf_imgcls/train.py", str(recipe), *common, folders[0], "--seeds", "3")
     assert two.returncode == 0, two.stderr
-    train_classifier(recipe, [*common, "training.per_device_train_batch_size=8", folders[1]])
-    assert results(tmp_path / "two")["processes"] == 2  # of plain torchrun, on a machine without a GPU
-    assert [stage["steps"] for stage in results(tmp_path / "two")["stages"]] == [2, 2, 2]
-    checkpoint = tmp_path / "two" / "stage-3" / "checkpoint-2"
+    train_classifier(recipe, [*common, "training.per_device_train_batch_size=8", "training.seed=3", folders[1]])
+    summary = json.loads((tmp_path / "two" / "seeds.json").read_text())
+    assert summary["scores"]["test"]["loss"]["seeds"] == [results(tmp_path / "two/seed-3")["scores"]["test"]["loss"]]
+    assert two.stdout.count("seeds: one run, seed 3") == 1
+    assert results(tmp_path / "two/seed-3")["processes"] == 2  # of plain torchrun, on a machine without a GPU
+    assert [stage["steps"] for stage in results(tmp_path / "two/seed-3")["stages"]] == [2, 2, 2]
+    checkpoint = tmp_path / "two/seed-3" / "stage-3" / "checkpoint-2"
     assert newest_whole(checkpoint.parent) == (checkpoint, [])
     of_each = {"progress-0.json", "progress-1.json", "rng_state_0.pth", "rng_state_1.pth"}
     assert of_each < read_json(checkpoint / "manifest.json").keys()
     for name in ("stage-1", "stage-2", ""):
-        after = [load_file(tmp_path / run / name / "model.safetensors") for run in ("two", "one")]
+        after = [load_file(tmp_path / run / name / "model.safetensors") for run in ("two/seed-3", "one")]
         assert max((after[0][key] - after[1][key]).abs().max() for key in after[0]) < 1e-6
-    histories = [json.loads((tmp_path / run / "history.json").read_text()) for run in ("two", "one")]
+    histories = [json.loads((tmp_path / run / "history.json").read_text()) for run in ("two/seed-3", "one")]
     accuracies = [[e["train_accuracy"] for e in history if "loss" in e] for history in histories]
     assert len(accuracies[0]) == 3
     assert accuracies[0] == accuracies[1]
-    assert results(tmp_path / "two")["parity"]["passed"]
+    assert results(tmp_path / "two/seed-3")["parity"]["passed"]
 
 
 ALONE = """
