@@ -4,7 +4,7 @@ from hf_imgcls.api.average import average_models
 from hf_imgcls.api.benchmark import describe_measurement, measure_recipe
 from hf_imgcls.api.check import check_recipe
 from hf_imgcls.api.describe import describe_network
-from hf_imgcls.api.evaluate import check_output, evaluate_classifier, save_evaluation
+from hf_imgcls.api.evaluate import evaluate_classifier
 from hf_imgcls.api.export import ExportOptions, export_model
 from hf_imgcls.api.find_lr import find_learning_rate
 from hf_imgcls.api.fit import FitOptions, fit_folder

@@ -47,6 +47,7 @@ def evaluate_classifier(
     batch_size: int = 32,
     *,
     tta: str | Sequence[str] = (),
+    output: Path | None = None,
 ) -> dict[str, Any]:
     """Score any saved folder or Hub model on any dataset, with the metrics and the image reading of a run.
 
@@ -56,6 +57,7 @@ def evaluate_classifier(
         overrides: `data.key=value`, as behind a recipe.
         batch_size: images per step and device.
         tta: test-time augmentation, `flip`, `crops` or both: the mean of the probabilities of several views.
+        output: a .json file for what is returned, or a folder for that, plots and the report.
 
     Returns:
         `model`, `data`, `split`, `labels`, `scores`, `breakdown`, `rejection`, `duplicates`, `cautions`, `fingerprint`,
@@ -66,6 +68,8 @@ def evaluate_classifier(
     kinds = check_views(tta)
     if batch_size < 1:
         raise InputError(f"--batch-size: found {batch_size}, expected 1 or more")
+    if output:
+        check_output(output)
     os.environ.pop("ACCELERATE_MIXED_PRECISION", None)  # a launcher's fp16 is for training: scores are float32
     prepare_launch()
     network, processor = load_network(str(model))
@@ -94,7 +98,7 @@ def evaluate_classifier(
     lines += reports.describe_classes(classes)
     for line in [*lines, *(reports.describe_tta(gain, scores[name]) if gain else ())]:
         say(line)
-    return {
+    result = {
         "model": str(model),
         "data": str(data),
         "split": name,
@@ -109,6 +113,11 @@ def evaluate_classifier(
         "notes": loaded.notes,
         "tta": gain,
     }
+    if output:
+        whole = {**result, **results, "cautions": {name: cautions}}
+        subject = reports.Subject(Path(model).name, whole, outputs, loaded.splits, (), loaded.labels)
+        on_main(lambda: save_evaluation(result, output, subject))
+    return result
 
 
 def _read_recipe(model: str | Path, data: str, overrides: Sequence[str]):
@@ -139,8 +148,8 @@ def check_output(place: Path) -> None:
     try_place(place.absolute().parent, "--output")
 
 
-def save_evaluation(result: dict[str, Any], place: Path) -> None:
-    """Write an evaluation into a .json file, or into a folder: results.json, bad_images.csv, plots, as a run has.
+def save_evaluation(result: dict[str, Any], place: Path, subject: reports.Subject) -> None:
+    """Write an evaluation into a .json file, or a folder: results.json, bad_images.csv, plots and report, as a run has.
 
     Of two at the same moment the second is written after the first.
     """
@@ -149,16 +158,17 @@ def save_evaluation(result: dict[str, Any], place: Path) -> None:
         place.mkdir(exist_ok=True)
     with Lock() as lock:
         lock.wait_for(lock_beside(place) if is_file else place / LOCK, f"--output: {place}")
-        _write(result, place)
+        _write(result, place, subject)
 
 
-def _write(result: dict[str, Any], place: Path) -> None:
+def _write(result: dict[str, Any], place: Path, subject: reports.Subject) -> None:
     if place.suffix == ".json":
         return write_json(place, result)
     write_csv(
         place / BAD_IMAGES, BadImage._fields, ([bad[f] for f in BadImage._fields] for bad in result["bad_images"])
     )
     reports.draw_classes(place, result["breakdown"]["classes"], result["split"])
+    reports.write_report(place, subject)
     write_json(place / RESULTS, result)
 
 

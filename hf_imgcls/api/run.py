@@ -103,6 +103,8 @@ def conclude_run(run: Run, trained: Trained) -> dict[str, Any]:
     results["time"] = reports.summarize_time(stages, whole, trainer.clock.scoring)
     results["time"]["advice"] = trained.advice
     on_main(lambda: reports.draw_results(folder, stages, outputs, results["labels"]))
+    subject = reports.Subject(folder.resolve().name, results, outputs, data.splits, stages, data.labels)
+    on_main(lambda: reports.write_report(folder, subject))
     on_main(lambda: finish(folder, run.recipe, results, stages))
     tell_results(folder, results)
     push_trained(folder, run.arguments, data)

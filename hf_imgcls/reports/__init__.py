@@ -10,6 +10,8 @@ from hf_imgcls.reports.folds import describe_folds
 from hf_imgcls.reports.groups import collect_groups
 from hf_imgcls.reports.layers import layer_table, short
 from hf_imgcls.reports.rejection import describe_rejection
+from hf_imgcls.reports.report.content import Subject
+from hf_imgcls.reports.report.write import write_report
 from hf_imgcls.reports.results import (
     collect_results,
     describe_classes,

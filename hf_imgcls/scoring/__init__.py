@@ -1,6 +1,7 @@
 """Logits to numbers: what is kept of a scored image, metrics, intervals, which rows are compared."""
 
 from hf_imgcls.scoring.breakdown import break_down, weakest_classes
+from hf_imgcls.scoring.calibration import at_temperature, fit_temperature, reliability
 from hf_imgcls.scoring.metrics import (
     METRICS,
     better_than_majority,
@@ -29,6 +30,7 @@ from hf_imgcls.scoring.scored import (
     MAX_COMPARED,
     Sampler,
     Scored,
+    are_few,
     choose_rows,
     collect_scored,
     main_split,

@@ -1,7 +1,7 @@
 """What is kept of a scored image: its best classes and two log-probabilities, not the logits of a thousand classes."""
 
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Iterable, Sized
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
 BEST = 5  # classes that are kept of an image
 MAX_COMPARED = 500  # images that the parity check compares
+_MOST_KEPT = 2**24  # scores of all classes that are kept of a split, 134 MB
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,7 +23,7 @@ class Scored:
         log_likelihoods: logarithm of the probability of the true class, float64, shape (images,).
         top_log_probabilities: the same of the best class.
         sample: rows whose logits were kept, and these, float32 of shape (rows, classes).
-        probabilities: of all classes, shape (images, classes), where a metric wanted them.
+        probabilities: of all classes, shape (images, classes), where a metric wanted them or there are few.
         energies: logarithm of the sum of the logits' exponentials.
     """
 
@@ -82,6 +83,11 @@ def collect_scored(reduced: list[np.ndarray], label_ids: list[np.ndarray], class
     ranked, (likelihoods, top, energies) = reduced[:, :best].astype(np.int64), reduced[:, best : best + 3].T
     probabilities = reduced[:, best + 3 :] if reduced.shape[1] > best + 3 else None
     return Scored(ranked, likelihoods, top, label_ids, classes, sample, probabilities, energies)
+
+
+def are_few(rows: Sized, classes: int) -> bool:
+    """Whether the probabilities of all classes of a split's rows are kept; not of a stream, whose length is unknown."""
+    return isinstance(rows, Sized) and len(rows) * classes <= _MOST_KEPT
 
 
 def scored_logits(logits: "torch.Tensor", labels: "torch.Tensor") -> Scored:

@@ -8,7 +8,7 @@ from transformers import EvalPrediction, PrinterCallback, ProgressCallback
 
 from hf_imgcls.images import Mixing, TrainTransform, fill_with_noise
 from hf_imgcls.machine import exact_float32
-from hf_imgcls.scoring import Sampler, Scored, collect_scored, compute_metrics
+from hf_imgcls.scoring import Sampler, Scored, are_few, collect_scored, compute_metrics
 from hf_imgcls.training.accuracy import RunningAccuracy
 from hf_imgcls.training.callbacks import EpochCallback, EpochTable, QuietBar
 from hf_imgcls.training.distillation import DistillingTrainer
@@ -150,9 +150,9 @@ class ImageTrainer(
         In float32 without autocast, whatever the training's precision.
         """
         self.args.fp16_full_eval = self.args.bf16_full_eval = False
-        self.preprocess_logits_for_metrics = sampler = Sampler(
-            sample, self.args.process_index, self.args.world_size, self.custom.probabilities
-        )
+        kept = self.custom.probabilities or are_few(dataset, self.model.config.num_labels)
+        sampler = Sampler(sample, self.args.process_index, self.args.world_size, kept)
+        self.preprocess_logits_for_metrics = sampler
         try:
             with exact_float32(), without_autocast(self):
                 output = self.predict(dataset, metric_key_prefix=split)

@@ -1,0 +1,84 @@
+"""A row for each image of a scored split, and which image is in which split: Parquet files for programs."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import datasets
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from hf_imgcls.scoring import Scored
+
+_MOST_SCORES = 2**22  # of all classes, of a split: 17 MB in a file
+
+
+def prediction_table(outputs: Mapping[str, Scored], splits: Mapping[str, datasets.Dataset], labels: Sequence[str]):
+    """The images of all scored splits, in their order.
+
+    Columns: `split`; `file` and `row` (number in the source's split), null where they are not known, as of a stream;
+    `label`; `prediction` and its `score`, null of an image without a prediction; `loss`; `label_score`, that of the
+    true class; `scores` of all classes, in the order of the labels in the schema's metadata, null of a split with more
+    than 4 million of them.
+    """
+    parts = [_predictions(split, output, splits.get(split), labels) for split, output in outputs.items()]
+    return pa.concat_tables(parts).replace_schema_metadata({"labels": json.dumps(list(labels), ensure_ascii=False)})
+
+
+def _predictions(split: str, output: Scored, rows, labels: Sequence[str]) -> pa.Table:
+    known, count = output.predictions >= 0, len(output)
+    scores = pa.nulls(count, pa.list_(pa.float32()))
+    if output.probabilities is not None and output.probabilities.size <= _MOST_SCORES:
+        flat = pa.array(output.probabilities.astype(np.float32).ravel())
+        starts = np.arange(count + 1, dtype=np.int32) * output.classes
+        scores = pa.ListArray.from_arrays(pa.array(starts), flat)
+    files, numbers = _names(rows, count)
+    columns = {
+        "split": _words([split], np.zeros(count, int)),
+        "file": files,
+        "row": numbers,
+        "label": _words(labels, output.label_ids),
+        "prediction": _words(labels, output.predictions, known),
+        "score": pa.array(np.exp(output.top_log_probabilities), pa.float32(), mask=~known),
+        "label_score": pa.array(np.exp(output.log_likelihoods), pa.float32()),
+        "loss": pa.array(-output.log_likelihoods, pa.float32()),
+        "scores": scores,
+    }
+    return pa.table(columns)
+
+
+def split_table(splits: Mapping[str, datasets.Dataset], labels: Sequence[str]) -> pa.Table | None:
+    """Which image is in which split: `split`, `file`, `row`, `label`; None of a stream, whose images are not listed."""
+    parts = []
+    for split, rows in splits.items():
+        if isinstance(rows, datasets.Dataset):
+            files, numbers = _names(rows, len(rows))
+            ids = np.array(rows["label"][:], int)
+            names = {"split": _words([split], np.zeros(len(rows), int)), "file": files, "row": numbers}
+            parts.append(pa.table({**names, "label": _words(labels, ids)}))
+    return pa.concat_tables(parts) if parts else None
+
+
+def image_name(row: Mapping) -> str:
+    """What a report calls an image: its file, or else its row."""
+    return row.get("name") or (row["image"] or {}).get("path") or f"row {row['row']}"
+
+
+def _names(rows, count: int) -> tuple[pa.Array, pa.Array]:
+    if not isinstance(rows, datasets.Dataset):
+        return pa.nulls(count, pa.string()), pa.nulls(count, pa.int64())
+    files = pa.array(rows["name"][:], pa.string()) if "name" in rows.column_names else pa.nulls(count, pa.string())
+    return files, pa.array(rows["row"][:], pa.int64())
+
+
+def _words(names: Sequence[str], ids: np.ndarray, known: np.ndarray | None = None) -> pa.Array:
+    indices = pa.array(ids.astype(np.int32), mask=None if known is None else ~known)
+    return pa.DictionaryArray.from_arrays(indices, pa.array(list(names), pa.string()))
+
+
+def write_rows(file: Path, rows: pa.Table) -> None:
+    """A Parquet file, whole or not at all."""
+    draft = file.with_name(f"{file.name}.part")
+    pq.write_table(rows, draft)
+    draft.replace(file)
