@@ -91,7 +91,8 @@ def test_a_folder_gets_the_files_of_a_run(model, photos, tmp_path, capsys):
         assert main(words) == 0
     assert "data: dropped 1 unreadable image (first: test/red/broken.png" in capsys.readouterr().out
     assert sorted(f.relative_to(scores).as_posix() for f in scores.rglob("*") if f.is_file()) == [
-        "bad_images.csv", "plots/confusion_matrix.png", "results.json",
+        "bad_images.csv", "plots/confusion_matrix.png", "report/predictions.parquet", "report/report.html",
+        "report/report.json", "report/splits.parquet", "results.json",
     ]  # fmt: skip
     result = json.loads((scores / "results.json").read_text())
     assert (result["split"], result["scores"]["images"]) == ("test", 12)

@@ -64,13 +64,14 @@ def test_an_output_of_predict_that_is_being_written_is_refused_under_any_name(tm
 def test_two_evaluations_are_written_one_after_the_other(name, tmp_path, monkeypatch):
     place, waited = tmp_path / name, []
     wait_for = Lock.wait_for
-    monkeypatch.setattr(evaluate.reports, "draw_classes", lambda *words: None)
+    for written in ("draw_classes", "write_report"):
+        monkeypatch.setattr(evaluate.reports, written, lambda *words: None)
     monkeypatch.setattr(Lock, "wait_for", lambda self, *words: (waited.append(words), wait_for(self, *words)))
     result = {"model": "m", "data": "d", "split": "test", "scores": {}, "bad_images": [], "breakdown": {"classes": {}}}
     (place if name == "scores" else tmp_path).mkdir(exist_ok=True)
     (tmp_path / "scores" / ".lock").touch() if name == "scores" else None  # of one that was killed
     check_output(place)
-    save_evaluation(result, place)
+    save_evaluation(result, place, None)
     assert waited == [(place / ".lock" if name == "scores" else tmp_path / ".scores.json.lock", f"--output: {place}")]
     written = place if name == "scores.json" else place / "results.json"
     assert json.loads(written.read_text())["split"] == "test"

@@ -32,8 +32,7 @@ def _temperature(found: Mapping[str, Any]) -> list[Markup]:
         return [tag("p", f"No temperature: {found['why']}.", class_="note")]
     text = (
         f"A temperature of {found['value']:.4g}, fitted on {plural(found['images'], 'validation image')}, by which the "
-        "logits would be divided. Predictions stay as they are. The saved model does not have it; "
-        "calibration.temperature_scaling=true in the recipe saves it in the head."
+        "logits would be divided. Predictions stay as they are. The saved model does not have it."
     )
     return [tag("p", text), _changes(found["splits"])]
 
