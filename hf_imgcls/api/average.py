@@ -156,7 +156,7 @@ def _write(folder: Path, recipe, soup: Soup, average: dict[str, Any], begun: flo
     results["groups"] = reports.collect_groups(data, outputs)
     results["cautions"] = reports.collect_cautions(results, {})
     results["average"] = average
-    if rejection := set_rejection(recipe, folder, outputs, trainer.args.device):
+    if rejection := set_rejection(recipe, folder, outputs, data, trainer.args.device):
         results["rejection"] = rejection
     reports.draw_classes(folder, *_tested(results))
     return results

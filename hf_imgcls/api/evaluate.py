@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from hf_imgcls import reports
+from hf_imgcls.api.rejection import of_rows
 from hf_imgcls.api.seen import find_seen
 from hf_imgcls.api.tta import score_with
 from hf_imgcls.data import BadImage, load_split
@@ -15,7 +16,8 @@ from hf_imgcls.images import EvalTransform, check_views, input_size
 from hf_imgcls.machine import check_launch, first_on_machine, on_main, prepare_launch, say, training_arguments
 from hf_imgcls.models import channels_last, load_network
 from hf_imgcls.recipe import load_recipe
-from hf_imgcls.scoring import break_down, measure_rejection, read_rejection
+from hf_imgcls.scoring import break_down, confidences, measure_rejection, read_rejection
+from hf_imgcls.serving import as_classifier, open_rejection
 from hf_imgcls.store import (
     BAD_IMAGES,
     LOCK,
@@ -93,7 +95,7 @@ def evaluate_classifier(
     cautions = [*of_tta, *reports.collect_cautions(results).get(name, ()), *seen_notes]
     classes = results["breakdown"][name]["classes"]
     rejection = None if kinds else read_rejection(network.config.to_dict())  # its threshold was set without TTA
-    rejected = rejection and {**rejection._asdict(), "splits": {name: measure_rejection(rejection, outputs[name])}}
+    rejected = rejection and on_main(lambda: _rejected(str(model), network, processor, outputs, loaded))
     lines = [*reports.describe_scores(scores, {name: cautions}), *reports.describe_rejection(rejected)]
     lines += reports.describe_classes(classes)
     for line in [*lines, *(reports.describe_tta(gain, scores[name]) if gain else ())]:
@@ -106,7 +108,7 @@ def evaluate_classifier(
         "scores": scores[name],
         "cautions": cautions,
         "breakdown": results["breakdown"][name],
-        "rejection": rejected and {**rejection._asdict(), **rejected["splits"][name]},
+        "rejection": rejected and {**rejection.settings(), **rejected["splits"][name]},
         "duplicates": results["duplicates"],
         "fingerprint": loaded.fingerprints[name],
         "bad_images": [bad._asdict() for bad in loaded.bad],
@@ -118,6 +120,18 @@ def evaluate_classifier(
         subject = reports.Subject(Path(model).name, whole, outputs, loaded.splits, (), loaded.labels)
         on_main(lambda: save_evaluation(result, output, subject))
     return result
+
+
+def _rejected(model: str, network, processor, outputs: dict, loaded) -> dict[str, Any]:
+    """What the model's threshold of none of these does to the split; a distance reads its images again."""
+    ((name, output),) = outputs.items()
+    found = read_rejection(network.config.to_dict())
+    if found.by == "distance":
+        classifier = as_classifier("", network, processor, network.device)
+        values = of_rows(classifier, open_rejection(model, network), loaded.splits[name])
+    else:
+        values = confidences(found.by, output)
+    return {**found.settings(), "splits": {name: measure_rejection(values, found.threshold, output)}}
 
 
 def _read_recipe(model: str | Path, data: str, overrides: Sequence[str]):

@@ -8,6 +8,7 @@ from hf_imgcls import serving
 from hf_imgcls.errors import InputError, nearest
 from hf_imgcls.machine import limit_progress_bars, say
 from hf_imgcls.models import load_network
+from hf_imgcls.scoring import NONE_OF_THESE, read_rejection
 from hf_imgcls.serving import EXPORT, FORMATS, INT8, CheckImages, ExportFormat
 from hf_imgcls.store import cache_in_use, read_json, try_place
 from hf_imgcls.words import megabytes
@@ -65,6 +66,8 @@ def export_model(model: str, output: Path | None = None, options: ExportOptions 
     with serving.new_folder(target) as draft:
         about = {"format": options.format, "model": name, "weights": weights}
         export_format.write(draft, network.float(), processor, about)
+        if (rejection := read_rejection(network.config.to_dict())) and rejection.by == "distance":
+            say(f"export: it has no {NONE_OF_THESE}: a distance needs features, of which an export gives out none")
         del network
         with serving.silenced():  # the comparison loads the model anew, unchanged by the export
             network, processor = load_network(model, trust_remote_code=options.trust_remote_code)

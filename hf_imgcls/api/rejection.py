@@ -2,17 +2,19 @@
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from hf_imgcls import serving
-from hf_imgcls.data import Data
+from hf_imgcls.data import Data, naming_changed
 from hf_imgcls.errors import InputError
-from hf_imgcls.images import Limits
+from hf_imgcls.images import Limits, input_size, read_image
 from hf_imgcls.machine import exact_float32, say
+from hf_imgcls.models import head_module, load_network
 from hf_imgcls.scoring import (
     NONE_OF_THESE,
     REJECTION,
@@ -22,13 +24,13 @@ from hf_imgcls.scoring import (
     confidences,
     main_split,
     measure_rejection,
-    scored_logits,
     threshold_between,
     threshold_keeping,
 )
 from hf_imgcls.store import write_text
 
-_KEEP, _BATCH, _LARGEST = 0.95, 16, 2000  # of the images of no class so many are read
+_KEEP, _BATCH = 0.95, 16
+_EACH, _LARGEST = 200, 2000  # training images of a class for its mean; images of no class that are read
 
 
 def check_can_reject(recipe, data: Data) -> None:
@@ -43,44 +45,85 @@ def check_can_reject(recipe, data: Data) -> None:
         _unknown_images(recipe.rejection.unknown_path)
 
 
-def set_rejection(recipe, folder: Path, outputs: Mapping[str, Scored], device) -> dict[str, Any] | None:
+def check_network(recipe, model, size: tuple[int, int]) -> None:
+    """Before training: a distance needs one feature before the head."""
+    if recipe.rejection.by == "distance":
+        try:
+            head_module(model, size)
+        except InputError as error:
+            raise InputError(f"rejection.by: no distance, since {error}; score or energy") from None
+
+
+def set_rejection(recipe, folder: Path, outputs: Mapping[str, Scored], data: Data, device) -> dict[str, Any] | None:
     """Set the threshold of a saved model in its config.json; returns it with what it does to each scored split.
 
     Args:
         outputs: the scored splits, `validation` among them.
-        device: for the images of no class.
+        data: of the recipe; a distance reads its images again.
+        device: to predict on.
     """
-    section = recipe.rejection
+    section, rule, classifier, head = recipe.rejection, None, None, None
     if section.by is None:
         return None
-    known = confidences(section.by, outputs["validation"])
-    unknown, skipped = None, 0
-    if section.unknown_path:
-        unknown, skipped = _unknown_confidences(folder, section, recipe.data, device)
+    values = {split: confidences(section.by, output) for split, output in outputs.items() if section.by != "distance"}
+    if section.by == "distance" or section.unknown_path:
+        network, processor = load_network(str(folder))
+        classifier = serving.as_classifier("", network.to(device), processor, device)
+        rule = Rejection(section.by, 0.0)
+    if section.by == "distance":
+        head = head_module(network, input_size(processor))
+        rule = _learn_distance(folder, classifier, network.get_submodule(head), data)
+        values = {split: of_rows(classifier, rule, data.splits[split]) for split in outputs}
+    unknown = _unknown_values(classifier, rule, section.unknown_path, recipe.data) if section.unknown_path else None
     by_unknown, keep = unknown is not None and section.keep is None, section.keep or _KEEP
+    known = values["validation"]
     threshold = threshold_between(known, unknown) if by_unknown else threshold_keeping(known, keep)
-    rejection = Rejection(section.by, threshold)
+    rejection = Rejection(section.by, threshold, head)
     _save(folder, rejection)
-    found = {**rejection._asdict(), "label": NONE_OF_THESE, "keep": None if by_unknown else keep}
-    found["splits"] = {split: measure_rejection(rejection, output) for split, output in outputs.items()}
+    found = {**rejection.settings(), "label": NONE_OF_THESE, "keep": None if by_unknown else keep}
+    found["splits"] = {split: measure_rejection(values[split], threshold, outputs[split]) for split in outputs}
     if unknown is not None:
         split = main_split({"scores": outputs})
         found["unknown"] = {
             "images": len(unknown),
-            "skipped": skipped,
             "rejected": int((~(unknown >= threshold)).sum()),
             "chose_threshold": by_unknown,
-            "auroc": round(auroc(confidences(section.by, outputs[split]), unknown), 6),
+            "auroc": round(auroc(values[split], unknown), 6),
             "against": split,
         }
     return found
+
+
+def of_rows(classifier: serving.Classifier, rule, rows) -> np.ndarray:
+    """What a rule compares with its threshold, of the images of a split."""
+    return np.concatenate([rule.confidences(classifier.outputs, batch)[1] for batch in _batches(classifier, rows)])
+
+
+def _batches(classifier: serving.Classifier, rows) -> Iterator[list]:
+    with exact_float32():
+        for start in range(0, len(rows), _BATCH):
+            images = rows[start : start + _BATCH]["image"]
+            with naming_changed(images):
+                yield [classifier.process(read_image(image)) for image in images]
+
+
+def _learn_distance(folder: Path, classifier: serving.Classifier, head, data: Data) -> serving.DistanceRejection:
+    """Means of the classes, of at most _EACH training images of a class; saved beside the model."""
+    label_ids, random = np.array(data.splits["train"]["label"][:]), np.random.default_rng(0)
+    chosen = [random.permutation(np.flatnonzero(label_ids == label))[:_EACH] for label in range(len(data.labels))]
+    rows = data.splits["train"].select(np.sort(np.concatenate(chosen)))
+    batches = _batches(classifier, rows)
+    features = torch.cat([serving.with_features(head, classifier.outputs, batch)[1] for batch in batches])
+    means = serving.ClassMeans.of(features, torch.tensor(rows["label"][:]), len(data.labels))
+    means.save(folder)
+    return serving.DistanceRejection(0.0, means, head)
 
 
 def _save(folder: Path, rejection: Rejection) -> None:
     """transformers keeps keys that it does not know, so the threshold goes wherever the model goes."""
     file = folder / "config.json"
     settings = json.loads(file.read_text(encoding="utf-8"))
-    write_text(file, json.dumps({**settings, REJECTION: rejection._asdict()}, indent=2, ensure_ascii=False) + "\n")
+    write_text(file, json.dumps({**settings, REJECTION: rejection.settings()}, indent=2, ensure_ascii=False) + "\n")
 
 
 def _unknown_images(path: str) -> list[str]:
@@ -90,16 +133,14 @@ def _unknown_images(path: str) -> list[str]:
     return [images[i] for i in chosen]
 
 
-def _unknown_confidences(folder: Path, section, data_section, device) -> tuple[np.ndarray, int]:
-    """Of the images of no class, predicted by the saved model; and how many could not be read."""
-    images = _unknown_images(section.unknown_path)
-    classifier = serving.open_classifier(str(folder), device)
-    limits = Limits(data_section.max_pixels, data_section.max_aspect_ratio)
+def _unknown_values(classifier: serving.Classifier, rule, path: str, data_section) -> np.ndarray:
+    images, limits = _unknown_images(path), Limits(data_section.max_pixels, data_section.max_aspect_ratio)
     with exact_float32():
-        logits, unreadable = serving.predict_logits(classifier, images, _BATCH, limits)
-    if not len(logits):
+        batches = serving.each_batch(classifier.process, images, _BATCH, limits)
+        found = [rule.confidences(classifier.outputs, batch)[1] for batch in batches]
+    values = np.concatenate(found) if found else np.zeros(0)
+    if not len(values):
         raise InputError(f"rejection.unknown_path: none of its {len(images)} images can be read")
-    if unreadable:
-        say(f"rejection: {unreadable} of {len(images)} images of unknown_path cannot be read and are left out")
-    output = scored_logits(logits, logits.argmax(dim=1))
-    return confidences(section.by, output), unreadable
+    if len(values) < len(images):
+        say(f"rejection: {len(images) - len(values)} of {len(images)} images of unknown_path cannot be read: left out")
+    return values

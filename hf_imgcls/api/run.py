@@ -95,7 +95,7 @@ def conclude_run(run: Run, trained: Trained) -> dict[str, Any]:
     results["breakdown"] = break_down(outputs, scores, results["labels"])
     results["duplicates"] = reports.collect_duplicates(data, outputs)
     results["groups"] = reports.collect_groups(data, outputs)
-    if rejection := on_main(lambda: set_rejection(run.recipe, folder, outputs, trainer.args.device)):
+    if rejection := on_main(lambda: set_rejection(run.recipe, folder, outputs, data, trainer.args.device)):
         results["rejection"] = rejection
     results["cautions"] = reports.collect_cautions(results, replaced)
     results["machine"] = trained.works_with

@@ -13,7 +13,7 @@ from hf_imgcls.api.ensemble import train_ensemble
 from hf_imgcls.api.finished import answer_again, try_places
 from hf_imgcls.api.folds import cross_validate
 from hf_imgcls.api.network import open_network
-from hf_imgcls.api.rejection import check_can_reject
+from hf_imgcls.api.rejection import check_can_reject, check_network
 from hf_imgcls.api.run import Run, Settings, Trained, conclude_run
 from hf_imgcls.api.seeds import train_seeds
 from hf_imgcls.data import Data, load_data
@@ -131,6 +131,7 @@ def train_network(run: Run) -> Trained:
     model, scoring, plans = network.model, network.scoring, network.plans
     if strong := describe_dropout(model.config, recipe.model):
         say(f"model: {strong}")
+    check_network(recipe, model, plans[0].images.size)
     if recipe.model.processor and recipe.model.processor.resize == "pad" and any(not p.images.processor for p in plans):
         say("augmentation: a transform with a size crops or squashes training images, which evaluation pads")
     say(machine.describe_machine(network.works_with))

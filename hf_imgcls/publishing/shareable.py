@@ -10,7 +10,7 @@ from hf_imgcls.words import as_json, without_paths
 # and whatever else lies in the folder stay here.
 _FILES = (
     "config.json", "preprocessor_config.json", "processor_config.json", "model*.safetensors",
-    "model.safetensors.index.json", "*.py", RECIPE, RESULTS, SPLITS, HISTORY,
+    "model.safetensors.index.json", "none_of_these.safetensors", "*.py", RECIPE, RESULTS, SPLITS, HISTORY,
 )  # fmt: skip
 _SETTINGS = "adapter_config.json"
 

@@ -20,7 +20,11 @@ def rejection_section(found: Mapping[str, Any] | None) -> list[str]:
     """The card's paragraphs; nothing where the model has no threshold."""
     if not found:
         return []
-    what = {"score": "highest probability", "energy": "energy (the logarithm of the sum of the logits' exponentials)"}
+    what = {
+        "score": "highest probability",
+        "energy": "energy (the logarithm of the sum of the logits' exponentials)",
+        "distance": "highest cosine similarity with the mean of a class (of standardized features)",
+    }
     how = f"keeps {percent(found['keep'])} of the validation images" if found["keep"] else "tells them apart best"
     other = f" from {found['unknown']['images']:,} images of no class" if not found["keep"] else ""
     text = (

@@ -1,7 +1,7 @@
 """None of these: an image whose best class is too doubtful, by a threshold that was set on validation images."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -10,7 +10,7 @@ from hf_imgcls.scoring.metrics import interval
 from hf_imgcls.scoring.scored import Scored
 
 NONE_OF_THESE = "none of these"  # what such an image is predicted as
-REJECTION = "none_of_these"  # the key in config.json: {"by": "score" or "energy", "threshold": ...}
+REJECTION = "none_of_these"  # the key in config.json: {"by": ..., "threshold": ...}, for a distance also "head"
 
 
 class Rejection(NamedTuple):
@@ -18,17 +18,25 @@ class Rejection(NamedTuple):
 
     Attributes:
         by: score, the highest probability (arXiv:1610.02136), or energy, the logarithm of the sum of the logits'
-            exponentials, which is that paper's with the sign turned (arXiv:2010.03759); both need the logits alone.
+            exponentials, which is that paper's with the sign turned (arXiv:2010.03759): both need the logits alone. Or
+            distance, of the feature that goes into the head.
+        head: name of that module.
     """
 
     by: str
     threshold: float
+    head: str | None = None
 
-    def rejects(self, logits: np.ndarray) -> np.ndarray:
-        """Whether images show none of the classes, shape (images,), from their logits, shape (images, classes)."""
+    def confidences(self, outputs: Callable, pixels: Any) -> tuple[np.ndarray, np.ndarray]:
+        """Logits, shape (images, classes), of `outputs` for `pixels`, and what is compared with the threshold."""
+        logits = outputs(pixels)
         highest = logits.max(axis=1).astype(np.float64)
         energy = highest + np.log(np.exp(logits - highest[:, None]).sum(axis=1))
-        return ~(_confidence(self.by, highest - energy, energy) >= self.threshold)
+        return logits, _confidence(self.by, highest - energy, energy)
+
+    def settings(self) -> dict[str, Any]:
+        """For config.json."""
+        return {key: value for key, value in self._asdict().items() if value is not None}
 
 
 def read_rejection(settings: Mapping[str, Any]) -> Rejection | None:
@@ -36,8 +44,10 @@ def read_rejection(settings: Mapping[str, Any]) -> Rejection | None:
     found = settings.get(REJECTION)
     found = found if isinstance(found, dict) else {}
     by, threshold = found.get("by"), found.get("threshold")
+    head = found.get("head") if by == "distance" else None
     number = isinstance(threshold, int | float) and math.isfinite(threshold)
-    return Rejection(by, float(threshold)) if by in ("score", "energy") and number else None
+    known = by in ("score", "energy") or (by == "distance" and isinstance(head, str))
+    return Rejection(by, float(threshold), head) if known and number else None
 
 
 def confidences(by: str, output: Scored) -> np.ndarray:
@@ -75,9 +85,13 @@ def auroc(known: np.ndarray, unknown: np.ndarray) -> float:
     return float(1 - (below + to).mean() / (2 * len(known)))
 
 
-def measure_rejection(rejection: Rejection, output: Scored) -> dict[str, Any]:
-    """Coverage, and the accuracy of the images that keep their label and of the others; None of no images."""
-    kept = confidences(rejection.by, output) >= rejection.threshold
+def measure_rejection(values: np.ndarray, threshold: float, output: Scored) -> dict[str, Any]:
+    """Coverage, and the accuracy of the images that keep their label and of the others; None of no images.
+
+    Args:
+        values: what is compared with the threshold, of each image of the split.
+    """
+    kept = values >= threshold
     correct = output.predictions == output.label_ids
     parts = {"accuracy": kept, "accuracy_of_rejected": ~kept}
     accuracy = {key: round(float(correct[part].mean()), 6) if part.any() else None for key, part in parts.items()}

@@ -1,10 +1,11 @@
 """From weights to predictions: opening any model, predicting, the parity check, the demo, ONNX."""
 
 from hf_imgcls.serving.demo import PAGE, TOP_K, describe_demo, serve_demo
+from hf_imgcls.serving.distance import ClassMeans, DistanceRejection, open_rejection, with_features
 from hf_imgcls.serving.export.check import CheckImages, check_export, describe_accuracy, evaluation_images, measure_int8
 from hf_imgcls.serving.export.folder import EXPORT, INT8, check_target, is_exported, new_folder, write_manifest
 from hf_imgcls.serving.image_list import ListSize, display_name, find_images, name_hash, read_list, write_list
-from hf_imgcls.serving.inference import Classifier, predict_logits, predict_rows
+from hf_imgcls.serving.inference import Classifier, each_batch, predict_rows
 from hf_imgcls.serving.merge import drop_rows, list_file, merge_parts
 from hf_imgcls.serving.onnx.write import silenced
 from hf_imgcls.serving.open import FORMATS, ExportFormat, PredictOptions, as_classifier, open_classifier

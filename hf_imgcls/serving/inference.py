@@ -35,7 +35,9 @@ class Classifier(NamedTuple):
     processor: Any
     logits: Callable[[torch.Tensor], torch.Tensor]  # pixels (n, 3, h, w) to logits (n, classes), float32 on the CPU
     to_scores: Callable[[np.ndarray], np.ndarray]  # logits to scores, both (n, classes)
-    rejection: Rejection | None = None  # the threshold below which an image shows none of the classes
+    rejection: Any = (
+        None  # a Rejection, or one by distance: the threshold below which an image shows none of the classes
+    )
 
     def process(self, image: PIL.Image.Image) -> torch.Tensor:
         return process_image(self.processor, image)
@@ -46,9 +48,10 @@ class Classifier(NamedTuple):
 
     def judge(self, pixels: list[torch.Tensor]) -> tuple[np.ndarray, np.ndarray]:
         """Scores of processed images, and whether each shows none of the classes, shape (images,)."""
-        logits = self.outputs(pixels)
-        rejected = self.rejection.rejects(logits) if self.rejection else np.zeros(len(logits), bool)
-        return self.to_scores(logits), rejected
+        if self.rejection is None:
+            return self.scores(pixels), np.zeros(len(pixels), bool)
+        logits, confidences = self.rejection.confidences(self.outputs, pixels)
+        return self.to_scores(logits), ~(confidences >= self.rejection.threshold)
 
     def outputs(self, pixels: list[torch.Tensor]) -> np.ndarray:
         """Logits, shape (images, classes), of processed images (3, h, w)."""
@@ -78,6 +81,12 @@ def activation(config: PreTrainedConfig) -> str:
         return "none"
     multi_label = config.problem_type == "multi_label_classification" or config.num_labels == 1
     return "sigmoid" if multi_label else "softmax"
+
+
+def exported_rejection(config: PreTrainedConfig) -> Rejection | None:
+    """The threshold that an export can have: of the logits, the only thing that it gives out."""
+    found = read_rejection(config.to_dict())
+    return None if found is None or found.by == "distance" else found
 
 
 def model_digest(config: PreTrainedConfig, pixels: torch.Tensor, weights: Iterable[bytes | np.ndarray]) -> str:
@@ -136,17 +145,12 @@ def _read(process: Callable, limits: Limits, name: str) -> tuple[str, torch.Tens
         return name, None, why_unreadable(error)
 
 
-def predict_logits(
-    classifier: Classifier, images: Iterable[str], batch_size: int, limits: Limits = _DEFAULTS
-) -> tuple[torch.Tensor, int]:
-    """Logits of the images that can be read, shape (images, classes), and how many cannot."""
-    read = (_read(classifier.process, limits, name)[1] for name in images)
-    found, unreadable = [], 0
-    while batch := list(itertools.islice(read, batch_size)):
-        pixels = [image for image in batch if image is not None]
-        unreadable += len(batch) - len(pixels)
-        found += [torch.from_numpy(classifier.outputs(pixels))] if pixels else []
-    return torch.cat(found) if found else torch.zeros(0, len(classifier.labels)), unreadable
+def each_batch(process: Callable, images: Iterable, batch_size: int, limits: Limits = _DEFAULTS) -> Iterator[list]:
+    """Pixels of the images (files or URLs) that can be read, a batch at a time."""
+    read = (_read(process, limits, name)[1] for name in images)
+    readable = (pixels for pixels in read if pixels is not None)
+    while batch := list(itertools.islice(readable, batch_size)):
+        yield batch
 
 
 def _rows(classifier: Classifier, batch: list[tuple], columns: list[str]) -> list[Row]:

@@ -10,7 +10,7 @@ import torch
 from hf_imgcls.errors import InputError
 from hf_imgcls.images import Limits, process_image
 from hf_imgcls.models import as_bytes, as_input_error, channels_last, fold_batch_norms, load_network
-from hf_imgcls.scoring import read_rejection
+from hf_imgcls.serving.distance import open_rejection
 from hf_imgcls.serving.export.folder import EXPORT, is_exported
 from hf_imgcls.serving.inference import Classifier, model_digest, score_function
 from hf_imgcls.serving.onnx.session import open_onnx
@@ -69,13 +69,14 @@ def open_classifier(
     with as_input_error(f"--device {device}"):
         network.to(device, torch.float16 if half else network.dtype)
     shown = Path(name).expanduser().resolve().name if Path(name).expanduser().is_dir() else name
-    classifier = as_classifier(f"{shown}@{digest}{'-half' if half else ''}", network, processor, device)
+    rejection = open_rejection(name, network)
+    classifier = as_classifier(f"{shown}@{digest}{'-half' if half else ''}", network, processor, device, rejection)
     with as_input_error(f"model {name!r}"):
         classifier.logits(pixels[None])
     return classifier
 
 
-def as_classifier(name: str, network, processor, device: torch.device | str = "cpu") -> Classifier:
+def as_classifier(name: str, network, processor, device: torch.device | str = "cpu", rejection=None) -> Classifier:
     """A network that is on this device, as a classifier."""
 
     def logits(pixels: torch.Tensor) -> torch.Tensor:
@@ -84,7 +85,7 @@ def as_classifier(name: str, network, processor, device: torch.device | str = "c
 
     config = network.config
     labels = [config.id2label[i] for i in range(config.num_labels)]
-    return Classifier(name, labels, processor, logits, score_function(config), read_rejection(config.to_dict()))
+    return Classifier(name, labels, processor, logits, score_function(config), rejection)
 
 
 def _open_exported(name: str, device: torch.device | str) -> Classifier:

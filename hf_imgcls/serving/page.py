@@ -16,8 +16,11 @@ import gradio as gr
 from fastapi import HTTPException
 from gradio.components.label import LabelConfidence, LabelData
 from PIL import Image, UnidentifiedImageError
+from safetensors.torch import load_file
 from starlette.middleware import Middleware
+from torch import cosine_similarity
 from transformers.image_utils import load_image
+from transformers.utils import cached_file
 
 Classify, Read = Callable[[Image.Image], list[dict]], Callable[[str], Image.Image]
 # Of an uploaded image: a few KB can decode to gigabytes, and a processor that resizes the shorter side can make them.
@@ -148,12 +151,20 @@ def _read(path: str, read: Read = load) -> Image.Image:
 def with_rejection(classifier, top_k: int) -> Classify:
     """A pipeline's predictions, with none of these before them where the threshold in the model's settings says so."""
     rejection, classes = classifier.model.config.none_of_these, classifier.model.config.num_labels
+    known, features = {}, []
+    if rejection["by"] == "distance":
+        known = load_file(cached_file(classifier.model.name_or_path, "none_of_these.safetensors"))
+        head = classifier.model.get_submodule(rejection["head"])
+        head.register_forward_pre_hook(lambda _, inputs: features.append(inputs[0].flatten(1).float().cpu()))
 
     def classify(image: Image.Image) -> list[dict]:
         logits = classifier(image, top_k=classes, function_to_apply="none")
         highest = logits[0]["score"]
         energy = highest + math.log(sum(math.exp(each["score"] - highest) for each in logits))
         confidence = energy if rejection["by"] == "energy" else math.exp(highest - energy)
+        if known:
+            standardized = (features.pop() - known["centre"]) / known["scale"]
+            confidence = float(cosine_similarity(standardized, known["means"]).max())
         best = [{"label": each["label"], "score": math.exp(each["score"] - energy)} for each in logits[:top_k]]
         return best if confidence >= rejection["threshold"] else [{"label": "none of these", "score": None}, *best]
 

@@ -7,22 +7,30 @@ import shutil
 
 import numpy as np
 import pytest
+import torch
+import transformers
 from conftest import make_image
 from PIL import Image
 from tiny import tiny_model, tiny_processor
-from transformers import pipeline
+from transformers import AutoConfig, pipeline
 from undrawn import Plots
 
 from hf_imgcls import InputError, evaluate_classifier, train_classifier
 from hf_imgcls.api import check_recipe, predict_images
-from hf_imgcls.api.rejection import check_can_reject
+from hf_imgcls.api.rejection import check_can_reject, check_network, set_rejection
+from hf_imgcls.data import load_data
 from hf_imgcls.data.rows import Data
+from hf_imgcls.images import read_image
 from hf_imgcls.models.build import build_model
+from hf_imgcls.publishing.shareable import shareable_files
 from hf_imgcls.publishing.space import _app
 from hf_imgcls.recipe import load_recipe, networks_of
 from hf_imgcls.recipe.sections import ModelSection
-from hf_imgcls.serving import ClassifierOfViews, open_classifier
+from hf_imgcls.reports.card.use import use_section
+from hf_imgcls.scoring import scored_logits
+from hf_imgcls.serving import ClassifierOfViews, ClassMeans, open_classifier, page
 from hf_imgcls.serving.demo import _classify
+from hf_imgcls.serving.inference import exported_rejection
 
 HEAD = {"train": "head", "cache_features": True, "augmentation": {}, "logistic_regression": True}
 
@@ -80,50 +88,92 @@ def predictions(folder, images, output):
         return list(csv.DictReader(lines))
 
 
-def test_prediction_evaluation_the_page_and_the_cards_code_agree(run, tmp_path, monkeypatch, capsys):
+@pytest.fixture(scope="module", params=["energy", "score", "distance"])
+def saved(request, run, tmp_path_factory):
+    """A copy of the run, by each of the three, with what was found."""
     place, recipe, results = run
+    if request.param == "energy":
+        return place / "run", results["rejection"]
+    folder = tmp_path_factory.mktemp(request.param) / "run"
+    shutil.copytree(place / "run", folder, ignore=shutil.ignore_patterns("checkpoint-*", "plots", "stage-*"))
+    changed = load_recipe({**recipe, "rejection": {**recipe["rejection"], "by": request.param}})
+    data, classifier = load_data(changed.data), open_classifier(str(folder))
+    outputs = {}
+    for split in ("validation", "test"):
+        rows = data.splits[split]
+        pixels = [classifier.process(read_image(image)) for image in rows["image"][:]]
+        outputs[split] = scored_logits(torch.from_numpy(classifier.outputs(pixels)), torch.tensor(rows["label"][:]))
+    found = set_rejection(changed, folder, outputs, data, "cpu")
+    (folder / "README.md").write_text("\n".join(use_section(folder, "run", {**results, "rejection": found})))
+    return folder, found
+
+
+def test_prediction_evaluation_the_page_and_the_cards_code_agree(run, saved, tmp_path, monkeypatch, capsys):
+    (place, recipe, results), (folder, found) = run, saved
     data = recipe["data"]["path"]
-    rows = predictions(place / "run", [f"{data}/validation", str(place / "unknown")], tmp_path / "out.csv")
-    assert (
-        f"{results['rejection']['unknown']['rejected'] + 3} images predicted as none of these"
-        in capsys.readouterr().err
-    )
+    rows = predictions(folder, [f"{data}/validation", str(place / "unknown")], tmp_path / "out.csv")
+    assert f"{found['unknown']['rejected'] + 3} images predicted as none of these" in capsys.readouterr().err
     none = [row for row in rows if row["label_1"] == "none of these"]
-    known = [row for row in none if "validation" in row["image"]]
-    assert len(known) == 3
-    assert len(none) - 3 == results["rejection"]["unknown"]["rejected"]
+    assert len([row for row in none if "validation" in row["image"]]) == 3
     assert all(row["score_1"] == "" and row["label_2"] in results["labels"] and row["score_2"] for row in none)
 
-    capsys.readouterr()
-    evaluated = evaluate_classifier(place / "run", data, "validation")["rejection"]
-    found = results["rejection"]
-    assert evaluated == {**found["splits"]["validation"], "by": "energy", "threshold": found["threshold"]}
-    assert "validation: none of these: energy below" in capsys.readouterr().out
+    evaluated = evaluate_classifier(folder, data, "validation")["rejection"]
+    assert {key: evaluated[key] for key in ("by", "threshold")} == {key: found[key] for key in ("by", "threshold")}
+    assert evaluated | found["splits"]["validation"] == evaluated
+    assert f"validation: none of these: {found['by']} below" in capsys.readouterr().out
 
-    card = (place / "run" / "README.md").read_text()
-    code = re.search(r"With `none of these`:\s+```python\n(.*?)```", card, re.DOTALL)[1]
-    code = code.replace('model="run"', f"model={str(place / 'run')!r}")
+    code = re.search(r"With `none of these`:\s+```python\n(.*?)```", (folder / "README.md").read_text(), re.DOTALL)[1]
+    code = code.replace('model="run"', f"model={str(folder)!r}")
     monkeypatch.chdir(tmp_path)
     kept = next(row for row in rows if row["label_1"] != "none of these")
-    from hf_imgcls.serving import page
-
-    classifier = open_classifier(str(place / "run"))
-    by_pipeline = page.with_rejection(pipeline("image-classification", str(place / "run")), 2)
+    by_pipeline = page.with_rejection(pipeline("image-classification", str(folder)), 2)
+    classifier = open_classifier(str(folder))
     for row in (none[0], kept):
         image = Image.open(row["image"]).convert("RGB")
-        image.save("photo.jpg", quality=100, subsampling=0)
         shutil.copy(row["image"], "photo.jpg")
         exec(code, {})
         label, score, best = capsys.readouterr().out.strip().rsplit(" ", 2)
-        assert label == row["label_1"]
-        shift = 2 if label == "none of these" else 1
-        assert best == row[f"label_{shift}"]
-        assert float(score) == pytest.approx(float(row[f"score_{shift}"]), abs=1e-5)
+        place_of_best = 2 if label == "none of these" else 1
+        assert (label, best) == (row["label_1"], row[f"label_{place_of_best}"])
+        assert float(score) == pytest.approx(float(row[f"score_{place_of_best}"]), abs=1e-5)
         for shown in (_classify(classifier, 2, image), by_pipeline(image)):
             assert shown[0]["label"] == row["label_1"]
             assert (shown[0]["score"] is None) == (label == "none of these")
             bars = page._bars(shown)
             assert (bars.label if label == "none of these" else next(iter(bars))) == row["label_1"]
+
+
+def test_a_distance_goes_with_the_model_but_not_into_an_export(saved, tmp_path):
+    folder, found = saved
+    config = AutoConfig.from_pretrained(folder)
+    assert (exported_rejection(config) is None) == (found["by"] == "distance")
+    assert ("none_of_these.safetensors" in shareable_files(folder)) == (found["by"] == "distance")
+    if found["by"] == "distance":
+        shutil.copytree(folder, tmp_path / "run")
+        (tmp_path / "run" / "none_of_these.safetensors").write_bytes(b"x")
+        with pytest.raises(InputError, match=r"none_of_these.safetensors is missing or damaged"):
+            open_classifier(str(tmp_path / "run"))
+
+
+def test_the_means_are_those_of_standardized_features():
+    features, label_ids = torch.rand(30, 5) * torch.tensor([1.0, 9, 3, 2, 0]), torch.arange(30) % 3
+    means = ClassMeans.of(features, label_ids, 3)
+    standardized = (features - features.mean(0)) / features.std(0, correction=0).clamp(min=1e-6)
+    expected = torch.stack([standardized[label_ids == label].mean(0) for label in range(3)])
+    torch.testing.assert_close(means.means, expected, atol=1e-5, rtol=1e-4)
+    nearest = torch.cosine_similarity(standardized[:, None], expected[None], dim=2).amax(1)
+    torch.testing.assert_close(torch.from_numpy(means.nearest(features)).float(), nearest, atol=1e-5, rtol=1e-4)
+
+
+def test_a_network_of_two_heads_has_no_distance(run):
+    transformers.set_seed(0)
+    sizes = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 24}
+    config = transformers.DeiTConfig(**sizes, image_size=16, patch_size=8, num_labels=3)
+    config.architectures = ["DeiTForImageClassificationWithTeacher"]
+    recipe = load_recipe({**run[1], "rejection": {"by": "distance"}})
+    model = transformers.AutoModelForImageClassification.from_config(config)
+    with pytest.raises(InputError, match=r"rejection.by: no distance, since .* output layers"):
+        check_network(recipe, model, (16, 16))
 
 
 def test_with_views_it_is_decided_on_the_image_as_it_is(run):
@@ -160,8 +210,8 @@ def test_another_threshold_is_another_model_and_one_trained_from_it_has_none(run
 @pytest.mark.parametrize(
     ("section", "words"),
     [
-        ({"keep": 0.9}, "rejection.keep: needs rejection.by, score or energy"),
-        ({"by": "distance"}, 'rejection.by: found "distance"'),
+        ({"keep": 0.9}, "rejection.keep: needs rejection.by, score, energy or distance"),
+        ({"by": "margin"}, 'rejection.by: found "margin"'),
         ({"by": "score", "keep": 0}, "rejection.keep: found 0"),
         ({"by": "score", "unknown_path": "no/such"}, "rejection.unknown_path: no such file or folder 'no/such'"),
         ({"by": "score", "unknown_path": "-"}, "rejection.unknown_path: no such file or folder '-'"),
@@ -189,7 +239,7 @@ def test_what_only_the_data_show_is_refused_before_training(run):
 def test_an_ensemble_rejects_by_score_as_a_whole(run):
     _, recipe, _ = run
     ensemble = {"networks": [{"model": recipe["model"]}]}
-    with pytest.raises(InputError, match="the energy of averaged probabilities is always 0"):
+    with pytest.raises(InputError, match="averaged probabilities have no energy"):
         load_recipe({**recipe, "ensemble": ensemble})
     whole = load_recipe({**recipe, "ensemble": ensemble, "rejection": {"by": "score"}})
     assert [network.rejection.by for network in networks_of(whole)] == [None, None]

@@ -59,10 +59,11 @@ def test_prediction_and_evaluation_compare_the_same_number(by):
     expected = logits.double().logsumexp(1) if by == "energy" else logits.double().softmax(1).amax(1)
     found = confidences(by, output)
     np.testing.assert_allclose(found, expected.numpy(), rtol=1e-9)
-    rejection = Rejection(by, threshold_keeping(found, 0.6))
-    assert rejection.rejects(logits.numpy()).tolist() == (~(found >= rejection.threshold)).tolist()
-    measured = measure_rejection(rejection, output)
-    kept = found >= rejection.threshold
+    threshold = threshold_keeping(found, 0.6)
+    same, predicted = Rejection(by, threshold).confidences(lambda pixels: pixels.numpy(), logits)
+    np.testing.assert_array_equal(same, logits.numpy())
+    np.testing.assert_allclose(predicted, found, rtol=1e-9)
+    measured, kept = measure_rejection(found, threshold, output), found >= threshold
     assert measured["kept"] == kept.sum() == 30
     assert measured["accuracy"] == pytest.approx((output.predictions == output.label_ids)[kept].mean(), abs=1e-6)
 

@@ -13,34 +13,11 @@ from hf_imgcls.reports.card.limits import balanced_by, limits_section
 from hf_imgcls.reports.card.metadata import base_of, metadata
 from hf_imgcls.reports.card.results import beside_accuracy, headline, results_section
 from hf_imgcls.reports.card.training import training_section
-from hf_imgcls.store import RECIPE, SPLITS, own_code, read_json, write_text
+from hf_imgcls.reports.card.use import use_section
+from hf_imgcls.store import RECIPE, SPLITS, read_json, write_text
 from hf_imgcls.words import clean, listed, plain, plural
 
 CARD, GENERATED, FROM_HUB = "README.md", "README.generated.md", "README.hub.md"
-_EXAMPLE = """\
-```python
-from transformers import pipeline
-
-classifier = pipeline("image-classification", model={})
-for prediction in classifier("photo.jpg", top_k=3):
-    print(f"{{prediction['score']:.3f}} {{prediction['label']}}")
-```"""
-
-
-_REJECTING = """\
-```python
-import torch
-from transformers import pipeline
-
-classifier = pipeline("image-classification", model={name})
-rejection = classifier.model.config.none_of_these  # pipeline itself gives every image a class
-best = classifier("photo.jpg", top_k={classes}, function_to_apply="none")
-logits = torch.tensor([prediction["score"] for prediction in best])
-confidence = {confidence}
-label = best[0]["label"] if confidence >= rejection["threshold"] else "none of these"
-print(label, logits.softmax(0)[0].item(), best[0]["label"])
-```"""
-_CONFIDENCE = {"score": "logits.softmax(0).max()", "energy": "logits.logsumexp(0)"}
 
 
 def write_card(folder: Path, recipe, results: dict[str, Any]) -> None:
@@ -134,7 +111,7 @@ def _text(folder: Path, recipe, results: dict[str, Any], name: str) -> list[str]
         headline(results),
         *beside_accuracy(results),
         *(["**Parity check failed: no metric below holds for the saved model.**"] if failed else []),
-        *_use(folder, name, results),
+        *use_section(folder, name, results),
         *results_section(folder, results),
         *limits_section(results, balanced_by(recipe)),
         *training_section(folder, recipe, results),
@@ -176,19 +153,3 @@ def _origin(model) -> str:
     if isinstance(base, str):
         return f"fine-tuned from [{base}](https://huggingface.co/{base})"
     return f"fine-tuned from the weights `{Path(model.checkpoint).name}`"
-
-
-def _use(folder: Path, name: str, results: dict[str, Any]) -> list[str]:
-    code = own_code(folder)
-    trust = ", trust_remote_code=True" if code else ""
-    model, rejection = f'"{name}"{trust}', results.get("rejection")
-    text = ["## Use", _EXAMPLE.format(model)]
-    if rejection:
-        own = {"confidence": _CONFIDENCE[rejection["by"]], "classes": len(results["labels"])}
-        text += ["With `none of these`:", _REJECTING.format(name=model, **own)]
-    if code:
-        text.append(
-            f"The architecture is not part of transformers: its code comes with the model, in "
-            f"`{code.partition('.')[0]}.py`, and runs only with `trust_remote_code=True`. Read it first."
-        )
-    return text

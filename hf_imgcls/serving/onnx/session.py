@@ -16,9 +16,8 @@ from hf_imgcls.errors import InputError
 from hf_imgcls.images import process_image
 from hf_imgcls.models import as_input_error, get_processor
 from hf_imgcls.recipe import ModelSection
-from hf_imgcls.scoring import read_rejection
 from hf_imgcls.serving.export.folder import EXPORT, file_digest
-from hf_imgcls.serving.inference import Classifier, model_digest, score_function
+from hf_imgcls.serving.inference import Classifier, exported_rejection, model_digest, score_function
 
 MODEL, CONFIG = "model.onnx", "config.json"
 INPUT, OUTPUT = "pixel_values", "logits"
@@ -54,7 +53,7 @@ def open_onnx(name: str, device: torch.device | str = "cpu") -> Classifier:
         if logits(pixels[None]).shape != (1, len(labels)):
             raise InputError(f"model {name!r}: {MODEL} and {CONFIG} differ in the number of labels")
     shown = f"{folder.resolve().name}@{model_digest(config, pixels, digests)}"
-    return Classifier(shown, labels, processor, logits, score_function(config), read_rejection(config.to_dict()))
+    return Classifier(shown, labels, processor, logits, score_function(config), exported_rejection(config))
 
 
 def _check_weights(name: str, folder: Path, files: dict[str, dict[str, Any]]) -> list[bytes]:

@@ -18,10 +18,10 @@ from hf_imgcls.errors import InputError
 from hf_imgcls.images import input_size
 from hf_imgcls.machine import package_versions
 from hf_imgcls.models import as_input_error
-from hf_imgcls.scoring import REJECTION, read_rejection
+from hf_imgcls.scoring import REJECTION
 from hf_imgcls.serving.export.check import describe_accuracy
 from hf_imgcls.serving.export.folder import EXPORT, INT8, write_manifest
-from hf_imgcls.serving.inference import activation
+from hf_imgcls.serving.inference import activation, exported_rejection
 from hf_imgcls.serving.onnx.pixels import describe_pixels, usage
 from hf_imgcls.serving.onnx.session import CONFIG, INPUT, MODEL, OUTPUT, import_onnxruntime
 from hf_imgcls.store import read_json, write_json
@@ -45,10 +45,11 @@ def write_onnx_export(folder: Path, network, processor, about: dict[str, Any]) -
     write_onnx(network, size, folder / MODEL)
     settings = json.loads(config.to_json_string(use_diff=False))
     settings |= {"id2label": config.id2label, "label2id": config.label2id, "dtype": "float32"}  # timm leaves them out
-    write_json(folder / CONFIG, {key: value for key, value in settings.items() if key not in _NOT_EXPORTED})
+    left_out = _NOT_EXPORTED if exported_rejection(config) else (*_NOT_EXPORTED, REJECTION)
+    write_json(folder / CONFIG, {key: value for key, value in settings.items() if key not in left_out})
     with silenced():  # timm's warns that it is in config.json
         processor.save_pretrained(folder)
-    pixels, rejection = describe_pixels(processor), read_rejection(config.to_dict())
+    pixels, rejection = describe_pixels(processor), exported_rejection(config)
     write_json(
         folder / PREPROCESSING,
         {
