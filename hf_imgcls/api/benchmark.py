@@ -20,7 +20,7 @@ from hf_imgcls import machine
 from hf_imgcls.data import attach_transform, load_data
 from hf_imgcls.errors import InputError
 from hf_imgcls.images import EvalTransform
-from hf_imgcls.models import build_model, channels_last, freeze_parameters
+from hf_imgcls.models import add_lora, build_model, channels_last, freeze_parameters
 from hf_imgcls.recipe import load_recipe
 from hf_imgcls.store import cache_in_use
 from hf_imgcls.training import EpochTable, ImageTrainer, Plan, plan_stages, train_rows
@@ -120,6 +120,7 @@ class _Measurement:
             self.plan.stage.training, output_dir=str(self.folder), max_steps=self.steps + self.skipped, **quiet, **own
         )
         model = copy.deepcopy(self.model)
+        add_lora(model, self.plan.stage.train, self.plan.images.size, arguments.seed)
         return ImageTrainer(
             model,
             arguments,
@@ -128,6 +129,7 @@ class _Measurement:
             images=self.plan.images,
             mixing=self.plan.mixing,
             terms=self.plan.terms,
+            teacher=self.plan.teacher,
             groups=self.plan.groups,
             frozen=freeze_parameters(model, self.plan.parameters, self.plan.images.size),
         )

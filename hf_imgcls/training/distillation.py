@@ -3,6 +3,7 @@
 import contextlib
 from collections.abc import Iterable, Mapping, Sequence
 
+import datasets
 import torch
 from torch.nn.functional import interpolate, kl_div
 from transformers import PreTrainedConfig, Trainer
@@ -74,7 +75,7 @@ class Teacher:
         sizes = [f"{width}x{height}" for height, width in (self.size, self.student_size)]
         seen = f", resized from {sizes[1]} to {sizes[0]}" if sizes[0] != sizes[1] else ""
         text = f"distillation: {self.name} sees the images of the training{seen}"
-        if rows is None:
+        if not isinstance(rows, datasets.Dataset):  # none, or a stream
             return text
         right, count = 0, min(_LOOKED_AT, len(rows))
         chosen = torch.linspace(0, len(rows) - 1, count).long().tolist()
@@ -126,7 +127,7 @@ def naming_teacher(section: DistillationSection):
         yield
     except InputError as error:
         text = str(error).removeprefix("model.checkpoint: ").removeprefix(f"model {section.teacher!r}: ")
-        named = "" if repr(section.teacher) in text else f"{section.teacher!r}: "
+        named = "" if section.teacher in text else f"{section.teacher!r}: "
         raise InputError(f"distillation.teacher: {named}{text}") from None
 
 

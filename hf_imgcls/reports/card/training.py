@@ -79,12 +79,13 @@ def _stage(record: dict[str, Any], stage, processes: int) -> list[Any]:
     solved = record.get("logistic_regression")
     features = f", {'logistic regression ' * bool(solved)}on cached features" if record["cache_features"] else ""
     features += f" of {record['views']} views of each image" if record.get("views", 1) > 1 else ""
+    taught = f", {_teacher(stage.distillation)}" if stage.distillation.teacher else ""
     averaged = f", EMA {record['ema_decay']:g}" if record.get("ema_decay") else ""
     batch = value_of(training, "per_device_train_batch_size", 8) * value_of(training, "gradient_accumulation_steps", 1)
     best = record.get("best_step")
     return [
         f"{record['stage']} (network {record['network']})" if "network" in record else record["stage"],
-        f"{what}{features}{averaged}",
+        f"{what}{features}{taught}{averaged}",
         f"{record['trained_parameters']:,} of {record['parameters']:,}",
         "-" if solved else _rates(value_of(training, "learning_rate", 5e-5), stage.optimizer),
         "-" if solved else batch * processes,
@@ -93,6 +94,11 @@ def _stage(record: dict[str, Any], stage, processes: int) -> list[Any]:
         f"step {best:,}" if best and record["selected_checkpoint"] == "best" else record["selected_checkpoint"],
         duration(record["seconds"]) if "seconds" in record else "-",
     ]
+
+
+def _teacher(section) -> str:
+    name = section.teacher if hub_id(section.teacher) else Path(section.teacher).name or section.teacher
+    return f"distilled from {plain(name)} (temperature {section.temperature:g}, weight {section.weight:g})"
 
 
 def _rates(learning_rate: float, optimizer) -> str:
