@@ -24,6 +24,7 @@ _HOMES = {
     "fit_folder": "api",
     "find_learning_rate": "api",
     "tune_recipe": "api",
+    "inspect_data": "api",
 }
 _FORMER = {"predict_pictures": "predict_images"}  # names of earlier versions
 __all__ = sorted(_HOMES)

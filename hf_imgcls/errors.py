@@ -57,6 +57,10 @@ class RestoreError(UserError, RuntimeError):
     """The weights in memory are not those of the checkpoint: continuing would train or score another model."""
 
 
+class FindingsError(UserError):
+    """`inspect --strict` found something wrong with the data."""
+
+
 class Interrupted(KeyboardInterrupt):
     """A signal asked for the end; the message says how far the work came. The exit status is 128 + `number`."""
 

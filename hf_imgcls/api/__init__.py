@@ -9,6 +9,7 @@ from hf_imgcls.api.export import ExportOptions, export_model
 from hf_imgcls.api.find_lr import find_learning_rate
 from hf_imgcls.api.fit import FitOptions, fit_folder
 from hf_imgcls.api.init import write_recipe
+from hf_imgcls.api.inspect import InspectOptions, inspect_data
 from hf_imgcls.api.predict import describe_counts, predict_images
 from hf_imgcls.api.train import train_classifier
 from hf_imgcls.api.tune import TuneOptions, tune_recipe

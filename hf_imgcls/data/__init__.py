@@ -2,9 +2,11 @@
 
 from hf_imgcls.data.changed import find_replaced, naming_changed
 from hf_imgcls.data.duplicates import Overlap, read_digests, save_digests, short_digests
+from hf_imgcls.data.findings import KINDS, Finding, Inspected, find_faults
 from hf_imgcls.data.folds import for_all_folds
 from hf_imgcls.data.groups import SharedGroups
 from hf_imgcls.data.load import find_rows, load_data, load_split
+from hf_imgcls.data.looks import see_split
 from hf_imgcls.data.partition import fold_of_rows
 from hf_imgcls.data.prepared import advised_size, average_pixels, check_cache_size, prepared_copies
 from hf_imgcls.data.rows import BadImage, Data

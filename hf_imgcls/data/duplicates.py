@@ -39,7 +39,7 @@ def compare_splits(data: Data, checked: dict[str, Checked], drop_from_train: boo
     if drop_from_train and len(checked) > 1 and "train" in checked:
         held_out = np.concatenate([found for role, found in numbers.items() if role != "train"])
         keep = np.flatnonzero(~np.isin(numbers["train"], held_out))
-        _keep_in_train(data, checked, keep)
+        keep_in_train(data, checked, keep, "in validation or test too, byte for byte")
         numbers["train"] = numbers["train"][keep]
     roles = list(checked)
     for position, role in enumerate(roles):
@@ -54,22 +54,22 @@ def short_digests(digests: list[str]) -> np.ndarray:
     return np.array([int(digest[:16], 16) for digest in digests], np.uint64)
 
 
-def _keep_in_train(data: Data, checked: dict[str, Checked], keep: np.ndarray) -> None:
+def keep_in_train(data: Data, checked: dict[str, Checked], keep: np.ndarray, what: str) -> None:
+    """Leave these rows of train; the others, which are `what`, are dropped with a note."""
     files, digests, labels = checked["train"]
     dropped = len(files) - len(keep)
     if not dropped:
         return
     if len(keep) == 0:
         raise InputError(
-            f"data.duplicates: all {plural(dropped, 'image')} of train are in validation or test too, byte for byte; "
-            "drop_from_train leaves nothing to train on"
+            f"data.duplicates: all {plural(dropped, 'image')} of train are {what}; dropping them leaves nothing to "
+            "train on"
         )
     checked["train"] = kept = Checked([files[i] for i in keep], [digests[i] for i in keep], labels[keep])
     data.splits["train"] = data.splits["train"].select(keep)
     data.fingerprints["train"] = fingerprint(kept.files, kept.digests, [data.labels[i] for i in kept.labels])
     data.notes.append(
-        f"train: {plural(dropped, 'image')} that {'is' if dropped == 1 else 'are'} in validation or test too, byte "
-        "for byte, dropped (data.duplicates)"
+        f"train: {plural(dropped, 'image')} that {'is' if dropped == 1 else 'are'} {what}, dropped (data.duplicates)"
     )
 
 

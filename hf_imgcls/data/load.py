@@ -6,17 +6,16 @@
 Every step is a function of the recipe and the images alone, so all processes of a run arrive at the same rows.
 """
 
-import datasets
-import numpy as np
-
 from hf_imgcls.data.check import check_split, limits_of, refuse_bad_images
+from hf_imgcls.data.drop_near import drop_near
 from hf_imgcls.data.duplicates import compare_splits
+from hf_imgcls.data.encode import encode_split
 from hf_imgcls.data.folds import check_pool, split_folds
-from hf_imgcls.data.groups import compare_groups, group_names
+from hf_imgcls.data.groups import compare_groups
 from hf_imgcls.data.hold_out import hold_out, limit
-from hf_imgcls.data.labels import check_values, encode_labels, label_values, name_labels, note_alike
+from hf_imgcls.data.labels import check_values, name_labels, note_alike
 from hf_imgcls.data.long_tail import describe_long_tail
-from hf_imgcls.data.rows import Data
+from hf_imgcls.data.rows import BadImage, Data
 from hf_imgcls.data.sources import open_source
 from hf_imgcls.data.splits import (
     choose_spans,
@@ -32,8 +31,11 @@ from hf_imgcls.recipe import DataSection
 from hf_imgcls.words import listed
 
 
-def load_data(section: DataSection) -> Data:
+def load_data(section: DataSection, unknown: list[BadImage] | None = None) -> Data:
     """Load what the recipe's `data` section names.
+
+    Args:
+        unknown: takes the held-out images of classes that train does not have; without it they are refused.
 
     Raises:
         InputError: the source, a split, a column or a label is not as in the recipe; images are unreadable and
@@ -41,7 +43,7 @@ def load_data(section: DataSection) -> Data:
     """
     if section.streaming:
         return load_stream(section)
-    data = find_rows(section)
+    data = find_rows(section, unknown)
     _check_images(data, section)
     for role, rows in data.splits.items():
         present = set(rows["label"][:])
@@ -54,7 +56,7 @@ def load_data(section: DataSection) -> Data:
     return data
 
 
-def find_rows(section: DataSection) -> Data:
+def find_rows(section: DataSection, unknown: list[BadImage] | None = None) -> Data:
     """The rows of each split before any image is read: bad ones are among them, and there are no fingerprints."""
     available, notes, origin = open_source(section)
     lengths = {name: len(split) for name, split in available.items()}
@@ -65,8 +67,9 @@ def find_rows(section: DataSection) -> Data:
     labels = name_labels(splits["train"], section.label_names)
     notes += note_alike(labels)
     data = Data({}, labels, notes=notes, cache_size=section.cache_size, group_column=section.group_column)
+    data.unknown = unknown
     for role, split in splits.items():
-        _encode(split, data, role, section, "data.label_names" if section.label_names else "train")
+        encode_split(split, data, role, section, "data.label_names" if section.label_names else "train")
     _hold_out_test(data, section)
     if section.folds:
         data.splits = {role: limit(rows, labels, role, section) for role, rows in data.splits.items()}
@@ -122,7 +125,7 @@ def load_split(section: DataSection, split: str | None, labels: list[str]) -> Da
     split, why = scored_split(available, section, split)
     spans = read_spans(split, {name: len(rows) for name, rows in available.items()}, "split")
     data = Data({}, labels, notes=[*notes, f"scored split: {split} ({why})"])
-    _encode(take_rows(available, spans, "split"), data, split, section, owner="the model")
+    encode_split(take_rows(available, spans, "split"), data, split, section, owner="the model")
     if split not in data.splits:
         raise InputError(f"data: the split {split!r} of {section.path} has no labels to score against")
     role = role_of(split, section)
@@ -139,27 +142,6 @@ def _refuse_one_class(data: Data) -> None:
         raise InputError(f"data: train has images of one class only, {only!r}; a classifier needs two")
 
 
-def _encode(split: datasets.Dataset, data: Data, role: str, section: DataSection, owner: str) -> None:
-    """Add a split to the data, its labels as ids; a held-out split without any labels is left out, with a note."""
-    values = label_values(split, section.label_names, data.labels)
-    missing = sum(value is None for value in values)
-    if missing == len(values) and role != "train":
-        data.notes.append(f"{role}: none of its {missing} images has a label; it is not scored")
-        return
-    if missing:
-        row = values.index(None)
-        raise InputError(
-            f"data: {missing} of {len(values)} rows of {role} of {section.path} have no label (first: row {row}); "
-            "give them one, or take them out"
-        )
-    ids = encode_labels(values, data.labels, role, owner)
-    columns = [name for name in ("image", "row", "name") if name in split.column_names]
-    feature = datasets.ClassLabel(names=data.labels)
-    encoded = split.select_columns(columns).add_column("label", np.array(ids), feature=feature)
-    groups = group_names(split, role, data, section)
-    data.splits[role] = encoded.add_column("group", groups) if groups else encoded
-
-
 def _check_images(data: Data, section: DataSection) -> None:
     """Read every image, drop or refuse the bad ones, and find those whose bytes are there more than once."""
     limits = limits_of(section)
@@ -167,5 +149,8 @@ def _check_images(data: Data, section: DataSection) -> None:
     if section.bad_images == "raise":
         refuse_bad_images(data.bad)
     check_pool(data, checked)
-    compare_splits(data, checked, section.duplicates == "drop_from_train")
+    if section.duplicates == "drop_near_from_train":
+        drop_near(data, checked)
+    compare_splits(data, checked, section.duplicates != "keep")
     compare_groups(data)
+    data.files = {role: list(each.files) for role, each in checked.items()}

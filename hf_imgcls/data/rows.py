@@ -54,6 +54,8 @@ class Data:
         pool: of a cross-validation, the rows of all its folds.
         group_column: by which splits were held out.
         shared_groups: which groups are in several splits.
+        files: the name of each image by split, once they are checked; empty for a stream.
+        unknown: where a list, held-out images of classes that train does not have, which are refused otherwise.
     """
 
     splits: dict[str, datasets.Dataset | datasets.IterableDataset]
@@ -67,6 +69,8 @@ class Data:
     pool: Any = None
     group_column: str | None = None
     shared_groups: list = dataclasses.field(default_factory=list)
+    files: dict[str, list[str]] = dataclasses.field(default_factory=dict)
+    unknown: list[BadImage] | None = None
 
     def describe_splits(self) -> dict[str, Any]:
         """The content of splits.json: labels, fingerprints and, where they can be counted, images and classes."""

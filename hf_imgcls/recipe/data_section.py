@@ -70,9 +70,10 @@ class DataSection(Section):
     """Images of more pixels are unreadable ones: a file of a few KB can take gigabytes of memory."""
     max_aspect_ratio: float = Field(100.0, ge=1)
     """Images whose longer side is more than so many times the shorter one are unreadable ones."""
-    duplicates: Literal["keep", "drop_from_train"] = "keep"
+    duplicates: Literal["keep", "drop_from_train", "drop_near_from_train"] = "keep"
     """Images of train that are in validation or test too, byte for byte: keep trains on them and says so beside the
-    accuracy, drop_from_train leaves them out. Duplicates within train stay."""
+    accuracy, drop_from_train leaves them out, drop_near_from_train also those that are nearly the same (resized, saved
+    again, brightened, mirrored, cropped by a little). Duplicates within train stay."""
     cache_size: PositiveInt | None = None
     """Shorter side, in pixels, of resized copies to train on; made once and cached. Evaluation reads the originals."""
     streaming: bool = False
@@ -82,10 +83,10 @@ class DataSection(Section):
 
     @model_validator(mode="after")
     def _comparable(self):
-        if self.streaming and self.duplicates == "drop_from_train":
+        if self.streaming and self.duplicates != "keep":
             raise ValueError(
-                "duplicates=drop_from_train compares all images before training, and streaming reads them one by one; "
-                "leave one of them out"
+                f"duplicates={self.duplicates} compares all images before training, and streaming reads them one by "
+                "one; leave one of them out"
             )
         if self.streaming and self.group_column:
             raise ValueError("group_column: nothing is held out of a stream; leave it or streaming out")

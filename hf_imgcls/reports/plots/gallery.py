@@ -26,6 +26,25 @@ def gallery(images: Sequence[np.ndarray], labels: Sequence[str]) -> Figure:
     return set_fonts(figure, labels)
 
 
+def captioned(images: Sequence[np.ndarray], captions: Sequence[str], columns: int = 8) -> Figure:
+    """Images of any shape, each above its caption of several lines, as many in a row."""
+    rows = [images[first : first + columns] for first in range(0, len(images), columns)]
+    lines = max(caption.count("\n") + 1 for caption in captions)
+    figure, axes = _grid(rows, 1.25, between=0.14 * lines + 0.05)
+    for ax, caption in zip((ax for row in axes for ax in row), captions, strict=True):
+        text = "\n".join(shorten(line, 20) for line in caption.split("\n"))
+        _write(ax, (0.5, -0.03), text, ha="center", va="top", fontsize=7, linespacing=1.1)
+    return set_fonts(figure, captions)
+
+
+def contact_sheet(rows: Sequence[Sequence[np.ndarray]], titles: Sequence[str]) -> Figure:
+    """A row of images for each class, with its title on the left."""
+    figure, axes = _grid(rows, 1.0, between=0)
+    for title, line in zip(titles, axes, strict=True):
+        _write(line[0], (-0.05, 0.5), shorten(title, 28), ha="right", va="center", fontsize=9)
+    return set_fonts(figure, titles)
+
+
 def augmented(originals: Sequence[np.ndarray], draws: Sequence[Sequence[np.ndarray]], labels: Sequence[str]) -> Figure:
     """A row for each image: as it is, then the draws of it that training sees, as many for each."""
     rows = [[original, *made] for original, made in zip(originals, draws, strict=True)]

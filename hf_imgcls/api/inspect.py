@@ -1,0 +1,115 @@
+"""The story of an inspection: what a dataset holds, and what is wrong with it. Nothing is trained or changed."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from hf_imgcls import machine, reports
+from hf_imgcls.data import KINDS, Inspected, find_faults, load_data, see_split
+from hf_imgcls.errors import FindingsError, InputError, nearest
+from hf_imgcls.machine import say
+from hf_imgcls.recipe import check_path, lies_in, load_recipe, local_path
+from hf_imgcls.store import RECIPE, cache_in_use, read_json, try_place
+from hf_imgcls.training import PRESETS
+from hf_imgcls.words import one_line, plural
+
+
+class InspectOptions(NamedTuple):
+    """How to inspect.
+
+    Attributes:
+        output: a new .json or .csv file, or a new folder that gets both and the plots.
+        strict: whether a finding is an error.
+        allow: kinds of findings that are none then.
+    """
+
+    output: Path | None = None
+    strict: bool = False
+    allow: tuple[str, ...] = ()
+
+
+_DEFAULTS = InspectOptions()
+
+
+@cache_in_use()
+def inspect_data(
+    source: str | Path | dict, overrides: Iterable[str] = (), options: InspectOptions = _DEFAULTS
+) -> dict[str, Any]:
+    """Say what the images of a recipe or a folder are, and what is wrong with them.
+
+    Args:
+        source: a recipe, the folder of a run, or anything that `data.path` can be.
+        overrides: `section.key=value`.
+
+    Returns:
+        `classes`, `splits` (of each `images`, `per_class`, `sizes`, `modes`), `columns`, `notes`, `findings`.
+
+    Raises:
+        InputError: the data cannot be loaded, or the output is there already.
+        FindingsError: with `strict`, there is a finding of a kind that is not allowed.
+    """
+    section = _read(source, list(overrides)).data
+    _check(options, section)
+    machine.prepare_launch()
+    section = section.model_copy(update={"bad_images": "drop", "duplicates": "keep", "cache_size": None})
+    data = load_data(section, unknown=[])
+    seen = Inspected(data, {role: see_split(data, role) for role in data.splits})
+    findings = find_faults(seen)
+    report = reports.collect_inspection(seen, findings, section)
+    for line in reports.describe_inspection(report):
+        say(line)
+    if options.output:
+        machine.on_main(lambda: reports.save_inspection(options.output, report, seen))
+        say(f"saved: {options.output}")
+    grave = [each for each in findings if each.kind not in options.allow]
+    if options.strict and grave:
+        first, kinds = grave[0], dict.fromkeys(each.kind for each in grave)
+        count = f"{plural(first.images, 'image')}, " if first.images else ""
+        raise FindingsError(
+            f"inspect: {plural(len(grave), 'finding')}, the first: {first.split}: {count}{one_line(first.text, 100)}; "
+            f"mend what is wrong, or --allow {' '.join(kinds)}"
+        )
+    return report
+
+
+def _read(source: str | Path | dict, overrides: list[str]):
+    """The recipe; around a folder or dataset, a recipe of its own."""
+    if isinstance(source, dict):
+        return load_recipe(source, overrides)
+    file = Path(source).expanduser()
+    if (file / RECIPE).is_file():
+        return load_recipe(file / RECIPE, overrides)
+    if file.suffix == ".json" and file.is_file() and _is_recipe(file):
+        return load_recipe(file, overrides)
+    network = PRESETS["default"]["cpu"][0]
+    content = {"data": {"path": str(source)}, "model": {"checkpoint": network}, "training": {"output_dir": "none"}}
+    return load_recipe(content, overrides)
+
+
+def _is_recipe(file: Path) -> bool:
+    """Whether a JSON file is a recipe, or meant to be one; others are tables."""
+    try:
+        content = read_json(file)
+    except ValueError:
+        return not file.read_text(encoding="utf-8", errors="replace").lstrip().startswith(('{"', "["))
+    return isinstance(content, dict) and bool({"data", "model", "training"} & content.keys())
+
+
+def _check(options: InspectOptions, section) -> None:
+    if section.streaming:
+        raise InputError("data.streaming: inspect reads all images; leave it out")
+    for kind in options.allow:
+        if kind not in KINDS:
+            raise InputError(f"--allow: found {kind!r}, expected {', '.join(KINDS)}{nearest(kind, KINDS)}")
+    check_path(section)
+    place = options.output
+    if place is None:
+        return
+    if place.exists() and not (place.is_dir() and not any(place.iterdir())):
+        raise InputError(f"--output: {place} exists already; name another file or folder")
+    if not place.absolute().parent.is_dir():
+        raise InputError(f"--output: there is no folder {place.parent}")
+    data = local_path(section.path, "data.path")
+    if data.is_dir() and lies_in(place, data):
+        raise InputError(f"--output: {place} would lie in {data}, and be taken for data; name a place outside it")
+    try_place(place.absolute().parent, "--output")

@@ -1,0 +1,21 @@
+"""say what a dataset holds and what is wrong with it"""
+
+import argparse
+from pathlib import Path
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("source", help="a recipe, a folder of images, or anything else that data.path can be")
+    parser.add_argument("overrides", nargs="*", metavar="section.key=value", help="data.label_column=kind ...")
+    parser.add_argument("--output", type=Path, help="a new .json or .csv file, or a new folder, with plots")
+    parser.add_argument("--strict", action="store_true", help="exit status 1 where anything is wrong")
+    parser.add_argument(
+        "--allow", nargs="+", action="extend", metavar="KIND", default=[], help="findings that --strict does not count"
+    )
+
+
+def run(options: argparse.Namespace) -> None:
+    from hf_imgcls.api import InspectOptions, inspect_data
+
+    how = InspectOptions(options.output, options.strict, tuple(options.allow))
+    inspect_data(options.source, options.overrides, how)
