@@ -21,6 +21,7 @@ SECTIONS = (
     ("distillation", "DistillationSection"),
     ("averaging", "AveragingSection"),
     ("optimizer", "OptimizerSection"),
+    ("calibration", "CalibrationSection"),
     ("tune, limits", "RangeSection"),
     ("stages", "StageSection"),
     ("stages.train.last_blocks", "LastBlocks"),

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from hf_imgcls.api.calibrate import calibrate
 from hf_imgcls.api.run import Run, Settings, Trained
 from hf_imgcls.data import Data
 from hf_imgcls.errors import InputError
@@ -49,10 +50,11 @@ def train_ensemble(run: Run, train: TrainRecipe) -> Trained:
         known = ({}, {})
     trainer.save_run(run.folder)
     scored = score_saved(trainer, run.data, scoring, known)
+    scored, temperature = calibrate(run, trainer, scored, scoring)
     stages = _records(folders, results)
     for stage in stages:
         stage["saved"] = chosen is None or stage["network"] == chosen + 1
-    return Trained(trainer, stages, scoring, scored, results[0]["machine"], None, earlier)
+    return Trained(trainer, stages, scoring, scored, results[0]["machine"], None, earlier, temperature)
 
 
 def _opened(run: Run, model, processor) -> tuple[ImageTrainer, EvalTransform]:

@@ -68,6 +68,7 @@ class Trained(NamedTuple):
         works_with: settings of the machine.
         advice: what would make the run faster.
         earlier_seconds: of the run, before it was resumed.
+        temperature: by which the saved logits are divided, and what it changes.
     """
 
     trainer: ImageTrainer
@@ -77,6 +78,7 @@ class Trained(NamedTuple):
     works_with: dict[str, Any]
     advice: str | None
     earlier_seconds: float
+    temperature: dict[str, Any] | None = None
 
 
 def conclude_run(run: Run, trained: Trained) -> dict[str, Any]:
@@ -94,6 +96,8 @@ def conclude_run(run: Run, trained: Trained) -> dict[str, Any]:
         say(f"data: {split}: other bytes than when they were checked: {listed(names)}")
     results["breakdown"] = break_down(outputs, scores, results["labels"])
     results["duplicates"] = reports.collect_duplicates(data, outputs)
+    if trained.temperature:
+        results["temperature"] = trained.temperature
     results["groups"] = reports.collect_groups(data, outputs)
     if rejection := on_main(lambda: set_rejection(run.recipe, folder, outputs, data, trainer.args.device)):
         results["rejection"] = rejection

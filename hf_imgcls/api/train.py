@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from hf_imgcls import machine, reports
+from hf_imgcls.api.calibrate import calibrate, check_can_calibrate
 from hf_imgcls.api.check import check_recipe
 from hf_imgcls.api.ensemble import train_ensemble
 from hf_imgcls.api.finished import answer_again, try_places
@@ -17,7 +18,7 @@ from hf_imgcls.api.rejection import check_can_reject, check_network
 from hf_imgcls.api.run import Run, Settings, Trained, conclude_run
 from hf_imgcls.api.seeds import train_seeds
 from hf_imgcls.data import Data, load_data
-from hf_imgcls.images import own_transforms
+from hf_imgcls.images import input_size, own_transforms
 from hf_imgcls.machine import on_main, say
 from hf_imgcls.models import describe_dropout
 from hf_imgcls.publishing import check_push
@@ -120,6 +121,7 @@ def train_recipe(recipe, how: Settings, lock: Lock, data: Data | None = None) ->
             say(line)
     machine.check_same("the images", data.fingerprints)
     check_can_reject(recipe, data)
+    check_can_calibrate(recipe, data)
     run = Run(recipe, folder, arguments, data, how, lock, begun, at)
     return conclude_run(run, train_ensemble(run, train_recipe) if recipe.ensemble.networks else train_network(run))
 
@@ -135,6 +137,7 @@ def train_network(run: Run) -> Trained:
     if recipe.model.processor and recipe.model.processor.resize == "pad" and any(not p.images.processor for p in plans):
         say("augmentation: a transform with a size crops or squashes training images, which evaluation pads")
     say(machine.describe_machine(network.works_with))
+    check_can_calibrate(recipe, data, model, input_size(scoring.processor))
 
     on_main(lambda: check_room_of_run(folder, model, plans))
     settings, last_digits = settings_of(plans, data, scoring, network.works_with), last_digits_of(network.works_with)
@@ -143,6 +146,7 @@ def train_network(run: Run) -> Trained:
     with FailureKept(folder):
         trainer, stages = train_stages(plans, data, model, scoring, recipe.data.bad_images)
         scored = score_run(trainer, plans, stages, data, scoring)
+        scored, temperature = calibrate(run, trainer, scored, scoring)
     advice = reports.advise_run(plans, stages, data, network.hardware, network.channels_last)
     earlier = sum(stage["earlier_seconds"] for stage in stages)
-    return Trained(trainer, stages, scoring, scored, network.works_with, advice, earlier)
+    return Trained(trainer, stages, scoring, scored, network.works_with, advice, earlier, temperature)

@@ -31,5 +31,6 @@ from hf_imgcls.models.own_head import OwnHeadForImageClassification
 from hf_imgcls.models.patterns import compile_pattern, matching
 from hf_imgcls.models.preprocessing import get_processor
 from hf_imgcls.models.restore import as_bytes, check_restored, forget_cached, restore_weights, weights_digest
+from hf_imgcls.models.temperature import check_divisible, divide_logits
 from hf_imgcls.models.trace import in_evaluation, random_images, that_affect_logits
 from hf_imgcls.models.views import MeanOfViews

@@ -21,6 +21,7 @@ class EnsembleConfig(PreTrainedConfig):
         scales, shifts: what turns the pixels of the image processor into those of a network's own: x * scale + shift,
             each three numbers, by channel.
         orders: for each of the ensemble's labels the number of the network's output.
+        logit_temperature: by which the logits, logarithms of the mean probabilities, are divided.
     """
 
     model_type = "classifier_ensemble"
@@ -29,6 +30,7 @@ class EnsembleConfig(PreTrainedConfig):
     scales: list[list[float]] | tuple = ()
     shifts: list[list[float]] | tuple = ()
     orders: list[list[int]] | tuple = ()
+    logit_temperature: float | int = 1.0
 
 
 class EnsembleForImageClassification(PreTrainedModel):
@@ -53,7 +55,8 @@ class EnsembleForImageClassification(PreTrainedModel):
             logits = network(pixel_values=pixel_values * factor + offset).logits
             probabilities.append(logits[:, order].float().softmax(1))
         mean = torch.stack(probabilities).mean(0)
-        logits = mean.clamp(min=torch.finfo(mean.dtype).tiny).log().to(pixel_values.dtype)
+        logits = mean.clamp(min=torch.finfo(mean.dtype).tiny).log() / config.logit_temperature
+        logits = logits.to(pixel_values.dtype)
         loss = None if labels is None else cross_entropy(logits, labels)
         return ImageClassifierOutput(loss=loss, logits=logits)
 

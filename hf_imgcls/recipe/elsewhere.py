@@ -36,6 +36,7 @@ _SAME = {
     "model.from_scratch": "scratch",
     "augmentation.train": "augment aa auto_augment hflip vflip reprob color_jitter batch_tfms item_tfms fliplr degrees",
     "augmentation.mix": "mixup cutmix mixup_alpha cutmix_alpha mixup_prob",
+    "calibration.temperature_scaling": "temperature calibrate calibration temperature_scale",
     "averaging.ema_decay": "ema model_ema ema_model model_ema_decay swa",
     "loss.class_weights": "class_weight weights_per_class class_weighting",
     "loss.focal_gamma": "focal_loss focal gamma focal_loss_gamma",

@@ -20,6 +20,7 @@ def networks_of(recipe: Section) -> list[Section]:
     if not recipe.ensemble.networks:
         return [recipe]
     base = json.loads(recipe.model_dump_json(exclude_unset=True, by_alias=True))
+    base.pop("calibration", None)  # that of what is saved, be it their mean or one of them
     further, folder = base.pop("ensemble")["networks"], base["training"]["output_dir"]
     base.pop("rejection", None)  # of the model that is saved in the end
     base["training"] = {k: value for k, value in base["training"].items() if not k.startswith(_OF_THE_PUSH)}

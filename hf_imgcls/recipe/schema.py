@@ -7,6 +7,7 @@ from importlib import metadata
 from pydantic import Field, ValidationError, create_model, model_validator
 
 from hf_imgcls.recipe import sections
+from hf_imgcls.recipe.calibration import check_calibration
 from hf_imgcls.recipe.fields import NOT_IN_A_RECIPE, VALUES
 from hf_imgcls.recipe.installed import as_type, installed
 from hf_imgcls.recipe.rejection import check_rejection
@@ -103,6 +104,7 @@ def _check_recipe(recipe: Section) -> Section:
     if recipe.ensemble.networks:
         _check_ensemble(recipe)
     check_rejection(recipe)
+    check_calibration(recipe)
     return recipe
 
 

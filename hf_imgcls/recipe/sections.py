@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
 from hf_imgcls.recipe.base import Section
+from hf_imgcls.recipe.calibration import CalibrationSection
 from hf_imgcls.recipe.data_section import DataSection
 from hf_imgcls.recipe.distillation import DistillationSection
 from hf_imgcls.recipe.rejection import RejectionSection
@@ -145,6 +146,7 @@ class Recipe(Section):
     sampling: SamplingSection = Field(SamplingSection(), description=SamplingSection.__doc__)
     averaging: AveragingSection = Field(AveragingSection(), description=AveragingSection.__doc__)
     optimizer: OptimizerSection = Field(OptimizerSection(), description=OptimizerSection.__doc__)
+    calibration: CalibrationSection = Field(CalibrationSection(), description=CalibrationSection.__doc__)
     rejection: RejectionSection = Field(RejectionSection(), description=RejectionSection.__doc__)
     tune: dict[str, Choices | RangeSection] = Field({})
     """What hf-imgcls tune searches, by the dotted name of a key, as overrides have it: a list of values, or limits. A

@@ -44,13 +44,18 @@ def reliability(split: Scored) -> dict[str, Any]:
 def fit_temperature(split: Scored) -> float | None:
     """The temperature that the logits of a split are to be divided by (Guo et al., 2017): that of the lowest loss.
 
-    None where there is none: the scores of all classes were not kept, an image has none, or no prediction is wrong,
-    so that the loss falls without end as the temperature does.
+    Of a split without the scores of all classes on the images whose logits were kept. None where there is none: an
+    image has no scores, or no prediction is wrong, so that the loss falls without end as the temperature does.
     """
-    if split.probabilities is None or (split.predictions < 0).any() or (split.predictions == split.label_ids).all():
+    if split.probabilities is None:
+        rows, logs = split.sample or (np.zeros(0, int), None)
+    else:
+        rows = np.random.default_rng(0).permutation(len(split))[: max(_FITTED // split.classes, 500)]
+        logs = _logarithms(split.probabilities[rows])
+    right = split.predictions[rows] == split.label_ids[rows]
+    if (split.predictions[rows] < 0).any() or right.all():  # as of no rows
         return None
-    rows = np.random.default_rng(0).permutation(len(split))[: max(_FITTED // split.classes, 500)]
-    logs = _logarithms(split.probabilities[rows])
+    logs = np.asarray(logs, np.float64)
     own = logs[np.arange(len(rows)), split.label_ids[rows]]
     low, high = (1 / end for end in reversed(_RANGE))
     factor = 1.0  # of the logits, in which the loss is convex

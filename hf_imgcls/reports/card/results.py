@@ -49,11 +49,27 @@ def results_section(folder: Path, results: dict[str, Any]) -> list[str]:
         for caution in cautions
         if other != split
     ]
-    text = ["## Results", _scores(results), *others, _reading(results), _parity(results["parity"])]
+    text = [
+        "## Results",
+        _scores(results),
+        *others,
+        _reading(results),
+        *_calibrated(results),
+        _parity(results["parity"]),
+    ]
     classes = results.get("breakdown", {}).get(split, {}).get("classes", {})
     if classes:
         text += ["### Classes", *_classes(classes, trained_images(results), split)]
     return [*text, *_confusions(folder, classes, split), *rejection_section(results.get("rejection"))]
+
+
+def _calibrated(results: dict[str, Any]) -> list[str]:
+    if not (found := results.get("temperature")):
+        return []
+    return [
+        f"Scores are calibrated by temperature scaling: the logits are divided by {found['value']:.4g}, fitted on "
+        f"{plural(found['images'], 'validation image')}. It changes scores and loss, and no prediction."
+    ]
 
 
 def _confusions(folder: Path, classes: dict[str, dict], split: str) -> list[str]:

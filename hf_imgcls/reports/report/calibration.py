@@ -24,16 +24,16 @@ def calibration_section(content: Mapping[str, Any], main: str) -> list[Markup]:
 
 
 def _temperature(found: Mapping[str, Any]) -> list[Markup]:
-    if found["applied"] is not None:
-        before = found.get("splits") or {}
-        text = f"The saved model's logits are divided by a temperature of {found['applied']:.4g}, fitted on validation."
-        return [tag("p", text), *([_changes(before)] if before else [])]
     if found["value"] is None:
         return [tag("p", f"No temperature: {found['why']}.", class_="note")]
-    text = (
-        f"A temperature of {found['value']:.4g}, fitted on {plural(found['images'], 'validation image')}, by which the "
-        "logits would be divided. Predictions stay as they are. The saved model does not have it."
-    )
+    fitted = f"a temperature of {found['value']:.4g}, fitted on {plural(found['images'], 'validation image')}"
+    if found["applied"]:
+        text = f"The saved model's logits are divided by {fitted}; the scores of this page are its own."
+    else:
+        text = (
+            f"Temperature scaling would divide the logits by {fitted}. Predictions would stay as they are. The saved "
+            "model does not have it; with calibration.temperature_scaling=true in the recipe its head has."
+        )
     return [tag("p", text), _changes(found["splits"])]
 
 

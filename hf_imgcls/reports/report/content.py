@@ -8,7 +8,8 @@ import numpy as np
 
 from hf_imgcls.reports.report.examples import confused_pairs, least_certain, worst_mistakes
 from hf_imgcls.reports.report.rows import image_name
-from hf_imgcls.scoring import Scored, at_temperature, fit_temperature, reliability
+from hf_imgcls.reports.report.temperature import temperature_content
+from hf_imgcls.scoring import Scored, reliability
 
 
 class Subject(NamedTuple):
@@ -53,7 +54,7 @@ def report_content(subject: Subject) -> dict[str, Any]:
         "title": subject.title,
         "labels": names,
         "splits": splits,
-        "temperature": describe_temperature(subject.outputs, results.get("temperature")),
+        "temperature": temperature_content(subject.outputs, results.get("temperature")),
         "duplicates": results["duplicates"],
     }
 
@@ -74,31 +75,3 @@ def _described(output: Scored, rows, names: Sequence[str], places: Sequence[int]
             }
         )
     return found
-
-
-def describe_temperature(outputs: Mapping[str, Scored], applied: float | None) -> dict[str, Any]:
-    """The temperature that validation asks for and what it changes, or why there is none.
-
-    Args:
-        applied: the one by which the logits of the saved model are divided already.
-    """
-    if applied is not None:
-        return {"applied": applied, "value": None, "why": "the saved model's scores are at that temperature already"}
-    fitted = outputs.get("validation")
-    if fitted is None:
-        return {"applied": None, "value": None, "why": "there is no validation split that was scored to fit one on"}
-    if fitted.probabilities is None:
-        return {"applied": None, "value": None, "why": "the scores of all classes were not kept"}
-    temperature = fit_temperature(fitted)
-    if temperature is None:
-        return {"applied": None, "value": None, "why": "no validation image is predicted wrongly, or one has no scores"}
-    changed = {}
-    for split, output in outputs.items():
-        if output.probabilities is not None:
-            both = {"before": output, "after": at_temperature(output, temperature)}
-            changed[split] = {when: _calibration(each) for when, each in both.items()}
-    return {"applied": None, "value": round(temperature, 6), "images": len(fitted), "splits": changed}
-
-
-def _calibration(output: Scored) -> dict[str, Any]:
-    return {"loss": round(float(-output.log_likelihoods.mean()), 6), "calibration_error": reliability(output)["error"]}
