@@ -13,8 +13,13 @@ from hf_imgcls.reports.report.curves import stage_curves
 
 @pytest.mark.parametrize(
     ("ends", "found"),
-    [((0, 3), [0, 1, 2, 3]), ((0, 1), [0, 0.2, 0.4, 0.6, 0.8, 1]), ((0.62, 0.71), [0.62, 0.64, 0.66, 0.68, 0.7]), ((2, 2), [2])],
-)  # fmt: skip
+    [
+        ((0, 3), [0, 1, 2, 3]),
+        ((0, 1), [0, 0.2, 0.4, 0.6, 0.8, 1]),
+        ((0.62, 0.71), [0.62, 0.64, 0.66, 0.68, 0.7]),
+        ((2, 2), [2]),
+    ],
+)
 def test_ticks_are_round_numbers_within_the_ends(ends, found):
     assert ticks(*ends) == found
 
@@ -80,10 +85,10 @@ def test_a_matrix_is_a_table_of_few_classes_and_a_picture_of_many():
     assert table.count('scope="row"') == table.count('scope="col"') == 2
     assert re.search(r'title="75.0% of 4">3</td>', table)
     assert "&lt;a&gt;" in table
-    for classes in (26, 101, 1000):
+    for classes in (26, 101, 400):
         picture = matrix(np.eye(classes, dtype=int), [f"class {i}" for i in range(classes)], "test")
         names = re.findall(r">(class \d+)</text>", picture)
-        assert len(set(names)) == classes if classes < 112 else 100 < len(set(names)) < 130
+        assert len(set(names)) == classes if classes < 112 else 100 <= len(set(names)) < 130
         assert picture.count("data:image/png;base64,") == 1
 
 

@@ -49,14 +49,8 @@ def results_section(folder: Path, results: dict[str, Any]) -> list[str]:
         for caution in cautions
         if other != split
     ]
-    text = [
-        "## Results",
-        _scores(results),
-        *others,
-        _reading(results),
-        *_calibrated(results),
-        _parity(results["parity"]),
-    ]
+    text = ["## Results", _scores(results), *others, _reading(results), *_calibrated(results)]
+    text.append(_parity(results["parity"]))
     classes = results.get("breakdown", {}).get(split, {}).get("classes", {})
     if classes:
         text += ["### Classes", *_classes(classes, trained_images(results), split)]

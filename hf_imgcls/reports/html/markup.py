@@ -20,7 +20,9 @@ def tag(name: str, /, *children: Any, **attributes: Any) -> Markup:
 
     Attributes: `class_` loses its underscore, in others one becomes a hyphen; None and False leave an attribute out.
     """
-    written = "".join(_attribute(key, value) for key, value in attributes.items() if value not in (None, False))
+    written = "".join(
+        _attribute(key, value) for key, value in attributes.items() if value is not None and value is not False
+    )
     if name in _VOID:
         return Markup(f"<{name}{written}/>")
     return Markup(f"<{name}{written}>{join(children)}</{name}>")
