@@ -8,7 +8,7 @@ from transformers import CONFIG_MAPPING, AutoConfig, AutoModelForImageClassifica
 
 from hf_imgcls.errors import InputError, nearest
 from hf_imgcls.models.convnet import ConvNetConfig, ConvNetForImageClassification
-from hf_imgcls.models.dropout import check_dropout, dropout_keys
+from hf_imgcls.models.dropout import check_dropout, check_dropped, dropout_keys
 from hf_imgcls.models.ensemble import EnsembleConfig, EnsembleForImageClassification
 from hf_imgcls.models.input_errors import as_input_error
 from hf_imgcls.models.mini_xception import MiniXceptionConfig, MiniXceptionForImageClassification
@@ -61,6 +61,7 @@ def get_config(section: ModelSection, trust_remote_code: bool = False, own_label
     if config.model_type == "timm_wrapper" and config.model_args:
         config.model_args.pop("num_classes", None)  # timm's save_for_hf writes it, and the wrapper passes it twice
     config.architectures = config.architectures or []  # None breaks the families of two classes (DeiT, LeViT)
+    check_dropped(config, section.config)
     return config
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import psutil
 import torch
 from torch.nn.modules import module as hooks
-from transformers import AutoModelForImageClassification, PreTrainedConfig
+from transformers import AutoModelForImageClassification, PreTrainedConfig, PreTrainedModel
 
 from hf_imgcls.errors import InputError
 from hf_imgcls.models.input_errors import as_input_error
@@ -16,12 +16,12 @@ from hf_imgcls.models.saved import OF_ANOTHER_FORM
 _MOST_MODULES = 10_000  # the deepest networks of timm have some 3,000
 
 
-def check_construction(config: PreTrainedConfig, key: str = "model.config") -> None:
-    """Build a network on the meta device; an InputError says why its settings do not make one."""
+def check_construction(config: PreTrainedConfig, key: str = "model.config") -> PreTrainedModel:
+    """A network on the meta device; an InputError says why its settings do not make one."""
     random = torch.random.fork_rng(devices=[])
     what, quiet = f"{key}: no network can be built from these settings", warnings.catch_warnings(action="ignore")
     with as_input_error(what, *OF_ANOTHER_FORM), random, torch.device("meta"), _limits(key), quiet:
-        AutoModelForImageClassification.from_config(config)
+        return AutoModelForImageClassification.from_config(config)
 
 
 @contextlib.contextmanager

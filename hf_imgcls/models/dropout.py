@@ -1,11 +1,13 @@
 """What a network drops in training: rates that are none, and one that is too strong for fine-tuning."""
 
+import copy
 from collections.abc import Iterable
 from typing import Any
 
-from transformers import PretrainedConfig
+from transformers import PretrainedConfig, PreTrainedModel
 
 from hf_imgcls.errors import InputError
+from hf_imgcls.models.construct import check_construction
 from hf_imgcls.recipe import ModelSection
 
 _KEYS = ("classifier_dropout_prob", "classifier_dropout", "dropout_rate", "drop_rate", "hidden_dropout_prob", "dropout")
@@ -21,6 +23,32 @@ def check_dropout(settings: dict[str, Any], section: str = "model.config") -> No
             for rate in value if isinstance(value, list) else [value]:
                 if isinstance(rate, int | float) and not isinstance(rate, bool) and not 0 <= rate < 1:
                     raise InputError(f"{section}.{key}: found {rate!r}, expected a number from 0 to below 1")
+
+
+def check_dropped(config: PretrainedConfig, settings: dict[str, Any]) -> None:
+    """Refuse a rate that a network has a setting for and does not use, as some have for other tasks.
+
+    Networks of timm refuse it themselves.
+    """
+    for key, value in settings.items():
+        rates = value if isinstance(value, list) else [value]
+        if "drop" not in key or not any(isinstance(rate, float) and rate for rate in rates):
+            continue
+        other, rate = copy.deepcopy(config), 0.25 if 0.25 not in rates else 0.5
+        setattr(other, key, [rate] * len(value) if isinstance(value, list) else rate)
+        if _rates(check_construction(config)) == _rates(check_construction(other)):
+            raise InputError(
+                f"model.config.{key}: {config.model_type} does not use it to classify images, so nothing would be "
+                f"dropped; leave it out"
+            )
+
+
+def _rates(model: PreTrainedModel) -> list[tuple]:
+    """What its modules say of themselves, and their numbers, rates of dropout among them."""
+    return [
+        (name, module.extra_repr(), {key: value for key, value in vars(module).items() if isinstance(value, float)})
+        for name, module in model.named_modules()
+    ]
 
 
 def dropout_keys(keys: Iterable[str]) -> list[str]:

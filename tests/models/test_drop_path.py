@@ -50,6 +50,8 @@ def test_what_a_recipe_drops_is_dropped_in_training_alone(name, tmp_path):
             {"drop_path_rate": 1.5},
             "model.config.drop_path_rate: found 1.5, expected a number from 0 to below 1",
         ),
+        ("mobilevitv2", {"classifier_dropout_prob": 0.1}, "classifier_dropout_prob: mobilevitv2 does not use it to"),
+        ("segformer", {"classifier_dropout_prob": 0.1}, "does not use it to classify images"),
         ("swin", {"drop_path_rate": -0.5}, "model.config.drop_path_rate: found -0.5"),
         ("cvt", {"drop_path_rate": [0.0, 0.0, 1.0]}, "model.config.drop_path_rate: found 1.0"),
         ("timm/test_resnet", {"model_args": {"drop_rate": 1}}, "model.config.model_args.drop_rate: found 1,"),

@@ -332,7 +332,7 @@ def test_labels_bring_a_loss(architecture):
         ("convnet", {"filters": [8, 0]}, "model.config.filters: [8, 0], must be"),
         ("convnet", {"filters": "64"}, "model.config.filters: "),
         ("convnet", {"num_channels": 2}, "model.config.num_channels: 2, must be 1 or 3"),
-        ("convnet", {"dropout": 2.0}, "model.config: dropout probability"),
+        ("convnet", {"dropout": 2.0}, "model.config.dropout: found 2.0"),
         ("convnet", {"filter": [8]}, 'model.config.filter: convnet has no such setting; did you mean "filters"?'),
         ("mini_xception", {"num_channels": 2}, "model.config.num_channels: 2, must be 1 or 3"),
     ],
