@@ -5,6 +5,7 @@ from pathlib import Path
 from hf_imgcls.reports.report.content import Subject, report_content
 from hf_imgcls.reports.report.page import report_page
 from hf_imgcls.reports.report.rows import prediction_table, split_table, write_rows
+from hf_imgcls.scoring import Scored
 from hf_imgcls.store import write_json, write_text
 
 FOLDER, PAGE, CONTENT, PREDICTIONS, SPLITS = (
@@ -14,6 +15,8 @@ FOLDER, PAGE, CONTENT, PREDICTIONS, SPLITS = (
 
 def write_report(folder: Path, subject: Subject) -> None:
     """Write the report of what was scored into a run's folder."""
+    if not all(isinstance(output, Scored) for output in subject.outputs.values()):
+        return  # of several labels an image
     place = folder / FOLDER
     place.mkdir(parents=True, exist_ok=True)
     if subject.outputs:
