@@ -91,11 +91,13 @@ def evaluate_classifier(
     seen, seen_notes = on_main(lambda: find_seen(str(model), loaded, outputs[name]))
     results = {"scores": scores, "breakdown": break_down(outputs, scores, labels)}
     results["duplicates"] = [*reports.collect_duplicates(loaded, outputs), *seen]
-    of_tta = [reports.caution_of_tta(kinds)] if kinds else []
+    rejection = read_rejection(network.config.to_dict())
+    of_tta = reports.cautions_of_tta(kinds, rejection is not None) if kinds else []
     cautions = [*of_tta, *reports.collect_cautions(results).get(name, ()), *seen_notes]
     classes = results["breakdown"][name]["classes"]
-    rejection = None if kinds else read_rejection(network.config.to_dict())  # its threshold was set without TTA
-    rejected = rejection and on_main(lambda: _rejected(str(model), network, processor, outputs, loaded))
+    rejected = None
+    if rejection and not kinds:
+        rejected = on_main(lambda: _rejected(str(model), network, processor, outputs, loaded))
     lines = [*reports.describe_scores(scores, {name: cautions}), *reports.describe_rejection(rejected)]
     lines += reports.describe_classes(classes)
     for line in [*lines, *(reports.describe_tta(gain, scores[name]) if gain else ())]:
@@ -108,7 +110,7 @@ def evaluate_classifier(
         "scores": scores[name],
         "cautions": cautions,
         "breakdown": results["breakdown"][name],
-        "rejection": rejected and {**rejection.settings(), **rejected["splits"][name]},
+        "rejection": {**rejection.settings(), **rejected["splits"][name]} if rejected else None,
         "duplicates": results["duplicates"],
         "fingerprint": loaded.fingerprints[name],
         "bad_images": [bad._asdict() for bad in loaded.bad],

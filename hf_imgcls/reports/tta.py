@@ -1,6 +1,6 @@
 """What test-time augmentation (TTA) gains and costs, in lines."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from hf_imgcls.images import describe_views
@@ -8,13 +8,17 @@ from hf_imgcls.scoring import metrics_in
 from hf_imgcls.words import duration, number, plural
 
 
-def caution_of_tta(kinds) -> str:
-    """What must stand beside a score with TTA."""
-    option = ",".join(kinds)
-    return (
+def cautions_of_tta(kinds: Sequence[str], rejects: bool) -> list[str]:
+    """What must stand beside a score with TTA, of a model that may predict none of these or does not."""
+    cautions = [
         f"with test-time augmentation, the mean of the probabilities of {describe_views(kinds)}; predict --tta "
-        f"{option} predicts so, pipeline() does not"
-    )
+        f"{','.join(kinds)} predicts so, pipeline() does not"
+    ]
+    if rejects:
+        cautions.append(
+            "none of these is decided without test-time augmentation, as its threshold was set, and not scored"
+        )
+    return cautions
 
 
 def describe_tta(tta: Mapping[str, Any], scores: Mapping[str, Any]) -> list[str]:

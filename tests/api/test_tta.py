@@ -14,7 +14,7 @@ from transformers import pipeline
 from hf_imgcls import InputError, evaluate_classifier, predict_images
 from hf_imgcls.cli import main
 from hf_imgcls.models import MeanOfViews
-from hf_imgcls.reports.tta import describe_tta
+from hf_imgcls.reports.tta import cautions_of_tta, describe_tta
 from hf_imgcls.serving import Classifier, ClassifierOfViews, PredictOptions, Tally, describe_tally
 
 
@@ -97,6 +97,8 @@ def test_other_views_are_refused_before_anything_is_opened(words, capsys):
 
 
 def test_what_a_difference_is_worth_is_said():
+    assert len(cautions_of_tta(("flip",), rejects=False)) == 1
+    assert "not scored" in cautions_of_tta(("flip",), rejects=True)[1]
     change = {"change": 0.02, "interval_95": [-0.01, 0.05]}
     compared = {
         "changed": 3,
