@@ -132,6 +132,19 @@ def test_a_16_bit_image_is_skipped_where_reading_it_as_pipeline_does_would_clip_
         assert reason == ""
 
 
+def test_the_lines_of_the_documentation_scale_16_bit_images(tmp_path, monkeypatch):
+    page = (Path(__file__).parents[2] / "docs" / "data.md").read_text(encoding="utf-8")
+    code = page.partition("<!-- example: 16-bit -->")[2].partition("```python\n")[2].partition("```")[0]
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "deep" / "cat").mkdir(parents=True)
+    Image.fromarray(np.array([[0, 32768, 65535]], np.uint16)).save("deep/cat/1.png")
+    assert judge(None, str(tmp_path / "deep" / "cat" / "1.png"))["reason"].startswith("white or black")
+    exec(code, {})
+    scaled = str(tmp_path / "photos" / "cat" / "1.png")
+    assert judge(None, scaled)["reason"] == ""
+    assert np.asarray(read_image({"bytes": None, "path": scaled}))[0, :, 0].tolist() == [0, 128, 255]
+
+
 def full_read(content: bytes) -> str:
     """What is wrong with an image as training and serving would find it."""
     try:
