@@ -110,12 +110,14 @@ def test_a_borrowed_processor_resizes_as_the_other_and_normalizes_as_its_own(nam
     torch.testing.assert_close((process_image(found, image) - own_shift) / own_scale, expected, atol=0.05, rtol=1e-3)
 
 
-@pytest.mark.parametrize("timm", [False, True])
-def test_a_borrowed_letterbox_is_filled_with_the_networks_own_mean(timm, tmp_path):
+@pytest.mark.parametrize("first", ["vit", "timm", "vit that pads"])
+def test_a_borrowed_letterbox_is_filled_with_the_networks_own_mean(first, tmp_path):
     """Also after it was opened again: Janus takes the colour from the mean that is saved."""
-    first = save(tmp_path / "first", "timm" if timm else "vit", tiny_processor())
+    pads = first.endswith("pads")
+    letterbox = transformers.JanusImageProcessor(size={"height": 16, "width": 16}, min_size=1, image_mean=[0.9] * 3)
+    other = save(tmp_path / "first", first.split()[0], letterbox if pads else tiny_processor())
     own = save(tmp_path / "own", "convnext", normalizing(0.4, 0.3))
-    section = ModelSection(checkpoint=own, processor_of=first, processor={"resize": "pad"})
+    section = ModelSection(checkpoint=own, processor_of=other, processor=None if pads else {"resize": "pad"})
     model, found = build_model(section, LABELS, 0)
     model.save_pretrained(tmp_path / "run")
     found.save_pretrained(tmp_path / "run")
