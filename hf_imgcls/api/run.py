@@ -25,8 +25,11 @@ from hf_imgcls.store import (
     resumed_with,
     write_csv,
 )
-from hf_imgcls.training import NO_CUSTOM, Custom, ImageTrainer, ScoredRun
+from hf_imgcls.training import NO_CUSTOM, Custom, ImageTrainer, ScoredRun, send_results
 from hf_imgcls.words import listed
+
+# Plots that trackers get; the others show training images, which do not leave the machine.
+_SENT = ("curves.png", "confusion_matrix.png", "labels.png")
 
 
 class Settings(NamedTuple):
@@ -107,6 +110,8 @@ def conclude_run(run: Run, trained: Trained) -> dict[str, Any]:
     results["time"] = reports.summarize_time(stages, whole, trainer.clock.scoring)
     results["time"]["advice"] = trained.advice
     on_main(lambda: reports.draw_results(folder, stages, outputs, results["labels"]))
+    drawn = {each.stem: each for each in (folder / "plots" / name for name in _SENT) if each.is_file()}
+    on_main(lambda: send_results(trainer, scores, stages[-1]["steps"] if stages else 0, drawn))
     subject = reports.Subject(folder.resolve().name, results, outputs, data.splits, stages, data.labels)
     on_main(lambda: reports.write_report(folder, subject))
     on_main(lambda: finish(folder, run.recipe, results, stages))

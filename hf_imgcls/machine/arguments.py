@@ -1,7 +1,9 @@
 """The recipe's `training` section as TrainingArguments for this machine."""
 
 import os
+import time
 from collections.abc import Callable
+from pathlib import Path
 
 import torch
 from accelerate.utils import str_to_bool
@@ -14,6 +16,7 @@ from hf_imgcls.machine.processes import requested_precision, show_progress
 from hf_imgcls.recipe import demanded_evaluation, value_of
 from hf_imgcls.store import raise_denied
 
+_STARTED = time.strftime("%Y%m%d-%H%M%S")
 # Defaults of a recipe. Evaluation and saving go together, so that the best checkpoint can be selected.
 _DEFAULTS = {
     "eval_strategy": "epoch",
@@ -52,6 +55,9 @@ def training_arguments(section, half_on_cpu: Callable[[], bool] = lambda: False,
         unset_hf_deepspeed_config()  # else it may refuse, half made, every network of this process
         raise_denied(error)
         raise InputError(f"training: {' '.join(str(error).split())[:300]}") from None
+    if "trackio" in arguments.report_to and arguments.run_name is None:
+        # Known here, so that scores are sent to the run that the training was logged to; a stage is one of its own.
+        arguments.run_name = "-".join([*Path(arguments.output_dir).parts[-2:], _STARTED])
     if arguments.gradient_checkpointing:
         kwargs = arguments.gradient_checkpointing_kwargs or {}
         if not isinstance(kwargs, dict):

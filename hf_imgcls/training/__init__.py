@@ -18,4 +18,5 @@ from hf_imgcls.training.score import ScoredRun, predict_trained, score_saved, sc
 from hf_imgcls.training.soup import Soup, choose_greedily
 from hf_imgcls.training.stages import network_after, plan_stages, stage_trainer, train_rows, train_stages
 from hf_imgcls.training.timing import PARTS
+from hf_imgcls.training.trackers import send_results
 from hf_imgcls.training.trainer import ImageTrainer
