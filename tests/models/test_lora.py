@@ -3,12 +3,13 @@
 import pytest
 import torch
 from test_freeze import FAMILIES, size_of
+from timm.layers import Conv2dSame, StdConv2d
 from tiny import timm_model
 
 from hf_imgcls.errors import InputError, RestoreError
 from hf_imgcls.models.adapter import restore_trained, save_updates
 from hf_imgcls.models.freeze import check_patterns, choose_parameters, describe_parameters, freeze_parameters
-from hf_imgcls.models.lora import add_lora, lora_layers, merge_lora, merged, with_lora
+from hf_imgcls.models.lora import _is_plain, add_lora, lora_layers, merge_lora, merged, with_lora
 from hf_imgcls.recipe.lora import Lora
 
 BEIT = {"embed_dim": 16, "depth": 2, "num_heads": 2, "img_size": 32, "patch_size": 8}
@@ -84,14 +85,22 @@ def test_what_trains_is_said_and_starts_from_the_seed():
         ("MobileNetV2", {"target_modules": ["conv_3x3"]}, "LoRA fits none of the 17 layers that are meant"),
         ("ResNet", {"target_modules": "all-linear"}, "LoRA finds no linear layer in ResNet"),
         ("MobileNetV2", {"save": "adapter"}, r"lora\.save: peft alone cannot run an adapter of MobileNetV2"),
-        # Weights that are standardized before they are used.
-        ("timm NF-ResNet", {}, "LoRA fits none of the .* layers that are meant in timm's nf_resnet26"),
     ],
 )  # fmt: skip
 def test_what_cannot_have_it_is_refused(family, keys, message):
-    model = timm_model("nf_resnet26") if family.startswith("timm") else made(family)
-    with pytest.raises(InputError, match=message), with_lora(model, lora(**keys), (32, 32)):
+    with pytest.raises(InputError, match=message), with_lora(made(family), lora(**keys), (32, 32)):
         pass
+
+
+def test_layers_that_do_more_with_their_weights_are_not_plain():
+    more = [
+        StdConv2d(3, 4, 3),
+        Conv2dSame(3, 4, 3),
+        torch.nn.Conv2d(4, 4, 3, groups=2),
+        torch.nn.Conv2d(4, 4, 3, dilation=2),
+    ]
+    assert not any(map(_is_plain, [*more, torch.nn.Conv2d(4, 4, 3, padding_mode="reflect")]))
+    assert all(map(_is_plain, [torch.nn.Linear(3, 4), torch.nn.Conv2d(3, 4, 3, stride=2, padding=1)]))
 
 
 def test_a_layer_whose_weights_are_used_beside_its_call_is_refused():

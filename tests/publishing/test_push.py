@@ -71,6 +71,19 @@ def fails(capsys, status: int, *arguments) -> str:
     return line
 
 
+@pytest.mark.parametrize("base", ["/scratch/weights/deit", "facebook/deit-tiny-patch16-224"])
+def test_an_adapter_is_pushed_where_others_have_what_it_is_of(base, run, hub, unopened, capsys):
+    (run / "adapter").mkdir()
+    config = json.dumps({"base_model_name_or_path": base, "target_modules": r"vit\.layers\.0"})
+    (run / "adapter/adapter_config.json").write_text(config)
+    (run / "adapter/adapter_model.safetensors").write_bytes(b"updates")
+    line, there = pushed(capsys, run), hub.files("someone/colours")
+    assert ("adapter/adapter_model.safetensors" in there) == ("/scratch" not in base)
+    kept = f"adapter/ is not pushed: it is of {base}, a folder of this machine; the model that is pushed is whole\n"
+    assert (kept in line) == ("/scratch" in base)
+    assert there.get("adapter/adapter_config.json", config.encode()) == config.encode()
+
+
 def test_only_what_a_user_of_the_model_needs_is_pushed(run, hub, unopened, capsys):
     before = but_the_card(run)
     line = pushed(capsys, run)

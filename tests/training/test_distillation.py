@@ -12,6 +12,7 @@ from tiny import PROCESSORS, SIZE, tiny_model, tiny_processor
 from transformers import ViTImageProcessor
 
 from hf_imgcls import InputError, train_classifier
+from hf_imgcls.api.check import check_recipe
 from hf_imgcls.images import TrainTransform, process_image
 from hf_imgcls.models import assemble_ensemble
 from hf_imgcls.recipe import DistillationSection
@@ -80,7 +81,7 @@ def test_a_student_follows_it_on_mixed_images_and_resumes_with_the_same_teacher(
     teacher = tmp_path / "teacher"
     recipe["distillation"] = {"teacher": save_teacher(teacher), "weight": 0.9}
     recipe["augmentation"] = {**recipe["augmentation"], "mix": ["MixUp"]}
-    recipe["stages"][0]["distillation"] = {}
+    recipe["stages"][0].update({"distillation": {}, "training": {"max_steps": 2}})
     steps = ["training.load_best_model_at_end=false", "training.save_strategy=steps", "training.save_steps=2",
              "training.eval_strategy=steps", "training.eval_steps=2"]  # fmt: skip
     seen, before, see = [], weights(teacher), Teacher.logits
@@ -139,25 +140,25 @@ def test_other_classes_are_refused(labels, message, tmp_path):
         teacher_for(folder, tiny_processor())
 
 
-@pytest.mark.parametrize(
-    ("keys", "message"),
-    [
-        ({"distillation.teacher": "nowhere/at/all"}, r"distillation\.teacher: no such folder 'nowhere/at/all'"),
-        ({"distillation.teacher": "FOLDER/empty"}, r"distillation\.teacher: .*FOLDER/empty has no config\.json"),
-        ({"distillation.teacher": "FOLDER/detector"}, r"distillation\.teacher: .* is no image classifier"),
-        ({"distillation.temperature": 3.0}, r"stages\.0\.distillation\.temperature: has no effect without a teacher"),
-        (
-            {"distillation.teacher": "FOLDER/checkpoint", "stages.0.cache_features": True, "stages.0.augmentation": {}},
-            r"stages\.0\.cache_features: a teacher sees images, no features",
-        ),
-        ({"distillation": {"teacher": "FOLDER/checkpoint", "weight": 0}}, r"distillation\.weight: found 0 .*than 0"),
-    ],
-)
-def test_mistakes_are_found_before_the_data(recipe, keys, message, tmp_path):  # noqa: F811
+MISTAKES = [
+    ({"distillation.teacher": "nowhere/at/all"}, r"distillation\.teacher: no such folder 'nowhere/at/all'"),
+    ({"distillation.teacher": "FOLDER/empty"}, r"distillation\.teacher: .*/empty has no config\.json"),
+    ({"distillation.teacher": "FOLDER/detector"}, r"distillation\.teacher: .* is no image classifier"),
+    ({"distillation.temperature": 3.0}, r"stages\.0\.distillation\.temperature: has no effect without a teacher"),
+    (
+        {"distillation.teacher": "FOLDER/checkpoint", "stages.0.cache_features": True, "stages.0.augmentation": {}},
+        r"stages\.0\.cache_features: a teacher sees images, no features",
+    ),
+    ({"distillation": {"teacher": "FOLDER/checkpoint", "weight": 0}}, r"distillation\.weight: found 0 .*than 0"),
+]
+
+
+def test_mistakes_are_found_before_the_data(recipe, tmp_path):  # noqa: F811
     for name in ("empty", "detector"):
         (tmp_path / name).mkdir()
     (tmp_path / "detector/config.json").write_text('{"model_type": "yolos"}')
-    overrides = [f"{key}={json.dumps(value).replace('FOLDER', str(tmp_path))}" for key, value in keys.items()]
-    with pytest.raises(InputError, match=message.replace("FOLDER", str(tmp_path))) as caught:
-        train_classifier(recipe, overrides)
-    assert len(str(caught.value)) < 400
+    for keys, message in MISTAKES:
+        overrides = [f"{key}={json.dumps(value).replace('FOLDER', str(tmp_path))}" for key, value in keys.items()]
+        with pytest.raises(InputError, match=message) as caught:
+            check_recipe(recipe, overrides)
+        assert len(str(caught.value)) < 400
