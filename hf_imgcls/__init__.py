@@ -23,6 +23,7 @@ _HOMES = {
     "describe_network": "api",
     "fit_folder": "api",
     "find_learning_rate": "api",
+    "find_batch_size": "api",
     "tune_recipe": "api",
     "inspect_data": "api",
 }

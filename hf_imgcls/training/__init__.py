@@ -1,5 +1,7 @@
 """Rows and a network to weights: the Trainer, stages, features, loss, scoring of splits."""
 
+from hf_imgcls.training.batch_size import STEPS as BATCH_STEPS
+from hf_imgcls.training.batch_size import keep_step, power_of_two, reckon_batch, try_batches
 from hf_imgcls.training.begun import last_digits_of, settings_of
 from hf_imgcls.training.callbacks import EpochTable
 from hf_imgcls.training.candidates import PRESETS, Candidate, is_uneven, score_candidate
@@ -10,7 +12,16 @@ from hf_imgcls.training.groups import check_rates, describe_groups, group_parame
 from hf_imgcls.training.head_stage import check_features
 from hf_imgcls.training.loss import NO_CUSTOM, Custom
 from hf_imgcls.training.plan import Plan
-from hf_imgcls.training.range_test import FEWEST, Curve, Suggestion, Sweep, suggest_rate, sweep_plan, sweep_rates
+from hf_imgcls.training.range_test import (
+    FEWEST,
+    Curve,
+    Suggestion,
+    Sweep,
+    short_plan,
+    suggest_rate,
+    sweep_plan,
+    sweep_rates,
+)
 from hf_imgcls.training.records import metric_key, outcome
 from hf_imgcls.training.refit import score_run
 from hf_imgcls.training.room import check_room_of_run

@@ -78,14 +78,19 @@ class _Watch(TrainerCallback):
             self.diverged = control.should_training_stop = True
 
 
-def short_plan(plan: Plan, steps: int, **own) -> Plan:
-    """A stage of so many steps, which evaluates and saves nothing; `own`, further fields of its TrainingArguments."""
+def short_plan(plan: Plan, steps: int, *, keep_average: bool = False, **own) -> Plan:
+    """A stage of so many steps, which evaluates and saves nothing; `own`, further fields of its TrainingArguments.
+
+    Args:
+        keep_average: whether an average of the weights is kept, which takes memory.
+    """
     arguments = copy.copy(plan.arguments)
     never = {"eval_strategy": IntervalStrategy.NO, "save_strategy": SaveStrategy.NO, "report_to": []}
     never |= dict.fromkeys(("do_eval", "load_best_model_at_end", "eval_on_start"), False)
     for name, value in {**never, "max_steps": steps, **own}.items():
         setattr(arguments, name, value)
-    stage = plan.stage._replace(averaging=AveragingSection(), early_stopping=None)
+    averaging = plan.stage.averaging if keep_average else AveragingSection()
+    stage = plan.stage._replace(averaging=averaging, early_stopping=None)
     return dataclasses.replace(plan, arguments=arguments, stage=stage)
 
 

@@ -1,0 +1,66 @@
+"""Finding the largest batch of a recipe's stage: nothing is left behind, and the line sets it."""
+
+import json
+import sys
+
+import pytest
+from tiny import tiny_model, tiny_processor
+
+from hf_imgcls import find_batch_size, load_recipe
+from hf_imgcls.cli import main
+from hf_imgcls.training.trainer import ImageTrainer
+
+module = sys.modules["hf_imgcls.api.find_batch_size"]
+
+
+@pytest.fixture
+def recipe(make_folder, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    tiny_model("vit").save_pretrained(tmp_path / "checkpoint")
+    tiny_processor().save_pretrained(tmp_path / "checkpoint")
+    content = {
+        "data": {"path": str(make_folder(train=11, validation=1))},
+        "model": {"checkpoint": str(tmp_path / "checkpoint")},
+        "averaging": {"ema_decay": 0.9},
+        "stages": [{"train": "head", "cache_features": True}],
+        "training": {"output_dir": "run", "per_device_train_batch_size": 6, "gradient_accumulation_steps": 2},
+    }
+    (tmp_path / "recipe.json").write_text(json.dumps(content))
+    return tmp_path / "recipe.json"
+
+
+def test_steps_are_measured_and_the_line_sets_what_fits(recipe, tmp_path, monkeypatch, capsys):
+    trained, train = [], ImageTrainer.train
+
+    def noted(trainer):
+        done = train(trainer)
+        trained.append((trainer.args.train_batch_size, trainer.clock.images, trainer.ema_decay))
+        return done
+
+    monkeypatch.setattr(ImageTrainer, "train", noted)
+    before = sorted(tmp_path.rglob("*"))
+    assert main(["find-batch-size", str(recipe)]) == 0
+    assert sorted(tmp_path.rglob("*")) == before
+    assert trained == [(1, 3, 0.9), (8, 24, 0.9), (32, 96, 0.9)]
+    out = capsys.readouterr().out.splitlines()
+    assert out[-1] == "stages.0.training.per_device_train_batch_size=32"
+    assert load_recipe(recipe, out[-1:]).stages[0].training.per_device_train_batch_size == 32
+    assert "a step has 12 images now (6 x 2) and 2.66667 times as many then" in out[-2]
+    assert any("32 images fit at a time (reckoned, not tried" in line for line in out)
+    assert sum("trains 51 of" in line for line in out) == 0
+
+
+def test_a_step_keeps_its_images_and_the_gpu_is_tried(recipe, monkeypatch):
+    monkeypatch.setattr(module, "_reckon", lambda opened, most: 4)
+    found = find_batch_size(recipe, keep_step_size=True)
+    words = "stages.0.training.per_device_train_batch_size=4 stages.0.training.gradient_accumulation_steps=3"
+    assert found == {"batch_size": 4, "fits": 4, "override": words, "tried": False}
+    load_recipe(recipe, words.split())
+
+
+def test_several_processes_and_a_solved_head_are_one_line(recipe, capsys, monkeypatch):
+    assert main(["find-batch-size", str(recipe), "averaging={}", "stages.0.logistic_regression=true"]) == 2
+    assert "stages.0.logistic_regression: a solved head has neither" in capsys.readouterr().err
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    assert main(["find-batch-size", str(recipe)]) == 2
+    assert "find-batch-size: run it as a single process" in capsys.readouterr().err
