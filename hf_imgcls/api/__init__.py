@@ -6,7 +6,7 @@ from hf_imgcls.api.check import check_recipe
 from hf_imgcls.api.describe import describe_network
 from hf_imgcls.api.evaluate import evaluate_classifier
 from hf_imgcls.api.export import ExportOptions, export_model
-from hf_imgcls.api.find_batch_size import find_batch_size
+from hf_imgcls.api.find_batch import find_batch_size
 from hf_imgcls.api.find_lr import find_learning_rate
 from hf_imgcls.api.fit import FitOptions, fit_folder
 from hf_imgcls.api.init import write_recipe

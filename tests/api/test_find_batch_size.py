@@ -1,16 +1,14 @@
 """Finding the largest batch of a recipe's stage: nothing is left behind, and the line sets it."""
 
 import json
-import sys
 
 import pytest
 from tiny import tiny_model, tiny_processor
 
 from hf_imgcls import find_batch_size, load_recipe
+from hf_imgcls.api import find_batch
 from hf_imgcls.cli import main
 from hf_imgcls.training.trainer import ImageTrainer
-
-module = sys.modules["hf_imgcls.api.find_batch_size"]
 
 
 @pytest.fixture
@@ -51,7 +49,7 @@ def test_steps_are_measured_and_the_line_sets_what_fits(recipe, tmp_path, monkey
 
 
 def test_a_step_keeps_its_images_and_the_gpu_is_tried(recipe, monkeypatch):
-    monkeypatch.setattr(module, "_reckon", lambda opened, most: 4)
+    monkeypatch.setattr(find_batch, "_reckon", lambda opened, most: 4)
     found = find_batch_size(recipe, keep_step_size=True)
     words = "stages.0.training.per_device_train_batch_size=4 stages.0.training.gradient_accumulation_steps=3"
     assert found == {"batch_size": 4, "fits": 4, "override": words, "tried": False}
