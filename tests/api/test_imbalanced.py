@@ -7,11 +7,16 @@ from tiny import tiny_model, tiny_processor
 
 from hf_imgcls import train_classifier
 from hf_imgcls.recipe.shipped import shipped_recipes
+from hf_imgcls.training import refit
 
 pytestmark = pytest.mark.usefixtures("undrawn")
 
 
-def test_a_run_draws_in_balance_solves_with_the_adjustment_and_says_so(make_folder, tmp_path):
+def test_a_run_draws_in_balance_solves_with_the_adjustment_and_says_so(make_folder, tmp_path, monkeypatch):
+    refitted, losses_of = [], refit.losses_of
+    monkeypatch.setattr(
+        refit, "losses_of", lambda terms, *others: (refitted.append(terms), losses_of(terms, *others))[1]
+    )
     tiny_model("vit").save_pretrained(tmp_path / "checkpoint")
     tiny_processor().save_pretrained(tmp_path / "checkpoint")
     solved = {"train": "head", "cache_features": True, "logistic_regression": True, "refit": True}
@@ -32,6 +37,10 @@ def test_a_run_draws_in_balance_solves_with_the_adjustment_and_says_so(make_fold
     assert results["stages"][0]["steps"] == 6, "an epoch of 21 images is as long as without"
     assert results["images"] == {"train": 21, "validation": 9, "test": 9}
     assert results["parity"]["passed"]
+    shares = sorted(refitted[0].shares.tolist())
+    assert shares == pytest.approx([4 / 30, 7 / 30, 19 / 30]), (
+        "of train and validation, on which the head is solved again"
+    )
     card = (tmp_path / "run" / "README.md").read_text()
     assert "16.0 times as many; trained with logit adjustment and rare classes drawn more often." in card
     assert "its scores are not for classes as frequent as in these images" in card
