@@ -14,7 +14,7 @@ from hf_imgcls.images.mixing import Mixing
 from hf_imgcls.images.transforms import EvalTransform, TrainTransform
 from hf_imgcls.models.restore import differing_tensors
 from hf_imgcls.recipe.sections import DataSection
-from hf_imgcls.training.loss import Terms
+from hf_imgcls.training.loss import Terms, total_loss
 from hf_imgcls.training.trainer import ImageTrainer
 
 TERMS = Terms(torch.tensor([1.0, 9.0, 2.0]), torch.tensor([0.7, 0.2, 0.1]), logit_adjustment=0.5, focal_gamma=1.5)
@@ -172,6 +172,9 @@ def test_evaluation_is_neither_mixed_nor_weighted(make_folder, tmp_path):
     model = trainer.model.eval()
     logits = model(pixel_values=inputs["pixel_values"]).logits
     assert trainer.compute_loss(model, inputs).item() == pytest.approx(cross_entropy(logits, inputs["labels"]).item())
+    trainer.mixing = None
+    trained = trainer.compute_loss(without_dropout(model.train()), inputs, num_items_in_batch=torch.tensor(5)).item()
+    assert trained == pytest.approx(total_loss(logits, inputs["labels"], TERMS).item() / 5)
 
 
 def test_frozen_modules_stay_in_evaluation_while_the_others_train(make_folder, tmp_path):
