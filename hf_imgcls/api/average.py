@@ -15,7 +15,7 @@ from hf_imgcls.data import BadImage, Data, load_data, save_digests
 from hf_imgcls.errors import InputError
 from hf_imgcls.images import EvalTransform, input_size
 from hf_imgcls.machine import check_launch, prepare_launch, say, training_arguments
-from hf_imgcls.models import channels_last
+from hf_imgcls.models import channels_last, keep_thresholds, thresholds_by_label
 from hf_imgcls.recipe import as_run, check_path, load_recipe, stages_of
 from hf_imgcls.scoring import METRICS, REJECTION, break_down
 from hf_imgcls.store import (
@@ -144,6 +144,7 @@ def _write(folder: Path, recipe, soup: Soup, average: dict[str, Any], begun: flo
     trainer.save_run(folder)
     scores, outputs = soup.score()
     trainer.check_predictions(outputs, 0)
+    keep_thresholds(folder, trainer.model.config)
     labels = [trainer.model.config.id2label[i] for i in range(len(data.labels))]
     verdict = serving.check_serving(folder, data, outputs, labels, trainer.args)
     write_json(folder / SPLITS, data.describe_splits())
@@ -154,6 +155,8 @@ def _write(folder: Path, recipe, soup: Soup, average: dict[str, Any], begun: flo
     results["breakdown"] = break_down(outputs, scores, labels)
     results["duplicates"] = reports.collect_duplicates(data, outputs)
     results["groups"] = reports.collect_groups(data, outputs)
+    if data.multi_label:
+        results |= {"multi_label": True, "thresholds": thresholds_by_label(trainer.model.config)}
     results["cautions"] = reports.collect_cautions(results, {})
     results["average"] = average
     if rejection := set_rejection(recipe, folder, outputs, data, trainer.args.device):

@@ -40,7 +40,7 @@ def _check_stages(recipe, custom: Custom) -> None:
             check_patterns(stage.train)
             check_rates(stage.optimizer)
             check_teacher(stage.distillation)
-            check_arguments(stage, custom)
+            check_arguments(stage, custom, recipe.model.multi_label)
             build_transforms(stage.augmentation.train, (side, side))
             Mixing(stage.augmentation.mix, 2)
             check_features(stage, (side, side))

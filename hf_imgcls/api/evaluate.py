@@ -14,7 +14,7 @@ from hf_imgcls.data import BadImage, load_split
 from hf_imgcls.errors import InputError
 from hf_imgcls.images import EvalTransform, check_views, input_size
 from hf_imgcls.machine import check_launch, first_on_machine, on_main, prepare_launch, say, training_arguments
-from hf_imgcls.models import channels_last, load_network
+from hf_imgcls.models import channels_last, is_multi_label, load_network
 from hf_imgcls.recipe import load_recipe
 from hf_imgcls.scoring import break_down, confidences, measure_rejection, read_rejection
 from hf_imgcls.serving import as_classifier, open_rejection
@@ -82,7 +82,7 @@ def evaluate_classifier(
         arguments = training_arguments(recipe.training, output_dir=folder, per_device_eval_batch_size=batch_size, **own)
         launch_note = check_launch()
         with first_on_machine("reads the images"):
-            loaded = load_split(recipe.data, split, labels)
+            loaded = load_split(recipe.data.with_labels(is_multi_label(network.config)), split, labels)
         for line in reports.describe_data(loaded, launch_note, bad_in=None):
             say(line)
         transform = EvalTransform(processor, range(len(labels)))
@@ -141,7 +141,8 @@ def _read_recipe(model: str | Path, data: str, overrides: Sequence[str]):
     other = next((override for override in overrides if not override.startswith("data.")), None)
     if other:
         raise InputError(f"override {other!r}: evaluate takes data.key=value only")
-    sections = {"data": {"path": str(data)}, "model": {"checkpoint": str(model)}, "training": {"output_dir": "none"}}
+    named = {"checkpoint": str(model), "multi_label": any(each.startswith("data.label_column=[") for each in overrides)}
+    sections = {"data": {"path": str(data)}, "model": named, "training": {"output_dir": "none"}}
     recipe = load_recipe(sections, overrides)
     if recipe.data.streaming:
         raise InputError("data.streaming: evaluate reads a split that it can count; leave it out")

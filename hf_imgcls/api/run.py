@@ -12,6 +12,7 @@ from hf_imgcls.api.rejection import set_rejection
 from hf_imgcls.data import BadImage, Data, find_replaced, save_digests
 from hf_imgcls.images import EvalTransform
 from hf_imgcls.machine import on_main, say
+from hf_imgcls.models import keep_thresholds, thresholds_by_label
 from hf_imgcls.publishing import push_trained
 from hf_imgcls.recipe import as_run
 from hf_imgcls.scoring import break_down
@@ -90,6 +91,7 @@ def conclude_run(run: Run, trained: Trained) -> dict[str, Any]:
     scores, outputs, predicted = trained.scored
     labels = [trainer.model.config.id2label[i] for i in range(len(data.labels))]
     trainer.check_predictions(predicted, stages[-1]["steps"])
+    on_main(lambda: keep_thresholds(folder, trainer.model.config))
     verdict = on_main(lambda: check_serving(folder, data, predicted, labels, trainer.args))
 
     results = reports.collect_results(data, trainer, stages, scores, verdict, run.arguments.seed)
@@ -104,6 +106,8 @@ def conclude_run(run: Run, trained: Trained) -> dict[str, Any]:
     results["groups"] = reports.collect_groups(data, outputs)
     if rejection := on_main(lambda: set_rejection(run.recipe, folder, outputs, data, trainer.args.device)):
         results["rejection"] = rejection
+    if data.multi_label:
+        results |= {"multi_label": True, "thresholds": thresholds_by_label(trainer.model.config)}
     results["cautions"] = reports.collect_cautions(results, replaced)
     results["machine"] = trained.works_with
     whole = time.perf_counter() - run.begun + trained.earlier_seconds

@@ -16,6 +16,7 @@ import PIL.Image
 from PIL.JpegImagePlugin import JpegImageFile
 
 from hf_imgcls.data.folds import for_all_folds
+from hf_imgcls.data.label_arrays import label_texts
 from hf_imgcls.data.rows import BadImage, Checked, Data, map_cached
 from hf_imgcls.data.splits import fingerprint
 from hf_imgcls.errors import InputError, ReadError
@@ -53,7 +54,7 @@ def check_split(data: Data, role: str, limits: Limits = _DEFAULTS) -> Checked:
     verdicts = for_all_folds(data, role, lambda whole, _: check_images(whole, role, limits))
     names = rows["name"][:] if "name" in rows.column_names else verdicts["file"][:]
     files = [name or f"row {row}" for name, row in zip(names, rows["row"][:], strict=True)]
-    labels = [data.labels[label] for label in rows["label"][:]]
+    labels = label_texts(rows, data.labels)
     judged = list(zip(files, verdicts["digest"][:], labels, verdicts["reason"][:], strict=True))
     bad = [BadImage(file, label, role, reason) for file, _, label, reason in judged if reason]
     good = [i for i, (*_, reason) in enumerate(judged) if not reason]
@@ -67,7 +68,7 @@ def check_split(data: Data, role: str, limits: Limits = _DEFAULTS) -> Checked:
     data.bad += bad
     lost = Counter(verdicts["lost"][:])
     data.notes += [f"{role}: {what} in {plural(lost[what], 'image')}" for what in (_ALPHA, _DEPTH) if lost[what]]
-    return Checked(files, digests, np.array(data.splits[role]["label"][:]))
+    return Checked(files, digests, np.array(labels, object))
 
 
 def limits_of(section: DataSection) -> Limits:

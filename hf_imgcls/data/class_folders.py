@@ -84,6 +84,7 @@ def _holds_images(part: SourcePart, data: DataSection) -> bool:
 def _refuse_columns(path: Path, data: DataSection, tables: list[str]) -> None:
     """The names of class folders are the labels: an InputError where the recipe names a column."""
     key = "label_column" if data.label_column else "image_column" if data.image_column else None
+    named = getattr(data, key) if key else None
     if key and tables:
         raise InputError(
             f"data.{key}: the labels of {path} are the names of its folders; leave it out, or name a label column of "
@@ -92,5 +93,5 @@ def _refuse_columns(path: Path, data: DataSection, tables: list[str]) -> None:
     if key:
         raise InputError(
             f"data.{key}: {path} has class folders, whose names are the labels, and no table with a column "
-            f"{getattr(data, key)!r} (metadata.csv); leave it out"
+            f"{listed(named) if isinstance(named, list) else repr(named)} (metadata.csv); leave it out"
         )

@@ -8,7 +8,10 @@ from hf_imgcls.errors import InputError, nearest
 from hf_imgcls.recipe import DataSection
 from hf_imgcls.words import listed, one_line
 
-_LABEL_COLUMNS = ("label", "labels", "target", "class", "class_name", "category", "cls", "y")
+_LABEL_COLUMNS = (
+    "label", "labels", "target", "targets", "class", "classes", "class_name", "category", "categories", "cls", "y",
+    "tags",
+)  # fmt: skip
 _IMAGE_COLUMNS = ("image", "img", "pixel_values", "picture", "photo", "file_name", "filename", "file", "path")
 
 
@@ -27,12 +30,13 @@ def find_columns(
     image = find_image(features, data, where, is_path)
     _check_group(features, data, where, image)
     free = {name: feature for name, feature in features.items() if name != data.group_column}
-    label = _named(features, data.label_column, "label_column", where) or _find_label(free, where, image, is_path)
+    find = _find_list if data.multi_label else _find_label
+    label = _named(features, data.label_column, "label_column", where) or find(free, where, image, is_path)
     if not (is_image(features[image]) or _is_text(features[image])):
         raise InputError(f"data.image_column: {image!r} of {where} holds no images; {_listing(features)}")
-    if _is_list(features[label]):
+    if _is_list(features[label], data.multi_label) and not data.multi_label:
         raise _multi_label(where, label)
-    if not (_is_label(features[label]) or _is_float(features[label])):
+    if not (_is_label(features[label]) or _is_float(features[label]) or _is_list(features[label], data.multi_label)):
         raise InputError(f"data.label_column: {label!r} of {where} holds no single label a row; {_listing(features)}")
     if image == label:
         raise InputError(f"data.label_column: {label!r} of {where} is the column of the images; {_listing(features)}")
@@ -88,11 +92,7 @@ def _find_image(features: datasets.Features, where: str, is_path: Callable[[str]
 
 
 def _find_label(features: datasets.Features, where: str, image: str, is_path: Callable[[str], bool]) -> str:
-    others = {
-        name: feature
-        for name, feature in features.items()
-        if name != image and not name.startswith("__") and not (_is_text(feature) and is_path(name))
-    }
+    others = _other_columns(features, image, is_path)
     usual = [name for name in others if name.lower() in _LABEL_COLUMNS]
     lists = [name for name in usual if _is_list(others[name])]
     if lists and len(lists) == len(usual):
@@ -112,10 +112,39 @@ def _find_label(features: datasets.Features, where: str, image: str, is_path: Ca
     raise InputError(f"data.label_column: {where} has no column of labels; {_listing(features)}")
 
 
+def _find_list(features: datasets.Features, where: str, image: str, is_path: Callable[[str], bool]) -> str:
+    """The column of several labels an image: lists first, then those that may be one label or text with several."""
+    others = _other_columns(features, image, is_path)
+    tests = (
+        lambda name, feature: _is_list(feature, several=True) and name.lower() in _LABEL_COLUMNS,
+        lambda name, feature: _is_list(feature),
+        lambda name, feature: _is_list(feature, several=True),
+        lambda name, feature: isinstance(feature, datasets.ClassLabel),
+        lambda name, feature: _is_text(feature),
+    )
+    for test in tests:
+        found = [name for name, feature in others.items() if test(name, feature)]
+        if found:
+            return _choose(found, _LABEL_COLUMNS, features, "label_column", where)
+    raise InputError(
+        f"data.label_column: {where} has no column of labels; columns of 0 and 1 are named as a list; "
+        f"{_listing(features)}"
+    )
+
+
+def _other_columns(features: datasets.Features, image: str, is_path: Callable[[str], bool]) -> dict:
+    """The columns that may hold labels."""
+    return {
+        name: feature
+        for name, feature in features.items()
+        if name != image and not name.startswith("__") and not (_is_text(feature) and is_path(name))
+    }
+
+
 def _multi_label(where: str, column: str) -> InputError:
     return InputError(
-        f"data.label_column: {column!r} of {where} holds a list a row, multi-label; one label per image is trained "
-        "here: name a column of single labels"
+        f"data.label_column: {column!r} of {where} holds a list a row, multi-label; name a column of single labels, or "
+        "set model.multi_label=true, with which an image may have several"
     )
 
 
@@ -147,10 +176,10 @@ def _is_label(feature) -> bool:
     return isinstance(feature, datasets.ClassLabel) or _is_text(feature) or whole or _type_name(feature) == "bool"
 
 
-def _is_list(feature) -> bool:
-    """A list of labels; one of floats is a vector."""
+def _is_list(feature, several: bool = False) -> bool:
+    """A list of labels; one of floats is a vector, of 0 and 1 where an image may have several labels."""
     inner = getattr(feature, "feature", None)  # of datasets.List and LargeList
-    return inner is not None and _is_label(inner)
+    return inner is not None and (_is_label(inner) or (several and _is_float(inner)))
 
 
 def _is_float(feature) -> bool:

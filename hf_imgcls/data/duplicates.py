@@ -44,7 +44,7 @@ def compare_splits(data: Data, checked: dict[str, Checked], drop_from_train: boo
     roles = list(checked)
     for position, role in enumerate(roles):
         for other in roles[: position + 1]:
-            found = _overlap(role, other, checked, numbers, data.labels)
+            found = _overlap(role, other, checked, numbers)
             data.overlaps += [found] if found.images else []
     data.digests = numbers
 
@@ -67,15 +67,13 @@ def keep_in_train(data: Data, checked: dict[str, Checked], keep: np.ndarray, wha
         )
     checked["train"] = kept = Checked([files[i] for i in keep], [digests[i] for i in keep], labels[keep])
     data.splits["train"] = data.splits["train"].select(keep)
-    data.fingerprints["train"] = fingerprint(kept.files, kept.digests, [data.labels[i] for i in kept.labels])
+    data.fingerprints["train"] = fingerprint(kept.files, kept.digests, list(kept.labels))
     data.notes.append(
         f"train: {plural(dropped, 'image')} that {'is' if dropped == 1 else 'are'} {what}, dropped (data.duplicates)"
     )
 
 
-def _overlap(
-    split: str, other: str, checked: dict[str, Checked], numbers: dict[str, np.ndarray], names: list[str]
-) -> Overlap:
+def _overlap(split: str, other: str, checked: dict[str, Checked], numbers: dict[str, np.ndarray]) -> Overlap:
     mine, theirs = checked[split].labels, checked[other].labels
     known, first, inverse, counts = np.unique(
         numbers[other], return_index=True, return_inverse=True, return_counts=True
@@ -96,9 +94,9 @@ def _overlap(
         examples.append(
             {
                 "file": checked[split].files[row],
-                "label": names[mine[row]],
+                "label": mine[row],
                 "other_file": checked[other].files[twin],
-                "other_label": names[theirs[twin]],
+                "other_label": theirs[twin],
             }
         )
     return Overlap(split, other, int(shared.sum()), int(different.sum()), examples)

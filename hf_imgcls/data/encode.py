@@ -7,15 +7,21 @@ import numpy as np
 import pyarrow.compute
 
 from hf_imgcls.data.groups import group_names
+from hf_imgcls.data.label_sets import encode_sets, read_sets
 from hf_imgcls.data.labels import encode_labels, label_values
 from hf_imgcls.data.rows import BadImage, Data
 from hf_imgcls.errors import InputError
 from hf_imgcls.recipe import DataSection
+from hf_imgcls.words import plural
 
 
 def encode_split(split: datasets.Dataset, data: Data, role: str, section: DataSection, owner: str) -> None:
     """Add a split to the data, its labels as ids; a held-out split without any labels is left out, with a note."""
-    values = label_values(split, section.label_names, data.labels)
+    if section.multi_label:
+        values, _ = read_sets(split, section, data.labels)
+        values = values if any(values) else [None] * len(values)
+    else:
+        values = label_values(split, section.label_names, data.labels)
     if data.unknown is not None and role != "train":
         split, values = _set_aside(split, values, data, role)
     missing = sum(value is None for value in values)
@@ -28,10 +34,15 @@ def encode_split(split: datasets.Dataset, data: Data, role: str, section: DataSe
             f"data: {missing} of {len(values)} rows of {role} of {section.path} have no label (first: row {row}); "
             "give them one, or take them out"
         )
-    ids = encode_labels(values, data.labels, role, owner)
-    columns = [name for name in ("image", "row", "name") if name in split.column_names]
     feature = datasets.ClassLabel(names=data.labels)
-    encoded = split.select_columns(columns).add_column("label", np.array(ids), feature=feature)
+    if section.multi_label:
+        ids, feature = encode_sets(values, data.labels, role, owner), datasets.List(feature)
+        if none := sum(not each for each in ids):
+            data.notes.append(f"{role}: {none:,} of {plural(len(ids), 'image')} have none of the labels")
+    else:
+        ids = np.array(encode_labels(values, data.labels, role, owner))
+    columns = [name for name in ("image", "row", "name") if name in split.column_names]
+    encoded = split.select_columns(columns).add_column("label", ids, feature=feature)
     groups = group_names(split, role, data, section)
     data.splits[role] = encoded.add_column("group", groups) if groups else encoded
 

@@ -7,6 +7,7 @@ import datasets
 import numpy as np
 
 from hf_imgcls.data.groups import groups_of
+from hf_imgcls.data.label_arrays import read_labels
 from hf_imgcls.data.partition import fold_of_rows
 from hf_imgcls.data.rows import Checked, Data
 from hf_imgcls.data.splits import fingerprint
@@ -32,7 +33,7 @@ def split_folds(data: Data, section: DataSection) -> None:
             "data.train_split takes it into the folds (train+validation)"
         )
     train, folds = data.splits["train"], section.folds
-    ids, groups = np.array(train["label"][:]), groups_of(train)
+    ids, groups = read_labels(train), groups_of(train)
     found = fold_of_rows(ids, groups, folds, section.seed)
     if (filled := len(set(found[found >= 0].tolist()))) < folds:
         count, one = (len(ids), "image") if groups is None else (len(np.unique(groups)), "group")
@@ -62,9 +63,9 @@ def check_pool(data: Data, checked: dict[str, Checked]) -> None:
     parts = [(data.splits[role], checked[role]) for role in ("train", "validation")]
     places = np.concatenate([rows[PLACE][:] for rows, _ in parts])
     order = np.argsort(places)
-    names = [data.labels[i] for _, part in parts for i in part.labels]
-    files, digests = ([value for _, part in parts for value in getattr(part, key)] for key in ("files", "digests"))
-    columns = ([column[i] for i in order] for column in (files, digests, names))
+    keys = ("files", "digests", "labels")
+    found = ([value for _, part in parts for value in getattr(part, key)] for key in keys)
+    columns = ([column[i] for i in order] for column in found)
     data.pool = Pool(data.pool.rows.select(places[order]), fingerprint(*columns))
 
 

@@ -4,6 +4,7 @@ import datasets
 import numpy as np
 
 from hf_imgcls.data.groups import groups_of
+from hf_imgcls.data.label_arrays import count_classes, read_labels
 from hf_imgcls.data.long_tail import long_tail
 from hf_imgcls.data.partition import hold_out_groups
 from hf_imgcls.data.rows import Data
@@ -18,7 +19,7 @@ _FAR = 1.25  # so many times more, or less, than was wanted is said
 def hold_out(data: Data, role: str, fraction: float, section: DataSection) -> None:
     """`samples_per_class` rows of train, or else this fraction of it, at most `max_samples`; of whole groups."""
     train, each, most = data.splits["train"], *_limits(section, role)
-    ids, groups = np.array(train["label"][:]), groups_of(train)
+    ids, groups = read_labels(train), groups_of(train)
     count = max(1, round(len(ids) * fraction))
     count = min(count, most or count)
     if groups is not None:
@@ -28,12 +29,14 @@ def hold_out(data: Data, role: str, fraction: float, section: DataSection) -> No
     else:
         rows, note = stratified(ids, count, section.seed, keep_one=True), "stratified"
     left = np.setdiff1d(np.arange(len(ids)), rows)
-    used_up = sorted(set(ids.tolist()) - set(ids[left].tolist()))
-    if used_up:
+    classes = len(data.labels)
+    used_up = np.flatnonzero((count_classes(ids, classes) > 0) & (count_classes(ids[left], classes) == 0))
+    if used_up.size:
         name = data.labels[used_up[0]]
         raise InputError(f"data.samples_per_class.{role}: {each} requested, which leaves no {name!r} to train on")
     if len(rows) == 0:
-        few = f"{len(ids)} images of {len(set(ids.tolist()))} classes in train are too few to hold any out"
+        few = f"{len(ids)} images of {np.count_nonzero(count_classes(ids, classes))} classes in train are too few to "
+        few += "hold any out"
         if groups is not None:
             few = f"of {plural(len(np.unique(groups)), 'group')} in train each has all images of some class"
         raise InputError(f"data.{role}_split: none is there, and {few}")
@@ -47,7 +50,7 @@ def hold_out(data: Data, role: str, fraction: float, section: DataSection) -> No
 
 
 def _whole_groups(ids, groups, each: int | None, count: int, section: DataSection) -> tuple[np.ndarray, str]:
-    sizes = np.bincount(ids)
+    sizes = count_classes(ids, 0)
     wanted = sizes * count / len(ids) if each is None else np.where(sizes > 0, each, 0)
     rows = hold_out_groups(ids, groups, wanted, section.seed, at_least=each is not None)
     held, of_all = len(np.unique(groups[rows])), len(np.unique(groups))
@@ -69,7 +72,7 @@ def _check_each(ids: np.ndarray, each: int, role: str, names: list[str], section
 def limit(split: datasets.Dataset, labels: list[str], role: str | None, section: DataSection) -> datasets.Dataset:
     """A split after `samples_per_class` or `max_samples`; train after `long_tail` too."""
     each, most = _limits(section, role)
-    ids = np.array(split["label"][:])
+    ids = read_labels(split)
     rows = None
     if each is not None:
         rows = per_class(ids, each, labels, section.seed, role)

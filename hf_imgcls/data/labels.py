@@ -129,7 +129,7 @@ def check_values(rows: datasets.Dataset, origin: str, section: DataSection) -> l
 
 
 def _check_several(values: list[str], origin: str, given: list[str] | None) -> list[str]:
-    advice = "one label per image is trained here: keep one of them"
+    advice = "keep one of them, or set model.multi_label=true, with which an image may have several"
     for value in values:
         if re.fullmatch(r"\s*\[.*\]\s*", value, re.DOTALL):
             raise InputError(f"data.label_column: {origin} holds lists ({_quoted(value)}), multi-label; {advice}")

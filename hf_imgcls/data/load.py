@@ -13,6 +13,8 @@ from hf_imgcls.data.encode import encode_split
 from hf_imgcls.data.folds import check_pool, split_folds
 from hf_imgcls.data.groups import compare_groups
 from hf_imgcls.data.hold_out import hold_out, limit
+from hf_imgcls.data.label_arrays import read_labels
+from hf_imgcls.data.label_sets import check_sets, name_sets, read_sets
 from hf_imgcls.data.labels import check_values, name_labels, note_alike
 from hf_imgcls.data.long_tail import describe_long_tail
 from hf_imgcls.data.rows import BadImage, Data
@@ -45,9 +47,8 @@ def load_data(section: DataSection, unknown: list[BadImage] | None = None) -> Da
         return load_stream(section)
     data = find_rows(section, unknown)
     _check_images(data, section)
-    for role, rows in data.splits.items():
-        present = set(rows["label"][:])
-        missing = [name for i, name in enumerate(data.labels) if i not in present]
+    for role in data.splits:
+        missing = [name for name, count in zip(data.labels, data.count_classes(role), strict=True) if not count]
         if missing:
             data.notes.append(
                 f"{role}: no images of {len(missing):,} of {len(data.labels):,} classes: {listed(missing)}"
@@ -62,12 +63,18 @@ def find_rows(section: DataSection, unknown: list[BadImage] | None = None) -> Da
     lengths = {name: len(split) for name, split in available.items()}
     spans = choose_spans(available, section, lambda spec, key: read_spans(spec, lengths, key))
     splits = {role: take_rows(available, spans[role], f"data.{role}_split") for role in spans}
-    for span in spans["train"]:
-        notes += check_values(available[span.split], origin, section)
-    labels = name_labels(splits["train"], section.label_names)
+    if section.multi_label:
+        found, more = read_sets(splits["train"], section, section.label_names or ())
+        check_sets(found, origin)
+        notes += more
+        labels = name_sets(splits["train"], found, section)
+    else:
+        for span in spans["train"]:
+            notes += check_values(available[span.split], origin, section)
+        labels = name_labels(splits["train"], section.label_names)
     notes += note_alike(labels)
     data = Data({}, labels, notes=notes, cache_size=section.cache_size, group_column=section.group_column)
-    data.unknown = unknown
+    data.unknown, data.multi_label = unknown, section.multi_label
     for role, split in splits.items():
         encode_split(split, data, role, section, "data.label_names" if section.label_names else "train")
     _hold_out_test(data, section)
@@ -124,7 +131,7 @@ def load_split(section: DataSection, split: str | None, labels: list[str]) -> Da
     available, notes, _ = open_source(section)
     split, why = scored_split(available, section, split)
     spans = read_spans(split, {name: len(rows) for name, rows in available.items()}, "split")
-    data = Data({}, labels, notes=[*notes, f"scored split: {split} ({why})"])
+    data = Data({}, labels, notes=[*notes, f"scored split: {split} ({why})"], multi_label=section.multi_label)
     encode_split(take_rows(available, spans, "split"), data, split, section, owner="the model")
     if split not in data.splits:
         raise InputError(f"data: the split {split!r} of {section.path} has no labels to score against")
@@ -136,8 +143,11 @@ def load_split(section: DataSection, split: str | None, labels: list[str]) -> Da
 
 
 def _refuse_one_class(data: Data) -> None:
-    present = set(data.splits["train"]["label"][:])
-    if len(present) == 1:
+    labels = read_labels(data.splits["train"])
+    if labels.ndim == 2:
+        if (labels == labels[0]).all():
+            raise InputError("data: all images of train have the same labels; a classifier needs others beside them")
+    elif len(present := set(labels.tolist())) == 1:
         only = data.labels[min(present)]
         raise InputError(f"data: train has images of one class only, {only!r}; a classifier needs two")
 

@@ -4,6 +4,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from hf_imgcls.data.iterative import stratify_sets
+
 _DRAWS = 30  # hold-outs that are drawn, of which the nearest to what is wanted is taken
 _WORK = 5_000  # groups that are looked at for that; of many groups, one drawn hold-out is near enough
 
@@ -25,14 +27,16 @@ class _Groups(NamedTuple):
 
 def count_groups(labels: np.ndarray, groups: np.ndarray) -> _Groups:
     names, number = np.unique(groups, return_inverse=True)
-    classes = int(labels.max()) + 1
-    pairs, counts = np.unique(number * classes + labels, return_counts=True)
-    ends = np.searchsorted(pairs, np.arange(1, len(names)) * classes)
+    several = labels.ndim == 2
+    classes = labels.shape[1] if several else int(labels.max()) + 1
+    rows, ids = np.nonzero(labels) if several else (np.arange(len(labels)), labels)
+    pairs, counts = np.unique(number[rows] * classes + ids, return_counts=True)
+    ends, images = np.searchsorted(pairs, np.arange(1, len(names)) * classes), np.bincount(number)
     parts = [
-        (np.append(pair % classes, classes), np.append(count, count.sum()))
-        for pair, count in zip(np.split(pairs, ends), np.split(counts, ends), strict=True)
+        (np.append(pair % classes, classes), np.append(count, total))
+        for pair, count, total in zip(np.split(pairs, ends), np.split(counts, ends), images, strict=True)
     ]
-    return _Groups(number, parts, np.append(np.bincount(labels, minlength=classes), len(labels)))
+    return _Groups(number, parts, np.append(np.bincount(ids, minlength=classes), len(labels)))
 
 
 def hold_out_groups(
@@ -41,7 +45,8 @@ def hold_out_groups(
     """Rows of whole groups, as near as groups allow to so many images of each class; every class keeps some rows.
 
     Args:
-        labels, groups: of each row, shape (rows,).
+        labels: of each row, as `read_labels` has them.
+        groups: of each row, shape (rows,).
         wanted: images of each class that occurs among the labels and those below it, shape (classes,).
         at_least: no fewer than these of a class, where groups that may be held out have as many.
 
@@ -49,7 +54,8 @@ def hold_out_groups(
         Sorted row numbers; none where every group has all images of some class.
     """
     found, random = count_groups(labels, groups), np.random.default_rng(seed)
-    target = np.append(wanted, wanted.sum()).astype(float)
+    images = wanted.sum() * len(labels) / max(found.totals[:-1].sum(), 1)  # fewer than labels, where they have several
+    target = np.append(wanted, images).astype(float)
     draws = max(1, min(_DRAWS, _WORK // len(found.parts)))
     orders = [random.permutation(len(found.parts)) for _ in range(draws)]
     chosen = min((_draw(found, target, order, at_least) for order in orders), key=lambda drawn: drawn[0])[1]
@@ -92,10 +98,15 @@ def fold_of_rows(labels: np.ndarray, groups: np.ndarray | None, folds: int, seed
     These are the rows of a class that has one image, or one group, alone: without them nothing would be left of it.
 
     Args:
-        labels: class ids, shape (rows,).
+        labels: as `read_labels` has them.
         groups: of each row, shape (rows,); rows of a group are in one fold.
     """
     random = np.random.default_rng(seed)
+    if groups is None and labels.ndim == 2:
+        rows = np.flatnonzero(~labels[:, labels.sum(axis=0) == 1].any(axis=1))
+        fold = np.full(len(labels), -1)
+        fold[rows] = stratify_sets(labels[rows], np.bincount(np.arange(len(rows)) % folds, minlength=folds), seed)
+        return fold
     if groups is None:
         shuffled = random.permutation(len(labels))
         order = shuffled[labels[shuffled].argsort(kind="stable")]

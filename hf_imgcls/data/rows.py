@@ -4,7 +4,6 @@ import dataclasses
 import hashlib
 import os
 import unicodedata
-from collections import Counter
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,6 +13,7 @@ import joblib
 import numpy as np
 import pyarrow as pa
 
+from hf_imgcls.data.label_arrays import count_classes, read_labels
 from hf_imgcls.errors import InputError, ReadError
 from hf_imgcls.images import no_file
 from hf_imgcls.store import cached
@@ -29,7 +29,7 @@ class BadImage(NamedTuple):
 
 
 class Checked(NamedTuple):
-    """The images of a split that can be read, in order: names, digests of their bytes, class ids of shape (images,)."""
+    """The images of a split that can be read, in order: names, digests of their bytes, labels as text, (images,)."""
 
     files: list[str]
     digests: list[str]
@@ -41,9 +41,9 @@ class Data:
     """What a run trains on and is scored on.
 
     Attributes:
-        splits: train, and validation and test where they exist. Columns: image (undecoded), label (ClassLabel),
-            row (its number in the source's split), name (relative path; only where the images are files), group (its
-            name; only where the recipe names a column of groups).
+        splits: train, and validation and test where they exist. Columns: image (undecoded), label (ClassLabel, or a
+            list of them where an image may have several), row (its number in the source's split), name (relative path;
+            only where the images are files), group (its name; only where the recipe names a column of groups).
         labels: class names in the order of their ids.
         fingerprints: of each split, over relative names, contents and labels.
         bad: the images that cannot be read.
@@ -56,6 +56,7 @@ class Data:
         shared_groups: which groups are in several splits.
         files: the name of each image by split, once they are checked; empty for a stream.
         unknown: where a list, held-out images of classes that train does not have, which are refused otherwise.
+        multi_label: whether an image may have several labels, or none.
     """
 
     splits: dict[str, datasets.Dataset | datasets.IterableDataset]
@@ -71,18 +72,21 @@ class Data:
     shared_groups: list = dataclasses.field(default_factory=list)
     files: dict[str, list[str]] = dataclasses.field(default_factory=dict)
     unknown: list[BadImage] | None = None
+    multi_label: bool = False
 
     def describe_splits(self) -> dict[str, Any]:
         """The content of splits.json: labels, fingerprints and, where they can be counted, images and classes."""
-        counted = {role: Counter(self.splits[role]["label"][:]) for role in self.fingerprints}
+        counted = {role: self.count_classes(role) for role in self.fingerprints}
         return {
             "labels": self.labels,
             "fingerprints": self.fingerprints,
-            "images": {role: counts.total() for role, counts in counted.items()},
-            "per_class": {
-                role: {name: counts[i] for i, name in enumerate(self.labels)} for role, counts in counted.items()
-            },
+            "images": {role: len(self.splits[role]) for role in counted},
+            "per_class": {role: dict(zip(self.labels, counts, strict=True)) for role, counts in counted.items()},
         }
+
+    def count_classes(self, role: str) -> list[int]:
+        """Images of each class, in the order of the labels."""
+        return count_classes(read_labels(self.splits[role]), len(self.labels)).tolist()
 
 
 class Entry(NamedTuple):

@@ -24,6 +24,7 @@ from hf_imgcls.data.datafiles import (
 )  # fmt: skip
 from hf_imgcls.data.formats import packed
 from hf_imgcls.data.group_table import add_groups
+from hf_imgcls.data.label_columns import merge_label_columns
 from hf_imgcls.data.paths import path_columns
 from hf_imgcls.data.prepare import load_prepared
 from hf_imgcls.data.rows import load_entries
@@ -113,6 +114,8 @@ def _open_hub(data: DataSection) -> Source:
 
 def _join(parts: dict[str, list[SourcePart]], root: Path | None, data: DataSection, notes: list[str]) -> Source:
     """The parts of each split as one dataset, with the columns of train under the names `image`, `label`, `group`."""
+    if isinstance(data.label_column, list):
+        parts, data = merge_label_columns(parts, data)
     first, *others = sorted(parts, key=lambda name: name != "train")
     columns = _columns(parts[first][0], data)
     found: dict[str, list[Rows]] = {}

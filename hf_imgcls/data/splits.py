@@ -10,6 +10,7 @@ import numpy as np
 
 from hf_imgcls.data.datafiles import chain
 from hf_imgcls.data.folders import SPLIT_NAMES, USUAL_NAMES
+from hf_imgcls.data.iterative import sample_sets
 from hf_imgcls.errors import InputError, nearest
 from hf_imgcls.recipe import DataSection
 
@@ -149,13 +150,15 @@ def stratified(labels: np.ndarray, count: int, seed: int, keep_one: bool = False
     """Rows of a seeded sample that is stratified by class, by largest remainder; the seed decides equal remainders.
 
     Args:
-        labels: class ids, shape (rows,).
+        labels: as `read_labels` has them; those of several labels an image are stratified as far as that goes.
         count: rows to take, at most len(labels).
         keep_one: leave at least one row of every class behind (for a part that is held out of train).
 
     Returns:
         Sorted row numbers, shape (count,) or a little less where keep_one forbids more.
     """
+    if labels.ndim == 2:
+        return sample_sets(labels, count, seed, keep_one)
     classes, sizes = np.unique(labels, return_counts=True)
     room = sizes - 1 if keep_one else sizes
     exact = sizes * min(count, len(labels)) / max(len(labels), 1)

@@ -16,6 +16,7 @@ import datasets
 from hf_imgcls.data.changed import naming_changed
 from hf_imgcls.data.check import limits_of
 from hf_imgcls.data.datafiles import find_files
+from hf_imgcls.data.label_sets import encode_sets, set_of_row
 from hf_imgcls.data.labels import encode_labels, label_namer, name_labels, note_alike
 from hf_imgcls.data.rows import Data
 from hf_imgcls.data.sources import open_source
@@ -39,9 +40,9 @@ def load_stream(section: DataSection) -> Data:
     _refuse_counting(section)
     available, notes, _ = open_source(section)
     spans = choose_spans(available, section, lambda spec, key: [_span(spec, key)])
-    labels = name_labels(available[spans["train"][0].split], section.label_names)
+    labels = _names(available[spans["train"][0].split], section)
     files = _data_files(Path(section.path).expanduser())
-    data = Data({}, labels, notes=[*notes, *note_alike(labels), _UNKNOWN])
+    data = Data({}, labels, notes=[*notes, *note_alike(labels), _UNKNOWN], multi_label=section.multi_label)
     for role, (span,) in spans.items():
         whole = available[span.split]
         taken = _take(whole, span, getattr(section.max_samples, role))
@@ -56,6 +57,13 @@ def load_stream(section: DataSection) -> Data:
     if "validation" not in data.splits:
         data.notes.append("streaming: no validation split; nothing is held out of a stream (data.validation_split)")
     return data
+
+
+def _names(rows: datasets.IterableDataset, section: DataSection) -> list[str]:
+    inner = getattr(rows.features["label"], "feature", None)  # of a list of labels
+    if section.multi_label and isinstance(inner, datasets.ClassLabel) and not section.label_names:
+        return list(inner.names)
+    return name_labels(rows, section.label_names)
 
 
 def attach_transform(split, transform: Callable, bad_images: str = "drop"):
@@ -114,14 +122,15 @@ def _data_files(path: Path) -> list[Path]:
 
 
 def _encoder(labels: list[str], role: str, start: int, feature, section: DataSection) -> Callable:
-    name_of = label_namer(feature, section.label_names)
     owner = "data.label_names" if section.label_names else "train"
+    read = set_of_row(feature, section, labels) if section.multi_label else label_namer(feature, section.label_names)
+    ids = encode_sets if section.multi_label else encode_labels
 
     def encode(row: dict, number: int) -> dict:
-        name = name_of(row["label"])
-        if name is None:
+        found = read(row["label"])
+        if found is None:
             raise InputError(f"data: row {start + number} of {role} has no label")
-        return {"image": row["image"], "label": encode_labels([name], labels, role, owner)[0], "row": start + number}
+        return {"image": row["image"], "label": ids([found], labels, role, owner)[0], "row": start + number}
 
     return encode
 

@@ -28,6 +28,8 @@ class Mixing:
     def __call__(self, pixels: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Floats (images, channels, height, width) and class ids (images,) to floats and soft labels (images, classes).
 
+        Of several labels an image, labels of shape (images, classes), each is mixed by itself.
+
         Where Identity is drawn, both stay as they came.
         """
         return self.mixes[int(torch.randint(len(self.mixes), ()))](pixels, labels)
@@ -46,7 +48,8 @@ class MixUpPerImage:
 
     def _soft(self, labels: torch.Tensor, kept: torch.Tensor) -> torch.Tensor:
         """Labels, shape (images, classes), of images that keep these fractions of themselves."""
-        own, kept = one_hot(labels, self.classes).to(kept.dtype), kept[:, None]
+        own = labels if labels.dim() == 2 else one_hot(labels, self.classes)
+        own, kept = own.to(kept.dtype), kept[:, None]
         return own * kept + own.roll(1, 0) * (1 - kept)
 
 

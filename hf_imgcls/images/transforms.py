@@ -66,6 +66,16 @@ def _process(processor, image: Image.Image) -> torch.Tensor:
         return process_image(processor, image)
 
 
+def _model_labels(labels: Sequence, label_ids: Sequence[int]) -> list:
+    """The model's ids of labels; of several an image, whether it has each, as floats of shape (labels,)."""
+    if not labels or not isinstance(labels[0], list):
+        return [label_ids[i] for i in labels]
+    sets = torch.zeros(len(labels), len(label_ids))
+    for row, found in zip(sets, labels, strict=True):
+        row[[label_ids[i] for i in found]] = 1
+    return list(sets)
+
+
 class EvalTransform:
     """A batch of rows as the saved processor delivers it: what `pipeline` does to an image."""
 
@@ -74,9 +84,9 @@ class EvalTransform:
         self.label_ids = list(label_ids)
 
     def __call__(self, rows: dict[str, list]) -> dict[str, list]:
-        """Columns image, label -> pixel_values (float, (3, h, w) each) and labels (the model's ids)."""
+        """Columns image, label -> pixel_values (float, (3, h, w) each) and labels (see `_model_labels`)."""
         pixels = [self.process(read_image(image)) for image in rows["image"]]
-        return {"pixel_values": pixels, "labels": [self.label_ids[i] for i in rows["label"]]}
+        return {"pixel_values": pixels, "labels": _model_labels(rows["label"], self.label_ids)}
 
     def process(self, image: Image.Image) -> torch.Tensor:
         """An RGB image as the model takes it."""
@@ -130,7 +140,7 @@ class TrainTransform:
                 image = augment(self.rest, image, self.size)
                 images.append(image if self.channels == _RGB else image[self.channels])
                 boxes += [draw_box(self.erasing, image)] if self.erasing else []
-        made = {"pixel_values": images, "labels": [self.label_ids[i] for i in rows["label"]]}
+        made = {"pixel_values": images, "labels": _model_labels(rows["label"], self.label_ids)}
         return {**made, "erased": boxes} if self.erasing else made
 
     def as_view(self, number: int) -> "TrainTransform":

@@ -24,6 +24,13 @@ from hf_imgcls.models.half import faster_in_half
 from hf_imgcls.models.head import head_module, network_name
 from hf_imgcls.models.head_input import head_dropout, input_of_head
 from hf_imgcls.models.input_errors import as_input_error
+from hf_imgcls.models.label_kind import (
+    is_multi_label,
+    keep_thresholds,
+    read_thresholds,
+    set_thresholds,
+    thresholds_by_label,
+)
 from hf_imgcls.models.layers import Layer, describe_layers
 from hf_imgcls.models.layout import channels_last, copy_layout, fold_batch_norms
 from hf_imgcls.models.lora import add_lora, merge_lora, merged, updated, with_lora

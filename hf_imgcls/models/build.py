@@ -15,6 +15,7 @@ from hf_imgcls.models.configure import get_config, set_labels
 from hf_imgcls.models.construct import check_construction
 from hf_imgcls.models.head import head_keys, with_custom_head
 from hf_imgcls.models.input_errors import as_input_error
+from hf_imgcls.models.label_kind import is_multi_label
 from hf_imgcls.models.other_input import channels_of_stem, fit_to_input
 from hf_imgcls.models.preprocessing import get_processor, set_image_size
 from hf_imgcls.models.resizing import apply_section
@@ -38,7 +39,8 @@ def build_model(section: ModelSection, labels: list[str], seed: int):
     config = get_config(section)
     own = [config.id2label[i] for i in sorted(config.id2label)] if config.id2label else []
     same = not section.from_scratch and len(own) == len(labels) and set(own) == set(labels)
-    set_labels(config, own if same else labels)
+    same = same and is_multi_label(config) == section.multi_label  # else its logits mean something else
+    set_labels(config, own if same else labels, section.multi_label)
     original = copy.deepcopy(config)
     processor = _make_processor(section, config)
     model = _construct(config) if section.from_scratch else _load_weights(section, config, original, not same)

@@ -32,7 +32,7 @@ for _config, _network in _OURS.items():
     _config.register_for_auto_class()
     _network.register_for_auto_class("AutoModelForImageClassification")
 
-_FROM_DATA = ("num_labels", "id2label", "label2id", "problem_type", "num_classes", "label_names")
+_FROM_DATA = ("num_labels", "id2label", "label2id", "problem_type", "num_classes", "label_names", "label_thresholds")
 
 
 def get_config(section: ModelSection, trust_remote_code: bool = False, own_labels: bool = False) -> PreTrainedConfig:
@@ -101,14 +101,15 @@ def _foreign_code(name: str, settings: dict, trusted: bool) -> bool:
     return True
 
 
-def set_labels(config: PreTrainedConfig, labels: list[str]) -> None:
-    """Make `labels` the classes of a configuration, in this order."""
+def set_labels(config: PreTrainedConfig, labels: list[str], multi_label: bool = False) -> None:
+    """Make `labels` the classes of a configuration, in this order; an image may have several of them, or has one."""
     config.id2label = dict(enumerate(labels))
     config.label2id = {name: i for i, name in enumerate(labels)}
     config.num_labels = len(labels)  # follows by itself but where it is a field of its own (PVT)
-    config.problem_type = "single_label_classification"
-    if hasattr(config, REJECTION):  # the threshold of the model that this one is trained from
-        delattr(config, REJECTION)
+    config.problem_type = f"{'multi' if multi_label else 'single'}_label_classification"
+    for key in (REJECTION, "label_thresholds"):  # of the model that this one is trained from
+        if hasattr(config, key):
+            delattr(config, key)
     if hasattr(config, "label_names"):  # timm's own list, in what was saved before; it wins when this is loaded
         config.label_names = list(labels)
 

@@ -1,8 +1,8 @@
 """The section `data` of a recipe: where the images come from and how they are split."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field, PositiveInt, model_validator
+from pydantic import Field, PositiveInt, PrivateAttr, model_validator
 
 from hf_imgcls.recipe.base import Section
 
@@ -30,8 +30,9 @@ class DataSection(Section):
     """Branch, tag or commit of a Hub dataset."""
     image_column: str | None = None
     """Name of the image column; detected by its type if left out."""
-    label_column: str | None = None
-    """Name of the label column; detected by its type if left out."""
+    label_column: str | Annotated[list[str], Field(min_length=2)] | None = None
+    """Name of the label column; detected by its type if left out. With model.multi_label also a list of columns, one of
+    0 and 1 for each label."""
     group_column: str | None = None
     """Name of a column of groups, such as patient, site or video: images of one group are never in two of the splits
     that are made of train."""
@@ -80,6 +81,18 @@ class DataSection(Section):
     """Stream the data while training; needs training.max_steps and label names."""
     shuffle_buffer: PositiveInt = 1000
     """Shuffle buffer of a stream, in images."""
+    _multi_label: bool = PrivateAttr(False)
+
+    @property
+    def multi_label(self) -> bool:
+        """Whether an image may have several labels, or none, as the section `model` says."""
+        return self._multi_label
+
+    def with_labels(self, multi_label: bool) -> "DataSection":
+        """A copy whose images have several labels each, or one."""
+        copy = self.model_copy()
+        copy._multi_label = multi_label
+        return copy
 
     @model_validator(mode="after")
     def _comparable(self):
@@ -97,7 +110,8 @@ class DataSection(Section):
         if self.folds:
             self._check_folds()
         for key in ("image_column", "label_column"):
-            if self.group_column and self.group_column == getattr(self, key):
+            named = getattr(self, key)
+            if self.group_column and self.group_column in (named if isinstance(named, list) else [named]):
                 raise ValueError(f"group_column: {self.group_column!r} is {key} already; name another column")
         return self
 

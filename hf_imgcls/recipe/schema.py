@@ -8,6 +8,7 @@ from pydantic import Field, ValidationError, create_model, model_validator
 
 from hf_imgcls.recipe import sections
 from hf_imgcls.recipe.calibration import check_calibration
+from hf_imgcls.recipe.check_labels import check_labels
 from hf_imgcls.recipe.fields import NOT_IN_A_RECIPE, VALUES
 from hf_imgcls.recipe.installed import as_type, installed
 from hf_imgcls.recipe.rejection import check_rejection
@@ -89,6 +90,7 @@ def _check_training(section: Section) -> Section:
 
 
 def _check_recipe(recipe: Section) -> Section:
+    recipe.data._multi_label = recipe.model.multi_label
     if recipe.data.folds and recipe.training.push_to_hub:
         raise ValueError(
             "training.push_to_hub: the runs of a cross-validation are not pushed; leave it out, and push the final "
@@ -99,6 +101,7 @@ def _check_recipe(recipe: Section) -> Section:
             _merged(recipe.training, stage.training)
         except ValidationError as error:
             raise ValueError(f"stages.{number}.training: {error.errors()[0]['ctx']['error']}") from None
+    check_labels(recipe, stages_of(recipe))
     for stage in stages_of(recipe):
         check_stage(recipe, stage, f"stages.{stage.number - 1}" if stage.listed else "")
     if recipe.ensemble.networks:

@@ -53,6 +53,8 @@ class ModelSection(Section):
     """Side of the square input in pixels; the image processor's own if left out."""
     config: dict[str, Any] = Field({})
     """Overrides of the model configuration."""
+    multi_label: bool = False
+    """Several labels an image, or none: each label has a probability of its own (a sigmoid), and a threshold."""
     channels_last: bool | None = None
     """Channels-last memory format; if left out, on for convolutional networks."""
     processor: ProcessorSection | None = Field(None, description=ProcessorSection.__doc__)
@@ -91,18 +93,32 @@ class AugmentationSection(Section):
     many steps as without, and a part of the images: with 3, a third."""
 
 
+class AsymmetricSection(Section):
+    """Asymmetric loss of several labels an image (Ridnik and others, 2021, arXiv:2009.14119)."""
+
+    gamma_positive: float = Field(0.0, ge=0, le=10)
+    """Focusing of labels that an image has."""
+    gamma_negative: float = Field(4.0, ge=0, le=10)
+    """Focusing of labels that an image does not have: the larger, the less the easy ones count."""
+    margin: float = Field(0.05, ge=0, lt=1)
+    """Probability below which a label that an image does not have counts nothing."""
+
+
 class LossSection(Section):
-    """Training loss: cross-entropy, with label smoothing by training.label_smoothing_factor."""
+    """Training loss: cross-entropy, with label smoothing by training.label_smoothing_factor. With model.multi_label
+    binary cross-entropy, the mean over all labels of an image."""
 
     class_weights: Literal["balanced"] | dict[str, Annotated[float, Field(ge=1e-6, le=1e6)]] | None = None
     """Weight of an image in the loss, by its class (1 if left out); balanced: images / (classes * images of the class),
-    counted on the training split. Scaled so that their mean over the training images is 1."""
+    counted on the training split. Scaled so that their mean over the training images is 1. With model.multi_label the
+    weight of a label where an image has it; balanced: images without it / images with it."""
     focal_gamma: float | None = Field(None, gt=0, le=10)
     """Focal loss (arXiv:1708.02002): each image's loss times (1 - p) to the power of this, p being the probability of
     its class, so that images that are recognized already count less."""
     logit_adjustment: float | None = Field(None, gt=0, le=10)
     """Logit adjustment (arXiv:2007.07314): in training, this times the logarithm of each class's share of the training
     images is added to its logit. 1: the model learns as if all classes were equally frequent."""
+    asymmetric: AsymmetricSection | None = Field(None, description=AsymmetricSection.__doc__)
 
 
 class SamplingSection(Section):

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from hf_imgcls.data import Data, Overlap
-from hf_imgcls.reports.groups import caution_of
-from hf_imgcls.scoring import Scored, better_than_majority, main_split, score_part
+from hf_imgcls.reports.groups import caution_of, describe_rest
+from hf_imgcls.scoring import METRICS, Scored, better_than_majority, main_metric, main_split, score_part
 from hf_imgcls.words import plural
 
 
@@ -56,8 +56,8 @@ def collect_cautions(
     overlaps = results.get("duplicates") or []
     cautions = {}
     for split, values in results["scores"].items():
-        found = [_shared(each, values["images"]) for each in overlaps if each["split"] == split != each["other"]]
-        found += [caution_of(each, values["images"]) for each in results.get("groups") or () if each["split"] == split]
+        found = [_shared(each, values) for each in overlaps if each["split"] == split != each["other"]]
+        found += [caution_of(each, values) for each in results.get("groups") or () if each["split"] == split]
         # Labels that contradict each other within train bound every accuracy, and are said beside the main one.
         within = [split, "train"] if split == main_split(results) else [split]
         found += [_replaced(each, replaced[each]) for each in (split, "train") if each in replaced and each in within]
@@ -69,21 +69,22 @@ def collect_cautions(
         if not better_than_majority(values):
             classes = results["breakdown"][split]["classes"]
             found.append(_nothing_learned(values, max(classes, key=lambda name: classes[name]["images"])))
+        if split == "validation" and results.get("thresholds"):
+            found.append("the thresholds were set on these images, so F1, precision and recall are optimistic")
         if found:
             cautions[split] = found
     return cautions
 
 
-def _shared(overlap: Mapping[str, Any], total: int) -> str:
+def _shared(overlap: Mapping[str, Any], values: Mapping[str, Any]) -> str:
     images, different, rest = overlap["images"], overlap["different_labels"], overlap["without"]
-    line = f"{_of(images, total)} {_there(overlap['split'], overlap['other'], images)}, byte for byte"
+    line = f"{_of(images, values['images'])} {_there(overlap['split'], overlap['other'], images)}, byte for byte"
     line += f" ({_labelled(different, False)})" if different else ""
     if not rest:
         # A validation split selects the checkpoint, but nothing is trained on it.
-        return f"{line}: the accuracy says nothing about new images" if "train" in overlap["other"] else line
-    low, high = rest["accuracy_interval_95"]
-    others = f"the other {plural(rest['images'], 'image')}"
-    return f"{line}; accuracy {rest['accuracy']:.4f} on {others} (95 % interval {low:.4f} to {high:.4f})"
+        score = METRICS[main_metric(values)].name
+        return f"{line}: the {score} says nothing about new images" if "train" in overlap["other"] else line
+    return f"{line}; {describe_rest(rest)}"
 
 
 def _contradictions(overlap: Mapping[str, Any], split: str) -> str:
@@ -92,6 +93,9 @@ def _contradictions(overlap: Mapping[str, Any], split: str) -> str:
 
 
 def _nothing_learned(values: Mapping[str, Any], majority: str) -> str:
+    if "map" in values:
+        compared = f"mAP {values['map']:.4f}, of random scores {values['map_baseline']:.4f}"
+        return f"the model is not shown to be better than scores without any relation to the image ({compared})"
     baseline = values["majority_baseline"]
     always = f"always predicting the most frequent class, {majority!r}"
     if values["accuracy"] <= baseline:

@@ -16,7 +16,7 @@ from torchvision.transforms import v2
 from hf_imgcls.data import first_rows, naming_changed
 from hf_imgcls.images import Mixing, TrainTransform, fill_with_noise, read_image
 from hf_imgcls.reports.plots.drawing import FOLDER, import_plots, save
-from hf_imgcls.scoring import Scored
+from hf_imgcls.scoring import Scored, ScoredSets, label_scores
 from hf_imgcls.words import plural
 
 _GALLERY, _AUGMENTED, _DRAWS = 16, 6, 5  # images; of them rows, and draws of each row
@@ -33,7 +33,10 @@ class Sample(NamedTuple):
 
     @property
     def labels(self) -> list[str]:
-        return [self.names[row["label"]] for row in self.rows]
+        return [
+            ", ".join(self.names[i] for i in label) if isinstance(label := row["label"], list) else self.names[label]
+            for row in self.rows
+        ]
 
 
 def draw_training_images(folder: Path, data, plans: Sequence) -> None:
@@ -66,6 +69,8 @@ def _draw_sample(folder: Path, sample: Sample, plans: Sequence) -> None:
 def draw_results(folder: Path, stages: Sequence[Mapping], outputs: Mapping[str, Scored], names: Sequence[str]) -> None:
     """curves.png of all stages, and confusion_matrix.png of the test split, or of validation where there is none.
 
+    Of several labels an image labels.png stands in its place.
+
     Args:
         stages: a record of each, with `stage` (its number), `history` and `best_step`.
         names: of the classes, in the order of the logits.
@@ -74,7 +79,9 @@ def draw_results(folder: Path, stages: Sequence[Mapping], outputs: Mapping[str, 
     best = {stage["stage"]: stage["best_step"] for stage in stages if stage["best_step"]}
     save(import_plots("curves").curves(history, best), folder, "curves.png")
     split = next((split for split in ("test", "validation") if split in outputs), None)
-    if split:
+    if split and isinstance(outputs[split], ScoredSets):
+        draw_classes(folder, label_scores(outputs[split], names), split)
+    elif split:
         draw_confusion(folder, outputs[split], names, split)
 
 
@@ -82,8 +89,13 @@ def choose_sample(split: datasets.Dataset | datasets.IterableDataset, names: Seq
     """Images of as many classes as there is room for, alike for the same seed; of a stream its first rows."""
     if isinstance(split, datasets.IterableDataset):
         rows = first_rows(split, _STREAMED)
-        return Sample([rows[i] for i in _spread([row["label"] for row in rows], seed)], list(names))
-    return Sample(list(split.select(_spread(split["label"][:], seed))), list(names))
+        return Sample([rows[i] for i in _spread(_first([row["label"] for row in rows]), seed)], list(names))
+    return Sample(list(split.select(_spread(_first(split["label"][:]), seed))), list(names))
+
+
+def _first(labels: Sequence[int | list[int]]) -> list[int]:
+    """Of several labels an image the first; -1 of one without any."""
+    return [(label or [-1])[0] if isinstance(label, list) else label for label in labels]
 
 
 def _spread(labels: Sequence[int], seed: int) -> list[int]:
@@ -123,12 +135,20 @@ def draw_mixed(folder: Path, sample: Sample, images: TrainTransform, mixing: Mix
     for epoch, mix in zip(range(_BATCHES), itertools.cycle(mixes), strict=False):
         rows = [sample.rows[i] for i in generator.permutation(len(sample.rows))[:_BATCH]]
         pixels = torch.tensor(np.stack(_as_trained(images, rows, epoch))).permute(0, 3, 1, 2).float()
-        mixed, soft = _mix(mix, pixels, torch.tensor([row["label"] for row in rows]), 100 * epoch)
+        mixed, soft = _mix(mix, pixels, _as_tensor([row["label"] for row in rows], len(sample.names)), 100 * epoch)
         batches.append(list(mixed.round().clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1).numpy()))
         fractions.append(soft.numpy())
         titles.append(type(mix).__name__)
     if batches:
         save(plots.mixed(batches, np.array(fractions), sample.names, titles), folder, f"mixed{suffix}.png")
+
+
+def _as_tensor(labels: Sequence[int | list[int]], classes: int) -> torch.Tensor:
+    if not isinstance(labels[0], list):
+        return torch.tensor(labels)
+    return torch.stack(
+        [torch.zeros(classes).index_fill(0, torch.tensor(each, dtype=torch.int64), 1) for each in labels]
+    )
 
 
 def draw_confusion(folder: Path, output: Scored, names: Sequence[str], split: str) -> None:
@@ -140,7 +160,9 @@ def draw_confusion(folder: Path, output: Scored, names: Sequence[str], split: st
 
 
 def draw_classes(folder: Path, classes: Mapping[str, Mapping], split: str) -> None:
-    """confusion_matrix.png of a split, from the `classes` of its breakdown."""
+    """confusion_matrix.png, or of several labels an image labels.png, of the `classes` of a split's breakdown."""
+    if any("threshold" in values for values in classes.values()):
+        return save(import_plots("labels").label_scores(classes, split), folder, "labels.png")
     names = list(classes)
     index = {name: i for i, name in enumerate(names)}
     counts = np.zeros((len(names), len(names)), int)

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from hf_imgcls.data import Data, SharedGroups
-from hf_imgcls.scoring import Scored, score_part
+from hf_imgcls.scoring import METRICS, Scored, main_metric, score_part
 from hf_imgcls.words import plural
 
 
@@ -34,15 +34,22 @@ def describe_shared(shared: Iterable[SharedGroups], column: str | None, sizes: M
     ]
 
 
-def caution_of(shared: Mapping[str, Any], total: int) -> str:
-    """What must stand beside the accuracy of a split."""
-    line, rest = _counted(shared, total, shared["column"]), shared["without"]
+def caution_of(shared: Mapping[str, Any], values: Mapping[str, Any]) -> str:
+    """What must stand beside the metrics of a split, `values`."""
+    line, rest = _counted(shared, values["images"], shared["column"]), shared["without"]
     if not rest:
         # A validation split selects the checkpoint, but nothing is trained on it.
-        return f"{line}: the accuracy says nothing about new groups" if shared["other"] == "train" else line
-    low, high = rest["accuracy_interval_95"]
+        score = METRICS[main_metric(values)].name
+        return f"{line}: the {score} says nothing about new groups" if shared["other"] == "train" else line
+    return f"{line}; {describe_rest(rest)}"
+
+
+def describe_rest(rest: Mapping[str, Any]) -> str:
+    """The main metric of the images of a split that are not also elsewhere, of `score_part`."""
+    main = main_metric(rest)
+    low, high = rest[f"{main}_interval_95"]
     others = f"the other {plural(rest['images'], 'image')}"
-    return f"{line}; accuracy {rest['accuracy']:.4f} on {others} (95 % interval {low:.4f} to {high:.4f})"
+    return f"{METRICS[main].name} {rest[main]:.4f} on {others} (95 % interval {low:.4f} to {high:.4f})"
 
 
 def _counted(shared: Mapping[str, Any], total: int, column: str | None) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 from hf_imgcls.machine import describe_hardware, package_versions
 from hf_imgcls.reports.cautions import describe_overlaps
 from hf_imgcls.reports.groups import describe_shared
-from hf_imgcls.scoring import metrics_in, weakest_classes
+from hf_imgcls.scoring import main_metric, metrics_in, weakest_classes
 from hf_imgcls.store import BAD_IMAGES
 from hf_imgcls.training import PARTS
 from hf_imgcls.words import duration, number, plural
@@ -23,26 +23,40 @@ def describe_scores(scores: dict[str, dict[str, Any]], cautions: Mapping[str, Se
     """A line for each split, and directly after it what must stand beside its accuracy."""
     lines = []
     for split, values in scores.items():
-        low, high = values["accuracy_interval_95"]
+        main = main_metric(values)
+        low, high = values[f"{main}_interval_95"]
         shown = {key: f"{each.name} {values[key]:{each.format}}" for key, each in metrics_in(values).items()}
-        shown["accuracy"] += (
-            f" (95 % interval {low:.4f} to {high:.4f}; majority baseline {values['majority_baseline']:.4f})"
-        )
+        shown[main] += f" (95 % interval {low:.4f} to {high:.4f}; {describe_baseline(values)})"
         lines.append(f"{split}: {', '.join(shown.values())}, {values['images']:,} images")
         lines += [f"{split}: {caution}" for caution in cautions.get(split, ())]
     return lines
 
 
+def describe_baseline(values: Mapping[str, Any]) -> str:
+    """What the main metric of a split is compared with."""
+    if "map" in values:
+        return f"of random scores {values['map_baseline']:.4f}"
+    return f"majority baseline {values['majority_baseline']:.4f}"
+
+
 def describe_classes(classes: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    """Recall, precision and F1 of each class, or of those with the lowest recall, as the lines of a table."""
+    """Recall, precision and F1 of each class, or of those with the lowest recall, as the lines of a table.
+
+    Of several labels an image their average precision and threshold stand where one label has what it is confused with.
+    """
+    several = any("threshold" in values for values in classes.values())
     order = list(classes) if len(classes) <= _FEW else weakest_classes(classes)[:_WEAKEST]
     shown = {name: name if len(name) <= _LONGEST else f"{name[: _LONGEST - 1]}…" for name in classes}
     width = max(len("class"), *(len(shown[name]) for name in order))
-    lines = [f"{'class':{width}}  images  recall  precision      F1  most often confused with"]
+    last = "average precision  threshold" if several else "most often confused with"
+    lines = [f"{'class':{width}}  images  recall  precision      F1  {last}"]
     for name in order:
         each = classes[name]
         cells = (number(each[key]) for key in ("recall", "precision", "f1"))
-        other = next((f"{shown[n]} ({count:,})" for n, count in each["predicted"].items() if n != name), "-")
+        if several:
+            other = f"{number(each['average_precision']):>17}  {each['threshold']:>9.4f}"
+        else:
+            other = next((f"{shown[n]} ({count:,})" for n, count in each["predicted"].items() if n != name), "-")
         lines.append("{:{}}  {:>6,}  {:>6}  {:>9}  {:>6}  {}".format(shown[name], width, each["images"], *cells, other))
     if len(order) < len(classes):
         lines.append(f"(the {len(order)} of {len(classes)} classes with the lowest recall)")

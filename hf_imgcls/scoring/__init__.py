@@ -1,5 +1,6 @@
 """Logits to numbers: what is kept of a scored image, metrics, intervals, which rows are compared."""
 
+from hf_imgcls.scoring.as_evaluate import evaluate_metrics
 from hf_imgcls.scoring.breakdown import break_down, weakest_classes
 from hf_imgcls.scoring.calibration import at_temperature, fit_temperature, reliability
 from hf_imgcls.scoring.metrics import (
@@ -7,14 +8,16 @@ from hf_imgcls.scoring.metrics import (
     better_than_majority,
     can_name_a_metric,
     compute_metrics,
-    evaluate_metrics,
     interval,
+    main_metric,
     metrics_in,
-    score_part,
+    metrics_of,
+    set_metrics,
     split_metrics,
     takes_probabilities,
 )
 from hf_imgcls.scoring.paired import compare_paired
+from hf_imgcls.scoring.parts import score_part
 from hf_imgcls.scoring.rejection import (
     NONE_OF_THESE,
     REJECTION,
@@ -38,4 +41,6 @@ from hf_imgcls.scoring.scored import (
     served_split,
     softmax,
 )
+from hf_imgcls.scoring.set_breakdown import label_scores
+from hf_imgcls.scoring.sets import THRESHOLD, ScoredSets, best_thresholds, sigmoid
 from hf_imgcls.scoring.several import pool_folds, spread_of

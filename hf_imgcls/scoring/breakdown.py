@@ -8,6 +8,8 @@ import numpy as np
 from hf_imgcls.scoring.class_intervals import Drawn, bootstrap_classes, macro_means
 from hf_imgcls.scoring.metrics import Z_95, interval
 from hf_imgcls.scoring.scored import Scored
+from hf_imgcls.scoring.set_breakdown import break_down_sets
+from hf_imgcls.scoring.sets import ScoredSets
 
 
 def break_down(outputs: Mapping[str, Scored], scores: Mapping[str, Mapping], names: Sequence[str]) -> dict[str, dict]:
@@ -21,9 +23,12 @@ def break_down(outputs: Mapping[str, Scored], scores: Mapping[str, Mapping], nam
         `mean_top_score`: the mean probability of the predicted class, to be compared with the accuracy.
         `classes`: by name; precision is None where nothing was predicted as it, recall without images, and `predicted`
         counts what its images were predicted as. Recall has Wilson's interval; precision and F1 have that of the
-        bootstrap, or Wilson's where there is no mistake.
+        bootstrap, or Wilson's where there is no mistake. Of several labels an image see `break_down_sets`.
     """
-    return {split: _split(output, scores[split], names) for split, output in outputs.items()}
+    return {
+        split: (break_down_sets if isinstance(output, ScoredSets) else _split)(output, scores[split], names)
+        for split, output in outputs.items()
+    }
 
 
 def _split(output: Scored, scores: Mapping, names: Sequence[str]) -> dict[str, Any]:

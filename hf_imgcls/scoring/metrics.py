@@ -8,7 +8,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from hf_imgcls.scoring.bootstrap import bootstrap
 from hf_imgcls.scoring.scored import BEST, Scored
+from hf_imgcls.scoring.sets import (
+    ScoredSets,
+    binary_cross_entropy,
+    macro_f1_of_sets,
+    mean_average_precision,
+    micro_f1,
+)
 
 Z_95 = 1.959963984540054  # 97.5 % point of the normal distribution
 OwnMetric = Callable[..., float]  # of predicted ids, label ids and, where it has such a parameter, probabilities
@@ -18,7 +26,8 @@ class Metric(NamedTuple):
     """A number that says how good a scored split is.
 
     Attributes:
-        compute: from the scored split; None where it is the user's own function, which is not saved with a run.
+        compute: from the scored split of one label an image; None where it is not of that kind, or is the user's own
+            function, which is not saved with a run. `of_sets`: the same of several labels an image.
         hub_type, hub_args: the metric of `evaluate` that it is, and what that is called with; for the card's metadata.
         more_classes_than: with fewer classes it would say nothing, and is left out.
     """
@@ -30,6 +39,12 @@ class Metric(NamedTuple):
     hub_type: str = ""
     hub_args: Mapping[str, Any] = MappingProxyType({})
     more_classes_than: int = 0
+    of_sets: Callable[[ScoredSets], float] | None = None
+
+    @property
+    def title(self) -> str:
+        """Its name where a line begins."""
+        return self.name if self.name == "mAP" else self.name[0].upper() + self.name[1:]
 
 
 def accuracy(split: Scored) -> float:
@@ -66,23 +81,43 @@ def cross_entropy(split: Scored) -> float:
 METRICS = {
     "accuracy": Metric("accuracy", accuracy, hub_type="accuracy"),
     "top5_accuracy": Metric("top-5 accuracy", top5_accuracy, hub_type="top_5_accuracy", more_classes_than=BEST),
-    "macro_f1": Metric("macro-F1", macro_f1, hub_type="f1", hub_args={"average": "macro"}),
-    "loss": Metric("loss", cross_entropy, greater_is_better=False, hub_type="loss"),
+    "map": Metric("mAP", None, hub_type="mean_average_precision", of_sets=mean_average_precision),
+    "micro_f1": Metric("micro-F1", None, hub_type="f1", hub_args={"average": "micro"}, of_sets=micro_f1),
+    "macro_f1": Metric("macro-F1", macro_f1, hub_type="f1", hub_args={"average": "macro"}, of_sets=macro_f1_of_sets),
+    "loss": Metric("loss", cross_entropy, greater_is_better=False, hub_type="loss", of_sets=binary_cross_entropy),
 }
 # What stands beside metrics in results.json, and in the Trainer's log.
 _NO_METRICS = {
-    "images", "accuracy_interval_95", "majority_baseline", "runtime", "samples_per_second", "steps_per_second",
-    "model_preparation_time", "jit_compilation_time",
+    "images", "accuracy_interval_95", "majority_baseline", "map_interval_95", "map_baseline", "runtime",
+    "samples_per_second", "steps_per_second", "model_preparation_time", "jit_compilation_time",
 }  # fmt: skip
 
 
-def compute_metrics(split: Scored, own: Mapping[str, OwnMetric] | None = None) -> dict[str, float]:
+def compute_metrics(split: Scored | ScoredSets, own: Mapping[str, OwnMetric] | None = None) -> dict[str, float]:
     """Every metric of a scored split, the user's own after those of the table."""
-    values = {key: metric.compute(split) for key, metric in METRICS.items() if split.classes > metric.more_classes_than}
+    sets = isinstance(split, ScoredSets)
+    functions = {
+        key: metric.of_sets if sets else metric.compute for key, metric in metrics_of(split.classes, sets).items()
+    }
+    values = {key: function(split) for key, function in functions.items()}
     for key, function in (own or {}).items():
         more = {"probabilities": split.probabilities} if takes_probabilities(function) else {}
         values[key] = float(function(split.predictions, split.label_ids, **more))
     return values
+
+
+def metrics_of(classes: int, multi_label: bool) -> dict[str, Metric]:
+    """The metrics of the table that a run of so many classes has."""
+    return {
+        key: metric
+        for key, metric in METRICS.items()
+        if (metric.of_sets if multi_label else metric.compute) and classes > metric.more_classes_than
+    }
+
+
+def main_metric(values: Mapping[str, Any]) -> str:
+    """The metric that stands first, with its interval: `accuracy`, or of several labels an image `map`."""
+    return "accuracy" if "accuracy" in values else "map"
 
 
 def takes_probabilities(function: OwnMetric) -> bool:
@@ -125,37 +160,25 @@ def split_metrics(metrics: Mapping[str, float], split: str, label_ids: np.ndarra
     }
 
 
+def set_metrics(output: ScoredSets, own: Mapping[str, OwnMetric] | None = None) -> dict[str, Any]:
+    """The same of several labels an image; `map_baseline` is that of scores without any relation to the images.
+
+    It is the mean fraction of images with a label.
+    """
+    fractions = output.label_ids.mean(axis=0)
+    return {
+        "images": len(output),
+        **{key: round(value, 6) for key, value in compute_metrics(output, own).items()},
+        "map_interval_95": [round(float(end), 6) for end in bootstrap(output)["map"]],
+        "map_baseline": round(float(fractions[fractions > 0].mean()), 6) if fractions.any() else 0.0,
+    }
+
+
 def better_than_majority(scores: Mapping[str, Any]) -> bool:
-    """Whether a split's accuracy is above always predicting its most frequent class, by the whole 95 % interval."""
+    """Whether a split's accuracy is above always predicting its most frequent class, by the whole 95 % interval.
+
+    Of several labels an image whether mAP is above that of scores without any relation to the image.
+    """
+    if "map" in scores:
+        return scores["map_interval_95"][0] > scores["map_baseline"]
     return scores["accuracy_interval_95"][0] > scores["majority_baseline"]
-
-
-def score_part(split: Scored, rows: np.ndarray) -> dict[str, Any] | None:
-    """`images`, `accuracy` and its interval of some rows, a mask of shape (images,); None where there are none."""
-    count = int(rows.sum())
-    if not count:
-        return None
-    correct = float(np.mean(split.predictions[rows] == split.label_ids[rows]))
-    ends = [round(end, 6) for end in interval(correct, count)]
-    return {"images": count, "accuracy": round(correct, 6), "accuracy_interval_95": ends}
-
-
-def evaluate_metrics() -> list:
-    """`evaluate.Metric`s, for `evaluate.combine`: `predictions` are each image's best classes, best first."""
-    import datasets  # 2 s that scoring does not need
-    import evaluate
-
-    class RankedMetric(evaluate.Metric):
-        key: str
-
-        def _info(self) -> evaluate.MetricInfo:
-            number = datasets.Value("int64")
-            features = datasets.Features({"predictions": datasets.Sequence(number), "references": number})
-            return evaluate.MetricInfo(description=METRICS[self.key].compute.__doc__, citation="", features=features)
-
-        def _compute(self, predictions, references) -> dict[str, float]:
-            ranked, unknown = np.array(predictions), np.full(len(references), np.nan)
-            split = Scored(ranked, unknown, unknown, np.array(references), ranked.shape[1])
-            return {self.key: METRICS[self.key].compute(split)}
-
-    return [type(key, (RankedMetric,), {"key": key})() for key in METRICS if key != "loss"]

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hf_imgcls.scoring.sets import ScoredSets
+
 if TYPE_CHECKING:
     import torch
 
@@ -40,6 +42,11 @@ class Scored:
         return len(self.label_ids)
 
     @property
+    def failed(self) -> np.ndarray:
+        """Which images have no prediction, shape (images,)."""
+        return self.predictions < 0
+
+    @property
     def predictions(self) -> np.ndarray:
         """The best class of each image, -1 where it has none."""
         return self.ranked[:, 0]
@@ -54,6 +61,8 @@ def softmax(logits: np.ndarray) -> np.ndarray:
 def reduce_logits(logits: "torch.Tensor", labels: "torch.Tensor", probabilities: bool = False) -> "torch.Tensor":
     """What is kept of a batch of logits, shape (images, classes), in one float64 tensor that processes gather.
 
+    Where an image may have several labels, labels of shape (images, classes), all logits are kept.
+
     Columns: at most 5 best classes (of equal logits the first comes first), the log-probabilities of the true and of
     the best class, the energy, and, if wanted, the probabilities of all classes.
     """
@@ -62,6 +71,8 @@ def reduce_logits(logits: "torch.Tensor", labels: "torch.Tensor", probabilities:
     if logits.device.type == "mps":  # which has no float64
         logits, labels = logits.cpu(), labels.cpu()
     logits = logits.double()
+    if labels.dim() == 2:
+        return logits
     ranked = logits.argsort(dim=1, descending=True, stable=True)[:, :BEST]
     ranked[logits.isnan().any(dim=1)] = -1
     shifted = logits - logits.amax(dim=1, keepdim=True)
@@ -71,8 +82,10 @@ def reduce_logits(logits: "torch.Tensor", labels: "torch.Tensor", probabilities:
     return torch.cat([*kept, logs.exp()] if probabilities else kept, dim=1)
 
 
-def collect_scored(reduced: list[np.ndarray], label_ids: list[np.ndarray], classes: int, sample=None) -> Scored:
-    """A split from what `reduce_logits` kept of its batches, and their labels.
+def collect_scored(
+    reduced: list[np.ndarray], label_ids: list[np.ndarray], classes: int, sample=None, thresholds=None
+) -> Scored | ScoredSets:
+    """A split from what `reduce_logits` kept of its batches, and their labels; `thresholds` of several an image.
 
     `sample` loses rows behind the last one: images that filled up the last batch of several processes.
     """
@@ -80,6 +93,8 @@ def collect_scored(reduced: list[np.ndarray], label_ids: list[np.ndarray], class
     if sample is not None:
         known = sample[0] < len(label_ids)
         sample = (sample[0][known], sample[1][known])
+    if label_ids.ndim == 2:
+        return ScoredSets(reduced.astype(np.float32), label_ids > 0, sample, thresholds)
     ranked, (likelihoods, top, energies) = reduced[:, :best].astype(np.int64), reduced[:, best : best + 3].T
     probabilities = reduced[:, best + 3 :] if reduced.shape[1] > best + 3 else None
     return Scored(ranked, likelihoods, top, label_ids, classes, sample, probabilities, energies)
@@ -90,8 +105,8 @@ def are_few(rows: Sized, classes: int) -> bool:
     return isinstance(rows, Sized) and len(rows) * classes <= _MOST_KEPT
 
 
-def scored_logits(logits: "torch.Tensor", labels: "torch.Tensor") -> Scored:
-    """A split from all of its logits, shape (images, classes), and label ids, shape (images,)."""
+def scored_logits(logits: "torch.Tensor", labels: "torch.Tensor") -> Scored | ScoredSets:
+    """A split from all of its logits, shape (images, classes), and label ids, (images,), or sets, (images, classes)."""
     return collect_scored([reduce_logits(logits, labels).cpu().numpy()], [labels.cpu().numpy()], logits.shape[1])
 
 

@@ -20,7 +20,7 @@ from transformers import PreTrainedConfig
 from hf_imgcls.errors import InputError
 from hf_imgcls.images import Limits, process_image, why_unreadable
 from hf_imgcls.machine import cores_per_process
-from hf_imgcls.scoring import NONE_OF_THESE, Rejection, read_rejection, softmax
+from hf_imgcls.scoring import NONE_OF_THESE, Rejection, read_rejection, sigmoid, softmax
 from hf_imgcls.serving.image_list import READ_ERRORS, display_name, read_source
 from hf_imgcls.serving.rows import Row, labels_per_image
 
@@ -71,7 +71,7 @@ class Classifier(NamedTuple):
 
 def score_function(config: PreTrainedConfig) -> Callable[[np.ndarray], np.ndarray]:
     """The function that `pipeline` applies to a model's logits: softmax, sigmoid for multi-label models, or none."""
-    functions = {"none": lambda logits: logits, "sigmoid": lambda logits: 1 / (1 + np.exp(-logits))}
+    functions = {"none": lambda logits: logits, "sigmoid": sigmoid}
     return functions.get(activation(config), softmax)
 
 

@@ -15,7 +15,7 @@ from transformers.dynamic_module_utils import get_class_from_dynamic_module
 from hf_imgcls.data import Data, first_rows, naming_changed
 from hf_imgcls.images import open_image
 from hf_imgcls.machine import exact_float32, show_progress
-from hf_imgcls.scoring import Scored, served_split, softmax
+from hf_imgcls.scoring import Scored, ScoredSets, served_split, sigmoid, softmax
 from hf_imgcls.store import own_code
 
 TOLERANCE = 1e-4
@@ -37,6 +37,8 @@ def compare_predictions(
     logits: np.ndarray,
     device,
     labels: Sequence[str] | None = None,
+    *,
+    several: bool = False,
 ) -> dict[str, Any]:
     """Predict evaluated images again, with the pipeline on a saved folder.
 
@@ -44,6 +46,7 @@ def compare_predictions(
         rows: a list or a dataset; each has `image` (undecoded) and a name.
         logits: of the evaluation, in float32 without autocast, shape (rows, classes).
         labels: the trainer's class names; the folder's own if not given, which cannot show that they were changed.
+        several: whether an image may have several of them, each with a probability of its own.
 
     Returns:
         The verdict; `mismatch` is None or the image that differs most. Another top label alone is no mismatch: the
@@ -53,12 +56,14 @@ def compare_predictions(
     own = classifier.model.config.id2label
     names = list(labels or [own.get(i, f"class {i}") for i in range(logits.shape[1])])
     largest, mismatch, images = 0.0, None, 0
-    allowed, probabilities = allowed_differences(logits), softmax(logits.astype(np.float64))
+    allowed, probabilities = allowed_differences(logits), (sigmoid if several else softmax)(logits.astype(np.float64))
     with naming_changed(row["image"] for row in rows), exact_float32():
         for row, evaluated in zip(
             tqdm(rows, "parity check", total=len(logits), disable=not show_progress()), probabilities, strict=True
         ):
-            predictions = classifier(_image(row["image"]), top_k=len(own))
+            # Said or not, pipeline applies the sigmoid that config.json asks for: the first image shows that.
+            said = {"function_to_apply": "sigmoid"} if several and images else {}
+            predictions = classifier(_image(row["image"]), top_k=len(own), **said)
             difference = _difference(dict(zip(names, evaluated.tolist(), strict=True)), predictions)
             if difference > max(largest, allowed[images]):
                 mismatch = {
@@ -125,6 +130,7 @@ def check_serving(
         rows = first_rows(data.splits[split], len(chosen))
     else:
         count, rows = len(data.splits[split]), data.splits[split].select(chosen)
-    verdict = compare_predictions(folder, rows, logits, arguments.device, labels)
+    several = isinstance(outputs[split], ScoredSets)
+    verdict = compare_predictions(folder, rows, logits, arguments.device, labels, several=several)
     sample = {} if len(chosen) == count else {"sample_seed": arguments.seed, "rows": chosen.tolist()}
     return {"split": split, "of": count, **verdict, **sample}

@@ -11,9 +11,10 @@ from hf_imgcls.data import Data
 from hf_imgcls.errors import InputError, nearest
 from hf_imgcls.recipe import LossSection
 from hf_imgcls.training.loss import Terms
+from hf_imgcls.training.set_loss import SetTerms, set_terms
 
 
-def loss_terms(section: LossSection, balance: float | None, data: Data, label_ids: Sequence[int]) -> Terms:
+def loss_terms(section: LossSection, balance: float | None, data: Data, label_ids: Sequence[int]) -> Terms | SetTerms:
     """What a stage's loss has beside cross-entropy, by the images of each class that its epochs show.
 
     Args:
@@ -21,6 +22,8 @@ def loss_terms(section: LossSection, balance: float | None, data: Data, label_id
         label_ids: the model's ids of the classes, in the order of `data.labels`.
     """
     train, names = data.splits["train"], data.labels
+    if data.multi_label:
+        return set_terms(section, train, names, label_ids)
     shares = None
     if section.logit_adjustment:
         if isinstance(train, datasets.IterableDataset):

@@ -17,6 +17,7 @@ from hf_imgcls.recipe import Lora, Stage
 from hf_imgcls.scoring import METRICS
 from hf_imgcls.training.loss import Custom
 from hf_imgcls.training.rates import check_groups
+from hf_imgcls.training.settings import default_metric
 from hf_imgcls.training.trainer import ImageTrainer
 
 _FOR_LANGUAGE = ("galore", "apollo", "lomo", "adalomo")
@@ -37,11 +38,13 @@ class _OneWeight(nn.Module):
         return {"logits": pixel_values * self.weight}
 
 
-def check_arguments(stage: Stage, custom: Custom) -> None:
+def check_arguments(stage: Stage, custom: Custom, multi_label: bool = False) -> None:
     """Build the TrainingArguments of a stage and what the Trainer makes of them; an InputError where that fails."""
     with tempfile.TemporaryDirectory() as folder:
-        arguments = training_arguments(stage.training, output_dir=folder, push_to_hub=False)
-        _check_combinations(arguments, stage, custom)
+        own = {"output_dir": folder, "push_to_hub": False, **default_metric(stage, multi_label)}
+        arguments = training_arguments(stage.training, **own)
+        custom.check_best_metric(arguments.metric_for_best_model, _ANY_CLASSES, multi_label)
+        _check_combinations(arguments, stage)
         with as_input_error("training", AttributeError, ArithmeticError):
             decay = stage.averaging.ema_decay
             trainer = ImageTrainer(_OneWeight(), arguments, train_dataset=[0], eval_dataset=[0], ema_decay=decay)
@@ -66,9 +69,8 @@ def check_arguments(stage: Stage, custom: Custom) -> None:
             layer(torch.ones(1, 1, device=arguments.device))
 
 
-def _check_combinations(arguments: TrainingArguments, stage: Stage, custom: Custom) -> None:
+def _check_combinations(arguments: TrainingArguments, stage: Stage) -> None:
     name, schedule = arguments.metric_for_best_model, arguments.lr_scheduler_type.value
-    custom.check_best_metric(name, _ANY_CLASSES)
     metric = METRICS.get((name or "").removeprefix("eval_"))
     if metric and arguments.greater_is_better is not metric.greater_is_better:
         better = "larger" if metric.greater_is_better else "smaller"

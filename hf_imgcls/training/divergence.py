@@ -59,7 +59,7 @@ class FiniteTrainer(Trainer):
     def check_predictions(self, outputs: Mapping[str, Scored], step: int) -> None:
         """Refuse a trained network that predicts nothing, of finite weights so large that their products are not."""
         for split, scored in outputs.items():
-            if len(scored) and (scored.predictions < 0).all():
+            if len(scored) and scored.failed.all():
                 self._stop(f"predictions of {split}", step)
 
     def _check_losses(self) -> None:

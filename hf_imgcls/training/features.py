@@ -23,6 +23,7 @@ from hf_imgcls.models import (
     as_bytes,
     head_dropout,
     head_module,
+    is_multi_label,
 )
 from hf_imgcls.store import cached
 from hf_imgcls.training.extraction import extract_features, features_precision
@@ -65,7 +66,8 @@ def cached_features(
     """
     rows = attach_transform(split, transform)
     head = head_module(model, tuple(rows[0]["pixel_values"].shape[-2:]))
-    key = _key(model, head, transform, {"split": fingerprint, "precision": features_precision(arguments)})
+    others = {"split": fingerprint, "precision": features_precision(arguments)}
+    key = _key(model, head, transform, others | ({"several labels": True} if is_multi_label(model.config) else {}))
 
     def build(folder: Path) -> None:
         computed = extract_features(model.to(arguments.device), head, rows, transform, arguments)
@@ -81,10 +83,13 @@ def cached_features(
 
 def _write(file: Path, batches: Iterator[dict], bar: tqdm) -> None:
     first = next(batches)
-    columns = {"pixel_values": List(Value("float32"), length=len(first["pixel_values"][0])), "labels": Value("int64")}
+    several = first["labels"].ndim == 2  # labels an image: whether it has each
+    labels = List(Value("float32"), length=first["labels"].shape[1]) if several else Value("int64")
+    columns = {"pixel_values": List(Value("float32"), length=len(first["pixel_values"][0])), "labels": labels}
     with ArrowWriter(path=str(file), features=Features(columns)) as writer:
         for batch in itertools.chain([first], batches):
-            writer.write_batch({"pixel_values": list(batch["pixel_values"]), "labels": batch["labels"]})
+            found = list(batch["labels"]) if several else batch["labels"]
+            writer.write_batch({"pixel_values": list(batch["pixel_values"]), "labels": found})
             bar.update(len(batch["labels"]))
         writer.finalize()
 

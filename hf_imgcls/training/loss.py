@@ -8,7 +8,8 @@ from torch.nn.functional import cross_entropy
 
 from hf_imgcls.errors import InputError, nearest
 from hf_imgcls.recipe import Stage
-from hf_imgcls.scoring import METRICS, can_name_a_metric, takes_probabilities
+from hf_imgcls.scoring import can_name_a_metric, metrics_of, takes_probabilities
+from hf_imgcls.training.set_loss import SetTerms, set_loss
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,6 +49,8 @@ def total_loss(
     Smoothing spreads by the same shares then, which is evenly in the logits as they are served; spread evenly here,
     each image would be drawn to the rarest class.
     """
+    if isinstance(terms, SetTerms):
+        return set_loss(logits, labels, terms, smoothing)
     logits = logits if logits.dtype == torch.float64 else logits.float()
     if terms.logit_adjustment:
         added = terms.logit_adjustment * terms.shares.log()
@@ -80,10 +83,10 @@ def _each(logits: torch.Tensor, labels: torch.Tensor, terms: Terms, smoothing: f
 def own_loss(
     loss: Callable[[torch.Tensor, torch.Tensor], torch.Tensor], logits: torch.Tensor, labels: torch.Tensor
 ) -> torch.Tensor:
-    """A user's own loss summed over images, whether it returns a value for each image or their mean."""
-    value = loss(logits.float(), labels)
-    if isinstance(value, torch.Tensor) and value.shape in ((), labels.shape):
-        return value.sum() if value.dim() else value * len(labels)
+    """A user's own loss summed over labels, whether it returns a value for each image or their mean."""
+    value, each = loss(logits.float(), labels), labels.numel() // len(labels)
+    if isinstance(value, torch.Tensor) and value.shape in ((), labels.shape[:1]):
+        return each * (value.sum() if value.dim() else value * len(labels))
     found = f"shape {tuple(value.shape)}" if isinstance(value, torch.Tensor) else type(value).__name__
     raise InputError(f"loss: returned {found} for {len(labels)} images, expected shape ({len(labels)},) or a scalar")
 
@@ -111,23 +114,23 @@ class Custom:
         named = ", ".join(f"{kind} {name}" for kind, names in brought.items() for name in names)
         return [f"from Python: {named}; the recipe alone does not repeat this run"] if named else []
 
-    def check(self, classes: int) -> None:
+    def check(self, classes: int, multi_label: bool = False) -> None:
         """Refuse names that are taken, and a loss that does not train."""
         for name in self.metrics:
             if not can_name_a_metric(name):
                 raise InputError(f"metrics: {name!r} cannot name a metric: it is taken, or no Python identifier")
         if self.loss:
             logits = torch.zeros(2, classes, requires_grad=True)
-            if not own_loss(self.loss, logits, torch.zeros(2, dtype=torch.int64)).requires_grad:
+            labels = torch.zeros(2, classes) if multi_label else torch.zeros(2, dtype=torch.int64)
+            if not own_loss(self.loss, logits, labels).requires_grad:
                 raise InputError("loss: what it returns has no gradient")
 
-    def check_stage(self, stage: Stage, terms: Terms) -> None:
+    def check_stage(self, stage: Stage, terms: Terms | SetTerms) -> None:
         """Refuse what a loss of one's own would leave out."""
         found = {
             "augmentation.mix": stage.augmentation.mix,
             "loss.class_weights": terms.weights is not None,
-            "loss.focal_gamma": terms.focal_gamma,
-            "loss.logit_adjustment": terms.logit_adjustment,
+            "loss": terms != type(terms)(weights=terms.weights),
             "training.label_smoothing_factor": stage.training.label_smoothing_factor,
             "logistic_regression": stage.logistic_regression,
         }
@@ -137,9 +140,9 @@ class Custom:
                     f"{key}: your own loss gets hard labels, does its own weighting and trains by steps; leave it out"
                 )
 
-    def check_best_metric(self, name: str | None, classes: int) -> None:
+    def check_best_metric(self, name: str | None, classes: int, multi_label: bool = False) -> None:
         """Refuse a `training.metric_for_best_model` that is no metric of this run."""
-        known = [key for key, metric in METRICS.items() if classes > metric.more_classes_than] + list(self.metrics)
+        known = [*metrics_of(classes, multi_label), *self.metrics]
         if name and name.removeprefix("eval_") not in known:
             raise InputError(
                 f"training.metric_for_best_model: no metric {name!r}, only {', '.join(known)}{nearest(name, known)}"

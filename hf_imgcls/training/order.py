@@ -60,6 +60,8 @@ def epoch_order(plan: Plan, rows) -> EpochOrder | None:
     """The order that a stage asks for; None where each image comes once an epoch, in Trainer's own."""
     if not plan.stage.sampling.balance and plan.stage.augmentation.repeats == 1:
         return None
+    if not plan.stage.sampling.balance:
+        return EpochOrder(np.zeros(len(rows), int), plan)
     rows = rows.with_format(None)
     labels = np.array(rows["labels" if "labels" in rows.column_names else "label"][:])
     return EpochOrder(labels, plan)

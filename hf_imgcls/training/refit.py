@@ -14,6 +14,7 @@ from hf_imgcls.machine import on_main, say
 from hf_imgcls.models import head_module
 from hf_imgcls.training.balance import class_shares
 from hf_imgcls.training.head_stage import features_of
+from hf_imgcls.training.loss import Terms
 from hf_imgcls.training.plan import Plan
 from hf_imgcls.training.records import ended_with
 from hf_imgcls.training.regression import Examples, solve_at
@@ -58,7 +59,7 @@ def _refit(trainer: ImageTrainer, plan: Plan, record: dict, data: Data, scoring:
     pair = examples["train"], examples["validation"]
     both = Examples(torch.cat([each.features for each in pair]), torch.cat([each.labels for each in pair]))
     terms = plan.terms.to(device)
-    if terms.logit_adjustment:
+    if isinstance(terms, Terms) and terms.logit_adjustment:
         counts = Counter(both.labels.tolist())
         terms = dataclasses.replace(
             terms, shares=class_shares(counts, len(layer.bias), range(len(layer.bias))).to(device)

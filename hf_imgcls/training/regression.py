@@ -25,6 +25,8 @@ Loss = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]  # of logits and lab
 class Examples(NamedTuple):
     """Features, float64 of shape (rows, width), label ids, shape (rows,), and, where they are known, groups of images.
 
+    Of several labels an image, labels are whether it has each, shape (rows, labels): a regression for each of them.
+
     With several views, the rows are those of all images in their first view, which is evaluated, then in the second...
     """
 
@@ -162,7 +164,7 @@ def _minimize(start: tuple[torch.Tensor, torch.Tensor], objective: Callable) -> 
 
 @torch.no_grad()
 def _mean_loss(loss: Loss, examples: Examples, weight: torch.Tensor, bias: torch.Tensor) -> float:
-    return float(loss(torch.addmm(bias, examples.features, weight.T), examples.labels)) / len(examples.labels)
+    return float(loss(torch.addmm(bias, examples.features, weight.T), examples.labels)) / examples.labels.numel()
 
 
 def _folds(examples: Examples, seed: int) -> Iterator[tuple[Examples, Examples]]:
@@ -172,6 +174,7 @@ def _folds(examples: Examples, seed: int) -> Iterator[tuple[Examples, Examples]]
     """
     count = len(examples.labels) // examples.views
     labels, groups = examples.labels[:count].cpu().numpy(), examples.groups
+    labels = labels > 0 if labels.ndim == 2 else labels
     of_rows = fold_of_rows(labels, groups if groups is None else groups[:count], FOLDS, seed)
     if (of_rows < 0).all():  # where each class has one group alone, images are held out
         of_rows = fold_of_rows(labels, None, FOLDS, seed)

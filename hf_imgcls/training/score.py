@@ -9,7 +9,17 @@ from transformers import IntervalStrategy, PreTrainedModel, TrainingArguments
 
 from hf_imgcls.data import Data, attach_transform
 from hf_imgcls.images import EvalTransform
-from hf_imgcls.scoring import MAX_COMPARED, Scored, choose_rows, served_split, split_metrics
+from hf_imgcls.models import set_thresholds
+from hf_imgcls.scoring import (
+    MAX_COMPARED,
+    Scored,
+    ScoredSets,
+    best_thresholds,
+    choose_rows,
+    served_split,
+    set_metrics,
+    split_metrics,
+)
 from hf_imgcls.training.loss import Custom
 from hf_imgcls.training.trainer import ImageTrainer
 
@@ -41,6 +51,7 @@ def score_saved(
     rest = {split: rows for split, rows in data.splits.items() if split not in ("train", *known[0])}
     found = score_splits(trainer, rest, transform)
     scores, outputs = known[0] | found[0], known[1] | found[1]
+    _with_thresholds(trainer, scores, outputs)
     return ScoredRun(scores, outputs, outputs or predict_trained(trainer, data.splits["train"], transform))
 
 
@@ -55,8 +66,23 @@ def score_splits(
             known = isinstance(rows, datasets.Dataset)
             sample = choose_rows(len(rows), trainer.args.seed) if known else range(MAX_COMPARED)
         outputs[split], metrics = trainer.score(attach_transform(rows, transform), split, sample)
-        scores[split] = split_metrics(metrics, split, outputs[split].label_ids)
+        if isinstance(outputs[split], ScoredSets):
+            scores[split] = set_metrics(outputs[split], trainer.custom.metrics)
+        else:
+            scores[split] = split_metrics(metrics, split, outputs[split].label_ids)
     return scores, outputs
+
+
+def _with_thresholds(trainer: ImageTrainer, scores: dict, outputs: dict) -> None:
+    """Set the thresholds of several labels an image on validation, and score all splits with them."""
+    validation = outputs.get("validation")
+    if not isinstance(validation, ScoredSets):
+        return
+    thresholds = best_thresholds(validation)
+    set_thresholds(trainer.model.config, thresholds)
+    for split, output in outputs.items():
+        outputs[split] = dataclasses.replace(output, thresholds=thresholds)
+        scores[split] = set_metrics(outputs[split], trainer.custom.metrics)
 
 
 def predict_trained(trainer: ImageTrainer, rows, transform: EvalTransform) -> dict[str, Scored]:

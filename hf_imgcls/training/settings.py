@@ -7,6 +7,14 @@ from typing import Any
 from accelerate.state import AcceleratorState
 from transformers import Trainer, TrainingArguments
 
+from hf_imgcls.recipe import Stage
+
+
+def default_metric(stage: Stage, multi_label: bool) -> dict[str, str]:
+    """`metric_for_best_model` of several labels an image, which have no accuracy, where the recipe names none."""
+    named = "metric_for_best_model" in stage.training.model_fields_set
+    return {} if named or not multi_label else {"metric_for_best_model": "map"}
+
 
 def schedule_settings(arguments: TrainingArguments, steps: int) -> dict[str, Any]:
     """`lr_scheduler_kwargs`, where numbers of steps may be fractions of the training, as `warmup_steps` may."""

@@ -9,8 +9,9 @@ import torch
 from torch import nn
 
 from hf_imgcls.machine import on_main, say
-from hf_imgcls.training.loss import Terms, total_loss
+from hf_imgcls.training.loss import PLAIN, Terms, total_loss
 from hf_imgcls.training.regression import Examples, Loss, solve
+from hf_imgcls.training.set_loss import SetTerms
 from hf_imgcls.training.trainer import ImageTrainer
 
 
@@ -26,10 +27,14 @@ def read_examples(features: Mapping[str, datasets.Dataset], device: torch.device
     }
 
 
-def losses_of(terms: Terms, smoothing: float) -> tuple[Loss, Loss]:
+def losses_of(terms: Terms | SetTerms, smoothing: float) -> tuple[Loss, Loss]:
     """The loss of training, in float64, and that of validation, which is plain cross-entropy."""
     terms = terms.to(torch.float64)
-    return lambda logits, labels: total_loss(logits, labels, terms, smoothing), total_loss
+    plain = SetTerms() if isinstance(terms, SetTerms) else PLAIN
+    return (
+        lambda logits, labels: total_loss(logits, labels, terms, smoothing),
+        lambda logits, labels: total_loss(logits, labels, plain),
+    )
 
 
 def solve_head(trainer: ImageTrainer, features: Mapping[str, datasets.Dataset], views: int) -> float:

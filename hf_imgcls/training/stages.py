@@ -38,6 +38,7 @@ from hf_imgcls.training.order import check_repeats, epoch_order
 from hf_imgcls.training.plan import Plan
 from hf_imgcls.training.records import is_better, stage_record
 from hf_imgcls.training.resume import choose_checkpoint, keep_stage, read_stages
+from hf_imgcls.training.settings import default_metric
 from hf_imgcls.training.solved_head import solve_head
 from hf_imgcls.training.trainer import ImageTrainer
 
@@ -49,13 +50,15 @@ def plan_stages(
     size, plans = input_size(scoring.processor), []
     if data.cache_size:
         check_cache_size(data.cache_size, size)
-    custom.check(len(data.labels))
+    several = recipe.model.multi_label
+    custom.check(len(data.labels), several)
     for stage in stages_of(recipe):
         folder = Path(stage.training.output_dir) / (f"stage-{stage.number}" if stage.listed else "")
         # Another seed for each stage, so that its images and their order are not those of the stage before.
         seed = stage.training.seed + stage.number - 1
         half = functools.partial(faster_in_half, model, size, training=not stage.cache_features)
-        arguments = training_arguments(stage.training, half, output_dir=str(folder), seed=seed, push_to_hub=False)
+        own = {"output_dir": str(folder), "seed": seed, "push_to_hub": False, **default_metric(stage, several)}
+        arguments = training_arguments(stage.training, half, **own)
         if stage.cache_features:
             head_module(model, size)  # two heads are refused here, not when the stage begins
         with naming_stage(stage):
@@ -65,7 +68,7 @@ def plan_stages(
             terms = loss_terms(recipe.loss, stage.sampling.balance, data, scoring.label_ids)
             custom.check_stage(stage, terms)
             if "validation" in data.splits:
-                custom.check_best_metric(arguments.metric_for_best_model, len(data.labels))
+                custom.check_best_metric(arguments.metric_for_best_model, len(data.labels), several)
             else:
                 disable_evaluation(arguments, stage)
             images = TrainTransform(stage.augmentation.train, scoring.processor, scoring.label_ids, seed)

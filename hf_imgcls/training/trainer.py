@@ -8,6 +8,7 @@ from transformers import EvalPrediction, PrinterCallback, ProgressCallback
 
 from hf_imgcls.images import Mixing, TrainTransform, fill_with_noise
 from hf_imgcls.machine import exact_float32
+from hf_imgcls.models import is_multi_label, read_thresholds
 from hf_imgcls.scoring import Sampler, Scored, are_few, collect_scored, compute_metrics
 from hf_imgcls.training.accuracy import RunningAccuracy
 from hf_imgcls.training.callbacks import EpochCallback, EpochTable, QuietBar
@@ -18,6 +19,7 @@ from hf_imgcls.training.interruption import InterruptibleTrainer
 from hf_imgcls.training.loss import NO_CUSTOM, PLAIN, Custom, Terms, own_loss, total_loss
 from hf_imgcls.training.order import OrderTrainer
 from hf_imgcls.training.rates import RatesTrainer
+from hf_imgcls.training.set_loss import SetTerms
 from hf_imgcls.training.settings import forget_precision, without_autocast
 from hf_imgcls.training.stream import StreamTrainer
 from hf_imgcls.training.timing import Clock, TimedRows
@@ -68,7 +70,10 @@ class ImageTrainer(
         self.remove_callback(PrinterCallback)
         if self.pop_callback(ProgressCallback):
             self.add_callback(QuietBar())
-        self.accuracy = None if mixing else RunningAccuracy(self.args.device)  # labels of mixed images are soft
+        several = is_multi_label(self.model.config)
+        self.plain = SetTerms() if several else PLAIN
+        # Labels of mixed images are soft, and several labels an image are not right or wrong together.
+        self.accuracy = None if mixing or several else RunningAccuracy(self.args.device)
         if self.accuracy:
             self.add_callback(self.accuracy)
             self.progress.add("training accuracy", self.accuracy)
@@ -101,14 +106,14 @@ class ImageTrainer(
         return inputs
 
     def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
-        """Cross-entropy; in training alone mixed, smoothed and with its terms.
+        """Cross-entropy, of several labels an image a binary one; in training alone mixed, smoothed and with its terms.
 
-        In training it is the sum over this batch divided by the images of the whole optimizer step: over all
-        batches that are accumulated and over all processes, so 16x1, 4x4 and two processes of 8 are the same step,
-        with soft labels too.
+        In training it is the sum over this batch divided by the images of the whole optimizer step, or by their labels
+        where each may have several: over all batches that are accumulated and over all processes, so 16x1, 4x4 and two
+        processes of 8 are the same step, with soft labels too.
         """
         pixels, labels = inputs["pixel_values"], inputs["labels"]
-        terms, smoothing = PLAIN, 0.0
+        terms, smoothing, count = self.plain, 0.0, labels.numel()
         if model.training:
             self.clock.saw(pixels)
             terms, smoothing = self.terms, self.args.label_smoothing_factor
@@ -126,7 +131,7 @@ class ImageTrainer(
         if model.training:
             total = self.distilled(total, pixels, outputs["logits"])
         if num_items_in_batch is None or not model.training:
-            loss = total / len(labels)
+            loss = total / count
         else:
             # Gradients are averaged over processes: the factor undoes it where the count is of all of them.
             everywhere = self.accelerator.num_processes if self.args.average_tokens_across_devices else 1
@@ -160,7 +165,8 @@ class ImageTrainer(
             self.preprocess_logits_for_metrics = self._reduce
             self.stop_workers()
         self.clock.scoring += output.metrics[f"{split}_runtime"]
-        return collect_scored(*output[:2], sampler.classes, sampler.sample()), output.metrics
+        thresholds = read_thresholds(self.model.config)
+        return collect_scored(*output[:2], sampler.classes, sampler.sample(), thresholds), output.metrics
 
     def _metrics(self, prediction: EvalPrediction) -> dict[str, float]:
         found = collect_scored(prediction.predictions, prediction.label_ids, self.model.config.num_labels)

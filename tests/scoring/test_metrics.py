@@ -11,11 +11,11 @@ import torch
 from made_run import from_logits
 from sklearn import metrics as sklearn
 
+from hf_imgcls.scoring.as_evaluate import evaluate_metrics
 from hf_imgcls.scoring.metrics import (
     METRICS,
     can_name_a_metric,
     compute_metrics,
-    evaluate_metrics,
     interval,
     metrics_in,
     split_metrics,

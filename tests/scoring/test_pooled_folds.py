@@ -5,7 +5,8 @@ import pytest
 from made_run import from_logits, made_results
 
 from hf_imgcls.scoring.breakdown import break_down
-from hf_imgcls.scoring.metrics import compute_metrics, score_part, split_metrics
+from hf_imgcls.scoring.metrics import compute_metrics, split_metrics
+from hf_imgcls.scoring.parts import score_part
 from hf_imgcls.scoring.several import pool_folds, spread_of
 
 NAMES = [f"c{n}" for n in range(7)]

@@ -5,8 +5,9 @@ from typing import Any
 
 from hf_imgcls.recipe import stages_of
 from hf_imgcls.reports.card.results import most_confused, trained_images
+from hf_imgcls.reports.card.sets import limits_of_sets
 from hf_imgcls.scoring import main_split, weakest_classes
-from hf_imgcls.words import listed, percent, plain, plural
+from hf_imgcls.words import listed, number, percent, plain, plural
 
 _WEAK, _PAIRS = 3, 3  # classes that are named, pairs of classes
 _ROUGH = 30  # images of a class below which its metrics are rough
@@ -30,13 +31,16 @@ def balanced_by(recipe) -> list[str]:
 def limits_section(results: dict[str, Any], balanced: Sequence[str]) -> list[str]:
     """One list; `balanced` is what was done about imbalanced classes."""
     split = main_split(results)
-    items = ["Every image gets one of the classes, even if it shows none of them."]
+    several = any("map" in values for values in results["scores"].values())
+    items = [] if several else ["Every image gets one of the classes, even if it shows none of them."]
     if results.get("rejection"):
         items = ["`pipeline` gives every image one of the classes; the code above and `hf-imgcls predict` reject."]
     items += _trained_on(results, split)
     items += _imbalance(trained_images(results), balanced)
     if split and results.get("breakdown"):
         measured = results["breakdown"][split]
+        if several:
+            return ["## Limits", "\n".join(f"- {item}" for item in items + limits_of_sets(measured["classes"], split))]
         items += _weak(measured["classes"], split)
         items += _confused(measured["classes"], split)
         items += _confidence(measured["mean_top_score"], results["scores"][split]["accuracy"], split)
@@ -48,8 +52,10 @@ def _trained_on(results: dict[str, Any], split: str | None) -> list[str]:
     if not overlap:
         return []
     rest = overlap["without"]
-    expect = f"on new images expect that of the others, {percent(rest['accuracy'])}" if rest else "none of them is new"
-    return [f"The {split} accuracy counts {plural(overlap['images'], 'image')} that it was trained on: {expect}."]
+    score = "accuracy" if "accuracy" in results["scores"][split] else "mAP"
+    value = (percent(rest["accuracy"]) if "accuracy" in rest else number(rest["map"])) if rest else ""
+    expect = f"on new images expect that of the others, {value}" if rest else "none of them is new"
+    return [f"The {split} {score} counts {plural(overlap['images'], 'image')} that it was trained on: {expect}."]
 
 
 def _imbalance(trained: dict[str, int], balanced: Sequence[str]) -> list[str]:

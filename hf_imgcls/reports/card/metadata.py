@@ -20,13 +20,13 @@ _LICENSE = ("license", "license_name", "license_link")
 
 def metadata(recipe, results: dict[str, Any]) -> dict[str, Any]:
     """The metadata of a run's card, as plain values in the Hub's order."""
-    measured = eval_results(recipe.data, results)
+    measured, several = eval_results(recipe.data, results), recipe.model.multi_label
     data = ModelCardData(
         library_name="transformers",
         pipeline_tag=_TASK,
-        tags=[_TASK, "vision", "hf-imgcls"],
+        tags=[_TASK, *(["multi-label"] if several else []), "vision", "hf-imgcls"],
         datasets=[recipe.data.path] if hub_id(recipe.data.path) else None,
-        metrics=["accuracy", "f1"] if measured else None,
+        metrics=["mean_average_precision" if several else "accuracy", "f1"] if measured else None,
         model_name="model" if measured else None,  # its name is written with the card
         eval_results=measured or None,
         **base_of(recipe.model),
@@ -53,7 +53,7 @@ def eval_results(section, results: dict[str, Any]) -> list[EvalResult]:
             | ({"images_also_in_train": leaked[split]} if split in leaked else {})
             | ({"fingerprint": fingerprints[split]} if split in fingerprints else {}),
             metric_type=metric.hub_type,
-            metric_name=metric.name[0].upper() + metric.name[1:],
+            metric_name=metric.title,
             metric_value=values[key],
             metric_args=metric.hub_args
             | ({"confidence_level": 0.95, "confidence_interval": list(ends)} if ends else {})
@@ -69,7 +69,7 @@ def eval_results(section, results: dict[str, Any]) -> list[EvalResult]:
 def interval_of(results: dict[str, Any], split: str, metric: str) -> list[float] | None:
     """The 95 % interval of a metric; None where it was not measured."""
     ends = results.get("breakdown", {}).get(split, {}).get("intervals_95", {}).get(metric)
-    return ends or (results["scores"][split]["accuracy_interval_95"] if metric == "accuracy" else None)
+    return ends or results["scores"][split].get(f"{metric}_interval_95")
 
 
 def hub_id(name: str | None) -> str | None:

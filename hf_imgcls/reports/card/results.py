@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from hf_imgcls.reports.card.metadata import interval_of
+from hf_imgcls.reports.card.sets import headline_of_sets, labels_section
 from hf_imgcls.reports.rejection import rejection_section
 from hf_imgcls.scoring import main_split, metrics_in, weakest_classes
 from hf_imgcls.serving import describe_parity
@@ -21,6 +22,8 @@ def headline(results: dict[str, Any]) -> str:
     if split is None:
         return "It was not scored: the data had neither a validation nor a test split."
     values = results["scores"][split]
+    if "map" in values:
+        return headline_of_sets(values, split)
     low, high = values["accuracy_interval_95"]
     baseline = values.get("majority_baseline")
     compared = f"; always predicting the most frequent class: {percent(baseline)}" if baseline is not None else ""
@@ -52,6 +55,8 @@ def results_section(folder: Path, results: dict[str, Any]) -> list[str]:
     text = ["## Results", _scores(results), *others, _reading(results), *_calibrated(results)]
     text.append(_parity(results["parity"]))
     classes = results.get("breakdown", {}).get(split, {}).get("classes", {})
+    if any("threshold" in values for values in classes.values()):
+        return [*text, *labels_section(folder, classes, trained_images(results), split)]
     if classes:
         text += ["### Classes", *_classes(classes, trained_images(results), split)]
     return [*text, *_confusions(folder, classes, split), *rejection_section(results.get("rejection"))]
@@ -101,14 +106,16 @@ def _scores(results: dict[str, Any]) -> str:
     shown = {key: metric for values in scores.values() for key, metric in metrics_in(values).items()}
     for key, metric in shown.items():
         cells = (number(values.get(key), interval_of(results, split, key)) for split, values in scores.items())
-        rows.append([metric.name[0].upper() + metric.name[1:], *cells])
-    if any("majority_baseline" in values for values in scores.values()):
-        rows.append(["Majority baseline", *(number(values.get("majority_baseline")) for values in scores.values())])
+        rows.append([metric.title, *cells])
+    for name, key in (("Majority baseline", "majority_baseline"), ("mAP of random scores", "map_baseline")):
+        if any(key in values for values in scores.values()):
+            rows.append([name, *(number(values.get(key)) for values in scores.values())])
     return table(["", *scores], rows, _WORDS)
 
 
 def _reading(results: dict[str, Any]) -> str:
-    method = " Macro-F1: bootstrap over images." if results.get("breakdown") else ""
+    several = any("map" in values for values in results["scores"].values())
+    method = f" {'mAP and F1' if several else 'Macro-F1'}: bootstrap over images." if results.get("breakdown") else ""
     if "average" in results:
         tested = "; the test split chose nothing" if "test" in results["scores"] else ""
         return (

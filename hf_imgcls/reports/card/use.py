@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+from hf_imgcls.reports.card.sets import example_of_sets
 from hf_imgcls.store import own_code
 
 _EXAMPLE = """\
@@ -51,7 +52,8 @@ def use_section(folder: Path, name: str, results: dict[str, Any]) -> list[str]:
     code = own_code(folder)
     trust = ", trust_remote_code=True" if code else ""
     model, rejection = f'"{name}"{trust}', results.get("rejection")
-    text = ["## Use", _EXAMPLE.format(model)]
+    several = any("map" in values for values in results["scores"].values()) or results.get("multi_label")
+    text = ["## Use", example_of_sets(model, results.get("thresholds")) if several else _EXAMPLE.format(model)]
     if rejection:
         own = {"confidence": _CONFIDENCE.get(rejection["by"]), "classes": len(results["labels"])}
         example = _BY_DISTANCE if rejection["by"] == "distance" else _REJECTING

@@ -137,7 +137,13 @@ def _what(folder: Path, recipe, results: dict[str, Any]) -> str:
         parameters = f" ({'; '.join(filter(None, (kinds, count)))})"
     elif kind := _kind(settings.get("backbone") or settings):
         what = f"A {kind}{' with a custom head' if 'backbone' in settings else ''}"
-    return f"{what}{parameters}, {origins}, that classifies images into {plural(len(labels), 'class')}: {named}."
+    return f"{what}{parameters}, {origins}, that {_task(recipe, labels)}: {named}."
+
+
+def _task(recipe, labels: list[str]) -> str:
+    if recipe.model.multi_label:
+        return f"says which of {plural(len(labels), 'label')} an image has, of which it may have several or none"
+    return f"classifies images into {plural(len(labels), 'class')}"
 
 
 def _kind(settings: dict[str, Any]) -> str:

@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from hf_imgcls.data import label_texts
 from hf_imgcls.scoring import Scored
 
 _MOST_SCORES = 2**22  # of all classes, of a split: 17 MB in a file
@@ -33,7 +34,7 @@ def _predictions(split: str, output: Scored, rows, labels: Sequence[str]) -> pa.
         flat = pa.array(output.probabilities.astype(np.float32).ravel())
         starts = np.arange(count + 1, dtype=np.int32) * output.classes
         scores = pa.ListArray.from_arrays(pa.array(starts), flat)
-    files, numbers = _names(rows, count)
+    files, numbers = file_names(rows, count)
     columns = {
         "split": _words([split], np.zeros(count, int)),
         "file": files,
@@ -49,15 +50,15 @@ def _predictions(split: str, output: Scored, rows, labels: Sequence[str]) -> pa.
 
 
 def split_table(splits: Mapping[str, datasets.Dataset], labels: Sequence[str]) -> pa.Table | None:
-    """Which image is in which split: `split`, `file`, `row`, `label`; None of a stream, whose images are not listed."""
+    """Which image is in which split: `split`, `file`, `row`, `label`, several as `cat|dog`; None of a stream, whose images are not listed."""
     parts = []
     for split, rows in splits.items():
         if isinstance(rows, datasets.Dataset):
-            files, numbers = _names(rows, len(rows))
-            ids = np.array(rows["label"][:], int)
+            files, numbers = file_names(rows, len(rows))
+            texts = pa.array(label_texts(rows, labels), pa.string()).dictionary_encode()
             names = {"split": _words([split], np.zeros(len(rows), int)), "file": files, "row": numbers}
-            parts.append(pa.table({**names, "label": _words(labels, ids)}))
-    return pa.concat_tables(parts) if parts else None
+            parts.append(pa.table({**names, "label": texts}))
+    return pa.concat_tables(parts).unify_dictionaries() if parts else None
 
 
 def image_name(row: Mapping) -> str:
@@ -65,7 +66,8 @@ def image_name(row: Mapping) -> str:
     return row.get("name") or (row["image"] or {}).get("path") or f"row {row['row']}"
 
 
-def _names(rows, count: int) -> tuple[pa.Array, pa.Array]:
+def file_names(rows, count: int) -> tuple[pa.Array, pa.Array]:
+    """Files and numbers of the rows of a split; nulls where they are not known."""
     if not isinstance(rows, datasets.Dataset):
         return pa.nulls(count, pa.string()), pa.nulls(count, pa.int64())
     files = pa.array(rows["name"][:], pa.string()) if "name" in rows.column_names else pa.nulls(count, pa.string())
