@@ -50,7 +50,10 @@ def _predictions(split: str, output: Scored, rows, labels: Sequence[str]) -> pa.
 
 
 def split_table(splits: Mapping[str, datasets.Dataset], labels: Sequence[str]) -> pa.Table | None:
-    """Which image is in which split: `split`, `file`, `row`, `label`, several as `cat|dog`; None of a stream, whose images are not listed."""
+    """Which image is in which split: `split`, `file`, `row`, `label` (several as `cat|dog`); None of a stream.
+
+    Its images are not listed.
+    """
     parts = []
     for split, rows in splits.items():
         if isinstance(rows, datasets.Dataset):
