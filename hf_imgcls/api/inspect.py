@@ -53,7 +53,7 @@ def inspect_data(
     machine.prepare_launch()
     section = section.model_copy(update={"bad_images": "drop", "duplicates": "keep", "cache_size": None})
     if section.multi_label:
-        raise InputError("model.multi_label: inspect counts and compares one label an image; check and train read several")
+        raise InputError("model.multi_label: inspect compares one label an image; check and train read several")
     data = load_data(section, unknown=[])
     seen = Inspected(data, {role: see_split(data, role) for role in data.splits})
     findings = find_faults(seen)
