@@ -198,6 +198,28 @@ def test_the_described_preprocessing_is_what_the_processor_does(name, tmp_path, 
     assert np.abs(fed["pixel_values"][0] - wanted).mean() < 0.02
 
 
+@pytest.mark.parametrize("name", ["ViT", "PP-LCNet, blue first"])  # the latter's preprocessing is its processor's
+@pytest.mark.parametrize(("by", "confidence"), [("score", 0.665), ("energy", 2.408)])
+def test_the_exports_code_says_none_of_these_below_the_threshold(name, by, confidence, tmp_path, monkeypatch, capsys):
+    class Session:
+        def __init__(self, file):
+            pass
+
+        def run(self, names, values):
+            return [np.array([[1.0, 2.0, 0.0]], np.float32)]
+
+    monkeypatch.setattr(onnxruntime, "InferenceSession", Session)
+    monkeypatch.chdir(tmp_path)
+    PROCESSORS[name]().save_pretrained(tmp_path)
+    make_image("red", 3).save("photo.jpg")
+    for threshold in (confidence - 0.01, confidence + 0.01):
+        rejection = {"none_of_these": {"by": by, "threshold": threshold}}
+        about = {**describe_pixels(PROCESSORS[name]()), "labels": ["a", "b", "c"], **rejection}
+        Path("preprocessing.json").write_text(json.dumps(about))
+        exec(usage(about), {})
+    assert capsys.readouterr().out.split("\n")[:2] == ["b", "none of these"]
+
+
 def test_int8_has_its_own_folder_and_its_cost_is_printed(exported_run, tmp_path):
     run, folder, out, _ = exported_run
     photos, small = run.parent / "photos" / "test", folder / "int8"

@@ -52,13 +52,14 @@ def test_two_processes_score_exactly_what_one_scores_and_one_of_them_pushes(reci
     with LocalHub(tmp_path / "hub") as hub:
         hub.fail("POST .*/commit/", 403)
         words = [str(recipe), f"training.output_dir={tmp_path / 'two'}", "training.push_to_hub=true"]
+        words += ["rejection.by=distance"]
         two = launch_for_real(TWO, "hf_imgcls/train.py", *words, **hub.environment())
     assert two.returncode != 0
     assert two.stderr.count("hf-imgcls: push: ") == 1, two.stderr
     assert "hf-imgcls: push: 403 Forbidden" in two.stderr
     assert sum("/repos/create" in call for call in hub.calls) == 2  # before the first batch, and before the push
     assert sum("/commit/" in call for call in hub.calls) == 1
-    train_classifier(recipe, [f"training.output_dir={tmp_path / 'one'}"])
+    train_classifier(recipe, [f"training.output_dir={tmp_path / 'one'}", "rejection.by=distance"])
     files = [sorted(p.name for p in (tmp_path / run).iterdir() if p.is_file()) for run in ("two", "one")]
     assert files[0] == files[1]
     two, one = results(tmp_path / "two"), results(tmp_path / "one")
@@ -68,6 +69,7 @@ def test_two_processes_score_exactly_what_one_scores_and_one_of_them_pushes(reci
     assert two["scores"]["test"]["images"] == 15
     # Nothing was learned (learning rate 0): both scored the same weights, rows 15 and 9 over batches of 4.
     assert two["scores"] == one["scores"]
+    assert two["rejection"] == one["rejection"]
     assert two["fingerprints"] == one["fingerprints"]
     assert two["parity"]["passed"]
 
