@@ -162,6 +162,8 @@ def _write(folder: Path, recipe, soup: Soup, average: dict[str, Any], begun: flo
     if rejection := set_rejection(recipe, folder, outputs, data, trainer.args.device):
         results["rejection"] = rejection
     reports.draw_classes(folder, *_tested(results))
+    name = Path(recipe.training.output_dir).name
+    reports.write_report(folder, reports.Subject(name, results, outputs, data.splits, (), data.labels))
     return results
 
 

@@ -43,7 +43,8 @@ def tell_results(folder: Path, results: dict[str, Any]) -> None:
         say(describe_parity(verdict))
         if not verdict["passed"]:
             raise ParityError(describe_parity(verdict))
-    say(f"saved in {folder}")
+    page = reports.page_of(folder)
+    say(f"saved in {folder}{f'; report: {page}' if page else ''}")
 
 
 def finish(folder: Path, recipe, results: dict[str, Any], stages: list[dict]) -> None:

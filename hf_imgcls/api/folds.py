@@ -17,6 +17,7 @@ def cross_validate(recipe, train: TrainOne, start_over: bool, lock: Lock) -> dic
     """
     folder, results = train_each(recipe, "fold", range(1, recipe.data.folds + 1), train, (start_over, lock))
     summary = _summarize(recipe, results)
+    on_main(lambda: reports.pool_rows(folder, summary["runs"], "folds.parquet"))
     on_main(lambda: write_json(folder / FOLDS, summary))
     for line in reports.describe_folds(summary):
         say(line)

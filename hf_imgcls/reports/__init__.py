@@ -13,7 +13,7 @@ from hf_imgcls.reports.layers import layer_table, short
 from hf_imgcls.reports.rejection import describe_rejection
 from hf_imgcls.reports.report.content import Subject
 from hf_imgcls.reports.report.temperature import describe_temperature, temperature_changes
-from hf_imgcls.reports.report.write import write_report
+from hf_imgcls.reports.report.write import page_of, pool_rows, write_report
 from hf_imgcls.reports.results import (
     collect_results,
     describe_classes,

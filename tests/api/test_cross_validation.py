@@ -3,6 +3,8 @@
 import json
 import re
 
+import numpy as np
+import pyarrow.parquet as pq
 import pytest
 from tiny import tiny_model, tiny_processor
 
@@ -69,6 +71,11 @@ def test_a_run_for_each_fold_resumed_answered_and_described(recipe, tmp_path, mo
     assert (found["images"], found["runs"]) == ([6, 6], ["fold-1", "fold-2"])
     assert found["out_of_fold"]["images"] == 12
     assert set(found["scores"]) == {"validation", "test"}
+    rows = pq.read_table(tmp_path / "runs/folds.parquet").to_pydict()
+    assert (len({*rows["file"]}), {*rows["split"]}) == (12, {"validation"})
+    assert rows["run"] == ["fold-1"] * 6 + ["fold-2"] * 6
+    right = [label == given for label, given in zip(rows["label"], rows["prediction"], strict=True)]
+    assert np.mean(right) == pytest.approx(found["out_of_fold"]["accuracy"], abs=1e-6)
     again = train_classifier(recipe)
     assert (again, len(scored), computed) == (found, 3, [12])
     own = json.loads((tmp_path / "runs" / "fold-2" / "recipe.json").read_text())
