@@ -2,7 +2,7 @@
 
 from hf_imgcls.scoring.as_evaluate import evaluate_metrics
 from hf_imgcls.scoring.breakdown import break_down, weakest_classes
-from hf_imgcls.scoring.calibration import at_temperature, fit_temperature, reliability
+from hf_imgcls.scoring.calibration import at_temperature, fit_temperature, reliability, reliability_of
 from hf_imgcls.scoring.metrics import (
     METRICS,
     better_than_majority,
@@ -42,5 +42,5 @@ from hf_imgcls.scoring.scored import (
     softmax,
 )
 from hf_imgcls.scoring.set_breakdown import label_scores
-from hf_imgcls.scoring.sets import THRESHOLD, ScoredSets, best_thresholds, sigmoid
+from hf_imgcls.scoring.sets import THRESHOLD, ScoredSets, best_thresholds, losses_of_sets, sigmoid
 from hf_imgcls.scoring.several import pool_folds, spread_of

@@ -23,8 +23,12 @@ def reliability(split: Scored) -> dict[str, Any]:
         without any prediction. `bins`: those with images, `low`, `high`, `images`, `score` (mean) and `accuracy`.
     """
     known = split.predictions >= 0
-    scores = np.exp(split.top_log_probabilities[known])
-    correct = (split.predictions == split.label_ids)[known]
+    right = split.predictions == split.label_ids
+    return reliability_of(np.exp(split.top_log_probabilities[known]), right[known])
+
+
+def reliability_of(scores: np.ndarray, correct: np.ndarray) -> dict[str, Any]:
+    """The same of any scores, and whether what they are scores of is so, each of shape (count,)."""
     places = np.clip(np.ceil(scores * BINS).astype(int) - 1, 0, BINS - 1)  # (low, high]
     counts, sums, rights = (np.bincount(places, w, BINS) for w in (None, scores, correct))
     bins = [

@@ -12,6 +12,8 @@ from made_run import made_results, outputs
 
 from hf_imgcls.reports.report.content import Subject
 from hf_imgcls.reports.report.write import write_report
+from hf_imgcls.scoring.breakdown import break_down
+from hf_imgcls.scoring.sets import ScoredSets
 
 NAMES = ["고양이", '<b>개</b> & "犬"', "새"]
 ANSWERS = {"validation": [(0, 0), (1, 1), (2, 2), (2, 1)], "test": [(0, 0), (0, 1), (0, 1), (1, 1), (1, 0), (2, 2)]}
@@ -145,6 +147,35 @@ def test_a_stream_an_image_that_is_gone_and_one_without_scores_are_told(tmp_path
     shown = page_of(tmp_path / "gone", subject)
     assert "cannot be read" in shown.words
     assert pq.read_table(tmp_path / "gone/report/predictions.parquet")["prediction"].null_count == 1
+
+
+def test_several_labels_an_image_have_a_page_of_their_own(tmp_path):
+    generator = np.random.default_rng(0)
+    has = generator.random((6, 3)) < 0.5
+    has[:2] = [[True, True, False], [False, False, False]]
+    logits = np.where(has, 1.5, -1.5) + generator.normal(0, 0.5, has.shape)
+    logits[1, 2], logits[2] = 3.0, np.nan
+    split = ScoredSets(logits.astype(np.float32), has, thresholds=np.array([0.5, 0.6, 0.4]))
+    scores = {"images": 6, "map": 0.8, "macro_f1": 0.7, "loss": 0.4, "map_interval_95": [0.6, 0.9], "map_baseline": 0.4}
+    results = {
+        "labels": NAMES,
+        "scores": {"test": scores},
+        "breakdown": break_down({"test": split}, {"test": scores}, NAMES),
+    }
+    rows = rows_of(ANSWERS["test"], tmp_path / "test")
+    subject = Subject("run", {**results, "cautions": {}, "duplicates": []}, {"test": split}, {"test": rows}, (), NAMES)
+    shown = page_of(tmp_path, subject)
+    assert "0.8000 mean average precision (mAP) on 6 test images (95 % interval 0.6000 to 0.9000" in shown.words
+    assert "average precision" in shown.words
+    assert "Confusions" not in shown.words
+    content = json.loads((tmp_path / "report/report.json").read_text(encoding="utf-8"))["splits"]["test"]
+    worst = content["worst_mistakes"][0]
+    assert (worst["place"], worst["label"], worst["prediction"]) == (1, "no label", NAMES[2])
+    assert 2 not in [each["place"] for each in content["worst_mistakes"] + content["least_certain"]]
+    assert sum(each["images"] for each in content["calibration"]["bins"]) == 15
+    found = pq.read_table(tmp_path / "report/predictions.parquet").to_pydict()
+    assert found["labels"][:2] == [NAMES[:2], []]
+    assert found["predictions"][1] == [NAMES[2]]
 
 
 def test_without_a_scored_split_the_report_says_so(tmp_path):

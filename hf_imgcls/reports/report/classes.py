@@ -11,10 +11,12 @@ _FEW, _WEAKEST, _TABLED = 30, 20, 2000
 
 
 def classes_section(classes: Mapping[str, Mapping[str, Any]], split: str) -> list[Markup]:
+    of_sets = any("threshold" in each for each in classes.values())
     note = tag(
         "p",
         "Recall: the fraction of a class's images that are predicted as it. Precision: the fraction of the predictions "
-        "of a class that are right. In brackets: 95 % intervals.",
+        "of a class that are right. In brackets: 95 % intervals."
+        + (" A label is predicted where its score reaches its threshold." if of_sets else ""),
         class_="note",
     )
     if len(classes) <= _FEW:
@@ -32,6 +34,8 @@ def classes_section(classes: Mapping[str, Mapping[str, Any]], split: str) -> lis
 
 
 def _table(classes: Mapping[str, Mapping], names: Sequence[str], caption: str) -> Markup:
+    if any("threshold" in classes[name] for name in names):
+        return _table_of_labels(classes, names, caption)
     rows = []
     for name in names:
         each = classes[name]
@@ -41,6 +45,16 @@ def _table(classes: Mapping[str, Mapping], names: Sequence[str], caption: str) -
     return table(
         ["class", "most often taken for", "images", "recall", "precision", "F1"], rows, caption, words=(0, 1, 3, 4, 5)
     )
+
+
+def _table_of_labels(classes: Mapping[str, Mapping], names: Sequence[str], caption: str) -> Markup:
+    keys = {"average_precision": "average precision", "recall": "recall", "precision": "precision", "f1": "F1"}
+    rows = []
+    for name in names:
+        each = classes[name]
+        cells = [_cell(each[key], each.get(f"{key}_interval_95")) for key in keys]
+        rows.append([name, f"{each['images']:,}", f"{each['threshold']:.3f}", *cells])
+    return table(["label", "images", "threshold", *keys.values()], rows, caption, words=(0, 3, 4, 5, 6))
 
 
 def _cell(value: float | None, ends: Sequence[float] | None) -> Markup:

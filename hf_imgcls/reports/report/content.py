@@ -8,8 +8,9 @@ import numpy as np
 
 from hf_imgcls.reports.report.examples import confused_pairs, least_certain, worst_mistakes
 from hf_imgcls.reports.report.rows import image_name
+from hf_imgcls.reports.report.sets import content_of_sets
 from hf_imgcls.reports.report.temperature import temperature_content
-from hf_imgcls.scoring import Scored, reliability
+from hf_imgcls.scoring import Scored, ScoredSets, reliability
 
 
 class Subject(NamedTuple):
@@ -40,15 +41,12 @@ def report_content(subject: Subject) -> dict[str, Any]:
         if split not in results["scores"]:
             continue
         rows = subject.splits.get(split)
-        pairs = [{**p, "rows": _described(output, rows, names, p["rows"])} for p in confused_pairs(output, names)]
+        about = content_of_sets if isinstance(output, ScoredSets) else _content_of
         splits[split] = {
             "scores": results["scores"][split],
             **results["breakdown"][split],
             "cautions": results["cautions"].get(split, []),
-            "calibration": reliability(output),
-            "confused": pairs,
-            "worst_mistakes": _described(output, rows, names, worst_mistakes(output)),
-            "least_certain": _described(output, rows, names, least_certain(output)),
+            **about(output, rows, names),
         }
     return {
         "title": subject.title,
@@ -56,6 +54,16 @@ def report_content(subject: Subject) -> dict[str, Any]:
         "splits": splits,
         "temperature": temperature_content(subject.outputs, results.get("temperature")),
         "duplicates": results["duplicates"],
+    }
+
+
+def _content_of(output: Scored, rows, names: Sequence[str]) -> dict[str, Any]:
+    pairs = [{**p, "rows": _described(output, rows, names, p["rows"])} for p in confused_pairs(output, names)]
+    return {
+        "calibration": reliability(output),
+        "confused": pairs,
+        "worst_mistakes": _described(output, rows, names, worst_mistakes(output)),
+        "least_certain": _described(output, rows, names, least_certain(output)),
     }
 
 

@@ -29,7 +29,7 @@ def report_page(content: Mapping[str, Any], subject: Subject) -> str:
         "Scores": scores_section(content) if main else [],
         "Curves": curves_section(subject.stages) if any(stage["history"] for stage in subject.stages) else [],
         "Classes": classes_section(content["splits"][main]["classes"], main) if main else [],
-        "Confusions": _confusions(content, main, images) if main else [],
+        "Confusions": _confusions(content, main, images) if main and "confused" in content["splits"][main] else [],
         "Calibration": calibration_section(content, main) if main else [],
         "Mistakes": _mistakes(content["splits"][main], main, images) if main else [],
         "Data": _data(content, subject),
@@ -59,11 +59,13 @@ class _Images:
             self._made[place] = data_uri(self.rows[place]["image"])
         right = each["label"] == each["prediction"]
         name = each["file"] or f"image {place}"
-        told = f"{name}: labelled {each['label']}, predicted {each['prediction']} ({each['score']:.2f})"
-        own = None if right else f"score of its label {each['label_score']:.3f}"
+        score, own = ("", f"loss {each['loss']:.3f}") if "loss" in each else (f" {each['score']:.3f}", None)
+        if not right and own is None:
+            own = f"score of its label {each['label_score']:.3f}"
+        told = f"{name}: labelled {each['label']}, predicted {each['prediction']}{score}"
         mark = tag("span", "✓ right" if right else "✗ wrong", class_="right" if right else "wrong")
         label = tag("span", "label: ", tag("b", each["label"]))
-        predicted = tag("span", "predicted: ", tag("b", each["prediction"]), f" {each['score']:.3f}")
+        predicted = tag("span", "predicted: ", tag("b", each["prediction"]), score)
         lines = (mark, label, predicted, own, tag("span", name, class_="file"))
         return picture(self._made.get(place), told, *lines)
 
@@ -91,9 +93,12 @@ def _confusions(content: Mapping[str, Any], main: str, images: _Images) -> list[
 
 def _mistakes(split: Mapping[str, Any], main: str, images: _Images) -> list[Markup]:
     parts = []
+    of_one = "confused" in split
+    worst = "lowest score of their label" if of_one else "highest loss"
+    least = "The lowest scores of the predicted class" if of_one else "Scores next to the threshold of their label"
     for key, title, about in (
-        ("worst_mistakes", "Worst mistakes", "Predicted wrongly, with the lowest score of their label first."),
-        ("least_certain", "Least certain", "The lowest scores of the predicted class, right or wrong."),
+        ("worst_mistakes", "Worst mistakes", f"Predicted wrongly, with the {worst} first."),
+        ("least_certain", "Least certain", f"{least}, right or wrong."),
     ):
         if split[key]:
             parts += [tag("h3", f"{title}, {main}"), tag("p", about, class_="note")]

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from hf_imgcls.reports.html.markup import Markup, table, tag
-from hf_imgcls.scoring import metrics_in
+from hf_imgcls.scoring import main_metric, metrics_in
 from hf_imgcls.words import number, percent, plural
 
 
@@ -12,18 +12,29 @@ def headline(content: Mapping[str, Any], main: str | None) -> list[Markup]:
     if main is None:
         text = "Nothing was scored: the data had neither a validation nor a test split."
         return [tag("p", text, class_="caution")]
-    values = content["splits"][main]["scores"]
-    low, high = values["accuracy_interval_95"]
-    about = (
-        f"of {plural(values['images'], f'{main} image')} are right (95 % interval {percent(low)} to {percent(high)}). "
-        f"Always predicting the most frequent class: {percent(values['majority_baseline'])}."
-    )
-    parts = [tag("p", tag("strong", percent(values["accuracy"])), " ", about, class_="headline")]
+    parts = [tag("p", *_main_score(content["splits"][main]["scores"], main), class_="headline")]
     if main == "validation":
         parts.append(tag("p", "Validation chose the checkpoint, so its scores are slightly optimistic."))
     for split, each in content["splits"].items():
         parts += [tag("p", f"{split}: {caution}", class_="caution") for caution in each["cautions"]]
     return parts
+
+
+def _main_score(values: Mapping[str, Any], split: str) -> tuple[Markup, str]:
+    """The metric that stands first, large, and what it is of."""
+    images, main = plural(values["images"], f"{split} image"), main_metric(values)
+    low, high = values[f"{main}_interval_95"]
+    if main == "map":
+        about = (
+            f" mean average precision (mAP) on {images} (95 % interval {number(low)} to {number(high)}; of random "
+            f"scores {number(values['map_baseline'])})."
+        )
+        return tag("strong", number(values["map"])), about
+    about = (
+        f" of {images} are right (95 % interval {percent(low)} to {percent(high)}). Always predicting the most "
+        f"frequent class: {percent(values['majority_baseline'])}."
+    )
+    return tag("strong", percent(values["accuracy"])), about
 
 
 def scores_section(content: Mapping[str, Any]) -> list[Markup]:
@@ -37,10 +48,13 @@ def scores_section(content: Mapping[str, Any]) -> list[Markup]:
                 *(_with_interval(each["scores"].get(key), each["intervals_95"].get(key)) for each in splits.values()),
             ]
         )
-    for key in ("precision", "recall"):
-        rows.append([f"macro {key}", *(_with_interval(*each["macro"][key]) for each in splits.values())])
-    rows.append(["majority baseline", *(number(each["scores"]["majority_baseline"]) for each in splits.values())])
-    rows.append(["mean score of predictions", *(number(each["mean_top_score"]) for each in splits.values())])
+    if any("macro" in each for each in splits.values()):
+        for key in ("precision", "recall"):
+            rows.append([f"macro {key}", *(_with_interval(*each["macro"][key]) for each in splits.values())])
+        rows.append(["mean score of predictions", *(number(each["mean_top_score"]) for each in splits.values())])
+    for key, name in (("majority_baseline", "majority baseline"), ("map_baseline", "mAP of random scores")):
+        if any(key in each["scores"] for each in splits.values()):
+            rows.append([name, *(number(each["scores"].get(key)) for each in splits.values())])
     rows.append(["calibration error", *(number(each["calibration"]["error"]) for each in splits.values())])
     note = (
         "In brackets: 95 % intervals; of accuracies Wilson's, of the loss that of a mean, of the others that of a "

@@ -8,14 +8,14 @@ import numpy as np
 import pyarrow as pa
 
 from hf_imgcls.reports.report.rows import file_names
-from hf_imgcls.scoring import ScoredSets
+from hf_imgcls.scoring import ScoredSets, losses_of_sets
 
 
 def set_table(outputs: Mapping[str, ScoredSets], splits: Mapping[str, datasets.Dataset], labels: Sequence[str]):
     """The images of all scored splits, in their order.
 
     Columns: `split`; `file` and `row`, null where they are not known; `labels` and `predictions`, lists of names;
-    `scores` of all labels, in the order of the labels in the schema's metadata.
+    `loss`; `scores` of all labels, in the order of the labels in the schema's metadata.
     """
     parts = []
     for split, output in outputs.items():
@@ -26,6 +26,7 @@ def set_table(outputs: Mapping[str, ScoredSets], splits: Mapping[str, datasets.D
             "row": numbers,
             "labels": _lists(output.label_ids, labels),
             "predictions": _lists(output.predictions, labels),
+            "loss": pa.array(losses_of_sets(output), pa.float32()),
             "scores": pa.array(list(output.probabilities.astype(np.float32)), pa.list_(pa.float32())),
         }
         parts.append(pa.table(columns))

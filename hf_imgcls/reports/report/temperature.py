@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from hf_imgcls.scoring import Scored, at_temperature, fit_temperature, reliability
+from hf_imgcls.scoring import Scored, ScoredSets, at_temperature, fit_temperature, reliability
 from hf_imgcls.words import number, plural
 
 
@@ -15,6 +15,8 @@ def temperature_content(outputs: Mapping[str, Scored], applied: Mapping[str, Any
     """
     if applied:
         return {"applied": True, **applied}
+    if any(isinstance(output, ScoredSets) for output in outputs.values()):
+        return {"applied": False, "value": None, "why": "labels that are predicted by themselves have thresholds"}
     fitted = outputs.get("validation")
     if fitted is None:
         return {"applied": False, "value": None, "why": "there is no validation split that was scored to fit one on"}

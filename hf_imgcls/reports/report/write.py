@@ -39,7 +39,7 @@ def pool_rows(folder: Path, runs: Sequence[str], name: str) -> None:
 
 
 def write_report(folder: Path, subject: Subject) -> None:
-    """Write the report of what was scored into a run's folder; of several labels an image the Parquet files alone."""
+    """Write the report of what was scored into a run's folder."""
     place = folder / FOLDER
     place.mkdir(parents=True, exist_ok=True)
     several = any(isinstance(output, ScoredSets) for output in subject.outputs.values())
@@ -49,8 +49,6 @@ def write_report(folder: Path, subject: Subject) -> None:
         write_rows(place / PREDICTIONS, prediction_table(subject.outputs, subject.splits, subject.results["labels"]))
     if (listing := split_table(subject.splits, subject.data_labels)) is not None:
         write_rows(place / SPLITS, listing)
-    if several:
-        return
     content = report_content(subject)
     write_json(place / CONTENT, content)
     write_text(place / PAGE, report_page(content, subject))
