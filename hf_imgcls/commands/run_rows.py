@@ -138,5 +138,5 @@ def _order(row: Row, split: str, metric: str) -> float | None:
 
 
 def main_metric(scores: Mapping[str, Any]) -> str:
-    """Accuracy, or else the first metric that a run has."""
-    return "accuracy" if "accuracy" in scores else next(iter(scores), "accuracy")
+    """Accuracy, of several labels an image mAP, or else the first metric that a run has."""
+    return next((key for key in ("accuracy", "map") if key in scores), next(iter(scores), "accuracy"))

@@ -4,6 +4,8 @@ import torch
 from torch import nn
 from transformers import PreTrainedModel
 
+from hf_imgcls.models.label_kind import is_multi_label
+
 
 class MeanOfViews(nn.Module):
     """The mean of a network's probabilities over the views of an image; the logits are such as give them."""
@@ -14,7 +16,7 @@ class MeanOfViews(nn.Module):
 
     def forward(self, pixel_values: torch.Tensor, labels: torch.Tensor | None = None) -> dict[str, torch.Tensor]:
         """Views, shape (n, views, 3, height, width), to `logits`, shape (n, classes); the loss is the trainer's."""
-        several = self.config.problem_type == "multi_label_classification"
+        several = is_multi_label(self.config)
         found = [self.network(pixel_values=view).logits.float() for view in pixel_values.unbind(1)]
         mean = torch.stack([each.sigmoid() if several else each.softmax(1) for each in found]).mean(0)
         smallest = torch.finfo(mean.dtype).tiny

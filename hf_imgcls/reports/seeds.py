@@ -48,7 +48,7 @@ def seeds_row(summary: Mapping[str, Any], name: str) -> str:
     each = [f"{images[split]:,}" if split in images else "none" for split in ("train", "validation", "test")]
     sizes = " / ".join(each) if images else "streamed"
     metrics = [*metrics_in(next(iter(scores.values()), {}))]
-    main = "accuracy" if "accuracy" in metrics else next(iter(metrics), "accuracy")
+    main = next((key for key in ("accuracy", "map") if key in metrics), "accuracy")
     second = "macro_f1" if "macro_f1" in metrics else main
     called = {key: METRICS[key].name if key in METRICS else key for key in (main, second)}
     data = plain(summary["recipe"]["data"]["path"].rstrip("/").rpartition("/")[2])

@@ -33,9 +33,12 @@ def describe_tta(tta: Mapping[str, Any], scores: Mapping[str, Any]) -> list[str]
             line += f": {change['change']:+.4f} (95 % interval, paired: {low:+.4f} to {high:+.4f}{shown})"
         lines.append(line)
     changed = tta["compared"]
+    to_right, note = f"{changed['to_right']:,}", ""
+    if changed["of"] == "labels":
+        to_right, note = plural(changed["to_right"], "label"), "; their thresholds were set without it"
     lines.append(
-        f"tta: {plural(changed['changed'], 'image')} predicted otherwise: {changed['to_right']:,} changed to right, "
-        f"{changed['to_wrong']:,} to wrong"
+        f"tta: {plural(changed['changed'], 'image')} predicted otherwise: {to_right} changed to right, "
+        f"{changed['to_wrong']:,} to wrong{note}"
     )
     spent, alone = tta["seconds"], tta["seconds_without"]
     factor = f"{spent / alone:.1f} times the time: " if alone else ""

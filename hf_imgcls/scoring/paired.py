@@ -7,29 +7,38 @@ import numpy as np
 
 from hf_imgcls.scoring.metrics import Z_95
 from hf_imgcls.scoring.scored import Scored
+from hf_imgcls.scoring.sets import ScoredSets, losses_of_sets
 
 
-def compare_paired(before: Scored, after: Scored) -> dict[str, Any]:
+def compare_paired(before: Scored | ScoredSets, after: Scored | ScoredSets) -> dict[str, Any]:
     """What changes from one prediction of a split to another one of the same rows.
 
     Returns:
-        `changed`, images whose best class is another one; `to_right` and `to_wrong` of them; the differences of
-        `accuracy` and `loss`, each with its 95 % interval: of paired proportions (Agresti and Min, 2005), of a mean.
+        `changed`, images that are predicted otherwise; `to_right` and `to_wrong`, how many `of` the images, or of the
+        labels where an image may have several; and by metric the difference with its 95 % interval: of `loss` that of a
+        mean, of `accuracy` that of paired proportions (Agresti and Min, 2005).
     """
-    rights, count = [split.predictions == split.label_ids for split in (before, after)], len(before)
+    sets, count = isinstance(before, ScoredSets), len(before)
+    rights = [split.predictions == split.label_ids for split in (before, after)]
     to_right, to_wrong = (int((~old & new).sum()) for old, new in (rights, rights[::-1]))
+    changed = (before.predictions != after.predictions).reshape(count, -1).any(axis=1)
+    losses = _losses(after) - _losses(before)
+    mean, reach = float(losses.mean()), Z_95 * float(losses.std(ddof=1)) / math.sqrt(count) if count > 1 else math.nan
+    found = {"changed": int(changed.sum()), "of": "labels" if sets else "images", "to_right": to_right}
+    found |= {"to_wrong": to_wrong, "loss": _change(mean, mean, reach)}
+    return found if sets else {**found, "accuracy": _change_of_proportion(to_right, to_wrong, count)}
+
+
+def _losses(split: Scored | ScoredSets) -> np.ndarray:
+    """Of each image, shape (images,)."""
+    return losses_of_sets(split) if isinstance(split, ScoredSets) else -split.log_likelihoods
+
+
+def _change_of_proportion(to_right: int, to_wrong: int, count: int) -> dict[str, Any]:
     # Half an image is added to each of the four counts: where nothing changed, the interval still has a width.
     total, difference = count + 2, to_right - to_wrong
     reach = Z_95 * math.sqrt(to_right + to_wrong + 1 - difference**2 / total) / total
-    losses = before.log_likelihoods - after.log_likelihoods
-    reach_of_loss = Z_95 * float(losses.std(ddof=1)) / math.sqrt(count) if count > 1 else math.nan
-    return {
-        "changed": int((before.predictions != after.predictions).sum()),
-        "to_right": to_right,
-        "to_wrong": to_wrong,
-        "accuracy": _change(difference / count, difference / total, reach),
-        "loss": _change(float(losses.mean()), float(losses.mean()), reach_of_loss),
-    }
+    return _change(difference / count, difference / total, reach)
 
 
 def _change(change: float, middle: float, reach: float) -> dict[str, Any]:

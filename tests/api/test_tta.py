@@ -102,6 +102,7 @@ def test_what_a_difference_is_worth_is_said():
     change = {"change": 0.02, "interval_95": [-0.01, 0.05]}
     compared = {
         "changed": 3,
+        "of": "images",
         "to_right": 1,
         "to_wrong": 2,
         "accuracy": change,

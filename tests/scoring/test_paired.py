@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 from made_run import from_logits
 
+from hf_imgcls.reports.tta import describe_tta
 from hf_imgcls.scoring import compare_paired
+from hf_imgcls.scoring.sets import ScoredSets
 
 
 def test_counts_and_intervals_against_what_they_are_defined_as():
@@ -43,3 +45,25 @@ def test_loss_is_compared_image_by_image():
     assert np.isnan(
         compare_paired(*(from_logits(each[:1], labels[:1]) for each in (before, after)))["loss"]["interval_95"][0]
     )
+
+
+def test_several_labels_an_image_are_compared_one_by_one():
+    random = np.random.default_rng(2)
+    labels, before = random.random((40, 3)) < 0.4, random.normal(size=(40, 3)).astype(np.float32)
+    after = before + np.where(labels, 1, -0.5).astype(np.float32)
+    thresholds = np.array([0.5, 0.4, 0.6])
+    splits = [ScoredSets(logits, labels, None, thresholds) for logits in (before, after)]
+    found = compare_paired(*splits)
+    probabilities = [1 / (1 + np.exp(-logits.astype(float))) for logits in (before, after)]
+    predicted = [each >= thresholds for each in probabilities]
+    assert found["changed"] == (predicted[0] != predicted[1]).any(axis=1).sum()
+    assert found["to_right"] == ((predicted[0] != labels) & (predicted[1] == labels)).sum() > found["to_wrong"]
+    assert (found["of"], "accuracy" in found) == ("labels", False)
+    losses = [-np.where(labels, np.log(each), np.log(1 - each)).mean(axis=1) for each in probabilities]
+    assert found["loss"]["change"] == pytest.approx((losses[1] - losses[0]).mean(), abs=1e-5)
+    lines = describe_tta(
+        {"without": {"map": 0.1}, "compared": {**found, "to_right": 1}, "seconds": 1, "seconds_without": 1},
+        {"map": 0.2},
+    )
+    assert lines[0] == "tta: mAP 0.1000 without, 0.2000 with"
+    assert f"1 label changed to right, {found['to_wrong']} to wrong; their thresholds were set without it" in lines[1]
