@@ -112,6 +112,12 @@ def duration(seconds: float) -> str:
     return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
 
 
+def times(seconds: float, without: float) -> str:
+    """`2.0 times the time: 3 s, 1.5 s without`; of less than a second the ratio says nothing."""
+    factor = f"{seconds / without:.1f} times the time: " if without >= 1 else ""
+    return f"{factor}{duration(seconds)}, {duration(without)} without"
+
+
 def megabytes(size: int) -> str:
     """A number of bytes as `0.4 MB`, `1,234 MB`."""
     return f"{size / 1e6:,.{1 if size < 1e8 else 0}f} MB"

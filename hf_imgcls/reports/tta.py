@@ -5,7 +5,7 @@ from typing import Any
 
 from hf_imgcls.images import describe_views
 from hf_imgcls.scoring import metrics_in
-from hf_imgcls.words import duration, number, plural
+from hf_imgcls.words import number, plural, times
 
 
 def cautions_of_tta(kinds: Sequence[str], rejects: bool) -> list[str]:
@@ -40,6 +40,4 @@ def describe_tta(tta: Mapping[str, Any], scores: Mapping[str, Any]) -> list[str]
         f"tta: {plural(changed['changed'], 'image')} predicted otherwise: {to_right} changed to right, "
         f"{changed['to_wrong']:,} to wrong{note}"
     )
-    spent, alone = tta["seconds"], tta["seconds_without"]
-    factor = f"{spent / alone:.1f} times the time: " if alone else ""
-    return [*lines, f"tta: {factor}{duration(spent)}, {duration(alone)} without, reading included"]
+    return [*lines, f"tta: {times(tta['seconds'], tta['seconds_without'])}, reading included"]

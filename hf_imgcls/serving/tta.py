@@ -9,7 +9,7 @@ import torch
 
 from hf_imgcls.images import VIEWS, Views, describe_views
 from hf_imgcls.serving.inference import Classifier
-from hf_imgcls.words import duration, plural
+from hf_imgcls.words import plural, times
 
 
 class Tally(NamedTuple):
@@ -51,7 +51,5 @@ class ClassifierOfViews:
 def describe_tally(kinds: Sequence[str], tally: Tally) -> str:
     """What TTA has changed and cost, in a line."""
     changed = f"best label changed for {tally.changed:,} of {plural(tally.images, 'image')}"
-    factor = f"{tally.seconds / tally.seconds_without:.1f} times the time" if tally.seconds_without else "no time"
-    spent, alone = duration(tally.seconds), duration(tally.seconds_without)
-    cost = f"the network took {factor} ({spent}, {alone} without)"
+    cost = f"the network took {times(tally.seconds, tally.seconds_without)}"
     return f"tta: scores are the mean over {describe_views(kinds)}; {changed}; {cost}"
