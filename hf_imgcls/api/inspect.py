@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from hf_imgcls import machine, reports
-from hf_imgcls.data import KINDS, Inspected, find_faults, load_data, see_split
+from hf_imgcls.api.suspects import find_suspects
+from hf_imgcls.data import KINDS, find_faults, load_data, see_images
 from hf_imgcls.errors import FindingsError, InputError, nearest
 from hf_imgcls.machine import say
 from hf_imgcls.recipe import check_path, lies_in, load_recipe, local_path
@@ -19,11 +20,15 @@ class InspectOptions(NamedTuple):
 
     Attributes:
         output: a new .json or .csv file, or a new folder that gets both and the plots.
+        labels: whether labels are looked at too, by the features of the recipe's network; of one named below, they are.
+        checkpoint: a pretrained network in place of the recipe's.
         strict: whether a finding is an error.
         allow: kinds of findings that are none then.
     """
 
     output: Path | None = None
+    labels: bool = False
+    checkpoint: str | None = None
     strict: bool = False
     allow: tuple[str, ...] = ()
 
@@ -42,22 +47,26 @@ def inspect_data(
         overrides: `section.key=value`.
 
     Returns:
-        `classes`, `splits` (of each `images`, `per_class`, `sizes`, `modes`), `columns`, `notes`, `findings`.
+        `classes`, `splits` (of each `images`, `per_class`, `sizes`, `modes`), `columns`, `notes`, `findings`, and with
+        `labels` `suspects`, the most probable errors first.
 
     Raises:
         InputError: the data cannot be loaded, or the output is there already.
         FindingsError: with `strict`, there is a finding of a kind that is not allowed.
     """
-    section = _read(source, list(overrides)).data
+    overrides = [*overrides, *([f"model.checkpoint={options.checkpoint}"] if options.checkpoint else ())]
+    recipe = _read(source, overrides)
+    section = recipe.data
     _check(options, section)
     machine.prepare_launch()
     section = section.model_copy(update={"bad_images": "drop", "duplicates": "keep", "cache_size": None})
     if section.multi_label:
         raise InputError("model.multi_label: inspect compares one label an image; check and train read several")
     data = load_data(section, unknown=[])
-    seen = Inspected(data, {role: see_split(data, role) for role in data.splits})
+    seen = see_images(data)
     findings = find_faults(seen)
-    report = reports.collect_inspection(seen, findings, section)
+    suspects = find_suspects(recipe, seen) if options.labels or options.checkpoint else None
+    report = reports.collect_inspection(seen, findings, suspects, section)
     for line in reports.describe_inspection(report):
         say(line)
     if options.output:

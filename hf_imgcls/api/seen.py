@@ -21,7 +21,7 @@ def find_seen(model: str, data: Data, output: Scored) -> tuple[list[dict[str, An
         Overlaps with its train and validation split, as `collect_duplicates` has them, and what could not be compared.
     """
     ((split, digests),) = data.digests.items()
-    fingerprints, kept, notes = _of_run(model)
+    fingerprints, kept, notes = read_seen(model)
     found = []
     for role in ("train", "validation"):
         if role in kept:
@@ -34,7 +34,7 @@ def find_seen(model: str, data: Data, output: Scored) -> tuple[list[dict[str, An
     return found, notes
 
 
-def _of_run(model: str) -> tuple[dict[str, str], dict[str, np.ndarray], list[str]]:
+def read_seen(model: str) -> tuple[dict[str, str], dict[str, np.ndarray], list[str]]:
     """Fingerprints and digests of what a model was trained on, by split; empty where its folder does not have them."""
     place = Path(model).expanduser()
     if place.is_dir():

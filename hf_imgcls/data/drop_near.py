@@ -34,20 +34,21 @@ def drop_near(data: Data, checked: dict[str, Checked]) -> None:
         return
     roles = ["train", *(role for role in checked if role != "train")]
     digests = np.concatenate([short_digests(checked[role].digests) for role in roles])
-    number, near = find_contents(digests, np.concatenate([see_split(data, role).thumbnails for role in roles]))
-    group = _connected(near, int(number.max()) + 1)[number]
+    contents = find_contents(digests, np.concatenate([see_split(data, role).thumbnails for role in roles]))
+    number, group = contents.number, connected(contents)
     images = len(checked["train"].files)
     # An image that is in both splits byte for byte is dropped, and counted, with the others of that kind.
     leaks = np.isin(group[:images], group[images:]) & ~np.isin(number[:images], number[images:])
     keep_in_train(data, checked, np.flatnonzero(~leaks), "nearly the same as images of validation or test")
 
 
-def _connected(pairs: NearPairs, count: int) -> np.ndarray:
-    """A number for each of so many contents, the same for those that pairs connect."""
+def connected(contents: Contents) -> np.ndarray:
+    """A number for each image, the same for those that are nearly the same, directly or by way of others."""
+    pairs, count = contents.near, int(contents.number.max()) + 1
     group, before = np.arange(count), None
     while not np.array_equal(group, before):
         before = group.copy()
         least = np.minimum(group[pairs.first], group[pairs.second])
         np.minimum.at(group, pairs.first, least)
         np.minimum.at(group, pairs.second, least)
-    return group
+    return group[contents.number]

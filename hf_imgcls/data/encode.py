@@ -70,5 +70,5 @@ def names_of(rows: datasets.Dataset) -> list[str]:
         for batch in rows.select_columns(["image"]).with_format("arrow").iter(1000):
             paths = pyarrow.compute.struct_field(batch["image"], "path").to_pylist()
             names += [os.path.basename(path) if path and os.path.isabs(path) else path for path in paths]
-    numbers = rows["row"][:]
+    numbers = rows["row"][:] if "row" in rows.column_names else range(len(names))
     return [name or f"row {number}" for name, number in zip(names, numbers, strict=True)]

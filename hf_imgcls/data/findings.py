@@ -1,20 +1,14 @@
 """What is wrong with a dataset, by what was read of its images: each finding names files and says what to do."""
 
-import itertools
 from collections.abc import Iterator
-from typing import NamedTuple
 
 import numpy as np
 
-from hf_imgcls.data.drop_near import find_contents
-from hf_imgcls.data.looks import Looks
+from hf_imgcls.data.inspected import KINDS, Finding, Inspected
 from hf_imgcls.data.rows import Data
+from hf_imgcls.data.twins import find_twins
 from hf_imgcls.words import listed
 
-KINDS = (
-    "unreadable", "unknown_label", "duplicates_across", "duplicates_within", "near_across", "near_within",
-    "other_label", "few_images", "imbalance", "constant", "tiny", "long",
-)  # fmt: skip
 FEW = 10  # images of a class in train, below which it is hardly learned
 UNEVEN = 5  # times as many images
 _CONSTANT = 12  # levels of 255 between the darkest and the lightest pixels
@@ -22,36 +16,9 @@ _TINY, _TINY_SHARE = 16, 0.25  # pixels of the shorter side, and of the median o
 _LONG = 4  # longer side / shorter side
 
 
-class Finding(NamedTuple):
-    """Something that is wrong with one split, or between two.
-
-    Attributes:
-        kind: one of KINDS.
-        images: how many of the split it concerns; 0 where it is about the split as a whole.
-        text: what was found, without the files.
-        advice: what to do.
-        files: of each image `split`, `file`, `label` and where there is a second one `other_split`, `other_file`,
-            `other_label`; `detail` where there is more to say.
-    """
-
-    kind: str
-    split: str
-    images: int
-    text: str
-    advice: str
-    files: list[dict[str, str]]
-
-
-class Inspected(NamedTuple):
-    """A dataset, and the looks of its images by split."""
-
-    data: Data
-    looks: dict[str, Looks]
-
-
 def find_faults(seen: Inspected) -> list[Finding]:
     """All findings, the gravest first."""
-    found = [*_unreadable(seen), *_unknown(seen), *_twins(seen), *_classes(seen), *_odd_images(seen)]
+    found = [*_unreadable(seen), *_unknown(seen), *find_twins(seen), *_classes(seen), *_odd_images(seen)]
     return sorted(found, key=lambda each: KINDS.index(each.kind))
 
 
@@ -76,75 +43,6 @@ def _unknown(seen: Inspected) -> Iterator[Finding]:
         text = f"of a class that train does not have: {listed(sorted({repr(each['label']) for each in files}))}"
         advice = "rename the class, or give train images of it; training refuses these data"
         yield Finding("unknown_label", split, len(files), text, advice, files)
-
-
-class _Images(NamedTuple):
-    """Of all splits one after the other: split, file, label, content."""
-
-    split: np.ndarray
-    file: list[str]
-    label: np.ndarray
-    digest: np.ndarray
-
-
-def _twins(seen: Inspected) -> Iterator[Finding]:
-    """Images that are the same byte for byte, and nearly the same, by the splits that they are in."""
-    data, roles = seen.data, list(seen.looks)
-    split = np.repeat(roles, [len(seen.data.files[role]) for role in roles])
-    labels = np.concatenate([np.array(data.splits[role]["label"][:], int) for role in roles])
-    images = _Images(
-        split,
-        list(itertools.chain(*(data.files[role] for role in roles))),
-        labels,
-        np.concatenate([data.digests[r] for r in roles]),
-    )
-    number, pairs = find_contents(images.digest, np.concatenate([seen.looks[role].thumbnails for role in roles]))
-    members = np.split(np.argsort(number, kind="stable"), np.cumsum(np.bincount(number))[:-1])
-    equal = [(rows[0], row, "") for rows in members for row in rows[1:]]
-    one_each = [list({(split[row], labels[row]): row for row in rows[::-1]}.values()) for rows in members]
-    near = [
-        (min(a, b), max(a, b), f"likeness {likeness:.2f}")
-        for one, other, likeness in zip(*pairs, strict=True)
-        for a, b in itertools.product(one_each[one], one_each[other])
-    ]
-    yield from _pairs_by_split(images, data.labels, equal, "duplicates", "same bytes")
-    yield from _pairs_by_split(images, data.labels, near, "near", "nearly the same")
-
-
-def _pairs_by_split(images: _Images, names: list[str], pairs: list, kind: str, words: str) -> Iterator[Finding]:
-    """A finding for each two splits, and one for each of those where labels differ."""
-    groups: dict[tuple, list] = {}
-    for a, b, detail in pairs:
-        # The later split, which is scored, is the one that has the fault.
-        differ = images.label[a] != images.label[b]
-        groups.setdefault((images.split[b], images.split[a], bool(differ)), []).append((b, a, detail))
-    for (split, other, differ), members in groups.items():
-        files = [_pair(images, names, *each) for each in members]
-        count = len({each[0] for each in members})
-        where = "as another one there" if split == other else f"as one of {other}"
-        if differ:
-            text = f"{words} {where}, under another label"
-            advice = "one of the two labels is wrong, or the classes overlap: correct it (data.relabel) or drop both"
-            yield Finding("other_label", str(split), count, text, advice, files)
-        else:
-            name = f"{kind}_{'within' if split == other else 'across'}"
-            yield Finding(name, str(split), count, f"{words} {where}", _advice(split, other, kind), files)
-
-
-def _advice(split: str, other: str, kind: str) -> str:
-    if split == other:
-        return "keep one of each; in train they count twice, in a scored split too"
-    value = "drop_from_train" if kind == "duplicates" else "drop_near_from_train"
-    if other == "train":
-        return f"the score of {split} says too much: data.duplicates={value} leaves them out of train"
-    return f"keep them in one of {other} and {split}"
-
-
-def _pair(images: _Images, names: list[str], row: int, other: int, detail: str) -> dict[str, str]:
-    one, two = (
-        {"split": str(images.split[i]), "file": images.file[i], "label": names[images.label[i]]} for i in (row, other)
-    )
-    return one | {f"other_{key}": value for key, value in two.items()} | ({"detail": detail} if detail else {})
 
 
 def _classes(seen: Inspected) -> Iterator[Finding]:

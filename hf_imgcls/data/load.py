@@ -17,6 +17,7 @@ from hf_imgcls.data.label_arrays import read_labels
 from hf_imgcls.data.label_sets import check_sets, name_sets, read_sets
 from hf_imgcls.data.labels import check_values, name_labels, note_alike
 from hf_imgcls.data.long_tail import describe_long_tail
+from hf_imgcls.data.relabel import relabel
 from hf_imgcls.data.rows import BadImage, Data
 from hf_imgcls.data.sources import open_source
 from hf_imgcls.data.splits import (
@@ -88,6 +89,7 @@ def find_rows(section: DataSection, unknown: list[BadImage] | None = None) -> Da
         data.splits = {role: limit(data.splits[role], labels, role, section) for role in ordered}
         _note_long_tail(data, section)
     data.notes += unused_limits(section, data.splits)
+    relabel(data, section, available)
     _refuse_one_class(data)
     return data
 
@@ -138,6 +140,7 @@ def load_split(section: DataSection, split: str | None, labels: list[str]) -> Da
     role = role_of(split, section)
     data.splits[split] = limit(data.splits[split], labels, role, section)
     data.notes += unused_limits(section, [role])
+    relabel(data, section, available)
     _check_images(data, section)
     return data
 

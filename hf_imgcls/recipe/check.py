@@ -65,6 +65,11 @@ def check_path(data: DataSection) -> None:
         _check_id(data.path, "data.path", "datasets")
         if path.suffix.lower() in DATA_FILES:
             raise InputError(f"data.path: no such file {data.path!r} (looked in {Path.cwd()}){beside(path)}")
+    if data.relabel and not (decisions := local_path(data.relabel, "data.relabel")).is_file():
+        raise InputError(
+            f"data.relabel: no such file {data.relabel!r} (looked in {Path.cwd()}){beside(decisions)}; hf-imgcls "
+            "inspect --labels --output FOLDER writes one"
+        )
 
 
 def check_output_dir(recipe: Section) -> None:

@@ -75,6 +75,9 @@ class DataSection(Section):
     """Images of train that are in validation or test too, byte for byte: keep trains on them and says so beside the
     accuracy, drop_from_train leaves them out, drop_near_from_train also those that are nearly the same (resized, saved
     again, brightened, mirrored, cropped by a little). Duplicates within train stay."""
+    relabel: str | None = Field(None, min_length=1)
+    """CSV file of decisions on labels, as `inspect --labels` writes it for a person to fill in: relabel, drop or keep.
+    Nothing on the disk is changed."""
     cache_size: PositiveInt | None = None
     """Shorter side, in pixels, of resized copies to train on; made once and cached. Evaluation reads the originals."""
     streaming: bool = False
@@ -101,6 +104,8 @@ class DataSection(Section):
                 f"duplicates={self.duplicates} compares all images before training, and streaming reads them one by "
                 "one; leave one of them out"
             )
+        if self.streaming and self.relabel:
+            raise ValueError("relabel: its files are looked up among all images; leave it or streaming out")
         if self.streaming and self.group_column:
             raise ValueError("group_column: nothing is held out of a stream; leave it or streaming out")
         if self.long_tail and self.samples_per_class.train:

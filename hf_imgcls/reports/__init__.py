@@ -8,7 +8,7 @@ from hf_imgcls.reports.cautions import collect_cautions, collect_duplicates
 from hf_imgcls.reports.figures import draw_classes, draw_results, draw_training_images
 from hf_imgcls.reports.folds import describe_folds
 from hf_imgcls.reports.groups import collect_groups
-from hf_imgcls.reports.inspection import collect_inspection, describe_inspection, save_inspection
+from hf_imgcls.reports.inspection import Suspect, collect_inspection, describe_inspection, save_inspection
 from hf_imgcls.reports.layers import layer_table, short
 from hf_imgcls.reports.rejection import describe_rejection
 from hf_imgcls.reports.report.content import Subject

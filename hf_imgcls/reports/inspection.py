@@ -3,26 +3,36 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
-from PIL import Image
 
-from hf_imgcls.data import Finding, Inspected
-from hf_imgcls.reports.plots.drawing import import_plots, save
+from hf_imgcls.data import DECISION_COLUMNS, Finding, Inspected
+from hf_imgcls.reports.inspection_figures import draw_inspection
 from hf_imgcls.store import write_csv, write_json
 from hf_imgcls.words import listed, one_line, plural
 
 _NAMED = 3  # files of a finding in the console
-_CLASSES = 12  # in the console
-_SHEET, _OF_CLASS = 20, 8  # classes of a contact sheet, images of each
-_PAIRS = 40  # pairs that are drawn
+_CLASSES, _SUSPECTS = 12, 10  # in the console
 _COLUMNS = (
     "kind", "split", "file", "label", "other_split", "other_file", "other_label", "detail", "found", "advice",
 )  # fmt: skip
 
 
-def collect_inspection(seen: Inspected, findings: Sequence[Finding], section) -> dict[str, Any]:
+class Suspect(NamedTuple):
+    """An image whose label is probably wrong: file, split, label, the most probable class, and their probabilities."""
+
+    file: str
+    split: str
+    label: str
+    suggested: str
+    probability: float
+    probability_suggested: float
+
+
+def collect_inspection(
+    seen: Inspected, findings: Sequence[Finding], suspects: Sequence[Suspect] | None, section
+) -> dict[str, Any]:
     """The content of inspection.json."""
     data = seen.data
     given = {"image": section.image_column, "label": section.label_column, "group": section.group_column}
@@ -42,6 +52,7 @@ def collect_inspection(seen: Inspected, findings: Sequence[Finding], section) ->
         },
         "notes": data.notes,
         "findings": [each._asdict() for each in findings],
+        **({} if suspects is None else {"suspects": [each._asdict() for each in suspects]}),
     }
 
 
@@ -74,6 +85,11 @@ def describe_inspection(report: Mapping[str, Any]) -> list[str]:
         count = f"{plural(each['images'], 'image')}, " if each["images"] else ""
         lines.append(f"{each['split']}: {count}{each['text']}: {_examples(each['files'])}")
         lines.append(f"  {each['kind']}: {each['advice']}")
+    if suspects := report.get("suspects"):
+        lines.append(f"labels: {plural(len(suspects), 'image')} predicted as another class, the least probable labels:")
+        for each in suspects[:_SUSPECTS]:
+            chances = f"{each['probability']:.4f}, {each['suggested']} {each['probability_suggested']:.4f}"
+            lines.append(f"  {each['split']}: {each['file']}: {each['label']} {chances}")
     found = report["findings"]
     lines.append(f"inspect: {plural(len(found), 'finding')}" if found else "inspect: nothing wrong was found")
     return [one_line(line) if not line.startswith("  ") else f"  {one_line(line)}" for line in lines]
@@ -107,8 +123,13 @@ def save_inspection(place: Path, report: Mapping[str, Any], seen: Inspected) -> 
     if place.suffix == ".csv":
         return _write_findings(place, report["findings"])
     place.mkdir(exist_ok=True)
-    _draw(place, report, seen)
+    draw_inspection(place, report, seen)
     _write_findings(place / "findings.csv", report["findings"])
+    if "suspects" in report:
+        rows = [
+            [*(each[key] for key in DECISION_COLUMNS[:4]), "", *list(each.values())[4:]] for each in report["suspects"]
+        ]
+        write_csv(place / "decisions.csv", [*DECISION_COLUMNS, "probability", "probability_suggested"], rows)
     write_json(place / "inspection.json", report)
 
 
@@ -119,52 +140,3 @@ def _write_findings(file: Path, findings: Sequence[Mapping[str, Any]]) -> None:
         for each in finding["files"]
     ]
     write_csv(file, _COLUMNS, rows)
-
-
-def _draw(place: Path, report: Mapping[str, Any], seen: Inspected) -> None:
-    """classes.png, a contact sheet of every 20 classes, and the pairs of images that are the same or nearly so."""
-    classes, sheets = import_plots("classes"), import_plots("gallery")
-    names = report["classes"]
-    counts = {role: np.array(list(split["per_class"].values())) for role, split in report["splits"].items()}
-    save(classes.class_counts(counts, names), place, "classes.png")
-    role = "train"
-    labels = np.array(seen.data.splits[role]["label"][:])
-    present = [i for i in range(len(names)) if (labels == i).any()]
-    for number, first in enumerate(range(0, len(present), _SHEET), 1):
-        some = present[first : first + _SHEET]
-        rows = [np.flatnonzero(labels == i) for i in some]
-        chosen = [
-            rows_of[np.linspace(0, len(rows_of) - 1, min(_OF_CLASS, len(rows_of))).astype(int)] for rows_of in rows
-        ]
-        images = [[_thumbnail(seen, role, i) for i in line] for line in chosen]
-        titles = [f"{names[i]} ({len(of):,})" for i, of in zip(some, rows, strict=True)]
-        save(sheets.contact_sheet(images, titles), place, f"images_{number}.png")
-    _draw_findings(place, report, seen, sheets)
-
-
-def _draw_findings(place: Path, report: Mapping[str, Any], seen: Inspected, sheets) -> None:
-    """A gallery of each kind of finding about images that can be read."""
-    where = {(role, name): i for role, names in seen.data.files.items() for i, name in enumerate(names)}
-    by_kind: dict[str, list] = {}
-    for finding in report["findings"]:
-        by_kind.setdefault(finding["kind"], []).extend(finding["files"])
-    for kind, files in by_kind.items():
-        images, texts = [], []
-        for each in files:
-            for prefix in ("", "other_"):
-                split, file = each.get(f"{prefix}split"), each.get(f"{prefix}file")
-                if (split, file) in where and len(images) < _PAIRS:
-                    images.append(_thumbnail(seen, split, where[split, file]))
-                    texts.append(f"{split}: {each[f'{prefix}label']}\n{Path(file).name}")
-        if images:
-            save(sheets.captioned(images, texts), place, f"{kind}.png")
-
-
-def _thumbnail(seen: Inspected, role: str, row: int) -> np.ndarray:
-    """The thumbnail of an image in the image's own proportions."""
-    looks = seen.looks[role]
-    width, height = looks.sizes[row]
-    pixels = looks.thumbnails[row]
-    side = len(pixels)
-    shape = (max(1, round(side * min(1, height / width))), max(1, round(side * min(1, width / height))))
-    return np.asarray(Image.fromarray(pixels).resize(shape[::-1]))

@@ -59,13 +59,13 @@ def solve(train: Examples, validation: Examples | None, classes: int, losses: tu
         losses: of training (with weights and smoothing) and of validation.
         seed: of the folds.
     """
-    scale = _Scale(train.features)
+    scale = Scale(train.features)
     train = train._replace(features=scale(train.features))
     held_out = [(train, Examples(scale(validation.features), validation.labels))] if validation else []
     if sum(len(part.labels) for _, part in held_out) < _FEW:
         held_out += list(_folds(train, seed))
-    trying = [_Path(part, scored, classes, losses) for part, scored in held_out]
-    whole = trying[0] if validation else _Path(train, None, classes, losses)
+    trying = [Solutions(part, scored, classes, losses) for part, scored in held_out]
+    whole = trying[0] if validation else Solutions(train, None, classes, losses)
 
     penalties = list(PENALTIES)
     found = {penalty: _mean([path.score(penalty) for path in trying]) for penalty in penalties}
@@ -80,12 +80,12 @@ def solve(train: Examples, validation: Examples | None, classes: int, losses: tu
 
 def solve_at(train: Examples, classes: int, loss: Loss, penalty: float) -> tuple[torch.Tensor, torch.Tensor]:
     """Weight and bias of the head of one penalty."""
-    scale = _Scale(train.features)
-    path = _Path(Examples(scale(train.features), train.labels), None, classes, (loss, loss))
+    scale = Scale(train.features)
+    path = Solutions(Examples(scale(train.features), train.labels), None, classes, (loss, loss))
     return scale.fold(*path.solve(penalty))
 
 
-class _Scale:
+class Scale:
     """Features standardized by the mean and deviation of those that are trained on."""
 
     def __init__(self, features: torch.Tensor):
@@ -102,7 +102,7 @@ class _Scale:
         return weight, bias - weight @ self.mean
 
 
-class _Path:
+class Solutions:
     """Solutions for one set of examples, each found from the one of the nearest penalty before."""
 
     def __init__(self, train: Examples, scored: Examples | None, classes: int, losses: tuple[Loss, Loss]):

@@ -70,7 +70,7 @@ def test_every_fault_is_found_once_with_its_files_and_nothing_else(faulty):
 
 
 def test_the_command_prints_writes_and_ends_with_its_status(faulty, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr("hf_imgcls.reports.inspection.import_plots", Plots)
+    monkeypatch.setattr("hf_imgcls.reports.inspection_figures.import_plots", Plots)
     place = tmp_path / "inspected"
     assert main(["inspect", str(faulty), "--output", str(place), "--strict"]) == 1
     out, err = capsys.readouterr()
