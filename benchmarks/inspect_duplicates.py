@@ -2,9 +2,9 @@
 
     python benchmarks/inspect_duplicates.py --data photos --copies 40
 
-Copies of random images (saved at quality 70, resized to 80 %, cropped by 5 % of each side, brighter by a fifth, and byte
-for byte) are put into other splits of a copy of the data in a temporary folder. A pair that was not planted counts as wrong
-unless it was found in the data before.
+Copies of random training images (saved at quality 70, resized to 80 %, cropped by 5 % at each side, brighter by a
+fifth, and byte for byte) are put into the test split of a copy of the data in a temporary folder. A pair that was not
+planted counts as wrong unless it was found in the data before.
 """
 
 import argparse

@@ -46,11 +46,10 @@ def main() -> None:
         seconds = time.perf_counter() - begun
     names = {data.files["train"][i] for i in flipped}
     of_train = [each["file"] for each in report["suspects"] if each["split"] == "train"]
-    for most in (50, 100, 200):
-        found = len(names & set(of_train[: most * options.flipped // 50]))
-        print(
-            f"{found} of {options.flipped} flipped labels among the {most * options.flipped // 50} most suspect of train"
-        )
+    for times in (1, 2, 4):
+        most = times * options.flipped
+        found = len(names & set(of_train[:most]))
+        print(f"{found} of {options.flipped} flipped labels are among the {most} most suspect ones of train")
     images = sum(split["images"] for split in report["splits"].values())
     print(f"{images:,} images, {seconds:.0f} s")
 

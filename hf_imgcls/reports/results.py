@@ -2,6 +2,7 @@
 
 import shlex
 import sys
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
@@ -12,7 +13,7 @@ from hf_imgcls.reports.groups import describe_shared
 from hf_imgcls.scoring import main_metric, metrics_in, weakest_classes
 from hf_imgcls.store import BAD_IMAGES
 from hf_imgcls.training import PARTS
-from hf_imgcls.words import duration, number, plural
+from hf_imgcls.words import duration, number, one_line, plural
 
 _NONE = MappingProxyType({})
 _FEW, _WEAKEST = 20, 10  # classes up to which the console shows every one, and how many it shows of more
@@ -67,7 +68,7 @@ def describe_data(data, launch_note: str | None, bad_in: str | None = BAD_IMAGES
     """The lines before training, or before scoring; `bad_in` is the file that lists the unreadable images."""
     sizes = [f"{role} {len(data.splits[role]):,}" for role in data.fingerprints]
     images = f"{', '.join(sizes)} images" if sizes else f"{', '.join(data.splits)} streamed"
-    lines = [f"data: {plural(len(data.labels), 'class')}; {images}"]
+    lines = [f"data: {plural(len(data.labels), 'class')}; {images}", *_per_class(data)]
     if data.bad:
         first = data.bad[0]
         lines.append(
@@ -79,6 +80,18 @@ def describe_data(data, launch_note: str | None, bad_in: str | None = BAD_IMAGES
     overlaps += describe_shared(data.shared_groups, data.group_column, counts)
     lines += [f"data: {note}" for note in [*data.notes, *overlaps]]
     return ([launch_note] if launch_note else []) + lines
+
+
+def _per_class(data) -> list[str]:
+    """A line with the smallest and the largest class of train, where their images are known."""
+    if "train" not in data.fingerprints:
+        return []
+    counts = Counter(data.splits["train"]["label"][:])
+    least, most = (pick(range(len(data.labels)), key=lambda i: counts[i]) for pick in (min, max))
+    if counts[least] == counts[most]:
+        return [f"data: train: {plural(counts[most], 'image')} per class"]
+    ends = " to ".join(f"{counts[i]:,} ({one_line(data.labels[i], _LONGEST)})" for i in (least, most))
+    return [f"data: train: {ends} images per class"]
 
 
 def collect_results(data, trainer, stages: list[dict], scores: dict, verdict: dict | None, seed: int) -> dict[str, Any]:

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 from conftest import make_image
 from PIL import Image
+from tiny import tiny_model, tiny_processor
 from undrawn import Plots
 
-from hf_imgcls.api import inspect_data
+from hf_imgcls.api import InspectOptions, inspect_data
 from hf_imgcls.cli import main
 
 
@@ -123,3 +124,53 @@ def test_a_recipe_and_the_folder_of_a_run_say_which_data(make_folder, tmp_path, 
     (tmp_path / "my.json").write_text('{"data": {"pth": "x"}}')
     assert main(["inspect", str(tmp_path / "my.json")]) == 2
     assert "data.pth" in capsys.readouterr().err
+
+
+@pytest.fixture
+def network(tmp_path):
+    tiny_model("vit").save_pretrained(tmp_path / "network")
+    tiny_processor().save_pretrained(tmp_path / "network")
+    return str(tmp_path / "network")
+
+
+def test_suspect_labels_become_a_file_of_decisions_that_a_recipe_applies(
+    make_folder, network, tmp_path, capsys, monkeypatch
+):
+    monkeypatch.setattr("hf_imgcls.reports.inspection_figures.import_plots", Plots)
+    root = make_folder(train=12, test=3)
+    (root / "train/red/003.png").rename(root / "train/blue/flipped.png")
+    (root / "test/green/001.png").rename(root / "test/red/flipped.png")
+    words = ["data.validation_split=false", "data.validation_fraction=0", "training.use_cpu=true"]
+    assert main(["inspect", str(root), *words, "--checkpoint", network, "--output", str(tmp_path / "seen")]) == 0
+    out = capsys.readouterr().out
+    assert "predicted as labelled, out of sample" in out
+    with (tmp_path / "seen/decisions.csv").open(newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    wrong = {"train/blue/flipped.png": "red", "test/red/flipped.png": "green"}
+    assert {each["file"]: each["suggested"] for each in rows[:2]} == wrong
+    assert [each["decision"] for each in rows] == [""] * len(rows)
+    assert (tmp_path / "seen/plots/suspects.png").is_file()
+    for each in rows:
+        each["decision"] = "relabel" if each["file"] in wrong else "keep"
+    with (tmp_path / "decided.csv").open("w", newline="") as stream:
+        table = csv.DictWriter(stream, rows[0])
+        table.writeheader()
+        table.writerows(rows)
+    relabelled = [*words, f"data.relabel={tmp_path / 'decided.csv'}", f"model.checkpoint={network}"]
+    report = inspect_data(root, relabelled, InspectOptions(labels=True))
+    assert report["splits"]["train"]["per_class"] == {"blue": 12, "green": 12, "red": 12}
+    assert not wrong.keys() & {each["file"] for each in report["suspects"]}
+
+
+def test_labels_need_a_pretrained_network_that_has_not_seen_them(make_folder, network, tmp_path, capsys):
+    root = make_folder(4)
+    data = inspect_data(root)
+    (tmp_path / "network/splits.json").write_text(
+        json.dumps({"fingerprints": {"train": data["splits"]["train"]["fingerprint"]}})
+    )
+    assert main(["inspect", str(root), "--checkpoint", network]) == 2
+    assert "was trained on these images with these labels" in capsys.readouterr().err
+    scratch = {"model": {"architecture": "convnet", "from_scratch": True}, "training": {"output_dir": "x"}}
+    (tmp_path / "scratch.json").write_text(json.dumps({"data": {"path": str(root)}, **scratch}))
+    assert main(["inspect", str(tmp_path / "scratch.json"), "--labels"]) == 2
+    assert "trains from scratch" in capsys.readouterr().err

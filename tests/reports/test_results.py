@@ -3,6 +3,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from datasets import Dataset
 
 from hf_imgcls.data.check import BadImage
 from hf_imgcls.data.duplicates import Overlap
@@ -36,7 +37,7 @@ def test_a_splits_metrics_lose_their_prefix_and_gain_an_interval():
 def test_sizes_are_printed_and_what_was_dropped_with_an_example():
     data = SimpleNamespace(
         labels=["cat", "dog"],
-        splits={"train": [0] * 1200, "validation": [0] * 3},
+        splits={"train": Dataset.from_dict({"label": [0] * 900 + [1] * 300}), "validation": [0] * 3},
         fingerprints={"train": "x", "validation": "y"},
         bad=[BadImage("train/cat/1.jpg", "cat", "train", "no such file")],
         notes=["something"],
@@ -51,17 +52,18 @@ def test_sizes_are_printed_and_what_was_dropped_with_an_example():
     lines = describe_data(data, "launch: alone")
     assert lines[0] == "launch: alone"
     assert lines[1] == "data: 2 classes; train 1,200, validation 3 images"
-    assert "dropped 1 unreadable image, listed" in lines[2]
-    assert "train/cat/1.jpg: no such file" in lines[2]
-    assert lines[3] == "data: something"
-    assert lines[4] == (
+    assert lines[2] == "data: train: 300 (dog) to 900 (cat) images per class"
+    assert "dropped 1 unreadable image, listed" in lines[3]
+    assert "train/cat/1.jpg: no such file" in lines[3]
+    assert lines[4] == "data: something"
+    assert lines[5] == (
         "data: validation: 2 of 3 images are also in train, byte for byte (first: 'a' is 'b'); "
         "data.duplicates=drop_from_train takes them out of train"
     )
-    assert lines[5] == (
+    assert lines[6] == (
         "data: validation: 2 of 3 images are of 1 of 2 groups (column 'patient') that is also in train (first: 'p7')"
     )
-    assert describe_data(data, None, bad_in=None)[1].startswith("data: dropped 1 unreadable image (first")
+    assert describe_data(data, None, bad_in=None)[2].startswith("data: dropped 1 unreadable image (first")
 
 
 def test_no_name_acts_on_the_terminal_or_widens_a_table(capsys):
