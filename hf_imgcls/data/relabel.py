@@ -49,6 +49,8 @@ def relabel(data: Data, section: DataSection, available: dict[str, datasets.Data
     """
     if not section.relabel:
         return
+    if not all(isinstance(rows.features["label"], datasets.ClassLabel) for rows in data.splits.values()):
+        raise InputError("data.relabel: decides on one label per image, and these images have several; leave it out")
     found = _read(section.relabel, data.labels)
     places: dict[str, list[tuple[str, int]]] = {}
     for role, rows in data.splits.items():

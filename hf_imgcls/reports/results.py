@@ -83,10 +83,11 @@ def describe_data(data, launch_note: str | None, bad_in: str | None = BAD_IMAGES
 
 
 def _per_class(data) -> list[str]:
-    """A line with the smallest and the largest class of train, where their images are known."""
-    if "train" not in data.fingerprints:
+    """A line with the smallest and the largest class of train, where images are counted and have one label each."""
+    labels = data.splits["train"]["label"][:] if "train" in data.fingerprints else [[]]
+    if isinstance(labels[0], list):
         return []
-    counts = Counter(data.splits["train"]["label"][:])
+    counts = Counter(labels)
     least, most = (pick(range(len(data.labels)), key=lambda i: counts[i]) for pick in (min, max))
     if counts[least] == counts[most]:
         return [f"data: train: {plural(counts[most], 'image')} per class"]
