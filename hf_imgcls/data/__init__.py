@@ -6,8 +6,8 @@ from hf_imgcls.data.duplicates import Overlap, read_digests, save_digests, short
 from hf_imgcls.data.findings import find_faults
 from hf_imgcls.data.folds import for_all_folds
 from hf_imgcls.data.groups import SharedGroups
-from hf_imgcls.data.label_arrays import count_classes, label_texts, read_labels
 from hf_imgcls.data.inspected import KINDS, Finding, Inspected, see_images
+from hf_imgcls.data.label_arrays import count_classes, label_texts, read_labels
 from hf_imgcls.data.load import find_rows, load_data, load_split
 from hf_imgcls.data.partition import fold_of_rows
 from hf_imgcls.data.prepared import advised_size, average_pixels, check_cache_size, prepared_copies

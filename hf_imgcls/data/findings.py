@@ -5,7 +5,6 @@ from collections.abc import Iterator
 import numpy as np
 
 from hf_imgcls.data.inspected import KINDS, Finding, Inspected
-from hf_imgcls.data.rows import Data
 from hf_imgcls.data.twins import find_twins
 from hf_imgcls.words import listed
 
@@ -47,7 +46,7 @@ def _unknown(seen: Inspected) -> Iterator[Finding]:
 
 def _classes(seen: Inspected) -> Iterator[Finding]:
     data = seen.data
-    counts = count_classes(data)
+    counts = {role: np.array(data.count_classes(role)) for role in data.splits}
     train = counts["train"]
     few = [i for i in np.argsort(train, kind="stable") if train[i] < FEW]
     if few:
@@ -67,14 +66,6 @@ def _classes(seen: Inspected) -> Iterator[Finding]:
             files = [{"split": role, "label": data.labels[i], "detail": "0 images"} for i in missing]
             text = f"no images of {len(missing)} of {len(train)} classes"
             yield Finding("few_images", role, 0, text, "they are not scored: add images of them", files)
-
-
-def count_classes(data: Data) -> dict[str, np.ndarray]:
-    """Images of each class, shape (classes,), by split."""
-    return {
-        role: np.bincount(np.array(rows["label"][:], int), minlength=len(data.labels))
-        for role, rows in data.splits.items()
-    }
 
 
 def _odd_images(seen: Inspected) -> Iterator[Finding]:

@@ -2,11 +2,11 @@
 
 import shlex
 import sys
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
+from hf_imgcls.data import count_classes, read_labels
 from hf_imgcls.machine import describe_hardware, package_versions
 from hf_imgcls.reports.cautions import describe_overlaps
 from hf_imgcls.reports.groups import describe_shared
@@ -83,11 +83,10 @@ def describe_data(data, launch_note: str | None, bad_in: str | None = BAD_IMAGES
 
 
 def _per_class(data) -> list[str]:
-    """A line with the smallest and the largest class of train, where images are counted and have one label each."""
-    labels = data.splits["train"]["label"][:] if "train" in data.fingerprints else [[]]
-    if isinstance(labels[0], list):
+    """A line with the smallest and the largest class of train, where images are counted."""
+    if "train" not in data.fingerprints:
         return []
-    counts = Counter(labels)
+    counts = count_classes(read_labels(data.splits["train"]), len(data.labels))
     least, most = (pick(range(len(data.labels)), key=lambda i: counts[i]) for pick in (min, max))
     if counts[least] == counts[most]:
         return [f"data: train: {plural(counts[most], 'image')} per class"]
