@@ -27,7 +27,8 @@ def finished_run(folder, family: str = "vit"):
         "history.json": "[]", "stages.json": "[]", "bad_images.csv": "file\nmrs_smith.jpg\n", "README.md": card,
         "plots/curves.png": "png", "plots/gallery.png": "png", "checkpoint-4/optimizer.pt": "state",
         "checkpoint-4/model.safetensors": "old", "stage-1/model.safetensors": "old", "runs/events.out": "log",
-        "results.json.part": "{", "training_args.bin": "pickle", "notes.txt": "mine",
+        "results.json.part": "{", "training_args.bin": "pickle",
+        "report/report.html": "images of test", "report/splits.parquet": "names", "notes.txt": "mine",
     }.items():  # fmt: skip
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(content)

@@ -118,7 +118,7 @@ def evaluate_classifier(
         "tta": gain,
     }
     if output:
-        whole = {**result, **results, "cautions": {name: cautions}}
+        whole = {**result, **results, "cautions": {name: cautions}, "rejection": rejected}
         subject = reports.Subject(Path(model).name, whole, outputs, loaded.splits, (), loaded.labels)
         on_main(lambda: save_evaluation(result, output, subject))
     return result

@@ -76,5 +76,6 @@ def curves_section(stages: Sequence[Mapping]) -> list[Markup]:
         if len(stages) > 1:
             of = f" of network {stage['network']}" if "network" in stage else ""
             parts.append(tag("h3", f"Stage {stage['stage']}{of}"))
-        parts.append(tag("div", stage_curves(stage), class_="charts"))
+        charts = stage_curves(stage)
+        parts.append(tag("div", charts, class_="charts") if charts else tag("p", "Nothing was logged.", class_="note"))
     return parts

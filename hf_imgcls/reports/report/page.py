@@ -9,6 +9,7 @@ import numpy as np
 from hf_imgcls.reports.html.markup import Markup, page, table, tag
 from hf_imgcls.reports.html.matrix import matrix
 from hf_imgcls.reports.html.thumbnails import data_uri, gallery, picture
+from hf_imgcls.reports.rejection import describe_rejection
 from hf_imgcls.reports.report.calibration import calibration_section
 from hf_imgcls.reports.report.classes import classes_section
 from hf_imgcls.reports.report.content import Subject
@@ -26,7 +27,7 @@ def report_page(content: Mapping[str, Any], subject: Subject) -> str:
     main = main or next(iter(content["splits"]), None)
     images = _Images(subject.splits.get(main))
     made = {
-        "Scores": scores_section(content) if main else [],
+        "Scores": [*scores_section(content), *_rejection(subject)] if main else [],
         "Curves": curves_section(subject.stages) if any(stage["history"] for stage in subject.stages) else [],
         "Classes": classes_section(content["splits"][main]["classes"], main) if main else [],
         "Confusions": _confusions(content, main, images) if main and "confused" in content["splits"][main] else [],
@@ -68,6 +69,10 @@ class _Images:
         predicted = tag("span", "predicted: ", tag("b", each["prediction"]), score)
         lines = (mark, label, predicted, own, tag("span", name, class_="file"))
         return picture(self._made.get(place), told, *lines)
+
+
+def _rejection(subject: Subject) -> list[Markup]:
+    return [tag("p", line) for line in describe_rejection(subject.results.get("rejection"))]
 
 
 def _confusions(content: Mapping[str, Any], main: str, images: _Images) -> list[Markup]:

@@ -1,6 +1,5 @@
 """A row for each image of a scored split, and which image is in which split: Parquet files for programs."""
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import pyarrow.parquet as pq
 
 from hf_imgcls.data import label_texts
 from hf_imgcls.scoring import Scored
+from hf_imgcls.words import as_json
 
 _MOST_SCORES = 2**22  # of all classes, of a split: 17 MB in a file
 
@@ -24,7 +24,7 @@ def prediction_table(outputs: Mapping[str, Scored], splits: Mapping[str, dataset
     than 4 million of them.
     """
     parts = [_predictions(split, output, splits.get(split), labels) for split, output in outputs.items()]
-    return pa.concat_tables(parts).replace_schema_metadata({"labels": json.dumps(list(labels), ensure_ascii=False)})
+    return pa.concat_tables(parts).replace_schema_metadata({"labels": as_json(list(labels))})
 
 
 def _predictions(split: str, output: Scored, rows, labels: Sequence[str]) -> pa.Table:
@@ -79,7 +79,9 @@ def file_names(rows, count: int) -> tuple[pa.Array, pa.Array]:
 
 def _words(names: Sequence[str], ids: np.ndarray, known: np.ndarray | None = None) -> pa.Array:
     indices = pa.array(ids.astype(np.int32), mask=None if known is None else ~known)
-    return pa.DictionaryArray.from_arrays(indices, pa.array(list(names), pa.string()))
+    return pa.DictionaryArray.from_arrays(
+        indices, pa.array([name.encode(errors="backslashreplace").decode() for name in names])
+    )
 
 
 def write_rows(file: Path, rows: pa.Table) -> None:
