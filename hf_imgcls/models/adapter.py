@@ -23,10 +23,13 @@ class Adapter(NamedTuple):
     config: Any
     tensors: dict[str, torch.Tensor]
 
-    def save(self, folder: Path) -> None:
-        (folder / ADAPTER).mkdir(exist_ok=True)
-        self.config.save_pretrained(folder / ADAPTER)
-        save_file(self.tensors, folder / ADAPTER / ADAPTER_WEIGHTS, {"format": "pt"})
+    def save(self, run: Path) -> Path:
+        """Write it into the folder of its run; returns where."""
+        folder = run / ADAPTER
+        folder.mkdir(exist_ok=True)
+        self.config.save_pretrained(folder)
+        save_file(self.tensors, folder / ADAPTER_WEIGHTS, {"format": "pt"})
+        return folder
 
 
 def take_adapter(model: PreTrainedModel, lora: LoraSection, section: ModelSection) -> Adapter:

@@ -6,7 +6,7 @@ from transformers import TrainerCallback
 from transformers.trainer import TRAINING_ARGS_NAME
 
 from hf_imgcls.errors import RestoreError
-from hf_imgcls.machine import on_main
+from hf_imgcls.machine import on_main, say
 from hf_imgcls.models import Adapter, check_restored, merged, restore_trained, save_updates
 from hf_imgcls.store import (
     STATE,
@@ -109,7 +109,7 @@ class CheckpointTrainer(FiniteTrainer):
             if not any(folder.glob("model*.safetensors")):
                 raise RestoreError(f"{folder}: no weights were written; FSDP needs the state dict type FULL_STATE_DICT")
             if self.adapter:
-                self.adapter.save(folder)
+                say(f"adapter: the updates of LoRA and the head are saved in {self.adapter.save(folder)}")
 
 
 class _Resumed(TrainerCallback):

@@ -153,9 +153,10 @@ def stage_trainer(plan: Plan, data: Data, model: PreTrainedModel, scoring: EvalT
     if has_length(data.splits["train"]):
         check_last_batch(model, frozen, len(data.splits["train"]), plan.arguments, size)
     splits = _image_splits(plan, data, scoring, bad_images)
+    trainer = _trainer(model, plan, splits, frozen=frozen, processing_class=scoring.processor)
     if plan.teacher:
         say(on_main(lambda: plan.teacher.describe(splits.get("validation"))))
-    return _trainer(model, plan, splits, frozen=frozen, processing_class=scoring.processor), splits
+    return trainer, splits
 
 
 def _image_splits(plan: Plan, data: Data, scoring: EvalTransform, bad_images: str) -> dict:

@@ -38,6 +38,7 @@ def test_it_trains_is_resumed_merged_and_opened_by_peft(with_lora, tmp_path, mon
     out = capsys.readouterr().out
     assert "trains 819 of 7,187 parameters (11.40 %): LoRA of rank 3 on 8 layers, and classifier" in out
     assert "resuming from" in out
+    assert f"adapter: the updates of LoRA and the head are saved in {run / 'adapter'}" in out
     whole = train_classifier(with_lora, [*STEPS, f"training.output_dir={tmp_path / 'whole'}"])
     assert resumed["scores"] == whole["scores"]
     assert changed(weights(run), weights(tmp_path / "whole")) == set()
