@@ -22,7 +22,7 @@ class Signalled(ImageTrainer):
 
 
 if __name__ == "__main__":
-    from hf_imgcls.training import stages
+    from hf_imgcls.training import prepare_stage
 
-    stages.ImageTrainer = Signalled
+    prepare_stage.ImageTrainer = Signalled
     sys.exit(main(sys.argv[1:]))

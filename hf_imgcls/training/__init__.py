@@ -13,6 +13,7 @@ from hf_imgcls.training.groups import check_rates, describe_groups, group_parame
 from hf_imgcls.training.head_stage import check_features
 from hf_imgcls.training.loss import NO_CUSTOM, Custom
 from hf_imgcls.training.plan import Plan
+from hf_imgcls.training.prepare_stage import stage_trainer, train_rows
 from hf_imgcls.training.range_test import (
     FEWEST,
     Curve,
@@ -30,7 +31,7 @@ from hf_imgcls.training.room import check_room_of_run
 from hf_imgcls.training.score import ScoredRun, predict_trained, score_saved, score_splits, scoring_trainer
 from hf_imgcls.training.solved_head import read_examples
 from hf_imgcls.training.soup import Soup, choose_greedily
-from hf_imgcls.training.stages import network_after, plan_stages, stage_trainer, train_rows, train_stages
+from hf_imgcls.training.stages import network_after, plan_stages, train_stages
 from hf_imgcls.training.suspects import losses_of, predict_out_of_sample
 from hf_imgcls.training.timing import PARTS
 from hf_imgcls.training.trackers import send_results

@@ -92,8 +92,6 @@ def teacher_of(stage: Stage, config: PreTrainedConfig, images: TrainTransform, p
     section = stage.distillation
     if section.teacher is None:
         return None
-    if config.problem_type == "multi_label_classification":
-        raise InputError("distillation: probabilities of several labels an image cannot be compared so; leave it out")
     same = next((plan.teacher for plan in plans if plan.stage.distillation == section), None)
     return same or Teacher(section, [config.id2label[i] for i in range(config.num_labels)], images)
 

@@ -3,20 +3,16 @@
 import functools
 from pathlib import Path
 
-import torch
 from transformers import PreTrainedModel
 from transformers.trainer_utils import has_length
 
-from hf_imgcls.data import Data, attach_transform, check_cache_size, for_all_folds, prepared_copies
+from hf_imgcls.data import Data, check_cache_size
 from hf_imgcls.images import EvalTransform, Mixing, TrainTransform, input_size
-from hf_imgcls.machine import disable_evaluation, first_on_machine, on_main, say, training_arguments
+from hf_imgcls.machine import disable_evaluation, on_main, say, training_arguments
 from hf_imgcls.models import (
-    add_lora,
     choose_parameters,
     copy_layout,
-    describe_parameters,
     faster_in_half,
-    freeze_parameters,
     head_module,
     load_network,
     merge_lora,
@@ -27,15 +23,14 @@ from hf_imgcls.models import (
 from hf_imgcls.recipe import Lora, naming_stage, stages_of
 from hf_imgcls.store import STAGES
 from hf_imgcls.training.balance import loss_terms
-from hf_imgcls.training.callbacks import StopEarly
-from hf_imgcls.training.check import check_batches, check_last_batch, check_network
+from hf_imgcls.training.check import check_batches, check_network
 from hf_imgcls.training.distillation import teacher_of
-from hf_imgcls.training.features import HeadOnFeatures
-from hf_imgcls.training.groups import describe_groups, group_parameters, records_of
-from hf_imgcls.training.head_stage import check_features, features_of, in_float32
+from hf_imgcls.training.groups import group_parameters, records_of
+from hf_imgcls.training.head_stage import check_features
 from hf_imgcls.training.loss import NO_CUSTOM, Custom
-from hf_imgcls.training.order import check_repeats, epoch_order
+from hf_imgcls.training.order import check_repeats
 from hf_imgcls.training.plan import Plan
+from hf_imgcls.training.prepare_stage import stage_trainer, whole_trainer
 from hf_imgcls.training.records import is_better, stage_record
 from hf_imgcls.training.resume import choose_checkpoint, keep_stage, read_stages
 from hf_imgcls.training.settings import default_metric
@@ -134,65 +129,8 @@ def _train_stage(plan: Plan, data: Data, model: PreTrainedModel, scoring: EvalTr
             trainer.adapter = take_adapter(model, stage.train.lora, plan.model)
         merge_lora(model)
     if stage.cache_features:  # its trainer had the head alone
-        splits = _image_splits(plan, data, scoring, bad_images)
-        trainer = _trainer(model, plan, splits, processing_class=scoring.processor)
+        trainer = whole_trainer(plan, data, model, scoring, bad_images)
     return trainer, record
-
-
-def stage_trainer(plan: Plan, data: Data, model: PreTrainedModel, scoring: EvalTransform, bad_images: str):
-    """Returns (what trains a stage: the model, or its head on cached features; the splits that it reads)."""
-    stage, size = plan.stage, plan.images.size
-    added = add_lora(model, stage.train, size, plan.arguments.seed)
-    frozen = freeze_parameters(model, plan.parameters, size)
-    say(f"{f'stage {stage.number}' if stage.listed else 'model'}: {describe_parameters(model)}")
-    for line in [*([added] if added else []), *describe_groups(model, plan.groups, plan.arguments)]:
-        say(line)
-    if stage.cache_features:
-        splits = features_of(plan, data, model, scoring)
-        return _trainer(HeadOnFeatures(model, size), in_float32(plan), splits), splits
-    if has_length(data.splits["train"]):
-        check_last_batch(model, frozen, len(data.splits["train"]), plan.arguments, size)
-    splits = _image_splits(plan, data, scoring, bad_images)
-    trainer = _trainer(model, plan, splits, frozen=frozen, processing_class=scoring.processor)
-    if plan.teacher:
-        say(on_main(lambda: plan.teacher.describe(splits.get("validation"))))
-    return trainer, splits
-
-
-def _image_splits(plan: Plan, data: Data, scoring: EvalTransform, bad_images: str) -> dict:
-    splits = {"train": attach_transform(train_rows(plan, data), plan.images, bad_images)}
-    if "validation" in data.splits:
-        splits["validation"] = attach_transform(data.splits["validation"], scoring, bad_images)
-    return splits
-
-
-def train_rows(plan: Plan, data: Data):
-    """The images that training reads: as they are, or copies that are made once on a machine."""
-    if not data.cache_size or plan.stage.cache_features:  # features read each image once
-        return data.splits["train"]
-    with first_on_machine("makes copies of the images"):
-        return for_all_folds(data, "train", lambda rows, digest: prepared_copies(rows, digest, data.cache_size))
-
-
-def _trainer(model: torch.nn.Module, plan: Plan, splits: dict, **others) -> ImageTrainer:
-    stopping = plan.stage.early_stopping
-    callbacks = [StopEarly(stopping.patience, stopping.threshold)] if stopping else []
-    return ImageTrainer(
-        model,
-        plan.arguments,
-        train_dataset=splits["train"],
-        eval_dataset=splits.get("validation"),
-        images=plan.images,
-        mixing=plan.mixing,
-        groups=plan.groups,
-        terms=plan.terms,
-        order=epoch_order(plan, splits["train"]),
-        custom=plan.custom,
-        teacher=plan.teacher,
-        ema_decay=plan.stage.averaging.ema_decay,
-        callbacks=[*callbacks, *plan.callbacks],
-        **others,
-    )
 
 
 def _fit(trainer: ImageTrainer, plan: Plan) -> float:

@@ -21,7 +21,7 @@ from hf_imgcls.images.transforms import TrainTransform
 from hf_imgcls.store import cache_folder
 from hf_imgcls.store.begun import Beginning
 from hf_imgcls.store.run_folder import open_run
-from hf_imgcls.training import stages
+from hf_imgcls.training import prepare_stage
 
 PHOTO = photo(300, 200)
 
@@ -158,14 +158,14 @@ def recipe(make_folder, tmp_path, undrawn):
 
 def test_training_reads_copies_and_scoring_the_images(recipe, tmp_path, monkeypatch, capsys):
     seen = {"train": set(), "scored": set()}
-    attach = stages.attach_transform
+    attach = prepare_stage.attach_transform
 
     def watched(split, transform, *others):
         role = "train" if isinstance(transform, TrainTransform) else "scored"
         seen[role] |= {Image.open(io.BytesIO(i["bytes"]) if i["bytes"] else i["path"]).size for i in split["image"]}
         return attach(split, transform, *others)
 
-    monkeypatch.setattr(stages, "attach_transform", watched)
+    monkeypatch.setattr(prepare_stage, "attach_transform", watched)
     results = train_classifier(recipe)
     assert seen == {"train": {(41, 32)}, "scored": {(90, 70)}}
     assert results["parity"]["passed"]

@@ -16,7 +16,7 @@ from hf_imgcls.api.check import check_recipe
 from hf_imgcls.images import TrainTransform, process_image
 from hf_imgcls.models import assemble_ensemble
 from hf_imgcls.recipe import DistillationSection
-from hf_imgcls.training.distillation import DistillingTrainer, Teacher, teacher_of
+from hf_imgcls.training.distillation import DistillingTrainer, Teacher
 
 pytestmark = pytest.mark.usefixtures("undrawn")
 LABELS = ("blue", "green", "red")
@@ -138,14 +138,6 @@ def test_other_classes_are_refused(labels, message, tmp_path):
         (tmp_path / "config.json").write_text(json.dumps({**config, "problem_type": "multi_label_classification"}))
     with pytest.raises(InputError, match=f"^distillation.teacher: '{folder}': {message}"):
         teacher_for(folder, tiny_processor())
-
-
-def test_a_student_of_several_labels_has_no_teacher(tmp_path):
-    stage = SimpleNamespace(distillation=DistillationSection(teacher=save_teacher(tmp_path)))
-    config = tiny_model("vit").config
-    config.problem_type = "multi_label_classification"
-    with pytest.raises(InputError, match="distillation: probabilities of several labels an image cannot be compared"):
-        teacher_of(stage, config, TrainTransform([], tiny_processor(), range(3), seed=0), [])
 
 
 MISTAKES = [
