@@ -1,6 +1,7 @@
 """The words of a command line as the options of one command."""
 
 import argparse
+import functools
 import re
 from types import ModuleType
 from typing import NoReturn
@@ -36,7 +37,11 @@ def parse(arguments: list[str], commands: dict[str, ModuleType]) -> argparse.Nam
 
 
 def _parser(commands: dict[str, ModuleType]) -> argparse.ArgumentParser:
-    parser = _Parser(prog="hf-imgcls", description="One recipe trains, scores, saves and serves an image classifier.")
+    parser = _Parser(
+        prog="hf-imgcls",
+        description="One recipe trains, scores, saves and serves an image classifier.",
+        formatter_class=functools.partial(argparse.HelpFormatter, indent_increment=0),  # else long names take two lines
+    )
     parser.add_argument("-V", "--version", action="version", version=f"hf-imgcls {__version__}")
     subparsers = parser.add_subparsers(required=True, metavar="COMMAND")
     for name, command in commands.items():
