@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-import datasets
 import numpy as np
 
 from hf_imgcls.reports.report.examples import confused_pairs, least_certain, worst_mistakes
@@ -70,12 +69,11 @@ def _content_of(output: Scored, rows, names: Sequence[str]) -> dict[str, Any]:
 def _described(output: Scored, rows, names: Sequence[str], places: Sequence[int]) -> list[dict[str, Any]]:
     """Images of a split by their places in it, ready for JSON."""
     found = []
-    named = rows.select(places) if isinstance(rows, datasets.Dataset) else [None] * len(places)
-    for place, row in zip(places, named, strict=True):
+    for place in places:
         found.append(
             {
                 "place": place,
-                "file": image_name(row) if row else None,
+                "file": image_name(rows, place),
                 "label": names[output.label_ids[place]],
                 "prediction": names[output.predictions[place]],
                 "score": round(float(np.exp(output.top_log_probabilities[place])), 6),

@@ -57,7 +57,7 @@ class _Images:
         """One of the images that report.json describes."""
         place = each["place"]
         if self.rows is not None and place not in self._made:
-            self._made[place] = data_uri(self.rows[place]["image"])
+            self._made[place] = data_uri(self.rows["image"][place])
         right = each["label"] == each["prediction"]
         name = each["file"] or f"image {place}"
         score, own = ("", f"loss {each['loss']:.3f}") if "loss" in each else (f" {each['score']:.3f}", None)

@@ -64,9 +64,15 @@ def split_table(splits: Mapping[str, datasets.Dataset], labels: Sequence[str]) -
     return pa.concat_tables(parts).unify_dictionaries() if parts else None
 
 
-def image_name(row: Mapping) -> str:
-    """What a report calls an image: its file, or else its row."""
-    return row.get("name") or (row["image"] or {}).get("path") or f"row {row['row']}"
+def image_name(rows, place: int) -> str | None:
+    """What a report calls an image of a split: its file, or else its row; None of a stream."""
+    if not isinstance(rows, datasets.Dataset):
+        return None
+    if (
+        "name" in rows.column_names
+    ):  # a column by itself: reading a whole row, or selecting some, takes ten times as long
+        return rows["name"][place]
+    return rows["image"][place]["path"] or f"row {rows['row'][place]}"
 
 
 def file_names(rows, count: int) -> tuple[pa.Array, pa.Array]:

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from typing import Any
 
-import datasets
 import numpy as np
 
 from hf_imgcls.reports.report.examples import UNCERTAIN, WORST
@@ -25,16 +24,15 @@ def content_of_sets(output: ScoredSets, rows, names: Sequence[str]) -> dict[str,
     nearest = nearest[np.argsort(distances[nearest], kind="stable")][:UNCERTAIN]
 
     def describe(places: np.ndarray) -> list[dict[str, Any]]:
-        named = rows.select(places) if isinstance(rows, datasets.Dataset) else [None] * len(places)
         return [
             {
                 "place": int(place),
-                "file": image_name(row) if row else None,
+                "file": image_name(rows, int(place)),
                 "label": _joined(output.label_ids[place], names),
                 "prediction": _joined(predictions[place], names),
                 "loss": round(float(losses[place]), 6),
             }
-            for place, row in zip(places, named, strict=True)
+            for place in places
         ]
 
     return {
