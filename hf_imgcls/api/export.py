@@ -62,6 +62,8 @@ def export_model(model: str, output: Path | None = None, options: ExportOptions 
         raise InputError(f"export: --quantize is not available for {options.format}; leave it out")
     if options.quantize and images.labels is None:
         raise InputError(f"export: --quantize needs images with labels ({images.reason}); name some with --data")
+    if options.quantize and images.labels.ndim == 2:
+        raise InputError("export: --quantize measures what int8 costs with one label an image; leave it out")
     weights, int8 = str(network.dtype).removeprefix("torch."), None
     with serving.new_folder(target) as draft:
         about = {"format": options.format, "model": name, "weights": weights}

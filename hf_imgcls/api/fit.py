@@ -96,6 +96,8 @@ def _start(folder: str, output: Path, overrides: Sequence[str]):
         },
     }
     recipe = load_recipe(content, overrides)
+    if recipe.model.multi_label:
+        raise InputError("model.multi_label: fit compares networks with one label an image; train a recipe instead")
     if recipe.data.folds:
         raise InputError("data.folds: fit chooses with one split; then hf-imgcls train its recipe.json with data.folds")
     if recipe.data.streaming:

@@ -140,6 +140,8 @@ def _free(output: Path) -> tuple[Path, str]:
 
 def _fit_to_data(start: dict, section: DataSection, overrides: list[str], why: dict[str, str]) -> tuple[dict, Data]:
     """The recipe with what follows from the images that are there; adds the reasons."""
+    if section.multi_label:
+        raise InputError("model.multi_label: init counts one label an image; begin with recipes/celeba_attributes.json")
     if section.streaming:
         raise InputError("data.streaming: init counts the images; write the recipe of a stream by hand")
     check_path(section)

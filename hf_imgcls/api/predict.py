@@ -84,7 +84,8 @@ def _predict_new(
         if launch_note:
             _note(launch_note)
         classifier = _open(model, options, state)
-        columns = serving.column_names(min(options.top_k, len(classifier.labels)))
+        several = classifier.thresholds is not None
+        columns = serving.column_names(min(options.top_k, len(classifier.labels)), several)
         serving.check_continues(written, classifier.name, columns, output)
         if size.done:
             _note(f"{output} has {size.done} of the images, {size.to_do} are left")

@@ -25,6 +25,7 @@ from hf_imgcls.models.head import head_module, network_name
 from hf_imgcls.models.head_input import head_dropout, input_of_head
 from hf_imgcls.models.input_errors import as_input_error
 from hf_imgcls.models.label_kind import (
+    applied_thresholds,
     is_multi_label,
     keep_thresholds,
     read_thresholds,

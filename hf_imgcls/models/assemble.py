@@ -12,6 +12,7 @@ from hf_imgcls.models.build import load_network
 from hf_imgcls.models.configure import set_labels
 from hf_imgcls.models.ensemble import EnsembleConfig, EnsembleForImageClassification
 from hf_imgcls.models.head import network_name
+from hf_imgcls.models.label_kind import is_multi_label
 
 
 def assemble_ensemble(folders: Sequence[Path], labels: Sequence[str], shared: int):
@@ -37,7 +38,7 @@ def assemble_ensemble(folders: Sequence[Path], labels: Sequence[str], shared: in
         settings["shifts"].append(offset)
         settings["orders"].append([network.config.label2id[name] for name in labels])
     config = EnsembleConfig(**settings)
-    set_labels(config, list(labels))
+    set_labels(config, list(labels), is_multi_label(opened[shared][0].config))
     first = opened[shared][0].config
     if "pretrained_cfg" in first.to_dict():  # timm's image processor is found in the model's config alone
         config.image_processor_type = "TimmWrapperImageProcessor"

@@ -34,7 +34,7 @@ class EnsembleConfig(PreTrainedConfig):
 
 
 class EnsembleForImageClassification(PreTrainedModel):
-    """The mean of the networks' probabilities; the logits are its logarithm."""
+    """The mean of the networks' probabilities; the logits are such as give it."""
 
     config_class = EnsembleConfig
     main_input_name = "pixel_values"
@@ -48,16 +48,17 @@ class EnsembleForImageClassification(PreTrainedModel):
         self, pixel_values: torch.Tensor, labels: torch.Tensor | None = None, **others
     ) -> ImageClassifierOutput:
         config, probabilities = self.config, []
+        several = config.problem_type == "multi_label_classification"  # labels an image, each by itself
         for network, scale, shift, order in zip(
             self.networks, config.scales, config.shifts, config.orders, strict=True
         ):
             factor, offset = (pixel_values.new_tensor(values)[None, :, None, None] for values in (scale, shift))
-            logits = network(pixel_values=pixel_values * factor + offset).logits
-            probabilities.append(logits[:, order].float().softmax(1))
+            logits = network(pixel_values=pixel_values * factor + offset).logits[:, order].float()
+            probabilities.append(logits.sigmoid() if several else logits.softmax(1))
         mean = torch.stack(probabilities).mean(0)
-        logits = mean.clamp(min=torch.finfo(mean.dtype).tiny).log() / config.logit_temperature
-        logits = logits.to(pixel_values.dtype)
-        loss = None if labels is None else cross_entropy(logits, labels)
+        found = mean.logit(eps=1e-7) if several else mean.clamp(min=torch.finfo(mean.dtype).tiny).log()
+        logits = (found / config.logit_temperature).to(pixel_values.dtype)
+        loss = None if labels is None or several else cross_entropy(logits, labels)
         return ImageClassifierOutput(loss=loss, logits=logits)
 
     def _init_weights(self, module: nn.Module) -> None:

@@ -28,6 +28,14 @@ def keep_thresholds(folder: Path, config: PreTrainedConfig) -> None:
         write_json(folder / CONFIG, {**settings, _KEY: getattr(config, _KEY)})
 
 
+def applied_thresholds(config: PreTrainedConfig) -> np.ndarray | None:
+    """Those of a network of several labels an image, one half where it has none; None of one label an image."""
+    if not is_multi_label(config):
+        return None
+    found = read_thresholds(config)
+    return np.full(config.num_labels, 0.5) if found is None else found
+
+
 def thresholds_by_label(config: PreTrainedConfig) -> dict[str, float] | None:
     """Those of a network by the name of the label; None where it has none."""
     return None if read_thresholds(config) is None else dict(getattr(config, _KEY))

@@ -79,15 +79,18 @@ def _app(folder: Path, name: str, revision: str | None) -> str:
     words = [f"{key}={json.dumps(value)}" for key, value in arguments.items()]
     words += ["trust_remote_code=True"] if own_code(folder) else []
     labels = read_json(folder / RESULTS)["labels"]
-    title, about = describe_demo(name.rpartition("/")[2], labels, folder)
+    settings = read_json(folder / "config.json")
+    several = settings.get("problem_type") == "multi_label_classification"
+    title, about = describe_demo(name.rpartition("/")[2], labels, folder, several)
     about += f" [The model]({constants.ENDPOINT}/{name})."
-    top_k, rejects = min(TOP_K, len(labels)), read_rejection(read_json(folder / "config.json"))
-    classify = f"with_rejection(classifier, {top_k})" if rejects else f"lambda image: classifier(image, top_k={top_k})"
+    top_k = min(TOP_K, len(labels))
+    more = "with_thresholds" if several else "with_rejection" if read_rejection(settings) else ""
+    classify = f"{more}(classifier, {top_k})" if more else f"lambda image: classifier(image, top_k={top_k})"
     return _APP.format(
         name=name,
         arguments=", ".join(words),
         classify=classify,
-        more=", with_rejection" if rejects else "",
+        more=f", {more}" if more else "",
         title=repr(title),
         about=repr(about),
     )

@@ -24,12 +24,13 @@ from hf_imgcls.machine import exact_float32, limit_progress_bars, say
 from hf_imgcls.scoring import NONE_OF_THESE, main_split
 from hf_imgcls.serving.demo_examples import copy_examples
 from hf_imgcls.serving.image_list import find_images
-from hf_imgcls.serving.inference import Classifier
+from hf_imgcls.serving.inference import Classifier, chosen_labels
 from hf_imgcls.serving.open import PredictOptions, open_classifier
 from hf_imgcls.store import RESULTS, read_json
 from hf_imgcls.words import listed, percent, plain
 
 TOP_K = 5
+NO_LABEL = "none of the labels"
 PAGE = Path(__file__).with_name("page.py")  # a Space gets a copy of it
 _DEFAULTS, _ADDRESS = PredictOptions(TOP_K), ("127.0.0.1", 7860)
 
@@ -66,7 +67,8 @@ def open_demo(
     folder_for_uploads = tempfile.TemporaryDirectory(prefix="hf-imgcls-", ignore_cleanup_errors=True)
     with folder_for_uploads as place, _environment(place, address[0]), exact_float32():
         shown = copy_examples(named, folder, Path(place), options.limits)
-        title, about = describe_demo(classifier.name.rpartition("@")[0], classifier.labels, folder)
+        several = classifier.thresholds is not None
+        title, about = describe_demo(classifier.name.rpartition("@")[0], classifier.labels, folder, several)
         show = partial(_classify, classifier, options.top_k), title, about, shown
         blocks = page.make_page(*show, partial(_read, options.limits))
         try:
@@ -97,12 +99,19 @@ def _classify(classifier: Classifier, top_k: int, image: Image.Image) -> list[di
     (scores,), (rejected,) = classifier.judge([process_image(classifier.processor, image)])
     best = classifier.top(scores, top_k)
     none = [(NONE_OF_THESE, None)] if rejected else []
+    if classifier.thresholds is not None:  # those that are predicted, or all behind a word that none is
+        chosen = chosen_labels(classifier, scores)
+        best, none = [each for each in classifier.top(scores, len(scores)) if each[0] in chosen] or best, []
+        none = [] if chosen else [(NO_LABEL, None)]
     return [{"label": label, "score": score} for label, score in none + best]
 
 
-def describe_demo(name: str, labels: Sequence[str], folder: Path) -> tuple[str, str]:
+def describe_demo(name: str, labels: Sequence[str], folder: Path, several: bool = False) -> tuple[str, str]:
     """A page's title, and a line with the classes and, of a run, the accuracy; Markdown."""
     about = f"Classifies images into {len(labels):,} classes: {listed(map(plain, labels), 8)}."
+    if several:
+        about = f"Says which of {len(labels):,} labels an image has: {listed(map(plain, labels), 8)}. Shown are those "
+        about += "whose score reaches its threshold."
     if (folder / RESULTS).is_file():
         try:
             about += _describe_scores(read_json(folder / RESULTS))
@@ -116,6 +125,11 @@ def _describe_scores(results: dict[str, Any]) -> str:
     if not split:
         return ""
     scores = results["scores"][split]
+    if "map" in scores:
+        low, high = scores["map_interval_95"]
+        return (
+            f" mAP {scores['map']:.4f} on {scores['images']:,} {split} images (95 % interval {low:.4f} to {high:.4f})."
+        )
     low, high = (100 * end for end in scores["accuracy_interval_95"])
     about = f" Accuracy {percent(scores['accuracy'])} on {scores['images']:,} {split} images"
     about += f" (95 % interval {low:.1f} to {high:.1f} %)."

@@ -8,7 +8,7 @@ import datasets
 import numpy as np
 from huggingface_hub import constants
 
-from hf_imgcls.data import find_rows
+from hf_imgcls.data import find_rows, read_labels
 from hf_imgcls.errors import InputError
 from hf_imgcls.images import UNREADABLE, Limits, in_memory, open_usable, read_usable
 from hf_imgcls.machine import say
@@ -57,7 +57,8 @@ def _run_images(folder: Path) -> list[dict]:
         say(f"no examples: the run's images are not available ({error}); choose others with --examples")
         return []
     rows = splits.get("test", splits.get("validation", splits["train"]))
-    labels = np.array(rows["label"][:])
+    labels = read_labels(rows)
+    labels = labels.argmax(axis=1) if labels.ndim == 2 else labels  # of several the first
     by_class = [np.flatnonzero(labels == i) for i in evenly_spaced(np.unique(labels))]
     chosen = [indices[turn] for turn in range(_MOST) for indices in by_class if turn < len(indices)]
     return rows.select(chosen[:_MOST])["image"][:]

@@ -20,9 +20,10 @@ from transformers import PreTrainedConfig
 from hf_imgcls.errors import InputError
 from hf_imgcls.images import Limits, process_image, why_unreadable
 from hf_imgcls.machine import cores_per_process
+from hf_imgcls.models import applied_thresholds, is_multi_label
 from hf_imgcls.scoring import NONE_OF_THESE, Rejection, read_rejection, sigmoid, softmax
 from hf_imgcls.serving.image_list import READ_ERRORS, display_name, read_source
-from hf_imgcls.serving.rows import Row, labels_per_image
+from hf_imgcls.serving.rows import SEPARATOR, Row, labels_per_image
 
 _DEFAULTS = Limits()
 
@@ -38,6 +39,7 @@ class Classifier(NamedTuple):
     rejection: Any = (
         None  # a Rejection, or one by distance: the threshold below which an image shows none of the classes
     )
+    thresholds: np.ndarray | None = None  # of several labels an image, shape (classes,)
 
     def process(self, image: PIL.Image.Image) -> torch.Tensor:
         return process_image(self.processor, image)
@@ -69,6 +71,12 @@ class Classifier(NamedTuple):
         return [(self.labels[i], float(scores[i])) for i in np.argsort(-scores, kind="stable")[:top_k]]
 
 
+def chosen_labels(classifier, scores: np.ndarray) -> list[str]:
+    """Of several labels an image those whose score, of shape (classes,), reaches its threshold; the best first."""
+    best = np.argsort(-scores, kind="stable")
+    return [classifier.labels[i] for i in best if scores[i] >= classifier.thresholds[i]]
+
+
 def score_function(config: PreTrainedConfig) -> Callable[[np.ndarray], np.ndarray]:
     """The function that `pipeline` applies to a model's logits: softmax, sigmoid for multi-label models, or none."""
     functions = {"none": lambda logits: logits, "sigmoid": sigmoid}
@@ -96,6 +104,7 @@ def model_digest(config: PreTrainedConfig, pixels: torch.Tensor, weights: Iterab
     digest = hashlib.blake2b(digest_size=6)
     rejection = read_rejection(config.to_dict())
     facts = [config.id2label, list(pixels.shape), round(float(pixels.mean()), 3), *([rejection] if rejection else ())]
+    facts += [applied_thresholds(config).tolist()] if is_multi_label(config) else []
     digest.update(json.dumps(facts).encode())
     for content in weights:
         digest.update(content)
@@ -157,16 +166,19 @@ def _rows(classifier: Classifier, batch: list[tuple], columns: list[str]) -> lis
     pixels = [pixels for _, pixels, _ in batch if pixels is not None]
     scores = zip(*classifier.judge(pixels), strict=True) if pixels else iter(())
     rows, top_k = [], labels_per_image(columns)
+    several = classifier.thresholds is not None
     for name, _, error in batch:
-        best = [None] * (2 * top_k)
+        best, chosen = [None] * (2 * top_k), [None] * several
         if error is None:
             image_scores, rejected = next(scores)
             if np.isfinite(image_scores).all():
                 top = [*([(NONE_OF_THESE, None)] if rejected else ()), *classifier.top(image_scores, top_k)][:top_k]
                 best = [value for label, score in top for value in (_valid(label), score)]
+                chosen = [SEPARATOR.join(map(_valid, chosen_labels(classifier, image_scores)))] * several
             else:
                 error = "the model's scores are not numbers"
-        rows.append(dict(zip(columns, [display_name(name), *best, error, display_name(classifier.name)], strict=True)))
+        cells = [display_name(name), *chosen, *best, error, display_name(classifier.name)]
+        rows.append(dict(zip(columns, cells, strict=True)))
     return rows
 
 

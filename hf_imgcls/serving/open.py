@@ -9,7 +9,14 @@ import torch
 
 from hf_imgcls.errors import InputError
 from hf_imgcls.images import Limits, process_image
-from hf_imgcls.models import as_bytes, as_input_error, channels_last, fold_batch_norms, load_network
+from hf_imgcls.models import (
+    applied_thresholds,
+    as_bytes,
+    as_input_error,
+    channels_last,
+    fold_batch_norms,
+    load_network,
+)
 from hf_imgcls.serving.distance import open_rejection
 from hf_imgcls.serving.export.folder import EXPORT, is_exported
 from hf_imgcls.serving.inference import Classifier, model_digest, score_function
@@ -85,7 +92,7 @@ def as_classifier(name: str, network, processor, device: torch.device | str = "c
 
     config = network.config
     labels = [config.id2label[i] for i in range(config.num_labels)]
-    return Classifier(name, labels, processor, logits, score_function(config), rejection)
+    return Classifier(name, labels, processor, logits, score_function(config), rejection, applied_thresholds(config))
 
 
 def _open_exported(name: str, device: torch.device | str) -> Classifier:

@@ -174,7 +174,7 @@ def _check_values(row: Row) -> None:
 
 
 def _check_columns(columns: list[str], file: Path) -> None:
-    expected = column_names(labels_per_image(columns))
+    expected = column_names(labels_per_image(columns), "labels" in columns)
     if columns == ["picture", *expected[1:]]:
         raise InputError(
             f"--output: {file} was written by an earlier version, which called the column 'image' 'picture'; "
@@ -186,7 +186,7 @@ def _check_columns(columns: list[str], file: Path) -> None:
 
 def _check_incomplete(line: bytes, number: int, is_csv: bool) -> None:
     """The beginning of a first line that was cut off still tells whether predict wrote it."""
-    opening = b"image,label_1" if is_csv else b'{"image": "'
+    opening = b"image,label" if is_csv else b'{"image": "'
     if number == 1 and line[: len(opening)] != opening[: len(line)]:
         raise ValueError("another beginning")
 

@@ -148,6 +148,19 @@ def _read(path: str, read: Read = load) -> Image.Image:
     raise _error(f"This image cannot be read: {reason}")
 
 
+def with_thresholds(classifier, top_k: int) -> Classify:
+    """The labels of an image whose scores reach their thresholds; where none does, the best behind a word for that."""
+    settings = classifier.model.config
+    thresholds = getattr(settings, "label_thresholds", None) or {}
+
+    def classify(image: Image.Image) -> list[dict]:
+        best = classifier(image, top_k=settings.num_labels, function_to_apply="sigmoid")
+        chosen = [each for each in best if each["score"] >= thresholds.get(each["label"], 0.5)]
+        return chosen or [{"label": "none of the labels", "score": None}, *best[:top_k]]
+
+    return classify
+
+
 def with_rejection(classifier, top_k: int) -> Classify:
     """A pipeline's predictions, with none of these before them where the threshold in the model's settings says so."""
     rejection, classes = classifier.model.config.none_of_these, classifier.model.config.num_labels

@@ -17,12 +17,16 @@ from hf_imgcls.serving.urls import TEMPORARY
 from hf_imgcls.words import as_json, clean, csv_cell
 
 Row = dict[str, Any]
+SEPARATOR = "|"  # of several labels that are predicted
 
 
-def column_names(top_k: int) -> list[str]:
-    """The columns of a row: the image, its best labels with their scores, the error if there is none, the model."""
+def column_names(top_k: int, several: bool = False) -> list[str]:
+    """The columns of a row: the image, its best labels with their scores, the error if there is none, the model.
+
+    With `several` labels an image, before the best those that are predicted, as `cat|dog`; empty where none is.
+    """
     best = [f"{what}_{place}" for place in range(1, top_k + 1) for what in ("label", "score")]
-    return ["image", *best, "error", "model"]
+    return ["image", *(["labels"] if several else []), *best, "error", "model"]
 
 
 def labels_per_image(columns: list[str]) -> int:
@@ -97,6 +101,8 @@ class TerminalTable(contextlib.AbstractContextManager):
         line = f"{name:{self.name_width}}"
         if row["error"] is not None:
             return f"{line}  {row['error']}\n"
+        if "labels" in row:
+            line += f"  {clean(row['labels'] or '-')}"
         for place in range(1, self.top_k + 1):
             score = row[f"score_{place}"]
             shown = "  -  " if score is None else f"{score:.3f}"  # none of these

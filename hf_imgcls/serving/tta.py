@@ -27,7 +27,7 @@ class ClassifierOfViews:
     def __init__(self, classifier: Classifier, kinds: Sequence[str]):
         self.classifier, self.kinds, self.tally = classifier, tuple(kinds), Tally()
         self.name = f"{classifier.name}-tta-{'-'.join(kinds)}"
-        self.labels, self.top = classifier.labels, classifier.top
+        self.labels, self.top, self.thresholds = classifier.labels, classifier.top, classifier.thresholds
         self.process = Views(classifier.processor, kinds)
 
     def scores(self, pixels: list[list[torch.Tensor]]) -> np.ndarray:

@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 from tqdm.auto import tqdm
 
-from hf_imgcls.data import choose_splits, load_data, load_split, naming_changed, open_source
+from hf_imgcls.data import choose_splits, load_data, load_split, naming_changed, open_source, read_labels
 from hf_imgcls.errors import InputError, ParityError
 from hf_imgcls.images import process_image, read_image
 from hf_imgcls.machine import cores_per_process, show_progress
@@ -168,7 +168,7 @@ def _of_split(section, split: str | None, labels: list[str]) -> CheckImages:
         raise InputError("data.streaming: export needs a split whose size is known; leave it out")
     loaded = load_split(section, split, labels)
     name, rows = next(iter(loaded.splits.items()))
-    return CheckImages(name, rows, np.array(rows["label"][:]))
+    return CheckImages(name, rows, read_labels(rows))
 
 
 def _of_run(section, labels: list[str]) -> CheckImages:
@@ -184,8 +184,10 @@ def _of_run(section, labels: list[str]) -> CheckImages:
     if missing:
         raise InputError(f"the run's data has a label that the model does not know, {missing[0]!r}")
     # On images of train there are outputs to compare, but there is no accuracy.
-    scored = None if name == "train" else np.array([index[loaded.labels[i]] for i in rows["label"][:]])
-    return CheckImages(name, rows, scored)
+    if name == "train":
+        return CheckImages(name, rows, None)
+    found, order = read_labels(rows), np.array([index[label] for label in loaded.labels])
+    return CheckImages(name, rows, found[:, np.argsort(order)] if found.ndim == 2 else order[found])
 
 
 def _synthetic() -> list[dict]:

@@ -94,6 +94,11 @@ known = confidence >= about["none_of_these"]["threshold"]
 print(about["labels"][logits.argmax()] if known else "none of these")"""
 
 
+_SEVERAL = """\
+scores = zip(about["labels"], 1 / (1 + np.exp(-logits)), about["thresholds"])
+print([label for label, score, threshold in scores if score >= threshold])"""
+
+
 def usage(about: dict[str, Any]) -> str:
     """Python code to copy, from a file to a label, with the function that the description was compared with."""
     if about["resize"]:
@@ -102,9 +107,12 @@ def usage(about: dict[str, Any]) -> str:
         definition = "from transformers import AutoImageProcessor"
         pixels = 'AutoImageProcessor.from_pretrained(".")(image, return_tensors="pt")["pixel_values"].numpy()'
     label = _LABEL
+    if "thresholds" in about:
+        label = _SEVERAL
     if rejection := about.get(REJECTION):
         label = _OR_NONE.format(confidence=_CONFIDENCE[rejection["by"]])
-        definition = definition if about["resize"] else f"import numpy as np\n{definition}"
+    if not about["resize"] and label != _LABEL:
+        definition = f"import numpy as np\n{definition}"
     return _USAGE.format(definition=definition, pixels=pixels, label=label)
 
 

@@ -14,7 +14,7 @@ from transformers import PreTrainedConfig
 
 from hf_imgcls.errors import InputError
 from hf_imgcls.images import process_image
-from hf_imgcls.models import as_input_error, get_processor
+from hf_imgcls.models import applied_thresholds, as_input_error, get_processor
 from hf_imgcls.recipe import ModelSection
 from hf_imgcls.serving.export.folder import EXPORT, file_digest
 from hf_imgcls.serving.inference import Classifier, exported_rejection, model_digest, score_function
@@ -53,7 +53,8 @@ def open_onnx(name: str, device: torch.device | str = "cpu") -> Classifier:
         if logits(pixels[None]).shape != (1, len(labels)):
             raise InputError(f"model {name!r}: {MODEL} and {CONFIG} differ in the number of labels")
     shown = f"{folder.resolve().name}@{model_digest(config, pixels, digests)}"
-    return Classifier(shown, labels, processor, logits, score_function(config), exported_rejection(config))
+    rejection, thresholds = exported_rejection(config), applied_thresholds(config)
+    return Classifier(shown, labels, processor, logits, score_function(config), rejection, thresholds)
 
 
 def _check_weights(name: str, folder: Path, files: dict[str, dict[str, Any]]) -> list[bytes]:

@@ -17,7 +17,7 @@ from torch import nn
 from hf_imgcls.errors import InputError
 from hf_imgcls.images import input_size
 from hf_imgcls.machine import package_versions
-from hf_imgcls.models import as_input_error
+from hf_imgcls.models import applied_thresholds, as_input_error
 from hf_imgcls.scoring import REJECTION
 from hf_imgcls.serving.export.check import describe_accuracy
 from hf_imgcls.serving.export.folder import EXPORT, INT8, write_manifest
@@ -58,6 +58,7 @@ def write_onnx_export(folder: Path, network, processor, about: dict[str, Any]) -
             "output": OUTPUT, "activation": activation(config),
             "labels": [config.id2label[i] for i in range(config.num_labels)],
             **({REJECTION: rejection._asdict()} if rejection else {}),
+            **({} if (thresholds := applied_thresholds(config)) is None else {"thresholds": thresholds.tolist()}),
         },
     )  # fmt: skip
     versions = {package: metadata.version(package) for package in ("onnx", "onnxscript", "onnxruntime")}
