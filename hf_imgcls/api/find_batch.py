@@ -1,6 +1,7 @@
 """The story of finding the largest batch size of a recipe's stage."""
 
 import contextlib
+import copy
 import io
 from collections.abc import Iterable
 from pathlib import Path
@@ -67,7 +68,7 @@ def _train(opened: OneStage, images: int) -> None:
     own = {"per_device_train_batch_size": images, "gradient_accumulation_steps": 1, "dataloader_drop_last": True}
     plan = short_plan(opened.plan, BATCH_STEPS, keep_average=True, disable_tqdm=True, **own)
     with contextlib.redirect_stdout(io.StringIO()):  # what a training says of itself, each time again
-        opened.trainer(plan).train()
+        opened._replace(model=copy.deepcopy(opened.model)).trainer(plan).train()  # LoRA changes what it trains
 
 
 def _try(opened: OneStage, most: int) -> int:

@@ -1,5 +1,8 @@
 """A study of optuna on disk, which several processes share: trials that are begun, ended, and repeated."""
 
+import itertools
+import math
+import random
 import shutil
 import sqlite3
 from collections.abc import Iterator, Mapping
@@ -18,6 +21,7 @@ from hf_imgcls.words import as_json
 
 STUDY = "study.db"
 _NAME = "tune"
+_FEW = 100  # combinations of values up to which none is tried twice
 _WAIT = 60  # seconds for the database, which another process writes
 _STATES = {"COMPLETE": "complete", "PRUNED": "stopped", "FAIL": "failed", "RUNNING": "running"}
 _REPEATS, _WHY, _SECONDS = "repeats", "why", "seconds"
@@ -64,13 +68,28 @@ class Study:
         """The next trial and its values, where fewer than `count` are done or run; dead ones are failed first."""
         with self.locked():
             self._end_dead()
-            if sum(map(_counts, self._study.trials)) >= count:
+            trials, untried = self._study.trials, self.untried()
+            if sum(map(_counts, trials)) >= count or untried == []:
                 return None
+            if untried and not any(trial.state == TrialState.WAITING for trial in trials):
+                self._study.enqueue_trial(random.Random(self.seed + len(trials)).choice(untried))
             self._study.sampler = optuna.samplers.TPESampler(seed=(self.seed + len(self._study.trials)) % 2**32)
             trial = self._study.ask()
             values = {key: self._draw(trial, key) for key in self.space}
             self._running.take(self._lock_of(trial.number), f"trial {trial.number + 1}", "wait until it has ended")
             return trial, values
+
+    def untried(self) -> list[dict[str, Any]] | None:
+        """Parameters that no trial has had, of a space of few listed values and whole numbers; None of another one.
+
+        Of these a sampler would draw the same again.
+        """
+        values = {key: _listed(limits) for key, limits in self.space.items()}
+        if None in values.values() or math.prod(map(len, values.values())) > _FEW:
+            return None
+        tried = [trial.params for trial in self._study.trials if _counts(trial)]
+        combined = itertools.product(*values.values())
+        return [each for row in combined if (each := dict(zip(values, row, strict=True))) not in tried]
 
     def end(self, trial: Trial, seconds: float, value: float | None = None, why: str = "") -> None:
         """Note the value of a trial; without one it was stopped (`why`)."""
@@ -137,6 +156,13 @@ class Study:
         if isinstance(self.space[key], RangeSection):
             return parameter
         return next(value for value in self.space[key] if as_json(value) == parameter)
+
+
+def _listed(limits: Any) -> list[Any] | None:
+    """The parameters of a key, where they are listed or whole numbers."""
+    if not isinstance(limits, RangeSection):
+        return [as_json(value) for value in limits]
+    return [*range(limits.low, limits.high + 1, limits.step or 1)] if limits.is_whole else None
 
 
 def _counts(trial: FrozenTrial) -> bool:

@@ -124,7 +124,9 @@ def _try_all(search: _Search, how: TuneOptions) -> None:
         took = [row.seconds for row in search.study.rows() if row.seconds]
         if how.minutes and time.monotonic() - begun + sum(took) / len(took) > 60 * how.minutes:
             say(f"tune: another trial would end after --minutes {how.minutes:g}; the same command goes on")
-            break
+            return
+    if search.study.untried() == []:
+        say("tune: all combinations of the values are tried")
 
 
 def _try_one(search: _Search, trial, values: Mapping[str, Any]) -> None:

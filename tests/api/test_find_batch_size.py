@@ -28,11 +28,12 @@ def recipe(make_folder, tmp_path, monkeypatch):
 
 
 def test_steps_are_measured_and_the_line_sets_what_fits(recipe, tmp_path, monkeypatch, capsys):
-    trained, train = [], ImageTrainer.train
+    trained, heads, train = [], [], ImageTrainer.train
 
     def noted(trainer):
         done = train(trainer)
         trained.append((trainer.args.train_batch_size, trainer.clock.images, trainer.ema_decay))
+        heads.append(trainer.model.head)
         return done
 
     monkeypatch.setattr(ImageTrainer, "train", noted)
@@ -40,6 +41,7 @@ def test_steps_are_measured_and_the_line_sets_what_fits(recipe, tmp_path, monkey
     assert main(["find-batch-size", str(recipe)]) == 0
     assert sorted(tmp_path.rglob("*")) == before
     assert trained == [(1, 3, 0.9), (8, 24, 0.9), (32, 96, 0.9)]
+    assert len(set(heads)) == 3  # of copies: LoRA would be added to what has it already
     out = capsys.readouterr().out.splitlines()
     assert out[-1] == "stages.0.training.per_device_train_batch_size=32"
     assert load_recipe(recipe, out[-1:]).stages[0].training.per_device_train_batch_size == 32

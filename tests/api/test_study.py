@@ -77,3 +77,15 @@ def test_a_trial_of_a_process_that_has_ended_is_failed_and_repeated_once(open_st
     assert study.rows()[-1]._replace(values={}) == (stopped.number + 1, "stopped", None, (0.1,), {}, 1.0, "diverged")
     assert study.begin(3) is None
     assert not list(study.folder.glob("*.lock"))
+
+
+def test_of_few_combinations_none_is_tried_twice(tmp_path):
+    space = load_recipe({**CONTENT, "tune": {"weights": [None, "balanced"], "blocks": {"low": 1, "high": 2}}}).tune
+    study, seen = Study(tmp_path, space, seed=7, maximize=True), []
+    study.begin_with({"weights": None, "blocks": 2})
+    while begun := study.begin(9):
+        seen.append(tuple(begun[1].values()))
+        study.end(begun[0], 1.0, 0.5)
+    assert seen[0] == (None, 2)
+    assert sorted(seen, key=str) == sorted([(None, 1), (None, 2), ("balanced", 1), ("balanced", 2)], key=str)
+    assert study.untried() == []
