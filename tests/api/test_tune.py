@@ -200,7 +200,7 @@ def test_a_search_that_is_ended_gives_its_trial_up(search, monkeypatch, error):
         raise error
 
     monkeypatch.setattr(tune, "train_trial", train)
-    with pytest.raises(type(error), match="interrupted in trial 1, which begins anew|the disk is full") as caught:
+    with pytest.raises(type(error), match=r"interrupted in trial 1, which begins anew|the disk is full") as caught:
         tune._try_all(search, TuneOptions(trials=2))
     assert search.study.ended == ["given up"]
     assert getattr(caught.value, "number", 15) == 15
