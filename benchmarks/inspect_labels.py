@@ -20,13 +20,13 @@ from hf_imgcls.api import InspectOptions
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", required=True)
-    parser.add_argument("--checkpoint", required=True)
+    parser.add_argument("--checkpoint", nargs="+", required=True)
     parser.add_argument("--flipped", type=int, default=50)
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
     content = {
         "data": {"path": options.data},
-        "model": {"checkpoint": options.checkpoint},
+        "model": {"checkpoint": options.checkpoint[0]},
         "training": {"output_dir": "none", "use_cpu": True},
     }
     data = load_data(load_recipe(content).data)
@@ -42,7 +42,9 @@ def main() -> None:
                 own = data.labels[labels[i]]
                 table.writerow([data.files["train"][i], "train", own, random.choice(others), "relabel"])
         begun = time.perf_counter()
-        report = inspect_data(content, [f"data.relabel={decisions}"], InspectOptions(labels=True))
+        report = inspect_data(
+            content, [f"data.relabel={decisions}"], InspectOptions(checkpoints=tuple(options.checkpoint))
+        )
         seconds = time.perf_counter() - begun
     names = {data.files["train"][i] for i in flipped}
     of_train = [each["file"] for each in report["suspects"] if each["split"] == "train"]

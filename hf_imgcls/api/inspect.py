@@ -9,7 +9,7 @@ from hf_imgcls.api.suspects import find_suspects
 from hf_imgcls.data import KINDS, find_faults, load_data, see_images
 from hf_imgcls.errors import FindingsError, InputError, nearest
 from hf_imgcls.machine import say
-from hf_imgcls.recipe import check_path, lies_in, load_recipe, local_path
+from hf_imgcls.recipe import as_run, check_path, lies_in, load_recipe, local_path
 from hf_imgcls.store import RECIPE, cache_in_use, read_json, try_place
 from hf_imgcls.training import PRESETS
 from hf_imgcls.words import one_line, plural
@@ -21,14 +21,14 @@ class InspectOptions(NamedTuple):
     Attributes:
         output: a new .json or .csv file, or a new folder that gets both and the plots.
         labels: whether labels are looked at too, by the features of the recipe's network; of one named below, they are.
-        checkpoint: a pretrained network in place of the recipe's.
+        checkpoints: pretrained networks in place of the recipe's; of several, the mean of the probabilities counts.
         strict: whether a finding is an error.
         allow: kinds of findings that are none then.
     """
 
     output: Path | None = None
     labels: bool = False
-    checkpoint: str | None = None
+    checkpoints: tuple[str, ...] = ()
     strict: bool = False
     allow: tuple[str, ...] = ()
 
@@ -54,8 +54,7 @@ def inspect_data(
         InputError: the data cannot be loaded, or the output is there already.
         FindingsError: with `strict`, there is a finding of a kind that is not allowed.
     """
-    overrides = [*overrides, *([f"model.checkpoint={options.checkpoint}"] if options.checkpoint else ())]
-    recipe = _read(source, overrides)
+    recipe = _read(source, list(overrides))
     section = recipe.data
     _check(options, section)
     machine.prepare_launch()
@@ -65,7 +64,8 @@ def inspect_data(
     data = load_data(section, unknown=[])
     seen = see_images(data)
     findings = find_faults(seen)
-    suspects = find_suspects(recipe, seen) if options.labels or options.checkpoint else None
+    recipes = [_with_network(recipe, name) for name in options.checkpoints] or [recipe]
+    suspects = find_suspects(recipes, seen) if options.labels or options.checkpoints else None
     report = reports.collect_inspection(seen, findings, suspects, section)
     for line in reports.describe_inspection(report):
         say(line)
@@ -95,6 +95,12 @@ def _read(source: str | Path | dict, overrides: list[str]):
     network = PRESETS["default"]["cpu"][0]
     content = {"data": {"path": str(source)}, "model": {"checkpoint": network}, "training": {"output_dir": "none"}}
     return load_recipe(content, overrides)
+
+
+def _with_network(recipe, checkpoint: str):
+    """A recipe of the same data and machine with another network."""
+    content = as_run(recipe)
+    return load_recipe({**{key: content[key] for key in ("data", "training")}, "model": {"checkpoint": checkpoint}})
 
 
 def _is_recipe(file: Path) -> bool:

@@ -1,5 +1,7 @@
 """Which labels of a dataset are probably wrong, by the features of a pretrained network."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from transformers import TrainingArguments
@@ -15,30 +17,40 @@ from hf_imgcls.reports import Suspect
 from hf_imgcls.training import Examples, cached_features, losses_of, predict_out_of_sample, read_examples
 
 
-def find_suspects(recipe, seen: Inspected) -> list[Suspect]:
+def find_suspects(recipes: Sequence, seen: Inspected) -> list[Suspect]:
     """The images of all splits whose label is less probable than another one, the least probable first.
 
-    The probabilities are of heads that have not seen the image, nor one that is nearly the same.
+    The probabilities are of heads that have not seen the image, nor one that is nearly the same; of the networks of
+    several recipes their mean.
 
     Raises:
-        InputError: the recipe has no pretrained network, or its network was trained on these images.
+        InputError: a recipe has no pretrained network, or its network was trained on these images.
     """
-    data = seen.data
-    checkpoint = recipe.model.checkpoint
-    if recipe.model.from_scratch or checkpoint is None:
-        raise InputError("--labels: the recipe trains from scratch; name a pretrained network with --checkpoint")
-    _refuse_trained(checkpoint, seen)
+    for recipe in recipes:
+        if recipe.model.from_scratch or recipe.model.checkpoint is None:
+            raise InputError("--labels: the recipe trains from scratch; name a pretrained network with --checkpoint")
+        _refuse_trained(recipe.model.checkpoint, seen)
+    labels = np.concatenate([np.array(rows["label"][:], int) for rows in seen.data.splits.values()])
+    found = [_predict(recipe, seen, labels) for recipe in recipes]
+    mean = np.logaddexp.reduce(found) - np.log(len(found))
+    if len(found) > 1:
+        say(f"labels: {_accuracy(mean, labels)} by the mean of {len(found)} networks")
+    return _rank(mean, labels, seen)
+
+
+def _predict(recipe, seen: Inspected, labels: np.ndarray) -> np.ndarray:
+    """Log probabilities out of sample by the features of a recipe's network, shape (images, classes)."""
     arguments = machine.training_arguments(recipe.training)
-    model, processor = build_model(recipe.model, data.labels, arguments.seed)
+    model, processor = build_model(recipe.model, seen.data.labels, arguments.seed)
     arguments = machine.training_arguments(
         recipe.training, lambda: faster_in_half(model, input_size(processor), training=False)
     )
-    scoring = EvalTransform(processor, range(len(data.labels)))
+    scoring = EvalTransform(processor, range(len(seen.data.labels)))
     examples = _examples(model, scoring, seen, arguments)
-    found = predict_out_of_sample(examples, len(data.labels), recipe.data.seed)
-    labels = examples.labels.cpu().numpy()
-    say(f"labels: {_accuracy(found.log_probabilities, labels)} by {checkpoint}'s features, penalty {found.penalty:g}")
-    return _rank(found.log_probabilities, labels, seen)
+    found = predict_out_of_sample(examples, len(seen.data.labels), recipe.data.seed)
+    shown = f"{_accuracy(found.log_probabilities, labels)} by {recipe.model.checkpoint}'s features"
+    say(f"labels: {shown}, penalty {found.penalty:g}")
+    return found.log_probabilities
 
 
 def _refuse_trained(checkpoint: str, seen: Inspected) -> None:

@@ -9,7 +9,14 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("overrides", nargs="*", metavar="section.key=value", help="data.label_column=kind ...")
     parser.add_argument("--output", type=Path, help="a new .json or .csv file, or a new folder, with plots")
     parser.add_argument("--labels", action="store_true", help="rank labels by how probably they are wrong")
-    parser.add_argument("--checkpoint", metavar="NAME", help="the network whose features --labels takes, and --labels")
+    parser.add_argument(
+        "--checkpoint",
+        nargs="+",
+        action="extend",
+        metavar="NAME",
+        default=[],
+        help="networks for --labels, and --labels",
+    )
     parser.add_argument("--strict", action="store_true", help="exit status 1 where anything is wrong")
     parser.add_argument(
         "--allow", nargs="+", action="extend", metavar="KIND", default=[], help="findings that --strict does not count"
@@ -19,6 +26,6 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> None:
     from hf_imgcls.api import InspectOptions, inspect_data
 
-    look_at = (options.labels, options.checkpoint)
+    look_at = (options.labels, tuple(options.checkpoint))
     how = InspectOptions(options.output, *look_at, options.strict, tuple(options.allow))
     inspect_data(options.source, options.overrides, how)

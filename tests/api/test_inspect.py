@@ -141,9 +141,11 @@ def test_suspect_labels_become_a_file_of_decisions_that_a_recipe_applies(
     (root / "train/red/003.png").rename(root / "train/blue/flipped.png")
     (root / "test/green/001.png").rename(root / "test/red/flipped.png")
     words = ["data.validation_split=false", "data.validation_fraction=0", "training.use_cpu=true"]
-    assert main(["inspect", str(root), *words, "--checkpoint", network, "--output", str(tmp_path / "seen")]) == 0
+    assert (
+        main(["inspect", str(root), *words, "--checkpoint", network, network, "--output", str(tmp_path / "seen")]) == 0
+    )
     out = capsys.readouterr().out
-    assert "predicted as labelled, out of sample" in out
+    assert "predicted as labelled, out of sample, by the mean of 2 networks" in out
     with (tmp_path / "seen/decisions.csv").open(newline="") as stream:
         rows = list(csv.DictReader(stream))
     wrong = {"train/blue/flipped.png": "red", "test/red/flipped.png": "green"}
