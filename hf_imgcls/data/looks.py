@@ -1,5 +1,6 @@
 """What every image looks like: size, mode, how much its pixels differ, and a thumbnail to compare images by."""
 
+import warnings
 from typing import NamedTuple
 
 import datasets
@@ -66,7 +67,8 @@ def _look_at(rows: datasets.Dataset, fingerprint: str, role: str) -> datasets.Da
 
 def look(row: dict) -> dict:
     """The look of a row's `image`, `{"bytes": ..., "path": ...}`; of a large JPEG decoded at a reduced size."""
-    with naming_changed([row["image"]]):
+    with naming_changed([row["image"]]), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of odd files, which the check of the images has read already
         opened = open_image(in_memory(row["image"]))
         stored, mode = opened.size, opened.mode
         if isinstance(opened, JpegImageFile):
