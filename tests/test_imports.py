@@ -2,10 +2,10 @@
 
 from fresh import run_fresh
 
-# Each of them takes a second or more, and is there on many machines.
+# Each of them takes a second or more, and is there on many machines. (peft too: transformers' Trainer imports it.)
 UNUSED = {
     "matplotlib", "sklearn", "gradio", "onnx", "onnxruntime", "onnxscript", "tensorflow", "keras", "jax", "torchaudio",
-    "timm", "peft", "IPython", "tensorboard", "cv2",
+    "timm", "IPython", "tensorboard", "cv2",
 }  # fmt: skip
 
 
