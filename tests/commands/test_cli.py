@@ -42,7 +42,9 @@ OTHER = {
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.name)
 @pytest.mark.usefixtures("undrawn")
-def test_every_shipped_recipe_trains_on_other_data_and_weights_by_overrides_alone(path, make_folder, tmp_path, monkeypatch):
+def test_every_shipped_recipe_trains_on_other_data_and_weights_by_overrides_alone(
+    path, make_folder, tmp_path, monkeypatch
+):
     monkeypatch.chdir(tmp_path)
     tiny_model("vit").save_pretrained(tmp_path / "checkpoint")
     tiny_processor().save_pretrained(tmp_path / "checkpoint")
