@@ -8,7 +8,7 @@ from tiny import stock_model
 
 from hf_imgcls.errors import RestoreError
 from hf_imgcls.models.build import build_model
-from hf_imgcls.models.restore import _digest, check_restored, differing_tensors, restore_weights
+from hf_imgcls.models.restore import check_restored, differing_tensors, restore_weights, weights_digest
 from hf_imgcls.recipe.sections import ModelSection
 
 VIT = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "patch_size": 8}
@@ -170,7 +170,7 @@ def test_processes_that_restored_different_tensors_stop_the_run(rank, saved, mon
     monkeypatch.setattr(dist, "get_world_size", lambda: 2)
 
     def gather(models):
-        return lambda found, own: found.__setitem__(slice(None), [_digest(each) for each in models])
+        return lambda found, own: found.__setitem__(slice(None), [weights_digest(each) for each in models])
 
     monkeypatch.setattr(dist, "all_gather_object", gather([model, model]))
     check_restored(model, folder)
