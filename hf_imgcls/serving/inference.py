@@ -174,7 +174,8 @@ def _rows(classifier: Classifier, batch: list[tuple], columns: list[str]) -> lis
             if np.isfinite(image_scores).all():
                 top = [*([(NONE_OF_THESE, None)] if rejected else ()), *classifier.top(image_scores, top_k)][:top_k]
                 best = [value for label, score in top for value in (_valid(label), score)]
-                chosen = [SEPARATOR.join(map(_valid, chosen_labels(classifier, image_scores)))] * several
+                if several:
+                    chosen = [SEPARATOR.join(map(_valid, chosen_labels(classifier, image_scores)))]
             else:
                 error = "the model's scores are not numbers"
         cells = [display_name(name), *chosen, *best, error, display_name(classifier.name)]
