@@ -2,19 +2,11 @@
 
 from hf_imgcls.recipe.check import (
     BUILT_IN_ARCHITECTURES,
-    DATA_FILES,
-    beside,
     check_mixes,
-    check_output_dir,
-    check_path,
     check_settings,
     check_transforms,
-    check_unknown_path,
-    lies_in,
-    local_path,
     name_and_arguments,
     naming_stage,
-    resolve_checkpoint,
 )
 from hf_imgcls.recipe.data_section import PerSplit
 from hf_imgcls.recipe.distillation import DistillationSection
@@ -22,6 +14,16 @@ from hf_imgcls.recipe.ensemble import naming_network, network_folder, networks_o
 from hf_imgcls.recipe.fields import NOT_IN_A_RECIPE
 from hf_imgcls.recipe.load import as_run, load_recipe
 from hf_imgcls.recipe.lora import Lora, LoraSection
+from hf_imgcls.recipe.places import (
+    DATA_FILES,
+    beside,
+    check_output_dir,
+    check_path,
+    check_unknown_path,
+    lies_in,
+    local_path,
+    resolve_checkpoint,
+)
 from hf_imgcls.recipe.schema import json_schema, stages_of
 from hf_imgcls.recipe.sections import (
     MOST_PIXELS,

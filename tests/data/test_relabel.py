@@ -8,7 +8,7 @@ import pytest
 
 from hf_imgcls.data.load import load_data, load_split
 from hf_imgcls.errors import InputError
-from hf_imgcls.recipe.check import check_path
+from hf_imgcls.recipe.places import check_path
 from hf_imgcls.recipe.sections import DataSection
 
 HEADING = "file,split,label,suggested,decision,probability"

@@ -9,15 +9,9 @@ from hf_imgcls.errors import InputError
 from hf_imgcls.models.configure import BUILT_IN
 from hf_imgcls.recipe import installed as module
 from hf_imgcls.recipe import load_recipe
-from hf_imgcls.recipe.check import (
-    BUILT_IN_ARCHITECTURES,
-    check_output_dir,
-    check_path,
-    check_settings,
-    check_transforms,
-    resolve_checkpoint,
-)
+from hf_imgcls.recipe.check import BUILT_IN_ARCHITECTURES, check_settings, check_transforms
 from hf_imgcls.recipe.installed import as_type, installed
+from hf_imgcls.recipe.places import check_output_dir, check_path, resolve_checkpoint
 from hf_imgcls.recipe.sections import DataSection, ModelSection
 
 SMALL = {"data": {"path": "photos"}, "model": {"checkpoint": "some/model"}, "training": {"output_dir": "runs/x"}}
