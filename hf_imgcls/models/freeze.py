@@ -10,7 +10,8 @@ from transformers import PreTrainedModel
 
 from hf_imgcls.errors import InputError
 from hf_imgcls.models.head import network_name
-from hf_imgcls.models.lora import describe_lora, head_names, is_update, lora_layers, require_peft
+from hf_imgcls.models.lora import describe_lora, is_update, lora_layers, require_peft
+from hf_imgcls.models.lora_targets import head_names
 from hf_imgcls.models.patterns import compile_pattern, matching
 from hf_imgcls.models.trace import blocks, first_uses, that_affect_logits, trace
 from hf_imgcls.recipe import LastBlocks, Lora, Trained
