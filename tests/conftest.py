@@ -46,6 +46,15 @@ def pytest_collection_finish():
         torch.utils.data._utils.MP_STATUS_CHECK_INTERVAL = 0.5
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item):
+    if item.get_closest_marker("gpu"):
+        import torch
+
+        if not torch.cuda.is_available():
+            pytest.skip("needs a CUDA GPU")
+
+
 def pytest_sessionfinish():
     gc.unfreeze()  # or triton calls everything frozen a leak
 

@@ -1,6 +1,8 @@
 """Images per second of a recipe's data path, of its model, and of both together; nothing is saved."""
 
+import contextlib
 import copy
+import io
 import itertools
 import math
 import resource
@@ -102,6 +104,7 @@ class _Measurement:
         reader = self._trainer(rows)
         data, batch = self._data(reader.get_train_dataloader())
         reader.stop_workers()
+        del reader  # with its copy of the network
         arguments = self.plan.arguments
         count = arguments.train_batch_size * arguments.gradient_accumulation_steps * arguments.world_size
         empty_rows = [None] * (count * (self.steps + self.skipped))
@@ -131,14 +134,19 @@ class _Measurement:
             terms=self.plan.terms,
             teacher=self.plan.teacher,
             groups=self.plan.groups,
+            ema_decay=self.plan.stage.averaging.ema_decay,
             frozen=freeze_parameters(model, self.plan.parameters, self.plan.images.size),
         )
 
     def _training(self, trainer: ImageTrainer) -> float:
+        """Images per second; what a training before it has left on the device is none of its memory."""
+        machine.release_device(trainer.args.device)
+        machine.begin_peak()
         watch = _Watch(trainer, self.skipped)
         trainer.remove_callback(EpochTable)
         trainer.add_callback(watch)
-        trainer.train()
+        with contextlib.redirect_stdout(io.StringIO()):  # what a training says of itself, each time again
+            trainer.train()
         return watch.rate
 
     def _data(self, loader) -> tuple[float, dict[str, torch.Tensor]]:
@@ -172,12 +180,12 @@ def _now() -> float:
 
 
 def _memory(workers: int) -> dict[str, int]:
-    """Peak memory of this process, of its largest worker, and on its GPU, in MB; 0 where there is none."""
+    """Peak memory in MB of this process, of its largest worker, and of its last training on a GPU; 0 of none."""
     unit = 2**20 if sys.platform == "darwin" else 2**10
     own, children = (
         resource.getrusage(who).ru_maxrss // unit for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
     )
-    gpu = torch.cuda.max_memory_allocated() // 2**20 if torch.cuda.is_available() else 0
+    gpu = machine.device_peak() // 2**20
     return {"memory": own, "worker_memory": children if workers else 0, "gpu_memory": gpu}
 
 

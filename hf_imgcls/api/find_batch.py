@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from accelerate.utils.memory import clear_device_cache
 
 from hf_imgcls.api.one_stage import OneStage, open_stage
 from hf_imgcls.errors import InputError
-from hf_imgcls.machine import PeakMemory, free_memory, prepare_launch, say
+from hf_imgcls.machine import PeakMemory, begin_peak, device_peak, free_memory, prepare_launch, release_device, say
 from hf_imgcls.store import cache_in_use, is_launched
 from hf_imgcls.training import BATCH_STEPS, keep_step, power_of_two, reckon_batch, short_plan, try_batches
 from hf_imgcls.words import megabytes
@@ -72,13 +71,17 @@ def _train(opened: OneStage, images: int) -> None:
 
 
 def _try(opened: OneStage, most: int) -> int:
-    fits = try_batches(lambda images: _train(opened, images), most)
+    def attempt(images: int) -> None:
+        release_device(opened.plan.arguments.device)  # of the batch before, which did not fit
+        begin_peak()
+        _train(opened, images)
+
+    fits = try_batches(attempt, most)
     if torch.cuda.is_available():
-        torch.cuda.reset_peak_memory_stats()
-        _train(opened, fits)
-        peak, whole = torch.cuda.max_memory_allocated(), torch.cuda.get_device_properties().total_memory
-        say(f"find-batch-size: a step of {fits} images takes {megabytes(peak)} of the GPU's {megabytes(whole)}")
-        clear_device_cache(garbage_collection=True)
+        whole = torch.cuda.get_device_properties().total_memory
+        taken = megabytes(device_peak())  # of the last try: another one beside what it has left might not fit
+        say(f"find-batch-size: a step of {fits} images takes {taken} of the GPU's {megabytes(whole)}")
+    release_device(opened.plan.arguments.device)
     return fits
 
 

@@ -66,6 +66,8 @@ def open_stage(source: str | Path | dict, overrides: Iterable[str], number: int 
             trainer.save_run(plans[-2].folder)
             trainer.accelerator.wait_for_everyone()
             model = network_after(plans[-2], trainer.model)
+            del trainer, network  # which would take memory of the device beside the stage
+            machine.release_device(plans[-1].arguments.device)
         yield OneStage(recipe, plans[-1], data, model, scoring)
     finally:
         on_main(lambda: shutil.rmtree(scratch, ignore_errors=True))

@@ -42,7 +42,7 @@ class MixUpPerImage:
         self.beta, self.classes = torch.distributions.Beta(torch.tensor(alpha), torch.tensor(alpha)), num_classes
 
     def __call__(self, pixels: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        kept = self.beta.sample((len(labels),)).to(pixels.device)
+        kept = _sent(self.beta.sample((len(labels),)), pixels.device)
         each = kept[:, None, None, None].to(pixels.dtype)
         return pixels * each + pixels.roll(1, 0) * (1 - each), self._soft(labels, kept)
 
@@ -65,9 +65,16 @@ class CutMixPerImage(MixUpPerImage):
             begin, end = (middle - half).clamp(min=0), (middle + half).clamp(max=side)
             sides.append((begin, end - begin))
         (top, rows), (left, columns) = sides
-        inside = _inside(pixels, torch.stack([top, left, rows, columns], 1).to(pixels.device))
-        kept = (1 - rows * columns / (height * width)).to(pixels.device)
+        inside = _inside(pixels, _sent(torch.stack([top, left, rows, columns], 1), pixels.device))
+        kept = _sent(1 - rows * columns / (height * width), pixels.device)
         return torch.where(inside, pixels.roll(1, 0), pixels), self._soft(labels, kept)
+
+
+def _sent(drawn: torch.Tensor, device: torch.device) -> torch.Tensor:
+    """What was drawn on the CPU, on the device; a copy from memory that is not pinned waits for all that a GPU does."""
+    if device.type == "cuda":
+        drawn = drawn.pin_memory()
+    return drawn.to(device, non_blocking=device.type != "mps")
 
 
 _PER_IMAGE = {"MixUp": MixUpPerImage, "CutMix": CutMixPerImage}

@@ -13,7 +13,7 @@ from hf_imgcls.machine.hardware import (
     exact_float32,
     package_versions,
 )
-from hf_imgcls.machine.memory import PeakMemory, free_memory
+from hf_imgcls.machine.memory import PeakMemory, begin_peak, device_peak, free_memory, release_device
 from hf_imgcls.machine.network import reach_hub, use_hub
 from hf_imgcls.machine.processes import check_launch, limit_progress_bars, on_main, prepare_launch, say, show_progress
 from hf_imgcls.machine.signals import Agreement, StopRequest, shield_worker

@@ -69,7 +69,8 @@ def fill_in_defaults(
         half_on_cpu: whether the network is faster in half precision on a CPU that has it.
     """
     workers = _workers(machine)
-    chosen: dict[str, Any] = {"dataloader_num_workers": workers, "dataloader_pin_memory": machine.device != "cpu"}
+    pinned = machine.device not in ("cpu", "mps")  # which has no such memory; torch would warn of it
+    chosen: dict[str, Any] = {"dataloader_num_workers": workers, "dataloader_pin_memory": pinned}
     if given.get("dataloader_num_workers", workers):
         chosen |= {"dataloader_prefetch_factor": _PREFETCH, "dataloader_persistent_workers": True}
     if machine.device == "cuda":

@@ -10,6 +10,8 @@ import time
 from pathlib import Path
 
 import psutil
+import torch
+from accelerate.utils.memory import clear_device_cache
 
 from hf_imgcls.errors import InputError
 
@@ -31,6 +33,26 @@ def free_memory(groups: Path = Path("/sys/fs/cgroup")) -> int:
             taken = int((groups / use).read_text()) - (int(files[1]) if files else 0)
             free = min(free, int((groups / limit).read_text()) - taken)
     return max(0, free)
+
+
+def release_device(device: torch.device) -> None:
+    """Give back what earlier trainings have left on a GPU: a trainer is one of a circle, which ends as garbage alone.
+
+    torch frees what it keeps before it runs out of memory, but does not look for garbage.
+    """
+    if device.type != "cpu":
+        clear_device_cache(garbage_collection=True)
+
+
+def begin_peak() -> None:
+    """From here on `device_peak` counts."""
+    if torch.cuda.is_available():
+        torch.cuda.reset_peak_memory_stats()
+
+
+def device_peak() -> int:
+    """Bytes of the GPU that tensors of this process have taken at most, since `begin_peak`; 0 without one."""
+    return torch.cuda.max_memory_allocated() if torch.cuda.is_available() else 0
 
 
 class PeakMemory:

@@ -64,8 +64,8 @@ def add_lora(model: PreTrainedModel, train: Trained, size: tuple[int, int], seed
     from peft import inject_adapter_in_model
 
     names, left_out = target_layers(model, train.lora, size)
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
+    with torch.random.fork_rng(devices=[]):  # peft draws on the CPU, wherever the network is
+        torch.default_generator.manual_seed(seed)
         inject_adapter_in_model(lora_config(train.lora, names), model)
     if train.lora.save == "adapter":
         _check_peft_alone(model, size)
@@ -185,10 +185,9 @@ def _check_merging(model: PreTrainedModel, layers: dict[str, nn.Module], size: t
 
     with in_evaluation(model), exact_float32():
         before = logits()
-        with torch.random.fork_rng():
-            torch.manual_seed(0)
-            for update in updates:
-                update.normal_(std=0.01)
+        generator = torch.Generator().manual_seed(0)
+        for update in updates:
+            update.copy_(0.01 * torch.randn(update.shape, generator=generator))
         beside = logits()
         with merged(model):
             together = logits()

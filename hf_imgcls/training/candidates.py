@@ -30,6 +30,8 @@ PRESETS = {
     "default": {"cpu": [_MOBILE, _NANO], "gpu": [_MOBILE, _TINY, _DINO]},
     "best": {"cpu": [_MOBILE, _NANO, _DINO], "gpu": [_MOBILE, _TINY, _DINO, "timm/convnext_base.fb_in22k_ft_in1k"]},
 }
+_ON_CPU = 8  # images of a batch whose time is measured
+_HALVES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 _UNEVEN = 5  # below, balanced weights change macro-F1 by little (benchmarks/fit/class_weights.py)
 
 
@@ -108,7 +110,7 @@ def score_candidate(
     if is_uneven(data):
         section = LossSection(class_weights="balanced")
         weights = class_weights(section, data.splits["train"], data.labels, scoring.label_ids)
-        other = _solve(examples, Terms(weights.to(arguments.device)), len(data.labels), arguments.seed)
+        other = _solve(examples, Terms(weights), len(data.labels), arguments.seed)
         if _macro_f1(other) > _macro_f1(solved):
             solved, balanced = other, True
     logits = examples["validation"].features @ solved.weight.T + solved.bias
@@ -123,7 +125,7 @@ def score_candidate(
         is_stock(model),
         hasattr(scoring.processor, "data_config"),
         sum(each.numel() for each in model.parameters()),
-        (_speed(model, size, arguments), _speed(model, size, both[1], training=True)),
+        (measure_speed(model, size, arguments), measure_speed(model, size, both[1], training=True)),
         time.perf_counter() - begun,
     )
 
@@ -135,7 +137,8 @@ def is_uneven(data: Data) -> bool:
 
 
 def _solve(examples: dict[str, Examples], terms: Terms, classes: int, seed: int) -> Solution:
-    return solve(examples["train"], examples["validation"], classes, losses_of(terms, 0.0), seed)
+    losses = losses_of(terms, 0.0, examples["train"].features.device)
+    return solve(examples["train"], examples["validation"], classes, losses, seed)
 
 
 def _macro_f1(solved: Solution) -> float:
@@ -146,20 +149,26 @@ def losses_of_labels(log_likelihoods: torch.Tensor, labels: torch.Tensor) -> tor
     return -log_likelihoods.gather(1, labels[:, None])[:, 0]
 
 
-def _speed(
-    model: PreTrainedModel, size: tuple[int, int], arguments: TrainingArguments, batch: int = 8, training: bool = False
+def measure_speed(
+    model: PreTrainedModel, size: tuple[int, int], arguments: TrainingArguments, training: bool = False
 ) -> float:
-    """Images a second of a forward pass, or of a training step but its optimizer, the better of two."""
-    pixels, seconds = random_images(model, batch, size), []
-    precision = torch.autocast(pixels.device.type, torch.bfloat16, enabled=arguments.bf16)
+    """Images a second of a forward pass, or of a training step but its optimizer, the better of two.
+
+    On the device of the arguments, to which nothing else may have moved the model: its features may come from the
+    cache. There in batches of theirs, which a GPU needs to be busy.
+    """
+    device, half = arguments.device, _HALVES.get(arguments.mixed_precision)
+    batch = _ON_CPU if device.type == "cpu" else arguments.per_device_train_batch_size
+    pixels, seconds = random_images(model.to(device), batch, size), []
+    precision = torch.autocast(device.type, half, enabled=half is not None)
     with in_evaluation(model), torch.set_grad_enabled(training), precision:
         for _ in range(2):
             begun = time.perf_counter()
             loss = model(pixel_values=pixels).logits.float().square().mean()
             if training:
                 loss.backward()
-            if pixels.is_cuda:
-                torch.cuda.synchronize()
+            if device.type != "cpu":
+                torch.accelerator.synchronize()
             seconds.append(time.perf_counter() - begun)
     model.zero_grad()
     return batch / min(seconds)

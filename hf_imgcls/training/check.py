@@ -174,7 +174,9 @@ def check_last_batch(model: nn.Module, frozen, images: int, arguments: TrainingA
     for module in frozen:
         module.eval()
     try:
-        with torch.random.fork_rng(), torch.no_grad():
+        # Its own device alone: torch warns where it is to keep the generators of several.
+        devices = [like.device] if like.is_cuda else []
+        with torch.random.fork_rng(devices), torch.no_grad():
             model(pixel_values=torch.zeros(1, 3, *size, dtype=like.dtype, device=like.device))
     except ValueError as error:
         if "more than 1 value per channel" not in str(error):

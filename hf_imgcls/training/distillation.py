@@ -38,16 +38,18 @@ class Teacher:
         self.digest = weights_digest(self.network)
         channels_last(self.network, self.size)
         self.network.requires_grad_(False)
-        self.channels = [list(images.channels).index(channel) for channel in seen]
+        channels = [list(images.channels).index(channel) for channel in seen]
+        self.channels = torch.tensor(channels)  # a list would be copied to the device at every step
         scale, shift = (each.flatten().double() for each in normalization(processor))
-        own_scale, own_shift = (each.flatten().double()[self.channels] for each in (images.scale, images.shift))
+        own_scale, own_shift = (each.flatten().double()[channels] for each in (images.scale, images.shift))
         # From the student's number for a byte back to the byte, and to the teacher's number for it.
         factor = scale / own_scale
         self.factor, self.offset = factor.float(), (shift - own_shift * factor).float()
 
     def to(self, device: torch.device) -> None:
         self.network.to(device)
-        self.order, self.factor, self.offset = (each.to(device) for each in (self.order, self.factor, self.offset))
+        own = (self.channels, self.order, self.factor, self.offset)
+        self.channels, self.order, self.factor, self.offset = (each.to(device) for each in own)
 
     @torch.no_grad()
     def logits(self, pixels: torch.Tensor) -> torch.Tensor:
@@ -55,7 +57,9 @@ class Teacher:
         pixels = pixels[:, self.channels] * self.factor[:, None, None] + self.offset[:, None, None]
         if tuple(pixels.shape[-2:]) != self.size:
             pixels = interpolate(pixels, self.size, mode="bilinear", antialias=True)
-        return self.network.eval()(pixel_values=pixels).logits.float()[:, self.order]
+        if self.network.training:
+            self.network.eval()
+        return self.network(pixel_values=pixels).logits.float()[:, self.order]
 
     def loss(self, pixels: torch.Tensor, logits: torch.Tensor) -> torch.Tensor:
         """T squared times the Kullback-Leibler divergence of the student from the teacher, summed over images.

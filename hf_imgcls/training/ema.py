@@ -9,7 +9,7 @@ import torch.distributed as dist
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import nn
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 from transformers import TrainerCallback
 
 from hf_imgcls.errors import InputError, RestoreError
@@ -25,42 +25,39 @@ _UPDATES = "updates"
 class WeightAverage:
     """The EMA of a model's trained weights, on its device; the first update copies them.
 
-    Running statistics of normalizations are averaged too (`use_buffers`): copied from the model, as torch does
-    without, they would be those of other weights than the averaged ones. Other buffers, constants and counters, are
-    the model's.
+    Running statistics of normalizations are averaged too: copied from the model, as torch's AveragedModel does, they
+    would be those of other weights than the averaged ones. Other buffers, constants and counters, are the model's.
+    That class also copies its count to the device at each update, which waits for all that a GPU has to do.
     """
 
     def __init__(self, model: nn.Module, decay: float):
-        self.model, self.decay = model, decay
-        trained = {name: each for name, each in model.named_parameters() if each.requires_grad}
+        self.model, self.decay, self.updates = model, decay, 0
+        trained = [name for name, each in model.named_parameters() if each.requires_grad]
+        statistics = [name for name, _ in model.named_buffers() if name.endswith(STATISTICS)]
         self._owners = {  # not the tensors: a model that is moved to a device, if only from cpu to cpu:0, gets others
             name: (model.get_submodule(name.rpartition(".")[0]), name.rpartition(".")[2])
-            for name, _ in model.named_buffers()
-            if name.endswith(STATISTICS)
+            for name in [*trained, *statistics]
         }
-        self._weights = nn.ParameterList(trained.values())  # the model's own
-        self._average = AveragedModel(self._with_statistics(), use_buffers=True)
-        averaged = [*self._average.module.parameters(), *self._average.module.buffers()]
-        self._averaged = dict(zip([*trained, *self._owners], averaged, strict=True))
-
-    def _with_statistics(self) -> nn.Module:
-        """What is averaged, as it is in the model now."""
-        for number, (module, name) in enumerate(self._owners.values()):
-            self._weights.register_buffer(f"statistic_{number}", getattr(module, name))
-        return self._weights
+        self._averaged = {name: getattr(*owner).detach().clone() for name, owner in self._owners.items()}
 
     def _pairs(self) -> dict[str, tuple[torch.Tensor, torch.Tensor]]:
-        """The model's tensors and the averaged ones, by name."""
-        mine = self._with_statistics()
-        tensors = [*mine.parameters(), *mine.buffers()]
-        return dict(zip(self._averaged, zip(tensors, self._averaged.values(), strict=True), strict=True))
+        """The model's tensors as they are now and the averaged ones, which follow them to their device, by name."""
+        mine = {name: getattr(*owner) for name, owner in self._owners.items()}
+        self._averaged = {name: each.to(mine[name].device) for name, each in self._averaged.items()}
+        return {name: (mine[name], each) for name, each in self._averaged.items()}
 
+    @torch.no_grad()
     def update(self) -> None:
         """Take in the weights after an optimizer step."""
-        done = int(self._average.n_averaged)
-        # With fewer steps than 1 / (1 - decay), a constant decay would keep much of the weights before the training.
-        self._average.multi_avg_fn = get_ema_multi_avg_fn(min(self.decay, (1 + done) / (10 + done)))
-        self._average.update_parameters(self._with_statistics())
+        mine, averaged = map(list, zip(*self._pairs().values(), strict=True))
+        if self.updates:
+            # With fewer steps than 1 / (1 - decay), a constant decay would keep much of the weights before training.
+            decay = min(self.decay, (1 + self.updates) / (10 + self.updates))
+            get_ema_multi_avg_fn(decay)(averaged, mine, self.updates)
+        else:
+            for own, each in zip(mine, averaged, strict=True):
+                each.copy_(own)
+        self.updates += 1
 
     @torch.no_grad()
     def swap(self) -> None:
@@ -74,7 +71,7 @@ class WeightAverage:
     def save(self, folder: Path) -> None:
         """Write the weights that are trained on, while the average is in the model."""
         raw = {name: kept.detach().contiguous() for name, kept in self._averaged.items()}
-        save_file(raw, folder / RAW_WEIGHTS, {_UPDATES: str(int(self._average.n_averaged))})
+        save_file(raw, folder / RAW_WEIGHTS, {_UPDATES: str(self.updates)})
 
     @torch.no_grad()
     def restore(self, folder: Path) -> None:
@@ -82,7 +79,7 @@ class WeightAverage:
         try:
             with safe_open(folder / RAW_WEIGHTS, framework="pt") as file:
                 raw = {name: file.get_tensor(name) for name in self._averaged}
-                self._average.n_averaged.fill_(int(file.metadata()[_UPDATES]))
+                self.updates = int(file.metadata()[_UPDATES])
             for name, (mine, averaged) in self._pairs().items():
                 averaged.copy_(mine)
                 mine.copy_(raw[name])

@@ -54,14 +54,20 @@ class _Features:
     """From rows, or a batch of them, to its features."""
 
     def __init__(self, model: PreTrainedModel, head: str, transform, arguments: TrainingArguments):
-        self.model, self.head, self.transform, self.device = model, head, transform, arguments.device
+        self.model, self.head, self.device = model, head, arguments.device
+        self.floats = (
+            [each.to(self.device) for each in (transform.scale, transform.shift)]
+            if isinstance(transform, TrainTransform)
+            else None
+        )
         self.half = features_precision(arguments) == "bf16"
 
     def __call__(self, rows: list[dict] | dict[str, torch.Tensor]) -> Arrays:
         batch = DefaultDataCollator()(rows) if isinstance(rows, list) else rows
-        pixels = batch["pixel_values"].to(self.device)
+        pixels = batch["pixel_values"].to(self.device, non_blocking=True)
         if pixels.dtype == torch.uint8:
-            pixels = pixels.float() * self.transform.scale.to(self.device) + self.transform.shift.to(self.device)
+            scale, shift = self.floats
+            pixels = pixels.float() * scale + shift
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.half):
             features = input_of_head(self.model, self.head, pixels)
         return {"pixel_values": features.float().cpu().numpy(), "labels": batch["labels"].numpy()}
@@ -89,6 +95,7 @@ def _load(rows: datasets.Dataset, numbers: range, batch: int, workers: int, coll
         sampler=numbers,
         num_workers=workers,
         collate_fn=collate or DefaultDataCollator(),
+        pin_memory=collate is None and torch.cuda.is_available(),
         worker_init_fn=_begin_worker,
         generator=torch.Generator(),  # that of the run is left as it was
         multiprocessing_context="fork" if workers and collate else None,

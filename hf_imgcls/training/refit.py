@@ -58,13 +58,11 @@ def _refit(trainer: ImageTrainer, plan: Plan, record: dict, data: Data, scoring:
     examples = read_examples(features_of(plan, data, model, scoring), device)
     pair = examples["train"], examples["validation"]
     both = Examples(torch.cat([each.features for each in pair]), torch.cat([each.labels for each in pair]))
-    terms = plan.terms.to(device)
+    terms = plan.terms
     if isinstance(terms, Terms) and terms.logit_adjustment:
         counts = Counter(both.labels.tolist())
-        terms = dataclasses.replace(
-            terms, shares=class_shares(counts, len(layer.bias), range(len(layer.bias))).to(device)
-        )
-    loss, _ = losses_of(terms, plan.arguments.label_smoothing_factor)
+        terms = dataclasses.replace(terms, shares=class_shares(counts, len(layer.bias), range(len(layer.bias))))
+    loss, _ = losses_of(terms, plan.arguments.label_smoothing_factor, device)
     penalty = record["history"][record["best_step"] - 1]["penalty"]
     put_solution(layer, *on_main(lambda: solve_at(both, len(layer.bias), loss, penalty)))
     images = len(data.splits["train"]) + len(data.splits["validation"])

@@ -14,22 +14,30 @@ from hf_imgcls.training.regression import Examples, Loss, solve
 from hf_imgcls.training.set_loss import SetTerms
 from hf_imgcls.training.trainer import ImageTrainer
 
+_CPU = torch.device("cpu")
+
 
 def read_examples(features: Mapping[str, datasets.Dataset], device: torch.device) -> dict[str, Examples]:
     """Cached features by split, in memory: in float64, in which L-BFGS reaches the optimum."""
+    place = solved_on(device)
     return {
         role: Examples(
-            rows["pixel_values"][:].to(device, torch.float64),
-            rows["labels"][:].to(device),
+            rows["pixel_values"][:].to(place, torch.float64),
+            rows["labels"][:].to(place),
             np.array(rows.with_format(None)["group"][:]) if "group" in rows.column_names else None,
         )
         for role, rows in features.items()
     }
 
 
-def losses_of(terms: Terms | SetTerms, smoothing: float) -> tuple[Loss, Loss]:
-    """The loss of training, in float64, and that of validation, which is plain cross-entropy."""
-    terms = terms.to(torch.float64)
+def solved_on(device: torch.device) -> torch.device:
+    """Where a head is solved: on the device of a run, or on the CPU where that has no float64."""
+    return torch.device("cpu") if device.type == "mps" else device
+
+
+def losses_of(terms: Terms | SetTerms, smoothing: float, device: torch.device = _CPU) -> tuple[Loss, Loss]:
+    """The loss of training, in float64, and that of validation, which is plain cross-entropy; `device` of the run."""
+    terms = terms.to(solved_on(device)).to(torch.float64)
     plain = SetTerms() if isinstance(terms, SetTerms) else PLAIN
     return (
         lambda logits, labels: total_loss(logits, labels, terms, smoothing),
@@ -46,7 +54,7 @@ def solve_head(trainer: ImageTrainer, features: Mapping[str, datasets.Dataset], 
     begun, arguments = time.perf_counter(), trainer.args
     examples = read_examples(features, arguments.device)
     train = examples["train"]._replace(views=views)
-    losses = losses_of(trainer.terms, arguments.label_smoothing_factor)
+    losses = losses_of(trainer.terms, arguments.label_smoothing_factor, arguments.device)
     layer = next(each for each in trainer.model.head.modules() if isinstance(each, nn.Linear | nn.Conv2d))
     solved = on_main(lambda: solve(train, examples.get("validation"), len(layer.bias), losses, arguments.seed))
     put_solution(layer, solved.weight, solved.bias)

@@ -8,7 +8,7 @@ from transformers.trainer_utils import has_length
 
 from hf_imgcls.data import Data, check_cache_size
 from hf_imgcls.images import EvalTransform, Mixing, TrainTransform, input_size
-from hf_imgcls.machine import disable_evaluation, on_main, say, training_arguments
+from hf_imgcls.machine import disable_evaluation, on_main, release_device, say, training_arguments
 from hf_imgcls.models import (
     choose_parameters,
     copy_layout,
@@ -92,6 +92,8 @@ def train_stages(plans: list[Plan], data: Data, model: PreTrainedModel, scoring:
         number = plan.stage.number
         if plan is not first:
             model = network_after(plans[number - 2], model)
+        trainer = None  # with its optimizer, which would stay on the device beside the next one
+        release_device(plan.arguments.device)
         trainer, record = _train_stage(plan, data, model, scoring, bad_images)
         if plan.stage.only_if_better and not is_better(record, records[-1], plan.arguments):
             restore_weights(trainer.model, plans[number - 2].folder)

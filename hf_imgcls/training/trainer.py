@@ -57,7 +57,7 @@ class ImageTrainer(
             custom.loss.to(self.args.device)
         # The loss below is divided by the images of the whole step, whatever the model's forward accepts.
         self.model_accepts_loss_kwargs = True
-        self.images, self._scale_and_shift = images, None
+        self.images, self._scale_and_shift, self._operations = images, None, {}
         if self.is_fsdp_enabled:
             # Not every image model knows its input embeddings, and those that do would have them sharded twice.
             self.model.get_input_embeddings = lambda: None
@@ -95,6 +95,8 @@ class ImageTrainer(
     def _prepare_inputs(self, inputs):
         inputs = super()._prepare_inputs(inputs)
         pixels = inputs["pixel_values"]
+        if self.model.training:
+            self.clock.saw(pixels)  # as they come to the device
         if pixels.dtype == torch.uint8:
             if self._scale_and_shift is None:  # once: each such copy would wait for all that the GPU has to do
                 self._scale_and_shift = [t.to(pixels.device) for t in (self.images.scale, self.images.shift)]
@@ -115,7 +117,6 @@ class ImageTrainer(
         pixels, labels = inputs["pixel_values"], inputs["labels"]
         terms, smoothing, count = self.plain, 0.0, labels.numel()
         if model.training:
-            self.clock.saw(pixels)
             terms, smoothing = self.terms, self.args.label_smoothing_factor
             for module in self.frozen:  # here, because the Trainer puts the whole model into training at every step
                 module.eval()
@@ -137,6 +138,13 @@ class ImageTrainer(
             everywhere = self.accelerator.num_processes if self.args.average_tokens_across_devices else 1
             loss = total / num_items_in_batch.flatten()[0] * everywhere
         return (loss, outputs) if return_outputs else loss
+
+    def floating_point_ops(self, inputs) -> int:
+        """Trainer's own, once for each shape: it walks through all modules and parameters, which takes its time."""
+        shape = inputs["pixel_values"].shape
+        if shape not in self._operations:
+            self._operations[shape] = super().floating_point_ops(inputs)
+        return self._operations[shape]
 
     def log(self, logs, *args, **kwargs):
         """Trainer's own; the accuracy of the training images since the last log stands beside their loss."""

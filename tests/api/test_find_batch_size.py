@@ -1,8 +1,10 @@
 """Finding the largest batch of a recipe's stage: nothing is left behind, and the line sets it."""
 
 import json
+from types import SimpleNamespace
 
 import pytest
+import torch
 from tiny import tiny_model, tiny_processor
 
 from hf_imgcls import find_batch_size, load_recipe
@@ -64,3 +66,25 @@ def test_several_processes_and_a_solved_head_are_one_line(recipe, capsys, monkey
     monkeypatch.setenv("WORLD_SIZE", "2")
     assert main(["find-batch-size", str(recipe)]) == 2
     assert "find-batch-size: run it as a single process" in capsys.readouterr().err
+
+
+def test_on_a_gpu_each_try_begins_with_its_memory_and_the_last_one_is_told(monkeypatch, capsys):
+    """A training of the size that fits, beside what the tries before it have left, might not fit."""
+    calls = []
+
+    def train(opened, images):
+        calls.append(images)
+        if images > 16:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 1.00 GiB.")
+
+    plan = SimpleNamespace(arguments=SimpleNamespace(device=torch.device("cuda")))
+    monkeypatch.setattr(find_batch, "_train", train)
+    monkeypatch.setattr(find_batch, "release_device", lambda device: calls.append("released"))
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "reset_peak_memory_stats", lambda: calls.append("from here"))
+    monkeypatch.setattr(torch.cuda, "max_memory_allocated", lambda: 3 * 2**20)
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda: SimpleNamespace(total_memory=80 * 2**20))
+    assert find_batch._try(SimpleNamespace(plan=plan), 64) == 16
+    begun = ["released", "from here"]
+    assert calls == [*begun, 64, *begun, 32, *begun, 16, "released"]
+    assert "a step of 16 images takes 3.1 MB of the GPU's 83.9 MB" in capsys.readouterr().out

@@ -35,7 +35,7 @@ def never() -> bool:
     [
         (H200, {"dataloader_num_workers": 15, "bf16": True, "tf32": True, "dataloader_pin_memory": True}),
         (T4, {"dataloader_num_workers": 3, "fp16": True, "dataloader_pin_memory": True}),
-        (LAPTOP, {"dataloader_num_workers": 0, "dataloader_pin_memory": True}),
+        (LAPTOP, {"dataloader_num_workers": 0, "dataloader_pin_memory": False}),
         (SMALL, {"dataloader_num_workers": 0, "dataloader_pin_memory": False}),
         (LARGE, {"dataloader_num_workers": 1, "dataloader_pin_memory": False}),
     ],
