@@ -1,4 +1,4 @@
-"""Training and predicting on a GPU: ours, the same model on synthetic batches, and what people do otherwise.
+"""Training on a GPU beside its limit, the same model on synthetic batches; and predicting beside `pipeline`.
 
     python benchmarks/gpu_training.py --rounds 3
 
@@ -8,11 +8,10 @@ medians of images per second, the peak of the GPU's memory, and ratios. The side
 
 - limit: our training of one batch, on the device, over and over;
 - ours, and ours compiled: a recipe with no setting about the machine;
-- example: the way of the `transformers` example script, its transforms on PIL images and its collate function under
-  the stock Trainer, with the defaults of TrainingArguments, and with as many workers as cores;
 - predict: ours, and `pipeline` on a list of paths, with its default and with larger batches.
 
-Without a GPU the same runs at a small size on the CPU, to see that it works: its results say nothing about a GPU.
+Other trainers stand beside ours in `peers.py`. Without a GPU the same runs at a small size on the CPU, to see that it
+works: its results say nothing about a GPU.
 """
 
 import argparse
@@ -36,7 +35,7 @@ SIDE = 224 if GPU else 32
 BATCH = 128 if GPU else 4
 VIT = {} if GPU else {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64}
 SIDES = (
-    "limit and ours", "limit and ours, compiled", "example, its defaults", "example, a worker a core",
+    "limit and ours", "limit and ours, compiled",
     "predict, ours", "predict, pipeline", "predict, pipeline in batches",
 )  # fmt: skip
 
@@ -85,66 +84,6 @@ def ours(folder: Path, steps: int, compiled: bool) -> dict[str, float]:
     }
 
 
-def watch(batch: int, first: int, last: int):
-    """A callback that knows the images per second between two steps of a Trainer."""
-    from transformers import TrainerCallback
-
-    class Watch(TrainerCallback):
-        begun = rate = 0.0
-
-        def on_step_end(self, args, state, control, **kwargs):
-            if GPU and state.global_step in (first, last):
-                torch.cuda.synchronize()
-            if state.global_step == first:
-                self.begun = time.perf_counter()
-            elif state.global_step == last:
-                self.rate = batch * (last - first) / (time.perf_counter() - self.begun)
-
-    return Watch()
-
-
-def example(folder: Path, steps: int, workers: int) -> dict[str, float]:
-    """The example script's way with images, under the stock Trainer."""
-    from datasets import load_dataset
-    from torchvision import transforms
-    from transformers import Trainer, TrainingArguments, ViTConfig, ViTForImageClassification
-
-    augment = transforms.Compose([
-        transforms.RandomResizedCrop(SIDE),
-        transforms.RandomHorizontalFlip(),
-        transforms.ToTensor(),
-        transforms.Normalize([0.5] * 3, [0.5] * 3),
-    ])  # fmt: skip
-
-    def train_transforms(rows):
-        rows["pixel_values"] = [augment(image.convert("RGB")) for image in rows["image"]]
-        return rows
-
-    def collate(rows):
-        pixels = torch.stack([row["pixel_values"] for row in rows])
-        return {"pixel_values": pixels, "labels": torch.tensor([row["label"] for row in rows])}
-
-    rows = load_dataset("imagefolder", data_dir=str(folder), split="train")
-    rows.set_transform(train_transforms)
-    skipped = max(3, 2 * workers)  # what its workers had ready before the clock started does not count
-    precision = {"bf16": torch.cuda.is_bf16_supported(), "fp16": not torch.cuda.is_bf16_supported()} if GPU else {}
-    with tempfile.TemporaryDirectory() as output:
-        arguments = TrainingArguments(
-            output,
-            per_device_train_batch_size=BATCH,
-            max_steps=skipped + steps,
-            dataloader_num_workers=workers,
-            remove_unused_columns=False,
-            save_strategy="no",
-            report_to="none",
-            **precision,
-        )
-        model = ViTForImageClassification(ViTConfig(num_labels=CLASSES, image_size=SIDE, **VIT))
-        watched = watch(BATCH, skipped, skipped + steps)
-        Trainer(model, arguments, data_collator=collate, train_dataset=rows, callbacks=[watched]).train()
-    return {"rate": watched.rate, "memory": torch.cuda.max_memory_allocated() // 2**20 if GPU else 0}
-
-
 def save_model(folder: Path) -> None:
     from transformers import ViTConfig, ViTForImageClassification, ViTImageProcessor
 
@@ -172,11 +111,9 @@ def predict(folder: Path, model: Path, batch: int | None) -> dict[str, float]:
 
 
 def measure(side: str, place: Path, steps: int) -> dict[str, float]:
-    folder, cores = place / "photos", os.cpu_count()
+    folder = place / "photos"
     if side.startswith("limit"):
         return ours(folder, steps, "compiled" in side)
-    if side.startswith("example"):
-        return example(folder, steps, 0 if "defaults" in side else max(1, cores - 1))
     return predict(folder, place / "model", 0 if "ours" in side else BATCH if "batches" in side else None)
 
 
@@ -229,10 +166,6 @@ def show(medians: dict[str, dict[str, float]]) -> None:
             print(f"| our data path alone{kind} | {found['data alone']:.1f} | | |")
         else:
             print(f"| {side} | {found['rate']:.1f} | | {found['memory']:.0f} |")
-    ours = medians.get("limit and ours", {}).get("ours")
-    for other in ("example, its defaults", "example, a worker a core"):
-        if ours and other in medians:
-            print(f"\nours is {ours / medians[other]['rate']:.2f} times as fast as the {other}")
     if "predict, ours" in medians:
         for other in ("predict, pipeline", "predict, pipeline in batches"):
             if other in medians:

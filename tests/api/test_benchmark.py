@@ -1,6 +1,6 @@
 """The benchmark of a recipe: what it measures, and that it writes nothing; the scripts in benchmarks/."""
 
-import importlib
+import importlib.util
 import json
 import re
 from pathlib import Path
@@ -10,7 +10,7 @@ import datasets
 import pytest
 from tiny import tiny_model, tiny_processor
 
-from hf_imgcls import InputError
+from hf_imgcls import InputError, machine
 from hf_imgcls.api.benchmark import _Measurement, describe_measurement, measure_recipe
 from hf_imgcls.cli import main
 from hf_imgcls.training.trainer import ImageTrainer
@@ -40,9 +40,14 @@ def test_all_parts_are_measured_and_nothing_is_written(recipe, tmp_path, monkeyp
 
     def note_and_train(self):
         trained.append((self.train_dataset, self.state, self))
+        memory.append("trained")
         return train(self)
 
+    memory = []
     monkeypatch.setattr(ImageTrainer, "train", note_and_train)
+    monkeypatch.setattr(machine, "release_device", lambda device: memory.append("released"))
+    monkeypatch.setattr(machine, "begin_peak", lambda: memory.append("counted"))
+    recipe["averaging"] = {"ema_decay": 0.9}
     file = tmp_path / "recipe.json"
     file.write_text(json.dumps(recipe))
     assert main(["benchmark", str(file), "--steps", "4", "--output", str(tmp_path / "found.json")]) == 0
@@ -58,6 +63,8 @@ def test_all_parts_are_measured_and_nothing_is_written(recipe, tmp_path, monkeyp
     # The repeated batch is on the device, where nothing can be pinned, whatever the recipe sets for its own batches.
     assert (first.args.dataloader_pin_memory, second.args.dataloader_pin_memory) == (False, True)
     assert not first.get_train_dataloader().base_dataloader.pin_memory
+    assert memory == ["released", "counted", "trained"] * 2, "the memory of a GPU is that of one training"
+    assert (first.ema_decay, second.ema_decay) == (0.9, 0.9)
     for trainer in (first, second):
         assert trainer.state.global_step == 4 + 3
         assert trainer.clock.images == 7 * 6
@@ -111,3 +118,46 @@ def test_an_epoch_that_is_prefetched_as_a_whole_gives_no_steady_rate(count, stea
     doubt = _Measurement(SimpleNamespace(arguments=arguments), None, None, 5).doubt(rows)
     assert (doubt is None) == steady
     assert steady or "(6 of up to 12 batches)" in doubt
+
+
+@pytest.fixture
+def job():
+    """Of ten images in batches of four: an epoch has steps of 4, 4 and 2."""
+    spec = importlib.util.spec_from_file_location("job", "benchmarks/trainers/job.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    asked = {"workers": 0, "batch": 4, "steps": 2, "images": 10, "device": "cpu", "epochs": 2, "every": 2}
+
+    def make(seconds, target=None):
+        made, clock = module.Job(**asked, target=target), iter(seconds)
+        made.now = lambda: next(clock)
+        return made, module.Answered
+
+    return make
+
+
+def test_a_rate_beside_others_is_that_of_the_steps_after_those_before_the_clock(job):
+    made, answered = job([100.0, 102.0])
+    assert [made.stepped() for _ in range(4)] == [False] * 4
+    with pytest.raises(answered):
+        made.stepped()
+    assert made.answer["rate"] == (4 + 4) / 2.0
+
+
+@pytest.mark.parametrize(("accuracies", "seconds"), [((0.5, 0.9), 10.0 + 7.0), ((0.5, 0.6, 0.6), None)])
+def test_the_time_to_an_accuracy_is_that_of_training_and_ends_with_the_last_evaluation(accuracies, seconds, job):
+    # Begun, then a step and its evaluation in turn.
+    made, answered = job([0.0, 10.0, 40.0, 47.0, 60.0, 65.0, 90.0], target=0.9)
+    made.start()
+
+    def train():
+        for accuracy in accuracies:
+            assert [made.stepped(), made.stepped()] == [False, True]
+            made.evaluated(accuracy)
+
+    with pytest.raises(answered):
+        train()
+    assert made.answer["seconds"] == seconds
+    assert made.answer["images"] == (10 + 4 if seconds else 20)
+    assert made.answer["with_evaluation"] == (60.0 if seconds else 90.0)
+    assert made.answer["accuracy"] == max(accuracies)
