@@ -18,6 +18,8 @@ _HOMES = {
     "evaluate_classifier": "api",
     "average_models": "api",
     "predict_images": "api",
+    "embed_images": "api",
+    "find_similar": "api",
     "measure_recipe": "api",
     "export_model": "api",
     "describe_network": "api",

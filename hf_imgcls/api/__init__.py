@@ -4,13 +4,16 @@ from hf_imgcls.api.average import average_models
 from hf_imgcls.api.benchmark import describe_measurement, measure_recipe
 from hf_imgcls.api.check import check_recipe
 from hf_imgcls.api.describe import describe_network
+from hf_imgcls.api.embed import EmbedOptions, embed_images
 from hf_imgcls.api.evaluate import evaluate_classifier
 from hf_imgcls.api.export import ExportOptions, export_model
 from hf_imgcls.api.find_batch import find_batch_size
 from hf_imgcls.api.find_lr import find_learning_rate
 from hf_imgcls.api.fit import FitOptions, fit_folder
+from hf_imgcls.api.image_rows import describe_counts
 from hf_imgcls.api.init import write_recipe
 from hf_imgcls.api.inspect import InspectOptions, inspect_data
-from hf_imgcls.api.predict import describe_counts, predict_images
+from hf_imgcls.api.predict import predict_images
+from hf_imgcls.api.similar import SimilarOptions, find_similar
 from hf_imgcls.api.train import train_classifier
 from hf_imgcls.api.tune import TuneOptions, tune_recipe

@@ -2,14 +2,17 @@
 
 from hf_imgcls.serving.demo import PAGE, TOP_K, describe_demo, serve_demo
 from hf_imgcls.serving.distance import ClassMeans, DistanceRejection, open_rejection, with_features
+from hf_imgcls.serving.embedder import Embedder, embed_batches, embed_rows
 from hf_imgcls.serving.export.check import CheckImages, check_export, describe_accuracy, evaluation_images, measure_int8
 from hf_imgcls.serving.export.folder import EXPORT, INT8, check_target, is_exported, new_folder, write_manifest
+from hf_imgcls.serving.embedding_file import COMPARED, EmbeddingFile, open_embeddings
 from hf_imgcls.serving.image_list import ListSize, display_name, find_images, name_hash, read_list, write_list
 from hf_imgcls.serving.inference import Classifier, each_batch, predict_rows
 from hf_imgcls.serving.merge import drop_rows, list_file, merge_parts
 from hf_imgcls.serving.onnx.write import silenced
-from hf_imgcls.serving.open import FORMATS, ExportFormat, PredictOptions, as_classifier, open_classifier
-from hf_imgcls.serving.output import WrittenRows, check_continues, check_place, read_written
+from hf_imgcls.serving.open import FORMATS, ExportFormat, PredictOptions, as_classifier, open_classifier, open_embedder
+from hf_imgcls.serving.output import WrittenRows, check_continues, read_written
+from hf_imgcls.serving.output_place import check_place
 from hf_imgcls.serving.parity import TOLERANCE, check_serving, describe_parity
-from hf_imgcls.serving.rows import RowWriter, TerminalTable, column_names, tried_again
+from hf_imgcls.serving.rows import EMBEDDED, RowWriter, TerminalTable, column_names, tried_again
 from hf_imgcls.serving.tta import ClassifierOfViews, Tally, describe_tally

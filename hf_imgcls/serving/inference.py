@@ -115,12 +115,20 @@ def predict_rows(
     classifier: Classifier, images: Iterable[str], columns: list[str], batch_size: int, limits: Limits = _DEFAULTS
 ) -> Iterator[list[Row]]:
     """Rows of images (files or URLs), a batch at a time, in their order; at most three batches are in memory."""
+    for batch in read_batches(classifier.process, images, batch_size, limits):
+        yield _rows(classifier, batch, columns)
+
+
+def read_batches(
+    process: Callable, images: Iterable[str], batch_size: int, limits: Limits = _DEFAULTS
+) -> Iterator[list[tuple[str, torch.Tensor | None, str | None]]]:
+    """Names of images with their pixels, or why they have none, a batch at a time; threads read ahead."""
     # At least four, so that reading continues while one waits for a server.
     pool = reader_pool(min(16, max(4, cores_per_process())))
     try:
-        ready = read_ahead(pool, partial(_read, classifier.process, limits), images, 2 * batch_size)
+        ready = read_ahead(pool, partial(_read, process, limits), images, 2 * batch_size)
         while batch := list(itertools.islice(ready, batch_size)):
-            yield _rows(classifier, batch, columns)
+            yield batch
     finally:
         pool.shutdown(cancel_futures=True)
 

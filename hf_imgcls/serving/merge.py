@@ -1,16 +1,25 @@
-"""Changing the file that predict writes as a whole: rows of images that are read again go, parts are merged into it."""
+"""Changing the file that predict or embed writes as a whole: rows of images that are read again go, parts are merged into it."""
 
 import itertools
 import os
 import shutil
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from hf_imgcls.serving.output import CHUNK, find_parts, has_content, read_lines, read_rows, row_hash
-from hf_imgcls.serving.rows import Row, RowWriter, tried_again
+from hf_imgcls.serving.output import (
+    CHUNK,
+    VECTOR,
+    find_parts,
+    has_content,
+    read_lines,
+    read_rows,
+    row_hash,
+    without_features,
+)
+from hf_imgcls.serving.rows import FEATURES, Row, RowWriter, as_features, tried_again
 
 
 def list_file(output: Path) -> Path:
@@ -27,20 +36,24 @@ def drop_rows(output: Path, again: set[int], columns: list[str]) -> None:
         if not any(map(_dropped(again), read_rows(file))):
             continue
         if file.suffix.lower() == ".parquet":
-            dropped = _dropped(again)
-            kept = (batch.filter([not dropped(row) for row in batch.to_pylist()]) for batch in _batches(file))
-            _write_parquet(_draft(output), columns, kept)
+            schema = _schema(columns).with_metadata(pq.read_schema(file).metadata)
+            _write_parquet(_draft(output), schema, (_without(batch, _dropped(again)) for batch in _batches(file)))
         else:
             with _draft(output).open("wb") as lines:
                 lines.writelines(line for line, row in read_lines(file) if row is None or not _dropped(again)(row))
         _put(_draft(output), file)
 
 
-def merge_parts(output: Path, columns: list[str], raw_csv: bool = False) -> None:
+def merge_parts(
+    output: Path, columns: list[str], raw_csv: bool = False, about: Mapping[str, str] | None = None
+) -> None:
     """Append the rows of all parts to the output, alternating as the list was distributed; remove the parts.
 
     A run that is killed here neither loses nor duplicates rows: the parts are removed last, and rows that the output
     has by then are left out the next time.
+
+    Args:
+        about: metadata of a Parquet file.
     """
     parts = find_parts(output)
     if not parts:
@@ -50,8 +63,9 @@ def merge_parts(output: Path, columns: list[str], raw_csv: bool = False) -> None
     rows = (row for row in alternating if row and row_hash(row) not in written)
     chunks = iter(lambda: list(itertools.islice(rows, CHUNK)), [])
     if output.suffix.lower() == ".parquet":
-        more = (pa.RecordBatch.from_pylist(chunk, _schema(columns)) for chunk in chunks)
-        _write_parquet(_draft(output), columns, itertools.chain(_batches(output), more))
+        more = (pa.RecordBatch.from_pylist(list(map(_as_values, chunk)), _schema(columns)) for chunk in chunks)
+        schema = _schema(columns).with_metadata(dict(about) if about else None)
+        _write_parquet(_draft(output), schema, itertools.chain(_batches(output), more))
         _put(_draft(output), output)
     else:
         with RowWriter(output, columns, raw_csv) as writer:
@@ -79,8 +93,22 @@ def _dropped(again: set[int]) -> Callable[[Row], bool]:
     return lambda row: tried_again(row) and row_hash(row) in again
 
 
+def _without(batch: pa.RecordBatch, dropped: Callable[[Row], bool]) -> pa.RecordBatch:
+    rows = batch.select(without_features(batch.schema.names)).to_pylist()
+    return batch.filter(pa.array([not dropped(row) for row in rows]))
+
+
+def _as_values(row: Row) -> Row:
+    """A row of a text file as one of Parquet."""
+    return row if row.get(FEATURES) is None else {**row, FEATURES: as_features(row[FEATURES])}
+
+
 def _schema(columns: list[str]) -> pa.Schema:
-    return pa.schema([(name, pa.float64() if name.startswith("score_") else pa.string()) for name in columns])
+    return pa.schema([(name, _type_of(name)) for name in columns])
+
+
+def _type_of(column: str) -> pa.DataType:
+    return VECTOR if column == FEATURES else pa.float64() if column.startswith("score_") else pa.string()
 
 
 def _batches(file: Path) -> Iterator[pa.RecordBatch]:
@@ -88,7 +116,7 @@ def _batches(file: Path) -> Iterator[pa.RecordBatch]:
         yield from pq.ParquetFile(file).iter_batches(CHUNK)
 
 
-def _write_parquet(draft: Path, columns: list[str], batches: Iterable[pa.RecordBatch]) -> None:
-    with pq.ParquetWriter(draft, _schema(columns)) as writer:
+def _write_parquet(draft: Path, schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> None:
+    with pq.ParquetWriter(draft, schema) as writer:
         for batch in batches:
-            writer.write_batch(batch.cast(_schema(columns)))
+            writer.write_batch(batch.cast(schema))

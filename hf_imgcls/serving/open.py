@@ -14,10 +14,12 @@ from hf_imgcls.models import (
     as_bytes,
     as_input_error,
     channels_last,
+    feature_layers,
     fold_batch_norms,
     load_network,
 )
 from hf_imgcls.serving.distance import open_rejection
+from hf_imgcls.serving.embedder import Embedder
 from hf_imgcls.serving.export.folder import EXPORT, is_exported
 from hf_imgcls.serving.inference import Classifier, model_digest, score_function
 from hf_imgcls.serving.onnx.session import open_onnx
@@ -66,6 +68,27 @@ def open_classifier(
         if half:
             raise InputError(f"--half: {name} is an export, whose precision is fixed; leave it out")
         return _open_exported(name, device)
+    shown, network, processor, pixels = _open_network(name, device, trust_remote_code, half)
+    classifier = as_classifier(shown, network, processor, device, open_rejection(name, network))
+    with as_input_error(f"model {name!r}"):
+        classifier.logits(pixels[None])
+    return classifier
+
+
+def open_embedder(
+    name: str, device: torch.device | str = "cpu", trust_remote_code: bool = False, half: bool = False
+) -> Embedder:
+    """Open what `open_classifier` opens for its features; an export is refused, since it gives out logits alone."""
+    if is_exported(name):
+        raise InputError(f"model {name!r}: an export gives out logits alone; name the run that it was exported from")
+    shown, network, processor, pixels = _open_network(name, device, trust_remote_code, half)
+    with as_input_error(f"model {name!r}"):
+        layers = feature_layers(network, tuple(pixels.shape[-2:]))
+    return Embedder(as_classifier(shown, network, processor, device), network, layers)
+
+
+def _open_network(name: str, device: torch.device | str, trust_remote_code: bool, half: bool) -> tuple:
+    """A network on its device: (name with its digest, network, image processor, pixels of a grey image)."""
     network, processor = load_network(name, dtype="auto", trust_remote_code=trust_remote_code)
     grey = PIL.Image.new("RGB", (320, 240), "grey")
     with as_input_error(f"model {name!r}"):
@@ -76,11 +99,7 @@ def open_classifier(
     with as_input_error(f"--device {device}"):
         network.to(device, torch.float16 if half else network.dtype)
     shown = Path(name).expanduser().resolve().name if Path(name).expanduser().is_dir() else name
-    rejection = open_rejection(name, network)
-    classifier = as_classifier(f"{shown}@{digest}{'-half' if half else ''}", network, processor, device, rejection)
-    with as_input_error(f"model {name!r}"):
-        classifier.logits(pixels[None])
-    return classifier
+    return f"{shown}@{digest}{'-half' if half else ''}", network, processor, pixels
 
 
 def as_classifier(name: str, network, processor, device: torch.device | str = "cpu", rejection=None) -> Classifier:

@@ -1,4 +1,4 @@
-"""The file that predict writes, and that a later run continues: what it holds, and whether it may be continued.
+"""The file that predict or embed writes, and a later run continues: what it holds, and whether it may be continued.
 
 Text files grow by a line for each row. A Parquet file is whole only once it is closed, and several processes cannot
 write one file: there each process appends to a text file beside the output (`<output>.part-0`, ...), and the end of
@@ -10,7 +10,6 @@ import glob
 import json
 import os
 from collections.abc import Iterable, Iterator
-from itertools import filterfalse
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,14 +17,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from hf_imgcls.errors import InputError, MachineError
-from hf_imgcls.recipe import DATA_FILES
 from hf_imgcls.serving.image_list import display_name, name_hash
-from hf_imgcls.serving.rows import Row, column_names, labels_per_image, tried_again
+from hf_imgcls.serving.rows import EMBEDDED, FEATURES, Row, column_names, labels_per_image, tried_again
 from hf_imgcls.store import try_place
 from hf_imgcls.words import csv_content, escaped
 
 FORMATS = (".csv", ".jsonl", ".parquet")
 CHUNK = 10_000  # rows in memory
+VECTOR = pa.list_(pa.float32())  # the type of features in Parquet
 csv.field_size_limit(2**31 - 1)  # a label may be long
 
 
@@ -34,7 +33,7 @@ class WrittenRows(NamedTuple):
 
     Attributes:
         done: `name_hash` of its images.
-        models, columns: its models, and its columns (None without rows).
+        models, columns: its models, and its columns but for features (None without rows).
         again: `name_hash` of those of which it knows nothing yet: they are read again.
     """
 
@@ -45,7 +44,7 @@ class WrittenRows(NamedTuple):
 
 
 def read_written(output: Path) -> WrittenRows:
-    """What an output and its parts hold; InputError if it cannot be written, or was not written by predict."""
+    """What an output and its parts hold; InputError if it cannot be written, or was not written by this package."""
     if output.suffix.lower() not in FORMATS:
         raise InputError(f"--output: {output} must end in {', '.join(FORMATS[:-1])} or {FORMATS[-1]}")
     if output.is_dir():
@@ -61,47 +60,39 @@ def read_written(output: Path) -> WrittenRows:
     done, again, models, columns = set(), set(), set(), None
     for file in [output, *find_parts(output)]:
         for row in read_rows(file):
-            if columns not in (None, list(row)):
+            if columns not in (None, without_features(row)):
                 raise InputError(f"--output: {file} and {output} differ in their columns; name another file")
-            columns = list(row)
+            columns = without_features(row)
             (again if tried_again(row) else done).add(row_hash(row))
             models.add(row["model"])
     return WrittenRows(done, models, columns, again - done)
 
 
-def check_place(output: Path, images: Iterable[str]) -> None:
-    """Refuse a new output that the next training would read as a table of the images' folder."""
-    folder = output.parent.resolve()
-    if output.exists() or not any(
-        folder.is_relative_to(Path(each).resolve()) for each in images if os.path.isdir(each)
-    ):
-        return
-    beside = [file for file in folder.iterdir() if file.suffix.lower() in DATA_FILES and not file.name.startswith(".")]
-    table = output if output.stem == "metadata" else next(filterfalse(_is_ours, beside), None)
-    if table:
-        why = "by its name" if table == output else f"beside {table.name}"
-        raise InputError(f"--output: {output} would be read as data of that folder, {why}; name a file outside of it")
-
-
-def _is_ours(file: Path) -> bool:
-    try:
-        return file.suffix.lower() in FORMATS and next(read_rows(file), None) is not None
-    except InputError:
-        return False
-
-
 def check_continues(written: WrittenRows, model: str, columns: list[str], output: Path) -> None:
-    """Refuse to mix models, whose names differ behind the @, or numbers of labels per image, in one output."""
+    """Refuse to mix models, whose names differ behind the @, features, or numbers of labels, in one output."""
+    if written.columns is not None and (columns == EMBEDDED) != (written.columns == without_features(EMBEDDED)):
+        kinds = ("predictions", "features") if columns == EMBEDDED else ("features", "predictions")
+        raise InputError(f"--output: {output} has {kinds[0]}, not {kinds[1]}; name another file")
     other = next((name for name in sorted(written.models) if name.split("@")[-1] != model.split("@")[-1]), None)
     if other:
         raise InputError(
-            f"--output: {output} has predictions of another model ({other}, not {model}); name another file"
+            f"--output: {output} has {'features' if columns == EMBEDDED else 'predictions'} of another model ({other}, "
+            f"not {model}); name another file"
         )
-    if written.columns not in (None, columns):
+    if written.columns not in (None, without_features(columns)):
         has, now = labels_per_image(written.columns), labels_per_image(columns)
         raise InputError(
             f"--output: {output} has {has} labels per image, not {now}; use --top-k {has}, or name another file"
         )
+
+
+def is_vector(kind: pa.DataType) -> bool:
+    return pa.types.is_list(kind) and kind.value_type == VECTOR.value_type
+
+
+def without_features(columns: Iterable[str]) -> list[str]:
+    """Columns that are read where only what an output has of which image is asked for."""
+    return [name for name in columns if name != FEATURES]
 
 
 def find_parts(output: Path) -> list[Path]:
@@ -118,14 +109,16 @@ def row_hash(row: Row) -> int:
 
 
 def read_rows(file: Path) -> Iterator[Row]:
-    """The rows of a file, of a text file its complete lines; none where there is no file."""
+    """The rows of a file, of a text file its complete lines, of Parquet without features; none without a file."""
     if file.suffix.lower() != ".parquet":
         yield from (row for _, row in read_lines(file) if row is not None)
     elif has_content(file):
         try:
             table = pq.ParquetFile(file)
             _check_columns(table.schema_arrow.names, file)
-            for batch in table.iter_batches(CHUNK):
+            if FEATURES in table.schema_arrow.names and not is_vector(table.schema_arrow.field(FEATURES).type):
+                raise ValueError("other features")
+            for batch in table.iter_batches(CHUNK, columns=without_features(table.schema_arrow.names)):
                 for row in batch.to_pylist():
                     _check_values(row)
                     yield row
@@ -165,16 +158,17 @@ def read_lines(file: Path) -> Iterator[tuple[bytes, Row | None]]:
 
 
 def _not_ours(file: Path, found: str) -> InputError:
-    return InputError(f"--output: {file} exists, and {found} was not written by predict; name another file")
+    return InputError(f"--output: {file} exists, and {found} was not written by predict or embed; name another file")
 
 
 def _check_values(row: Row) -> None:
-    if not (isinstance(row["image"], str) and isinstance(row["model"], str) and isinstance(row["error"], str | None)):
+    known, optional = (row["image"], row["model"]), (row["error"], row.get(FEATURES))
+    if not (all(isinstance(each, str) for each in known) and all(isinstance(each, str | None) for each in optional)):
         raise ValueError("other values")
 
 
 def _check_columns(columns: list[str], file: Path) -> None:
-    expected = column_names(labels_per_image(columns), "labels" in columns)
+    expected = EMBEDDED if FEATURES in columns else column_names(labels_per_image(columns), "labels" in columns)
     if columns == ["picture", *expected[1:]]:
         raise InputError(
             f"--output: {file} was written by an earlier version, which called the column 'image' 'picture'; "

@@ -1,5 +1,6 @@
-"""One row for each predicted image: its columns, and writing it as CSV, as JSON Lines or in a table on a terminal."""
+"""One row for each image: its columns, and writing it as CSV, as JSON Lines or in a table on a terminal."""
 
+import base64
 import contextlib
 import csv
 import io
@@ -10,6 +11,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from tqdm.auto import tqdm
 
 from hf_imgcls.images import MISSING
@@ -18,6 +20,8 @@ from hf_imgcls.words import as_json, clean, csv_cell
 
 Row = dict[str, Any]
 SEPARATOR = "|"  # of several labels that are predicted
+FEATURES = "features"
+EMBEDDED = ["image", FEATURES, "error", "model"]  # columns of a row of features
 
 
 def column_names(top_k: int, several: bool = False) -> list[str]:
@@ -32,6 +36,16 @@ def column_names(top_k: int, several: bool = False) -> list[str]:
 def labels_per_image(columns: list[str]) -> int:
     """The number of labels in a row with these columns."""
     return (len(columns) - 3) // 2
+
+
+def as_text(features: np.ndarray) -> str:
+    """Features, float32 of shape (width,), to the bit, a sixth of the length that numbers would have."""
+    return base64.b64encode(features.astype("<f4").tobytes()).decode()
+
+
+def as_features(text: str) -> np.ndarray:
+    """What `as_text` made a text of; a ValueError where it is another one."""
+    return np.frombuffer(base64.b64decode(text, validate=True), "<f4")
 
 
 def tried_again(row: Row) -> bool:

@@ -11,7 +11,8 @@ import pytest
 from hf_imgcls.errors import InputError
 from hf_imgcls.serving.image_list import display_name, name_hash
 from hf_imgcls.serving.merge import drop_rows, merge_parts
-from hf_imgcls.serving.output import FORMATS, check_continues, check_place, find_parts, read_written
+from hf_imgcls.serving.output import FORMATS, check_continues, find_parts, read_written
+from hf_imgcls.serving.output_place import check_place
 from hf_imgcls.serving.rows import RowWriter, TerminalTable, column_names
 from hf_imgcls.words import csv_cell
 
@@ -215,7 +216,7 @@ def test_an_incomplete_line_of_a_part_is_cut_off_too(output):
 def test_a_file_of_another_program_is_refused_and_unchanged(name, content, tmp_path):
     output = tmp_path / name
     output.write_bytes(content)
-    with pytest.raises(InputError, match=f"{name} exists, and .* was not written by predict; name another file"):
+    with pytest.raises(InputError, match=f"{name} exists, and .* was not written by predict or embed; name another file"):
         read_written(output)
     assert output.read_bytes() == content
 
@@ -235,13 +236,13 @@ def test_an_output_of_an_earlier_version_is_refused_with_the_name_of_its_column(
 
 def test_a_field_longer_than_csv_allows_is_not_a_row(tmp_path):
     (tmp_path / "a.csv").write_text("x" * 200_000 + "\n")
-    with pytest.raises(InputError, match="line 1 was not written by predict"):
+    with pytest.raises(InputError, match="line 1 was not written by predict or embed"):
         read_written(tmp_path / "a.csv")
 
 
 def test_a_parquet_file_of_other_columns_is_refused(tmp_path):
     pq.write_table(pa.table({"image": ["a"]}), tmp_path / "a.parquet")
-    with pytest.raises(InputError, match="was not written by predict"):
+    with pytest.raises(InputError, match="was not written by predict or embed"):
         read_written(tmp_path / "a.parquet")
 
 
