@@ -49,7 +49,7 @@ def embed_images(
         def rows(names: Iterator[str]) -> Iterator[list[dict]]:
             return serving.embed_rows(embedder, names, batch_size, options.limits)
 
-        about = {"model": str(model), "layers": ", ".join(embedder.layers)}
+        about = {"model": serving.display_name(str(model)), "layers": ", ".join(embedder.layers)}
         return Work(embedder.name, serving.EMBEDDED, rows, "computing features", about=about)
 
     return write_rows(images, output, open_work)

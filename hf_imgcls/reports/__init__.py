@@ -24,5 +24,6 @@ from hf_imgcls.reports.results import (
 )
 from hf_imgcls.reports.searches import draw_sweep
 from hf_imgcls.reports.seeds import describe_seeds, say_spread, seeds_row
+from hf_imgcls.reports.similar import Neighbours, describe_neighbours, neighbour_csv, save_neighbours
 from hf_imgcls.reports.trials import TrialRow, best_trial, draw_trials, trial_cells, trial_table
 from hf_imgcls.reports.tta import cautions_of_tta, describe_tta

@@ -5,8 +5,17 @@ from hf_imgcls.serving.distance import ClassMeans, DistanceRejection, open_rejec
 from hf_imgcls.serving.embedder import Embedder, embed_batches, embed_rows
 from hf_imgcls.serving.export.check import CheckImages, check_export, describe_accuracy, evaluation_images, measure_int8
 from hf_imgcls.serving.export.folder import EXPORT, INT8, check_target, is_exported, new_folder, write_manifest
-from hf_imgcls.serving.embedding_file import COMPARED, EmbeddingFile, open_embeddings
-from hf_imgcls.serving.image_list import ListSize, display_name, find_images, name_hash, read_list, write_list
+from hf_imgcls.serving.embedding_file import EmbeddingFile, nearest_rows, open_embeddings
+from hf_imgcls.serving.image_list import (
+    READ_ERRORS,
+    ListSize,
+    display_name,
+    find_images,
+    image_value,
+    name_hash,
+    read_list,
+    write_list,
+)
 from hf_imgcls.serving.inference import Classifier, each_batch, predict_rows
 from hf_imgcls.serving.merge import drop_rows, list_file, merge_parts
 from hf_imgcls.serving.onnx.write import silenced

@@ -54,7 +54,12 @@ def read_source(name: str, limits: Limits = _DEFAULTS) -> PIL.Image.Image:
 
     Raises one of READ_ERRORS, or a ReadError where the machine cannot read it at present.
     """
-    return read_usable({"bytes": read_url(name) if name.startswith(SCHEMES) else None, "path": name}, limits)
+    return read_usable(image_value(name), limits)
+
+
+def image_value(name: str) -> dict:
+    """A file or the content of a URL as `datasets.Image(decode=False)` has it; raises what `read_source` raises."""
+    return {"bytes": read_url(name) if name.startswith(SCHEMES) else None, "path": name}
 
 
 class ListSize(NamedTuple):
