@@ -1,6 +1,7 @@
 """Scoring again with test-time augmentation (TTA), several views of each image; compared with the scores without it."""
 
 import copy
+import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
@@ -21,6 +22,8 @@ def score_with(
     of_views = ImageTrainer(MeanOfViews(trainer.model), copy.copy(trainer.args))
     scores, outputs_of_views = score_splits(of_views, splits, several)
     (name,) = scores
+    # The map is of the images as they are: several views have several features.
+    outputs_of_views[name] = dataclasses.replace(outputs_of_views[name], features=outputs[name].features)
     gain = {
         "kinds": list(kinds),
         "views": VIEWS[tuple(kinds)][0],

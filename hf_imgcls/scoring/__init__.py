@@ -31,8 +31,10 @@ from hf_imgcls.scoring.rejection import (
 )
 from hf_imgcls.scoring.scored import (
     MAX_COMPARED,
+    MAX_MAPPED,
     Sampler,
     Scored,
+    add_features,
     are_few,
     choose_rows,
     collect_scored,

@@ -1,7 +1,7 @@
 """What is kept of a scored image: its best classes and two log-probabilities, not the logits of a thousand classes."""
 
 import dataclasses
-from collections.abc import Iterable, Sized
+from collections.abc import Callable, Iterable, Sequence, Sized
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 BEST = 5  # classes that are kept of an image
 MAX_COMPARED = 500  # images that the parity check compares
+MAX_MAPPED = 2000  # images of a split whose features are kept for a map of them
 _MOST_KEPT = 2**24  # scores of all classes that are kept of a split, 134 MB
 
 
@@ -27,6 +28,7 @@ class Scored:
         sample: rows whose logits were kept, and these, float32 of shape (rows, classes).
         probabilities: of all classes, shape (images, classes), where a metric wanted them or there are few.
         energies: logarithm of the sum of the logits' exponentials.
+        features: rows whose features were kept, and these, float32 of shape (rows, width).
     """
 
     ranked: np.ndarray
@@ -37,6 +39,7 @@ class Scored:
     sample: tuple[np.ndarray, np.ndarray] | None = None
     probabilities: np.ndarray | None = None
     energies: np.ndarray | None = None
+    features: tuple[np.ndarray, np.ndarray] | None = None
 
     def __len__(self) -> int:
         return len(self.label_ids)
@@ -100,6 +103,14 @@ def collect_scored(
     return Scored(ranked, likelihoods, top, label_ids, classes, sample, probabilities, energies)
 
 
+def add_features(split: Scored | ScoredSets, features: tuple[np.ndarray, np.ndarray] | None) -> Scored | ScoredSets:
+    """A split with the features of some of its rows, without rows behind the last one and those that are no numbers."""
+    if features is not None:
+        known = (features[0] < len(split)) & np.isfinite(features[1]).all(axis=1)
+        split = dataclasses.replace(split, features=(features[0][known], features[1][known]))
+    return split
+
+
 def are_few(rows: Sized, classes: int) -> bool:
     """Whether the probabilities of all classes of a split's rows are kept; not of a stream, whose length is unknown."""
     return isinstance(rows, Sized) and len(rows) * classes <= _MOST_KEPT
@@ -111,17 +122,30 @@ def scored_logits(logits: "torch.Tensor", labels: "torch.Tensor") -> Scored | Sc
 
 
 class Sampler:
-    """Reduces the batches of a split as they are scored, and keeps the logits of some of its rows.
+    """Reduces the batches of a split as they are scored, and keeps the logits and features of some of its rows.
 
     Every process sees its own part of every batch, in turn: of a batch of 8 on two processes rows 0 to 3 and 4 to 7.
-    `probabilities` keeps those of all classes of every row.
+
+    Args:
+        rows: those whose logits are kept.
+        probabilities: keep those of all classes of every row.
+        mapped: rows whose features are kept, and what gives features (images, width) of rows of the last batch, or None.
     """
 
-    def __init__(self, rows: Iterable[int], process: int, processes: int, probabilities: bool = False):
+    def __init__(
+        self,
+        rows: Iterable[int],
+        process: int,
+        processes: int,
+        probabilities: bool = False,
+        mapped: tuple[Iterable[int], Callable[[Sequence[int]], Any]] = ((), None),
+    ):
         self.rows, self.process, self.processes = set(map(int, rows)), process, processes
         self.probabilities = probabilities
+        self.mapped, self.take = set(map(int, mapped[0])), mapped[1]
         self.seen = self.classes = 0
         self.kept: dict[int, np.ndarray] = {}
+        self.features: dict[int, np.ndarray] = {}
 
     def __call__(self, logits: "torch.Tensor", labels: "torch.Tensor") -> "torch.Tensor":
         first = self.seen + self.process * len(logits)
@@ -130,15 +154,29 @@ class Sampler:
         wanted = [i for i in range(len(logits)) if first + i in self.rows]
         if wanted:
             self.kept.update(zip((first + i for i in wanted), logits[wanted].float().cpu().numpy(), strict=True))
+        if self.take:
+            wanted = [i for i in range(len(logits)) if first + i in self.mapped]
+            if (features := self.take(wanted)) is not None:
+                self.features.update(zip((first + i for i in wanted), features.numpy(), strict=True))
         return reduce_logits(logits, labels, self.probabilities)
 
     def sample(self) -> tuple[np.ndarray, np.ndarray]:
         """The rows, in order, and their logits, from all processes."""
-        from accelerate.utils import gather_object
+        rows, logits = _gathered(self.kept)
+        return rows, logits.reshape(len(rows), self.classes)
 
-        every = {row: logits for part in gather_object([self.kept]) for row, logits in part.items()}
-        rows = sorted(every)
-        return np.array(rows, dtype=np.int64), np.array([every[row] for row in rows]).reshape(len(rows), self.classes)
+    def sampled_features(self) -> tuple[np.ndarray, np.ndarray] | None:
+        """The rows, in order, and their features, from all processes; None where none were kept."""
+        rows, features = _gathered(self.features)
+        return (rows, features) if len(rows) else None
+
+
+def _gathered(kept: dict[int, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    from accelerate.utils import gather_object
+
+    every = {row: values for part in gather_object([kept]) for row, values in part.items()}
+    rows = sorted(every)
+    return np.array(rows, dtype=np.int64), np.array([every[row] for row in rows])
 
 
 def served_split(splits: Iterable[str]) -> str | None:
@@ -146,11 +184,11 @@ def served_split(splits: Iterable[str]) -> str | None:
     return next((name for name in ("validation", "test", "train") if name in splits), None)
 
 
-def choose_rows(count: int, seed: int) -> np.ndarray:
-    """Every row of a small split, a seeded sample of MAX_COMPARED of a larger one."""
-    if count <= MAX_COMPARED:
+def choose_rows(count: int, seed: int, most: int = MAX_COMPARED) -> np.ndarray:
+    """Every row of a small split, a seeded sample of so many of a larger one."""
+    if count <= most:
         return np.arange(count)
-    return np.sort(np.random.default_rng(seed).permutation(count)[:MAX_COMPARED])
+    return np.sort(np.random.default_rng(seed).permutation(count)[:most])
 
 
 def main_split(results: dict[str, Any]) -> str | None:

@@ -18,12 +18,14 @@ class ScoredSets:
         label_ids: whether the image has each label, bool, of the same shape.
         sample: rows whose logits are compared by the parity check, and these.
         thresholds: probability of each label from which it is predicted, shape (labels,).
+        features: rows whose features were kept, and these, float32 of shape (rows, width).
     """
 
     logits: np.ndarray
     label_ids: np.ndarray
     sample: tuple[np.ndarray, np.ndarray] | None = None
     thresholds: np.ndarray | None = None
+    features: tuple[np.ndarray, np.ndarray] | None = None
 
     def __len__(self) -> int:
         return len(self.label_ids)

@@ -2,16 +2,19 @@
 
 import copy
 import dataclasses
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import datasets
 from transformers import IntervalStrategy, PreTrainedModel, TrainingArguments
 
 from hf_imgcls.data import Data, attach_transform
-from hf_imgcls.images import EvalTransform
-from hf_imgcls.models import set_thresholds
+from hf_imgcls.errors import InputError
+from hf_imgcls.images import EvalTransform, input_size
+from hf_imgcls.models import feature_layers, set_thresholds
 from hf_imgcls.scoring import (
     MAX_COMPARED,
+    MAX_MAPPED,
     Scored,
     ScoredSets,
     best_thresholds,
@@ -58,19 +61,36 @@ def score_saved(
 def score_splits(
     trainer: ImageTrainer, splits: dict, transform: EvalTransform
 ) -> tuple[dict[str, dict], dict[str, Scored]]:
-    """Metrics by split, and the scored splits; with logits of those rows that the parity check compares."""
+    """Metrics by split, and the scored splits; with logits of those rows that the parity check compares, and features
+    of those that a map shows.
+    """
     scores, outputs, compared = {}, {}, served_split(splits)
+    layers = _layers(trainer, transform)
     for split, rows in splits.items():
-        sample = ()
-        if split == compared:  # of a stream the first ones, because its length is not known
-            known = isinstance(rows, datasets.Dataset)
-            sample = choose_rows(len(rows), trainer.args.seed) if known else range(MAX_COMPARED)
-        outputs[split], metrics = trainer.score(attach_transform(rows, transform), split, sample)
+        sample = _chosen(trainer, rows, MAX_COMPARED) if split == compared else ()
+        mapped = (_chosen(trainer, rows, MAX_MAPPED), layers)
+        outputs[split], metrics = trainer.score(attach_transform(rows, transform), split, sample, mapped)
         if isinstance(outputs[split], ScoredSets):
             scores[split] = set_metrics(outputs[split], trainer.custom.metrics)
         else:
             scores[split] = split_metrics(metrics, split, outputs[split].label_ids)
     return scores, outputs
+
+
+def _chosen(trainer: ImageTrainer, rows, most: int) -> Iterable[int]:
+    """At most so many rows; of a stream the first ones, because its length is not known."""
+    return choose_rows(len(rows), trainer.args.seed, most) if isinstance(rows, datasets.Dataset) else range(most)
+
+
+def _layers(trainer: ImageTrainer, transform: EvalTransform) -> list[str]:
+    """The layers whose inputs are features; none where the scoring pass cannot see them, or the network has none."""
+    elsewhere = trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled or trainer.args.n_gpu > 1
+    if elsewhere or trainer.args.torch_compile or not isinstance(trainer.model, PreTrainedModel):
+        return []
+    try:
+        return feature_layers(trainer.model, input_size(transform.processor))
+    except InputError:
+        return []
 
 
 def _with_thresholds(trainer: ImageTrainer, scores: dict, outputs: dict) -> None:

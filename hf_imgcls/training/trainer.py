@@ -8,8 +8,8 @@ from transformers import EvalPrediction, PrinterCallback, ProgressCallback
 
 from hf_imgcls.images import Mixing, TrainTransform, fill_with_noise
 from hf_imgcls.machine import exact_float32
-from hf_imgcls.models import is_multi_label, read_thresholds
-from hf_imgcls.scoring import Sampler, Scored, are_few, collect_scored, compute_metrics
+from hf_imgcls.models import FeatureTap, is_multi_label, read_thresholds
+from hf_imgcls.scoring import Sampler, Scored, add_features, are_few, collect_scored, compute_metrics
 from hf_imgcls.training.accuracy import RunningAccuracy
 from hf_imgcls.training.callbacks import EpochCallback, EpochTable, QuietBar
 from hf_imgcls.training.distillation import DistillingTrainer
@@ -157,24 +157,32 @@ class ImageTrainer(
         loss, logits, labels = super().prediction_step(model, inputs, prediction_loss_only, ignore_keys)
         return loss, logits[0] if isinstance(logits, tuple) else logits, labels
 
-    def score(self, dataset, split: str, sample: Iterable[int] = ()) -> tuple[Scored, dict[str, float]]:
+    def score(
+        self, dataset, split: str, sample: Iterable[int] = (), mapped: tuple[Iterable[int], Sequence[str]] = ((), ())
+    ) -> tuple[Scored, dict[str, float]]:
         """A scored split, with the logits of its `sample` rows, the same on every process; and its metrics.
 
         In float32 without autocast, whatever the training's precision.
+
+        Args:
+            mapped: rows whose features are kept, and the names of the layers that features go into.
         """
         self.args.fp16_full_eval = self.args.bf16_full_eval = False
         kept = self.custom.probabilities or are_few(dataset, self.model.config.num_labels)
-        sampler = Sampler(sample, self.args.process_index, self.args.world_size, kept)
+        tap = FeatureTap(self.model, mapped[1])
+        place = (self.args.process_index, self.args.world_size)
+        sampler = Sampler(sample, *place, kept, (mapped[0], tap.take))
         self.preprocess_logits_for_metrics = sampler
         try:
-            with exact_float32(), without_autocast(self):
+            with exact_float32(), without_autocast(self), tap:
                 output = self.predict(dataset, metric_key_prefix=split)
         finally:
             self.preprocess_logits_for_metrics = self._reduce
             self.stop_workers()
         self.clock.scoring += output.metrics[f"{split}_runtime"]
         thresholds = read_thresholds(self.model.config)
-        return collect_scored(*output[:2], sampler.classes, sampler.sample(), thresholds), output.metrics
+        scored = collect_scored(*output[:2], sampler.classes, sampler.sample(), thresholds)
+        return add_features(scored, sampler.sampled_features()), output.metrics
 
     def _metrics(self, prediction: EvalPrediction) -> dict[str, float]:
         found = collect_scored(prediction.predictions, prediction.label_ids, self.model.config.num_labels)

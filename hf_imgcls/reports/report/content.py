@@ -1,11 +1,12 @@
 """The content of report.json: what is known of each scored split, and what a temperature would change."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from hf_imgcls.reports.report.examples import confused_pairs, least_certain, worst_mistakes
+from hf_imgcls.reports.report.image_map import map_content
 from hf_imgcls.reports.report.rows import image_name
 from hf_imgcls.reports.report.sets import content_of_sets
 from hf_imgcls.reports.report.temperature import temperature_content
@@ -47,6 +48,8 @@ def report_content(subject: Subject) -> dict[str, Any]:
             "cautions": results["cautions"].get(split, []),
             **about(output, rows, names),
         }
+    if main := main_of(splits):
+        splits[main]["map"] = map_content(subject.outputs[main])
     return {
         "title": subject.title,
         "labels": names,
@@ -54,6 +57,11 @@ def report_content(subject: Subject) -> dict[str, Any]:
         "temperature": temperature_content(subject.outputs, results.get("temperature")),
         "duplicates": results["duplicates"],
     }
+
+
+def main_of(splits: Iterable[str]) -> str | None:
+    """The split that the page is about: test, else validation, else the first."""
+    return next((split for split in ("test", "validation") if split in splits), next(iter(splits), None))
 
 
 def _content_of(output: Scored, rows, names: Sequence[str]) -> dict[str, Any]:

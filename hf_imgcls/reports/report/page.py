@@ -12,25 +12,26 @@ from hf_imgcls.reports.html.thumbnails import data_uri, gallery, picture
 from hf_imgcls.reports.rejection import describe_rejection
 from hf_imgcls.reports.report.calibration import calibration_section
 from hf_imgcls.reports.report.classes import classes_section
-from hf_imgcls.reports.report.content import Subject
+from hf_imgcls.reports.report.content import Subject, main_of
 from hf_imgcls.reports.report.curves import curves_section
+from hf_imgcls.reports.report.image_map import map_section
 from hf_imgcls.reports.report.scores import headline, scores_section
 from hf_imgcls.reports.report.style import STYLE
 from hf_imgcls.words import percent, plural
 
-_SECTIONS = ("Scores", "Curves", "Classes", "Confusions", "Calibration", "Mistakes", "Data")
+_SECTIONS = ("Scores", "Curves", "Classes", "Confusions", "Map", "Calibration", "Mistakes", "Data")
 
 
 def report_page(content: Mapping[str, Any], subject: Subject) -> str:
     """One document: nothing is loaded from elsewhere."""
-    main = next((split for split in ("test", "validation") if split in content["splits"]), None)
-    main = main or next(iter(content["splits"]), None)
+    main = main_of(content["splits"])
     images = _Images(subject.splits.get(main))
     made = {
         "Scores": [*scores_section(content), *_rejection(subject)] if main else [],
         "Curves": curves_section(subject.stages) if any(stage["history"] for stage in subject.stages) else [],
         "Classes": classes_section(content["splits"][main]["classes"], main) if main else [],
         "Confusions": _confusions(content, main, images) if main and "confused" in content["splits"][main] else [],
+        "Map": _map(content, subject, main) if main else [],
         "Calibration": calibration_section(content, main) if main else [],
         "Mistakes": _mistakes(content["splits"][main], main, images) if main else [],
         "Data": _data(content, subject),
@@ -94,6 +95,11 @@ def _confusions(content: Mapping[str, Any], main: str, images: _Images) -> list[
         title = tag("h4", pair["label"], " → ", pair["prediction"], tag("span", text, class_="plain"))
         pairs.append(tag("div", title, gallery(map(images.show, pair["rows"]))))
     return [*parts, tag("div", pairs, class_="pairs")]
+
+
+def _map(content: Mapping[str, Any], subject: Subject, main: str) -> list[Markup]:
+    found = content["splits"][main]["map"]
+    return map_section(found, subject.outputs[main], subject.splits.get(main), content["labels"], main)
 
 
 def _mistakes(split: Mapping[str, Any], main: str, images: _Images) -> list[Markup]:

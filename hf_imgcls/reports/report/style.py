@@ -46,6 +46,8 @@ svg.matrix { display: block } svg.matrix text { font-size: 8.5px } svg.matrix im
 .charts { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 20rem), 1fr)); gap: .4rem 1.2rem }
 figure { margin: 0 }
 figure.chart { max-width: 27rem }
+figure.map { max-width: 46rem } figure.map .legend { padding-left: .9rem }
+.marker { width: 15px; height: 15px; vertical-align: -2px }
 figure.chart figcaption { font-weight: 600; font-size: .95rem }
 svg.chart { display: block; width: 100%; height: auto }
 svg.chart text { font-size: 11px; fill: #3c4650 }
