@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from hf_imgcls import serving
-from hf_imgcls.api.image_rows import ImageCounts, Work, batch_size_of, open_here, write_rows
+from hf_imgcls.api.image_rows import ImageCounts, Work, write_rows
+from hf_imgcls.api.on_device import batch_size_of, open_here
 from hf_imgcls.errors import InputError
 from hf_imgcls.images import Limits
 

@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, NamedTuple, TextIO
+from typing import NamedTuple, TextIO
 
 from accelerate import PartialState
 from accelerate.utils import gather_object, parse_flag_from_env
@@ -22,9 +22,6 @@ from hf_imgcls.serving import ListSize, RowWriter, TerminalTable, WrittenRows
 from hf_imgcls.store import Lock, lock_beside
 from hf_imgcls.words import clean, plural
 
-# Default batch sizes. On a CPU the activations of a batch have to fit into its caches: MobileNetV2 is twice as fast
-# with 4 images at a time as with 16, DeiT a tenth faster.
-_ON_CPU, _ON_GPU = 4, 64
 _TIMEOUT = timedelta(days=7)  # for the slowest process; the usual ten minutes are too short for a million images
 
 
@@ -77,27 +74,6 @@ def write_rows(images: Sequence[str], output: Path | None, open_work: Callable[[
         if output:
             on_main(lambda: _lock(output, lock))
         return _write_new(images, output, open_work, launch_note)
-
-
-def open_here(opening: Callable[..., Any], model: str, options) -> Any:
-    """Open a model on the device of this process by `opening` (a model's name, device, trust_remote_code, half).
-
-    Args:
-        options: with `device`, `trust_remote_code` and `half`.
-    """
-    state = PartialState()
-    if options.half and _on_cpu(options):
-        raise InputError("--half: is for a GPU, a CPU computes it more slowly; leave it out")
-    with state.main_process_first():  # it copies a model's code to where all processes find it
-        return opening(model, options.device or state.device, options.trust_remote_code, options.half)
-
-
-def batch_size_of(options) -> int:
-    return options.batch_size or (_ON_CPU if _on_cpu(options) else _ON_GPU)
-
-
-def _on_cpu(options) -> bool:
-    return str(options.device or PartialState().device).startswith("cpu")
 
 
 def note(line: str) -> None:

@@ -6,7 +6,8 @@ from pathlib import Path
 from accelerate.utils import gather_object
 
 from hf_imgcls import serving
-from hf_imgcls.api.image_rows import ImageCounts, Work, batch_size_of, note, open_here, write_rows
+from hf_imgcls.api.image_rows import ImageCounts, Work, note, write_rows
+from hf_imgcls.api.on_device import batch_size_of, open_here
 from hf_imgcls.errors import InputError
 from hf_imgcls.images import check_views
 from hf_imgcls.serving import Classifier, PredictOptions

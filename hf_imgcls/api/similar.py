@@ -8,7 +8,8 @@ import numpy as np
 
 from hf_imgcls import reports, serving
 from hf_imgcls.api.embed import EmbedOptions
-from hf_imgcls.api.image_rows import batch_size_of, note, open_here
+from hf_imgcls.api.image_rows import note
+from hf_imgcls.api.on_device import batch_size_of, open_here
 from hf_imgcls.errors import InputError
 from hf_imgcls.images import Limits
 from hf_imgcls.machine import exact_float32, prepare_launch

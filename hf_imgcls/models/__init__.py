@@ -12,7 +12,7 @@ from hf_imgcls.models.averaging import (
 from hf_imgcls.models.build import build_model, check_model, check_saved, load_network
 from hf_imgcls.models.depth import layer_numbers, weights_to_decay
 from hf_imgcls.models.dropout import USUAL_DROPOUT, describe_dropout, strong_dropout
-from hf_imgcls.models.feature_layers import FeatureTap, feature_layers
+from hf_imgcls.models.feature_layers import FeatureTap, feature_layers, feature_width
 from hf_imgcls.models.freeze import (
     check_patterns,
     choose_parameters,

@@ -38,6 +38,12 @@ def feature_layers(model: PreTrainedModel, size: tuple[int, int]) -> list[str]:
     return found
 
 
+def feature_width(model: nn.Module, layers: Sequence[str]) -> int:
+    """Numbers in the features of an image."""
+    modules = (model.get_submodule(name).modules() for name in layers)
+    return sum(next(m.weight.shape[1] for m in each if isinstance(m, nn.Linear | nn.Conv2d)) for each in modules)
+
+
 def _outputs(model: PreTrainedModel, size: tuple[int, int]) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
     """Outputs, shape (1, labels), of the linear layers and 1x1 convolutions that have one for an image; its logits."""
     calls: dict[str, list[torch.Tensor]] = {}

@@ -11,7 +11,7 @@ from transformers import IntervalStrategy, PreTrainedModel, TrainingArguments
 from hf_imgcls.data import Data, attach_transform
 from hf_imgcls.errors import InputError
 from hf_imgcls.images import EvalTransform, input_size
-from hf_imgcls.models import feature_layers, set_thresholds
+from hf_imgcls.models import feature_layers, feature_width, set_thresholds
 from hf_imgcls.scoring import (
     MAX_COMPARED,
     MAX_MAPPED,
@@ -25,6 +25,8 @@ from hf_imgcls.scoring import (
 )
 from hf_imgcls.training.loss import Custom
 from hf_imgcls.training.trainer import ImageTrainer
+
+_MOST_KEPT = 2**23  # numbers in the features that are kept of a split, 34 MB
 
 
 class ScoredRun(NamedTuple):
@@ -66,9 +68,10 @@ def score_splits(
     """
     scores, outputs, compared = {}, {}, served_split(splits)
     layers = _layers(trainer, transform)
+    most = min(MAX_MAPPED, _MOST_KEPT // feature_width(trainer.model, layers)) if layers else 0
     for split, rows in splits.items():
         sample = _chosen(trainer, rows, MAX_COMPARED) if split == compared else ()
-        mapped = (_chosen(trainer, rows, MAX_MAPPED), layers)
+        mapped = (_chosen(trainer, rows, most), layers)
         outputs[split], metrics = trainer.score(attach_transform(rows, transform), split, sample, mapped)
         if isinstance(outputs[split], ScoredSets):
             scores[split] = set_metrics(outputs[split], trainer.custom.metrics)
