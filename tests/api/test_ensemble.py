@@ -44,6 +44,8 @@ def test_the_mean_is_one_model_that_is_served_as_it_was_scored(recipe, tmp_path,
         alone = json.loads((run / f"network-{number}" / "results.json").read_text())
         assert alone["parity"]["passed"]
     assert (run / "ensemble.py").is_file()
+    shown = json.loads((run / "report/report.json").read_text())["splits"]["test"]["map"]
+    assert shown["images"] == shown["of"] == 12
     settings = json.loads((run / "config.json").read_text())
     assert settings["scales"][0] == [1.0] * 3
     assert settings["scales"][1] == pytest.approx([0.5 / 0.2, 0.5 / 0.3, 0.5 / 0.4], abs=1e-3)

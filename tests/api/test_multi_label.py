@@ -89,6 +89,8 @@ def test_a_run_is_scored_by_map_and_saves_its_thresholds(run):
     history = json.loads((folder / "history.json").read_text())
     assert any("eval_map" in entry for entry in history if entry["stage"] == 1)
     assert results["parity"]["passed"]
+    shown = json.loads((folder / "report/report.json").read_text())["splits"]["test"]["map"]
+    assert shown["images"] == shown["of"] == scores["images"]
     assert any("thresholds were set on these images" in line for line in results["cautions"]["validation"])
 
 

@@ -55,9 +55,9 @@ def test_a_network_of_two_classifiers_has_both():
 
 
 def test_a_layer_with_as_many_outputs_inside_the_network_is_not_its_classifier():
-    model = tiny_model("convnet", labels=list("abcdef"))  # its last convolution has 6 outputs too
-    model.config.num_labels, model.last = 6, nn.Linear(6, 6)
-    model.classifier.register_forward_pre_hook(lambda _, inputs: (inputs[0] + 0 * model.last(inputs[0][:, :6]).sum(),))
+    model = tiny_model("convnet")
+    model.gate = nn.Linear(3, 3)
+    model.classifier.register_forward_pre_hook(lambda _, inputs: (inputs[0] * model.gate(inputs[0][:, :3]).sum(),))
     assert feature_layers(model, (SIZE, SIZE)) == ["classifier"]
 
 

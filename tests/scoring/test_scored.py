@@ -7,6 +7,7 @@ import torch
 from made_run import from_logits
 from test_trainer import make_trainer
 
+from hf_imgcls.models.head_input import input_of_head
 from hf_imgcls.scoring.scored import Sampler, collect_scored, reduce_logits
 
 
@@ -36,7 +37,12 @@ def test_each_process_keeps_its_rows_of_the_sample(processes, monkeypatch):
     rows, batch, wanted = 23, 4, [0, 5, 11, 19, 21, 22]
     logits = torch.randn(rows, 6, generator=torch.Generator().manual_seed(0))
     labels = torch.arange(rows) % 6
-    samplers = [Sampler([*wanted, 23, 30], process, processes) for process in range(processes)]
+    features, last = logits.double().cumsum(1).float(), {}
+    taking = [lambda rows, process=process: last[process][rows] for process in range(processes)]
+    samplers = [
+        Sampler([*wanted, 23, 30], process, processes, mapped=([2, *wanted], taking[process]))
+        for process in range(processes)
+    ]
     gathered = []
     for first in range(0, rows, batch * processes):
         for process, sampler in enumerate(samplers):
@@ -44,8 +50,13 @@ def test_each_process_keeps_its_rows_of_the_sample(processes, monkeypatch):
             # The last batches are filled up from the start, as accelerate does where there are several processes.
             whole = [row % rows if processes > 1 else row for row in range(begin, begin + batch)]
             whole = [row for row in whole if row < rows]
+            last[process] = features[whole]
             gathered.append(sampler(logits[whole], labels[whole]))
     kept = [sampler.kept for sampler in samplers]
+    monkeypatch.setattr(accelerate.utils, "gather_object", lambda own: [each.features for each in samplers])
+    rows_of_features, found_features = samplers[0].sampled_features()
+    assert rows_of_features.tolist() == sorted([2, *wanted])
+    assert np.array_equal(found_features, features[rows_of_features].numpy())
     monkeypatch.setattr(accelerate.utils, "gather_object", lambda own: kept)
     for sampler in samplers:
         found, values = sampler.sample()
@@ -65,7 +76,7 @@ def test_evaluation_keeps_a_few_numbers_per_image_and_the_logits_of_a_sample(mak
     metrics, trainer.compute_metrics = trainer.compute_metrics, lambda found: kept.append(found) or metrics(found)
     evaluated = trainer.evaluate()
     assert np.concatenate(kept[0].predictions).shape == (15, 3 + 3)
-    found, scores = trainer.score(trainer.eval_dataset, "validation", [1, 7, 14])
+    found, scores = trainer.score(trainer.eval_dataset, "validation", [1, 7, 14], ([2, 9], ["classifier"]))
     assert scores["validation_loss"] == evaluated["eval_loss"]
     assert found.sample[0].tolist() == [1, 7, 14]
     assert found.sample[1].shape == (3, 3)
@@ -74,6 +85,10 @@ def test_evaluation_keeps_a_few_numbers_per_image_and_the_logits_of_a_sample(mak
         pixels = torch.stack([trainer.eval_dataset[row]["pixel_values"] for row in (1, 7, 14)])
         logits = trainer.model(pixel_values=pixels).logits.numpy()
     assert found.sample[1] == pytest.approx(logits, abs=1e-5)
+    pixels = torch.stack([trainer.eval_dataset[row]["pixel_values"] for row in (2, 9)])
+    assert found.features[0].tolist() == [2, 9]
+    assert found.features[1] == pytest.approx(input_of_head(trainer.model, "classifier", pixels).numpy(), abs=1e-5)
     nothing, _ = trainer.score(trainer.eval_dataset, "validation")
+    assert nothing.features is None
     assert nothing.sample[1].shape == (0, 3)
     assert np.array_equal(nothing.ranked, found.ranked)
