@@ -24,9 +24,7 @@ class EmbedOptions(NamedTuple):
 _DEFAULTS = EmbedOptions()
 
 
-def embed_images(
-    model: str, images: Sequence[str], output: Path, options: EmbedOptions = _DEFAULTS
-) -> ImageCounts:
+def embed_images(model: str, images: Sequence[str], output: Path, options: EmbedOptions = _DEFAULTS) -> ImageCounts:
     """Write the features of images, in the order of `find_images`, after those of an earlier run, to a Parquet file.
 
     Features are what goes into the model's classifier, those that `cache_features` of a recipe trains its head on;

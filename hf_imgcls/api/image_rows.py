@@ -65,8 +65,7 @@ def write_rows(images: Sequence[str], output: Path | None, open_work: Callable[[
         output: None for standard output.
         open_work: opens the model, once the images are listed.
     """
-    prepare_launch()
-    state = PartialState(cpu=parse_flag_from_env("ACCELERATE_USE_CPU"), timeout=_TIMEOUT)
+    state = join_processes()
     launch_note = check_launch()
     if output is None and state.num_processes > 1:
         raise InputError(f"--output: {state.num_processes} processes need a file to merge their rows in")
@@ -74,6 +73,11 @@ def write_rows(images: Sequence[str], output: Path | None, open_work: Callable[[
         if output:
             on_main(lambda: _lock(output, lock))
         return _write_new(images, output, open_work, launch_note)
+
+
+def join_processes() -> PartialState:
+    prepare_launch()
+    return PartialState(cpu=parse_flag_from_env("ACCELERATE_USE_CPU"), timeout=_TIMEOUT)
 
 
 def note(line: str) -> None:
@@ -162,9 +166,7 @@ def _writer(output: Path | None, work: Work, size: ListSize) -> RowWriter | Term
     return RowWriter(output, work.columns, work.raw_csv)
 
 
-def _make_rows(
-    work: Work, writer: RowWriter | TerminalTable, file: Path | TextIO, count: int
-) -> tuple[int, int, int]:
+def _make_rows(work: Work, writer: RowWriter | TerminalTable, file: Path | TextIO, count: int) -> tuple[int, int, int]:
     """Write the rows of this process's part of a list of `count` names; unreadable images, to try again, rejected."""
     state, unreadable, again, rejected = PartialState(), 0, 0, 0
     names = serving.read_list(file, state.process_index, state.num_processes)

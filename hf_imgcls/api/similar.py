@@ -8,11 +8,11 @@ import numpy as np
 
 from hf_imgcls import reports, serving
 from hf_imgcls.api.embed import EmbedOptions
-from hf_imgcls.api.image_rows import note
+from hf_imgcls.api.image_rows import join_processes, note
 from hf_imgcls.api.on_device import batch_size_of, open_here
 from hf_imgcls.errors import InputError
 from hf_imgcls.images import Limits
-from hf_imgcls.machine import exact_float32, prepare_launch
+from hf_imgcls.machine import exact_float32
 from hf_imgcls.reports import Neighbours
 from hf_imgcls.store import try_place
 
@@ -49,7 +49,8 @@ def find_similar(
         raise InputError(f"--top-k: found {options.top_k}, expected 1 or more")
     if output:
         _check_output(Path(output), images)
-    prepare_launch()
+    if join_processes().num_processes > 1:
+        raise InputError("similar: one process searches; start it without a launcher")
     source = serving.open_embeddings(Path(embeddings))
     if source.unfinished:
         note(f"{source.file}: embed has not finished; the rows beside it are not searched")

@@ -1,6 +1,7 @@
 """find the images of a file of features that are most similar to others"""
 
 import argparse
+import contextlib
 import sys
 from pathlib import Path
 
@@ -35,4 +36,5 @@ def run(options: argparse.Namespace) -> None:
     for line in lines:
         print(clean(line))
     if options.output:
-        print(clean(f"in {options.output}"), file=sys.stderr)
+        with contextlib.suppress(OSError):  # nobody reads it: it is written
+            print(clean(f"similar: in {options.output}"), file=sys.stderr)

@@ -52,7 +52,9 @@ def _outputs(model: PreTrainedModel, size: tuple[int, int]) -> tuple[dict[str, t
             pointwise = isinstance(module, nn.Conv2d) and module.kernel_size == (1, 1)
             if (isinstance(module, nn.Linear) or pointwise) and len(module.weight) == model.config.num_labels:
                 seen = calls.setdefault(name, [])
-                hooks.enter_context(module.register_forward_hook(lambda _, inputs, output, seen=seen: seen.append(output)))
+                hooks.enter_context(
+                    module.register_forward_hook(lambda _, inputs, output, seen=seen: seen.append(output))
+                )
         logits = model(pixel_values=random_images(model, 1, size))["logits"]
     flat = {name: outputs[0].flatten(1) for name, outputs in calls.items() if len(outputs) == 1}
     return {name: output for name, output in flat.items() if output.shape == logits.shape}, logits

@@ -129,7 +129,7 @@ class Sampler:
     Args:
         rows: those whose logits are kept.
         probabilities: keep those of all classes of every row.
-        mapped: rows whose features are kept, and what gives features (images, width) of rows of the last batch, or None.
+        mapped: rows whose features are kept, and what gives features (rows, width) of rows of the last batch, or None.
     """
 
     def __init__(

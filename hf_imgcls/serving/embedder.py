@@ -65,4 +65,6 @@ def embed_rows(
     shown = display_name(embedder.name)
     for batch in embed_batches(embedder, images, batch_size, limits):
         found = ((name, None if features is None else as_text(features), error) for name, features, error in batch)
-        yield [dict(zip(EMBEDDED, (display_name(name), text, error, shown), strict=True)) for name, text, error in found]
+        yield [
+            dict(zip(EMBEDDED, (display_name(name), text, error, shown), strict=True)) for name, text, error in found
+        ]

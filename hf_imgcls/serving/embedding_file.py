@@ -79,7 +79,9 @@ def open_embeddings(file: Path) -> EmbeddingFile:
     if not rows:
         raise InputError(f"{file} has features of no image")
     if len(models) > 1:
-        raise InputError(f"{file} has features of {len(models)} models, which cannot be compared; embed the images anew")
+        raise InputError(
+            f"{file} has features of {len(models)} models, which cannot be compared; embed the images anew"
+        )
     place = schema.metadata[b"model"].decode()
     return EmbeddingFile(file, rows, light["image"], light["model"][-1], place, bool(find_parts(file)))
 
@@ -89,9 +91,7 @@ def _damaged(file: Path, error: Exception) -> InputError:
     return InputError(f"{file} cannot be read as a Parquet file: {' '.join(str(error).split())[:150]}")
 
 
-def nearest_rows(
-    queries: np.ndarray, batches: Batches, top_k: int, own: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
+def nearest_rows(queries: np.ndarray, batches: Batches, top_k: int, own: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The rows with the highest cosine similarity to each query, best first, equal ones in their order.
 
     Args:

@@ -1,4 +1,4 @@
-"""Changing the file that predict or embed writes as a whole: rows of images that are read again go, parts are merged into it."""
+"""Changing an output as a whole: rows of images that are read again go, parts of processes are merged into it."""
 
 import itertools
 import os

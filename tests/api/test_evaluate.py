@@ -129,6 +129,8 @@ def test_two_processes_print_and_write_once_what_one_does(model, photos, tmp_pat
     two = launch(TWO, "hf_imgcls/__main__.py", *words)
     assert two.returncode == 0, two.stderr
     assert two.stdout.count("test: accuracy") == two.stdout.count("the model's train split") == 1
+    shown = json.loads((tmp_path / "two/report/report.json").read_text())["splits"]["test"]["map"]
+    assert shown["rows"] == list(range(shown["of"])), "features of both processes, of the images as they are"
     found = [json.loads((tmp_path / "two/results.json").read_text()), json.loads(json.dumps(one, default=str))]
     for each in found:
         assert each["tta"].pop("seconds") > 0 < each["tta"].pop("seconds_without")

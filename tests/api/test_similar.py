@@ -85,8 +85,12 @@ def test_results_are_printed_and_written_in_every_form(capsys, monkeypatch):
     words = ["similar", str(FILE), "--top-k", "2", "new.png", "photos/torn.png"]
     assert main([*words, "--output", "found.csv"]) == 0
     rows = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
-    assert rows == list(csv.DictReader(Path("found.csv").open()))
-    assert [(row["query"], row["rank"]) for row in rows] == [("new.png", "1"), ("new.png", "2"), ("photos/torn.png", "")]
+    assert rows == list(csv.DictReader(io.StringIO(Path("found.csv").read_text())))
+    assert [(row["query"], row["rank"]) for row in rows] == [
+        ("new.png", "1"),
+        ("new.png", "2"),
+        ("photos/torn.png", ""),
+    ]
     monkeypatch.setattr("sys.stdout.isatty", lambda: True)
     assert main([*words, "--output", "found.json"]) == 0
     lines = capsys.readouterr().out.splitlines()

@@ -48,6 +48,8 @@ def test_what_a_library_makes_of_the_signal_is_not_shown(monkeypatch, capsys):
         (["train", "r" * 300], {}, "so far; the same command resumes"),
         (["predict", "m", "a.png", "--output=p.csv"], {}, "so far; the same command resumes: hf-imgcls predict m a.png "
          "--output=p.csv"),
+        (["embed", "m", "a", "--output", "e.parquet"], {}, "so far; the same command resumes: hf-imgcls embed m a "
+         "--output e.parquet"),
         (["predict", "m", "a.png"], {}, "so far"),
         (["evaluate", "m", "photos"], {}, "so far"),
         ([], {}, "so far"),

@@ -76,7 +76,9 @@ def test_the_map_is_readable_at_any_number_of_classes(classes, coloured, grey):
 
 def test_a_point_lies_where_its_values_are_on_axes_of_one_scale():
     places = np.array([[0.0, 0.0], [4.0, 0.0], [2.0, 2.0]])
-    points = Points(places, np.array([0, 1, -1]), ["a", "b"], "1 other class", np.array([False, True, False]), ["x <b>"])
+    points = Points(
+        places, np.array([0, 1, -1]), ["a", "b"], "1 other class", np.array([False, True, False]), ["x <b>"]
+    )
     drawn = point_map("Map", points, ("first", "second"), "words")
     found = np.array(re.findall(r'd="M([\d.]+) ([\d.]+)', drawn)[:3], float)  # others are behind all groups
     other, first, second = found
@@ -91,7 +93,7 @@ def test_a_point_lies_where_its_values_are_on_axes_of_one_scale():
 def test_markers_differ_without_their_colours():
     points = Points(np.zeros((6, 2)), np.arange(6), list("abcdef"), "", np.zeros(6, bool), [])
     drawn = point_map("Map", points, ("first", "second"), "words")
-    markers = re.findall(r'<path d="M180.0 89.0([^>]*)/>', drawn)
+    markers = re.findall(r'<path d="M180.0 179.0([^>]*)/>', drawn)
     assert len({re.sub(r"#\w+", "", marker) for marker in markers}) == MOST_GROUPS == 6
 
 

@@ -19,12 +19,12 @@ def in_parts(features: np.ndarray, size: int):
 
 @pytest.mark.parametrize("size", [1, 3, 100])
 def test_the_nearest_by_the_cosine_whatever_the_length_and_the_parts(size):
-    angles = np.radians([0, 50, 10, 90, 180, 30])
+    angles = np.radians([0, 55, 10, 90, 180, 30])
     features = np.stack([np.cos(angles), np.sin(angles)], axis=1).astype(np.float32)
     features *= np.array([1, 5, 0.1, 2, 1, 30], np.float32)[:, None]
     rows, similarities = nearest_rows(np.array([[7.0, 0.0]], np.float32), in_parts(features, size), 4, NONE)
     assert rows.tolist() == [[0, 2, 5, 1]]
-    np.testing.assert_allclose(similarities[0], np.cos(np.radians([0, 10, 30, 50])), atol=1e-6)
+    np.testing.assert_allclose(similarities[0], np.cos(np.radians([0, 10, 30, 55])), atol=1e-6)
     rows, _ = nearest_rows(features[[0, 5]], in_parts(features, size), 2, np.array([0, 5]))
     assert rows.tolist() == [[2, 5], [2, 1]], "its own row is left out, of each query"
 

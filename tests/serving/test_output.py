@@ -216,7 +216,9 @@ def test_an_incomplete_line_of_a_part_is_cut_off_too(output):
 def test_a_file_of_another_program_is_refused_and_unchanged(name, content, tmp_path):
     output = tmp_path / name
     output.write_bytes(content)
-    with pytest.raises(InputError, match=f"{name} exists, and .* was not written by predict or embed; name another file"):
+    with pytest.raises(
+        InputError, match=f"{name} exists, and .* was not written by predict or embed; name another file"
+    ):
         read_written(output)
     assert output.read_bytes() == content
 

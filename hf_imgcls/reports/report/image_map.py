@@ -91,7 +91,9 @@ def map_section(content: Mapping[str, Any] | None, output, rows, names: Sequence
         words,
     )
     shares = [percent(share) for share in content["variance"]]
-    axes = tuple(f"{which} component, {share} of the variance" for which, share in zip(("first", "second"), shares, strict=True))
+    axes = tuple(
+        f"{which} component, {share} of the variance" for which, share in zip(("first", "second"), shares, strict=True)
+    )
     legend = "; ".join([*points.names, *([points.others] if left else [])])
     told = (
         f"Map of {plural(len(chosen), f'{split} image')} by the first two principal components of their features, "
