@@ -12,7 +12,6 @@ from hf_imgcls.models.averaging import (
 from hf_imgcls.models.build import build_model, check_model, check_saved, load_network
 from hf_imgcls.models.depth import layer_numbers, weights_to_decay
 from hf_imgcls.models.dropout import USUAL_DROPOUT, describe_dropout, strong_dropout
-from hf_imgcls.models.feature_layers import FeatureTap, feature_layers, feature_width
 from hf_imgcls.models.freeze import (
     check_patterns,
     choose_parameters,
@@ -24,6 +23,7 @@ from hf_imgcls.models.freeze import (
 from hf_imgcls.models.half import faster_in_half
 from hf_imgcls.models.head import head_module, network_name
 from hf_imgcls.models.head_input import head_dropout, input_of_head
+from hf_imgcls.models.image_features import FeatureTap, feature_layers, feature_width
 from hf_imgcls.models.input_errors import as_input_error
 from hf_imgcls.models.label_kind import (
     applied_thresholds,

@@ -9,9 +9,9 @@ from transformers.modeling_outputs import ImageClassifierOutput
 
 from hf_imgcls.errors import InputError
 from hf_imgcls.models.ensemble import EnsembleConfig, EnsembleForImageClassification
-from hf_imgcls.models.feature_layers import FeatureTap, feature_layers, feature_width
 from hf_imgcls.models.head import head_module
 from hf_imgcls.models.head_input import input_of_head
+from hf_imgcls.models.image_features import FeatureTap, feature_layers, feature_width
 
 PIXELS = torch.rand(4, 3, SIZE, SIZE, generator=torch.Generator().manual_seed(1))
 
