@@ -109,6 +109,14 @@ def test_a_sample_is_said_and_a_network_without_features_too():
     assert "No map: " in "".join(map_section(None, None, None, [], "test"))
 
 
+def test_without_errors_the_largest_classes_are_coloured():
+    output = scored(8, wrong=0)
+    drawn = "".join(map_section(map_content(output), output, None, list("abcdefgh"), "test"))
+    assert "Coloured are the classes with the most images. " in drawn
+    assert "<circle" not in drawn
+    assert "ring" not in drawn
+
+
 def test_rows_behind_the_last_and_what_is_no_number_are_left_out():
     features = np.array([[1, 2], [np.nan, 2], [3, 4], [5, 6]], np.float32)
     found = add_features(outputs([(0, 0), (1, 1), (1, 0)], 2), (np.array([0, 1, 2, 3]), features)).features

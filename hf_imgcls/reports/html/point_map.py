@@ -116,7 +116,7 @@ def _ring(x: float, y: float, inner: Markup | None = None) -> Markup:
 
 def _sample(number: int | None) -> Markup:
     drawn = tag("path", d=_path(np.array([[6.0, 6.0]]), number), **_style(number))
-    return tag("svg", drawn, viewBox="0 0 12 12", class_="marker", aria_hidden="true")
+    return tag("svg", drawn, viewBox="1.5 1.5 9 9", class_="marker", aria_hidden="true")
 
 
 def _ring_sample() -> Markup:

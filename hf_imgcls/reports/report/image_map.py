@@ -99,7 +99,10 @@ def map_section(content: Mapping[str, Any] | None, output, rows, names: Sequence
         f"Map of {plural(len(chosen), f'{split} image')} by the first two principal components of their features, "
         f"{shares[0]} and {shares[1]} of the variance: {legend}."
     )
-    return [point_map(f"Map of {split}", points, axes, told), tag("p", *_about(content, left), class_="note")]
+    return [
+        point_map(f"Map of {split}", points, axes, told),
+        tag("p", *_about(content, left, bool(wrong.any())), class_="note"),
+    ]
 
 
 def shown_groups(labels: np.ndarray, wrong: np.ndarray) -> list[int]:
@@ -139,7 +142,7 @@ def _counted(chosen: np.ndarray, wrong: np.ndarray) -> str:
     return f"({plural(int(chosen.sum()), 'image')}{f', {errors:,} wrong' if errors else ''})"
 
 
-def _about(content: Mapping[str, Any], left: int) -> list[str]:
+def _about(content: Mapping[str, Any], left: int, wrong: bool) -> list[str]:
     parts = []
     if content["images"] < content["of"]:
         parts.append(f"{content['images']:,} of {content['of']:,} images, drawn at random. ")
@@ -149,6 +152,5 @@ def _about(content: Mapping[str, Any], left: int) -> list[str]:
         "directions tell apart may lie together too. "
     )
     if left:
-        parts.append("Coloured are the classes with the most errors. ")
-    parts.append("A ring names its image under the pointer.")
-    return parts
+        parts.append(f"Coloured are the classes with the most {'errors' if wrong else 'images'}. ")
+    return [*parts, "A ring names its image under the pointer."] if wrong else parts

@@ -6,7 +6,8 @@ STYLE = """
 body { margin: 0 auto; padding: 0 1rem 3rem; max-width: 76rem; color: var(--text); background: #fff;
   font: 16px/1.5 system-ui, -apple-system, "Segoe UI", "Noto Sans", "Noto Sans CJK KR", "Malgun Gothic", sans-serif }
 h1 { font-size: 1.5rem; line-height: 1.25; margin: 1.2rem 0 .5rem; overflow-wrap: anywhere }
-h2 { font-size: 1.25rem; margin: 2.2rem 0 .7rem; padding-top: .5rem; border-top: 1px solid var(--line) }
+h2 { font-size: 1.25rem; margin: 2.2rem 0 .7rem; padding-top: .5rem; border-top: 1px solid var(--line);
+  overflow-wrap: anywhere }
 h3 { font-size: 1.05rem; margin: 1.6rem 0 .3rem }
 h4 { font-size: 1rem; margin: 1.1rem 0 .3rem; overflow-wrap: anywhere }
 p { margin: .5rem 0; max-width: 46rem }
@@ -48,6 +49,7 @@ figure { margin: 0 }
 figure.chart { max-width: 27rem }
 figure.map { max-width: 46rem } figure.map .legend { padding-left: .9rem }
 .marker { width: 15px; height: 15px; vertical-align: -2px }
+@media (min-width: 48rem) { figure.map svg.chart text { font-size: 6.5px } }
 figure.chart figcaption { font-weight: 600; font-size: .95rem }
 svg.chart { display: block; width: 100%; height: auto }
 svg.chart text { font-size: 11px; fill: #3c4650 }
