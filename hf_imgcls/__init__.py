@@ -17,6 +17,7 @@ _HOMES = {
     "train_classifier": "api",
     "evaluate_classifier": "api",
     "average_models": "api",
+    "compare_runs": "api",
     "predict_images": "api",
     "embed_images": "api",
     "find_similar": "api",

@@ -3,6 +3,7 @@
 import json
 import re
 import shlex
+import unicodedata
 from collections.abc import Collection, Iterable, Sequence
 from pathlib import PurePosixPath, PureWindowsPath
 from typing import Any
@@ -121,6 +122,18 @@ def times(seconds: float, without: float) -> str:
 def megabytes(size: int) -> str:
     """A number of bytes as `0.4 MB`, `1,234 MB`."""
     return f"{size / 1e6:,.{1 if size < 1e8 else 0}f} MB"
+
+
+def columns(text: str) -> int:
+    """How many columns of a terminal a text takes: Chinese, Japanese and Korean characters two, marks none."""
+    return sum(
+        0
+        if unicodedata.category(letter) in ("Mn", "Me", "Cf")
+        else 2
+        if unicodedata.east_asian_width(letter) in "WF"
+        else 1
+        for letter in text
+    )
 
 
 def listed(names: Iterable[Any], most: int = 5) -> str:

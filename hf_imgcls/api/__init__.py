@@ -3,6 +3,7 @@
 from hf_imgcls.api.average import average_models
 from hf_imgcls.api.benchmark import describe_measurement, measure_recipe
 from hf_imgcls.api.check import check_recipe
+from hf_imgcls.api.compare import compare_runs
 from hf_imgcls.api.describe import describe_network
 from hf_imgcls.api.embed import EmbedOptions, embed_images
 from hf_imgcls.api.evaluate import evaluate_classifier

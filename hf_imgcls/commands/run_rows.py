@@ -1,16 +1,14 @@
 """Runs as rows: what is shown of them, in which order, and the keys of their recipes that differ."""
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from hf_imgcls.errors import InputError, nearest
 from hf_imgcls.scoring import METRICS, metrics_in
-from hf_imgcls.store import FoundRun, natural
+from hf_imgcls.store import FoundRun, differing_keys, natural
 from hf_imgcls.words import without_paths
 
-_NO_DIFFERENCE = {"$schema", "description", "training.output_dir"}
-_DEEP = 20  # sections of a key
 SPLITS = ("validation", "test")
 _KEYS = ("name", "state", "date", "model", "data", "time", *SPLITS)
 
@@ -36,12 +34,7 @@ class Row(NamedTuple):
 
 def rows_of(runs: Sequence[FoundRun]) -> list[Row]:
     """The rows of runs that stand beside each other, and of their members."""
-    flat = [dict(_flat(run.recipe)) for run in runs]
-    keys = sorted({key for each in flat for key in each} - _NO_DIFFERENCE)
-    differing = [key for key in keys if any(each.get(key) != flat[0].get(key) for each in flat)]
-    return [
-        _row(run, {key: each[key] for key in differing if key in each}) for run, each in zip(runs, flat, strict=True)
-    ]
+    return [_row(run, own) for run, own in zip(runs, differing_keys([run.recipe for run in runs]), strict=True)]
 
 
 def _row(run: FoundRun, differs: dict[str, Any]) -> Row:
@@ -95,16 +88,6 @@ def _at(content: Any, *keys: str) -> Any:
 def _number(value: Any) -> float | None:
     known = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
     return value if known else None
-
-
-def _flat(section: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for key, value in section.items() if isinstance(section, dict) else enumerate(section):
-        if isinstance(value, dict | list) and prefix.count(".") > _DEEP:
-            yield f"{prefix}{key}", "..."  # no recipe of ours
-        elif isinstance(value, dict | list) and value:
-            yield from _flat(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value
 
 
 def sort_rows(rows: Sequence[Row], key: str) -> list[Row]:

@@ -9,7 +9,7 @@ from typing import Any
 from hf_imgcls.commands.run_rows import SPLITS, Row, main_metric
 from hf_imgcls.scoring import METRICS
 from hf_imgcls.store import FoundRun
-from hf_imgcls.words import clean, duration, plural
+from hf_imgcls.words import clean, columns, duration, plural
 
 _SHOWN = {"model.checkpoint", "model.architecture", "data.path"}  # in columns of their own
 _LONG = 40  # characters of a value in the table
@@ -77,18 +77,6 @@ def date_of(run: FoundRun) -> str:
         return time.strftime("%Y-%m-%d %H:%M", time.localtime(run.date))
     except (OverflowError, OSError, ValueError):  # no date that this machine has
         return "-"
-
-
-def columns(text: str) -> int:
-    """How many columns of a terminal a text takes: Chinese, Japanese and Korean characters two, marks none."""
-    return sum(
-        0
-        if unicodedata.category(letter) in ("Mn", "Me", "Cf")
-        else 2
-        if unicodedata.east_asian_width(letter) in "WF"
-        else 1
-        for letter in text
-    )
 
 
 def cut(text: str, width: int) -> str:

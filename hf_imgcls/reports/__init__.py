@@ -5,6 +5,11 @@ from hf_imgcls.reports.average import average_table
 from hf_imgcls.reports.candidates import candidate_table, describe_candidate
 from hf_imgcls.reports.card.write import CARD, prepare_card, write_card
 from hf_imgcls.reports.cautions import collect_cautions, collect_duplicates
+from hf_imgcls.reports.comparison.content import compare_content
+from hf_imgcls.reports.comparison.lines import describe_comparison
+from hf_imgcls.reports.comparison.pair import pair_runs
+from hf_imgcls.reports.comparison.read import ScoredRun, read_runs
+from hf_imgcls.reports.comparison.write import save_comparison
 from hf_imgcls.reports.figures import draw_classes, draw_results, draw_training_images
 from hf_imgcls.reports.folds import describe_folds
 from hf_imgcls.reports.groups import collect_groups

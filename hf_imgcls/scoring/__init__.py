@@ -3,6 +3,7 @@
 from hf_imgcls.scoring.as_evaluate import evaluate_metrics
 from hf_imgcls.scoring.breakdown import break_down, weakest_classes
 from hf_imgcls.scoring.calibration import at_temperature, fit_temperature, reliability, reliability_of
+from hf_imgcls.scoring.comparison import compare_splits
 from hf_imgcls.scoring.metrics import (
     METRICS,
     better_than_majority,
@@ -30,6 +31,7 @@ from hf_imgcls.scoring.rejection import (
     threshold_keeping,
 )
 from hf_imgcls.scoring.scored import (
+    BEST,
     MAX_COMPARED,
     MAX_MAPPED,
     Sampler,

@@ -9,6 +9,15 @@ _DRAWS, _LEAST, _WORK = 1000, 100, 30_000_000  # draws; pairs of an image and a 
 
 def bootstrap(output: ScoredSets) -> dict[str, tuple[float, float]]:
     """Percentile intervals of mAP, micro- and macro-F1 over draws of as many images, with replacement (Efron, 1979)."""
+    found = draw_set_metrics(output)
+    ends = {key: np.nanpercentile(values, [2.5, 97.5]) for key, values in found.items()}
+    # An image that is drawn twice lies behind itself: the draws' mAP is too high, the more the rarer a label is.
+    ends["map"] = (ends["map"] + mean_average_precision(output) - np.nanmedian(found["map"])).clip(0, 1)
+    return {key: (float(low), float(high)) for key, (low, high) in ends.items()}
+
+
+def draw_set_metrics(output: ScoredSets) -> dict[str, np.ndarray]:
+    """The metrics of each draw, shape (draws,); of splits of one shape the draws are the same, so that they pair."""
     has, predicted = output.label_ids, output.predictions
     order = np.argsort(-np.where(np.isnan(output.logits), -np.inf, output.logits), axis=0, kind="stable")
     ranked = np.take_along_axis(has, order, axis=0)
@@ -26,7 +35,4 @@ def bootstrap(output: ScoredSets) -> dict[str, tuple[float, float]]:
         precision = np.cumsum(hits, axis=0) / np.maximum(np.cumsum(drawn, axis=0), 1)
         known = images > 0
         found["map"].append(np.mean((hits * precision).sum(axis=0)[known] / images[known]) if known.any() else np.nan)
-    ends = {key: np.nanpercentile(values, [2.5, 97.5]) for key, values in found.items()}
-    # An image that is drawn twice lies behind itself: the draws' mAP is too high, the more the rarer a label is.
-    ends["map"] = (ends["map"] + mean_average_precision(output) - np.nanmedian(found["map"])).clip(0, 1)
-    return {key: (float(low), float(high)) for key, (low, high) in ends.items()}
+    return {key: np.array(values) for key, values in found.items()}

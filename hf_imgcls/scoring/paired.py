@@ -1,6 +1,7 @@
 """Two predictions of the same images, compared image by image."""
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -26,7 +27,25 @@ def compare_paired(before: Scored | ScoredSets, after: Scored | ScoredSets) -> d
     mean, reach = float(losses.mean()), Z_95 * float(losses.std(ddof=1)) / math.sqrt(count) if count > 1 else math.nan
     found = {"changed": int(changed.sum()), "of": "labels" if sets else "images", "to_right": to_right}
     found |= {"to_wrong": to_wrong, "loss": _change(mean, mean, reach)}
-    return found if sets else {**found, "accuracy": _change_of_proportion(to_right, to_wrong, count)}
+    return found if sets else {**found, "accuracy": change_of_proportion(to_right, to_wrong, count)}
+
+
+def exact_p_value(to_right: int, to_wrong: int) -> float:
+    """McNemar's exact test, two-sided: how probable so uneven counts are where either way is as probable."""
+    changed, term, total = to_right + to_wrong, 1, 1
+    for k in range(min(to_right, to_wrong)):
+        term = term * (changed - k) // (k + 1)
+        total += term
+    return min(1.0, 2 * total / 2**changed)
+
+
+def correct_for_several(p_values: Sequence[float]) -> list[float]:
+    """P-values of as many tests as there are, so that one wrong "different" among all stays as rare (Holm, 1979)."""
+    highest, found = 0.0, {}
+    for rank, place in enumerate(sorted(range(len(p_values)), key=lambda place: p_values[place])):
+        highest = max(highest, min(1.0, (len(p_values) - rank) * p_values[place]))
+        found[place] = highest
+    return [found[place] for place in range(len(p_values))]
 
 
 def _losses(split: Scored | ScoredSets) -> np.ndarray:
@@ -34,7 +53,8 @@ def _losses(split: Scored | ScoredSets) -> np.ndarray:
     return losses_of_sets(split) if isinstance(split, ScoredSets) else -split.log_likelihoods
 
 
-def _change_of_proportion(to_right: int, to_wrong: int, count: int) -> dict[str, Any]:
+def change_of_proportion(to_right: int, to_wrong: int, count: int) -> dict[str, Any]:
+    """The difference of two proportions of `count` images, and its 95 % interval (Agresti and Min, 2005)."""
     # Half an image is added to each of the four counts: where nothing changed, the interval still has a width.
     total, difference = count + 2, to_right - to_wrong
     reach = Z_95 * math.sqrt(to_right + to_wrong + 1 - difference**2 / total) / total

@@ -19,6 +19,7 @@ from hf_imgcls.store.checkpoints import (
     write_manifest,
 )
 from hf_imgcls.store.denied import as_machine_error, free_space, raise_denied
+from hf_imgcls.store.differing import differing_keys
 from hf_imgcls.store.failed import FAILED, FailureKept
 from hf_imgcls.store.files import csv_text, own_code, read_json, write_csv, write_json, write_text
 from hf_imgcls.store.launched import as_process_error, is_launched, let_others_end, reports_first
