@@ -59,7 +59,8 @@ class ScoredRun(NamedTuple):
     @property
     def model(self) -> Path:
         """The folder of the model."""
-        return Path(self.results["model"]).expanduser() if "model" in self.results else self.folder
+        name = self.results.get("model")
+        return local_path(name, "compare") if isinstance(name, str) else self.folder
 
     def fingerprint(self, split: str) -> str | None:
         """Of names, contents and labels of a split's images; None where it is not known, as of a stream."""

@@ -1,0 +1,276 @@
+"""Runs beside each other: read from their reports, paired by file and label, refused where they do not go together."""
+
+import json
+import re
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from made_run import from_logits
+from scored_run import NAMES, drawn, evaluation, scored_run, set_logits
+
+from hf_imgcls.errors import InputError
+from hf_imgcls.reports.comparison.content import compare_content
+from hf_imgcls.reports.comparison.lines import describe_comparison
+from hf_imgcls.reports.comparison.pair import pair_runs
+from hf_imgcls.reports.comparison.read import read_runs
+from hf_imgcls.scoring.comparison import compare_splits
+from hf_imgcls.scoring.sets import ScoredSets
+
+LABELS = np.random.default_rng(0).integers(0, 7, 60)
+FILES = [f"test/{i:03d}.jpg" for i in range(60)]
+
+
+def compare(*folders, **how) -> dict:
+    runs = read_runs(folders)
+    return compare_content(runs, pair_runs(runs, **how))
+
+
+def lines_of(*folders, **how) -> str:
+    return "\n".join(describe_comparison(compare(*folders, **how)))
+
+
+@pytest.fixture
+def pair(tmp_path):
+    return [scored_run(tmp_path / name, drawn(seed, LABELS), LABELS) for seed, name in enumerate("ab")]
+
+
+def test_the_rows_of_a_report_give_the_scores_of_the_run(tmp_path):
+    logits = [drawn(seed, LABELS) for seed in range(2)]
+    logits[1][3] = np.nan
+    logits[0][5, :] = 0.25  # all equal
+    folders = [scored_run(tmp_path / name, each, LABELS, kappa=0.5) for name, each in zip("ab", logits, strict=True)]
+    content = compare(*folders)
+    for folder, run in zip(folders, content["runs"], strict=True):
+        own = json.loads((folder / "results.json").read_text())["scores"]["test"]
+        found = {key: value for key, value in run["scores"].items() if value == value}
+        assert found == pytest.approx({key: own[key] for key in found}, abs=1e-6)
+        assert {"accuracy", "top5_accuracy", "macro_f1", "accuracy_interval_95"} <= found.keys()
+        assert run["seconds"] == 61.0
+    expected = compare_splits([from_logits(each, LABELS) for each in logits])
+    for key in ("changed", "to_right", "to_wrong", "both_right", "p_value", "top5_accuracy", "accuracy", "macro_f1"):
+        assert content["comparisons"][0][key] == expected[0][key], key
+    failed = next(each for each in content["differing"] if each["file"] == FILES[3])
+    assert failed["runs"]["b"] == {"prediction": None, "right": False, "score": None, "loss": None}
+    assert content["differing"][0]["runs"]["b"]["right"] or failed == content["differing"][0]
+    assert "b against a: loss cannot be compared: an image has no scores" in "\n".join(describe_comparison(content))
+
+
+def test_images_that_differ_are_listed_by_who_is_right(pair):
+    content = compare(*pair)
+    logits = [drawn(seed, LABELS) for seed in range(2)]
+    places = [i for i in range(60) if logits[0][i].argmax() != logits[1][i].argmax()]
+    assert sorted(each["file"] for each in content["differing"]) == [FILES[i] for i in places]
+    rights = [tuple(own["right"] for own in each["runs"].values()) for each in content["differing"]]
+    assert rights == sorted(rights, key=[(False, True), (True, False), (False, False)].index)
+    first = content["differing"][0]
+    place = FILES.index(first["file"])
+    assert first["label"] == NAMES[LABELS[place]]
+    assert first["runs"]["a"]["prediction"] == NAMES[logits[0][place].argmax()]
+    gains = [each["runs"]["a"]["loss"] - each["runs"]["b"]["loss"] for each in content["differing"]]
+    assert gains[0] == max(gains)
+    text = lines_of(*pair)
+    assert f"b against a: accuracy {content['comparisons'][0]['accuracy']['change']:+.4f} (95 % interval, paired: " in text
+    assert "McNemar's exact test: p = " in text
+    assert f"  {first['file']}: label {first['label']}; a " in text
+    assert "recipes: they do not differ" in text
+
+
+def test_images_are_paired_by_name_in_whatever_order_they_were_scored(tmp_path, pair):
+    order = np.random.default_rng(1).permutation(60)
+    again = scored_run(
+        tmp_path / "c", drawn(1, LABELS)[order], LABELS[order], files=[FILES[i] for i in order], fingerprint="shuffled"
+    )
+    straight, shuffled = compare(*pair), compare(pair[0], again)
+    assert shuffled["comparisons"][0] == {**straight["comparisons"][0], "run": "c"}
+    assert shuffled["notes"] == ["images are the same by name and label; whether their contents are was not compared"]
+    assert straight["notes"] == []
+    # One file that a table names twice is two images, each paired with one.
+    twice = ["x.jpg", "x.jpg", *FILES[2:]]
+    both = [scored_run(tmp_path / name, drawn(seed, LABELS), LABELS, files=twice) for seed, name in enumerate("de")]
+    assert compare(*both)["images"] == 60
+
+
+def test_some_images_are_compared_only_when_asked_for(tmp_path, pair):
+    fewer = scored_run(tmp_path / "few", drawn(1, LABELS)[10:], LABELS[10:], files=FILES[10:], fingerprint="other")
+    with pytest.raises(InputError, match=r"60 in a, 50 in few, 50 in all of them \(--common .*; test/000.jpg is not"):
+        compare(pair[0], fewer)
+    content = compare(pair[0], fewer, common=True)
+    assert (content["images"], content["whole"]) == (50, False)
+    assert content["runs"][0]["scores"]["accuracy"] == np.mean(drawn(0, LABELS)[10:].argmax(1) == LABELS[10:])
+    assert "50 images that all of them scored, of 60 in a, 50 in few: not the whole split" in content["notes"]
+    assert "note: 50 images that all of them scored" in "\n".join(describe_comparison(content))
+
+
+def test_several_runs_are_compared_with_the_first_and_corrected(tmp_path, pair):
+    third = scored_run(tmp_path / "b2", drawn(3, LABELS, 5.0), LABELS, recipe={"training": {"learning_rate": 0.1}})
+    text = lines_of(*pair, third)
+    assert "b2 against a: accuracy" in text
+    assert "corrected for 2 comparisons" in text
+    assert "2 comparisons with a: p-values are corrected after Holm; each interval is 95 % by itself" in text
+    assert "recipes: training.learning_rate: a not set; b not set; b2 0.1" in text
+
+
+def test_several_labels_an_image_and_streams(tmp_path):
+    has = np.random.default_rng(0).random((60, 7)) < 0.3
+    both = [scored_run(tmp_path / f"m{seed}", set_logits(seed, has), has) for seed in range(2)]
+    content = compare(*both)
+    splits = [ScoredSets(set_logits(seed, has).astype(np.float32), has, None, np.full(7, 0.4)) for seed in range(2)]
+    expected = compare_splits(splits)[0]
+    found = content["comparisons"][0]
+    assert {key: found[key] for key in ("changed", "to_right", "to_wrong", "both_right")} == {
+        key: expected[key] for key in ("changed", "to_right", "to_wrong", "both_right")
+    }
+    assert found["map"]["change"] == pytest.approx(expected["map"]["change"], abs=1e-5)
+    assert "labels right in it alone" in "\n".join(describe_comparison(content))
+    assert "m1 against m0: mAP" in "\n".join(describe_comparison(content))
+
+    streams = [scored_run(tmp_path / f"s{seed}", drawn(seed, LABELS), LABELS, files=None) for seed in range(2)]
+    assert compare(*streams)["notes"][0].startswith("images of a stream have no names")
+    moved = scored_run(tmp_path / "moved", drawn(1, LABELS[::-1]), LABELS[::-1], files=None)
+    for other in (moved, scored_run(tmp_path / "named", drawn(1, LABELS), LABELS)):
+        with pytest.raises(InputError, match="the images of test have no names in s0"):
+            compare(streams[0], other)
+
+
+def test_an_evaluation_is_compared_by_the_recipe_of_its_model(tmp_path, pair):
+    trained = tmp_path / "trained"
+    scored_run(trained, drawn(4, LABELS), LABELS, recipe={"training": {"learning_rate": 3.0}}, time={"run": 7.0})
+    of_run = evaluation(tmp_path / "eval", str(trained), drawn(4, LABELS), LABELS)
+    of_hub = evaluation(tmp_path / "hub", "org/other", drawn(5, LABELS), LABELS)
+    content = compare(pair[0], of_run, of_hub)
+    assert content["recipes"]["eval"]["training.learning_rate"] == 3.0
+    assert content["recipes"]["hub"]["model.checkpoint"] == "org/other"
+    assert [run["seconds"] for run in content["runs"]] == [61.0, 7.0, None]
+    text = "\n".join(describe_comparison(content))
+    assert "eval: 12 images of test are in train" in text
+    assert content["notes"] == []
+
+
+def _reordered(folder):
+    scored_run(folder, drawn(1, LABELS), LABELS, names=NAMES[::-1])
+
+
+def _renamed(folder):
+    scored_run(folder, drawn(1, LABELS), LABELS, names=[*NAMES[:-1], "tiger"])
+
+
+def _more(folder):
+    scored_run(folder, drawn(1, LABELS, classes=8), LABELS, names=[*NAMES, "tiger"])
+
+
+def _relabelled(folder):
+    scored_run(folder, drawn(1, LABELS), np.where(np.arange(60) == 7, (LABELS + 1) % 7, LABELS), fingerprint="other")
+
+
+def _replaced(folder):
+    scored_run(folder, drawn(1, LABELS), LABELS, fingerprint="other")
+
+
+def _elsewhere(folder):
+    scored_run(folder, drawn(1, LABELS), LABELS, files=[f"x/{i}.jpg" for i in range(60)], fingerprint="other")
+
+
+def _validation(folder):
+    scored_run(folder, drawn(1, LABELS), LABELS, split="validation")
+
+
+def _sets(folder):
+    has = np.eye(7, dtype=bool)[LABELS]
+    scored_run(folder, set_logits(1, has), has)
+
+
+def _without_report(folder):
+    scored_run(folder, drawn(1, LABELS), LABELS)
+    (folder / "report/predictions.parquet").unlink()
+
+
+def _unfinished(folder):
+    scored_run(folder, drawn(1, LABELS), LABELS)
+    (folder / "results.json").unlink()
+
+
+def _damaged_results(folder):
+    scored_run(folder, drawn(1, LABELS), LABELS)
+    (folder / "results.json").write_text('{"scores": ')
+
+
+def _seeds(folder):
+    scored_run(folder / "seed-1", drawn(1, LABELS), LABELS)
+
+
+def _file(folder):
+    folder.write_text("")
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (_reordered, "has the classes of a in another order .cat, sheep, horse and 4 more"),
+        (_renamed, "has 7 classes and a 7, and they are not the same .'tiger'"),
+        (_more, "has 8 classes and a 7"),
+        (_relabelled, "1 of 60 images of test have other labels in other than in a, the first: test/007.jpg"),
+        (_replaced, "the same names and labels in a and other, but not the same contents"),
+        (_elsewhere, "60 in a, 60 in other, none in all of them; test/000.jpg is not in all, but in a"),
+        (_validation, "no split was scored by all of them: a has test; other has validation"),
+        (_sets, r"a predicts one label an image, other several"),
+        (_without_report, "has no report/predictions.parquet, the scores of each image; evaluate MODEL DATA"),
+        (_unfinished, "is no finished run and no evaluation: it has no results.json"),
+        (_damaged_results, "results.json is damaged"),
+        (_seeds, "holds the runs of several seeds, none of them chosen; name one"),
+        (_file, "is a file; name the folder of a run"),
+        (lambda folder: None, "there is no folder"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_compared_is_refused(tmp_path, pair, make, words):
+    make(tmp_path / "other")
+    with pytest.raises(InputError, match=f"^compare: .*{words}") as refused:
+        compare(pair[0], tmp_path / "other")
+    assert len(str(refused.value)) < 380 + len(str(tmp_path))
+
+
+def test_names_and_splits_that_are_no_choice(tmp_path, pair):
+    with pytest.raises(InputError, match="name two or more runs"):
+        compare(pair[0])
+    with pytest.raises(InputError, match="is named twice"):
+        compare(pair[0], pair[1], tmp_path / "x" / ".." / "a")
+    with pytest.raises(InputError, match="--split: 'tset' was not scored by all of them: a has test; b has test"):
+        compare(*pair, split="tset")
+    twin = scored_run(tmp_path / "deep" / "a", drawn(1, LABELS), LABELS)
+    assert [run["run"] for run in compare(pair[0], twin)["runs"]] == [str(pair[0]), str(twin)]
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda rows: rows.drop_columns(["loss"]), "damaged .*loss"),
+        (lambda rows: rows.slice(0, 0), "rows or values are missing"),
+        (lambda rows: rows.replace_schema_metadata({}), "damaged"),
+        (lambda rows: rows.replace_schema_metadata({"labels": '["cat"]'}), "labels that are not among its classes"),
+        (lambda rows: rows.replace_schema_metadata({"labels": "[3]"}), "damaged"),
+        (lambda rows: rows.set_column(0, "split", pa.nulls(60, pa.string())), "rows or values are missing"),
+        (lambda rows: rows.replace_schema_metadata({"labels": json.dumps([*NAMES, "one more"])}), "do not fit"),
+    ],
+)  # fmt: skip
+def test_a_report_that_contradicts_itself_is_damaged(pair, change, words):
+    file = pair[1] / "report/predictions.parquet"
+    pq.write_table(change(pq.read_table(file)), file)
+    with pytest.raises(InputError, match=f"predictions.parquet is damaged.*{words}|{words}"):
+        compare(*pair)
+
+
+def test_bytes_that_are_lost_or_turned_never_end_in_a_traceback(pair):
+    file, random, refused = pair[1] / "report/predictions.parquet", np.random.default_rng(0), 0
+    whole = file.read_bytes()
+    for number in range(120):
+        content = bytearray(whole[: random.integers(0, len(whole))] if number % 3 == 0 else whole)
+        for place in random.integers(0, max(len(content), 1), 0 if number % 3 == 0 else 4):
+            content[place] ^= 1 << random.integers(0, 8)
+        file.write_bytes(content)
+        try:
+            describe_comparison(compare(*pair))
+        except InputError as error:
+            refused += 1
+            assert re.match("compare: ", str(error))
+    assert refused > 60
