@@ -65,6 +65,26 @@ def pairs(report: dict, near: bool) -> set[frozenset[str]]:
     return {frozenset((each["file"], each["other_file"])) for each in found if ("detail" in each) == near}
 
 
+def print_found(report: dict, known: dict[bool, set], planted: dict[str, str], copies: int) -> None:
+    """How many planted copies the report names beside their source; `known` are the pairs of the data before."""
+    for near in (False, True):
+        new = pairs(report, near) - known[near]
+        right, hit = Counter(), set()
+        for pair in new:
+            for name in pair & planted.keys():
+                (other,) = pair - {name}
+                if Path(name).stem.endswith(Path(other).stem):
+                    right[planted[name]] += 1
+                    hit.add(pair)
+        wanted = [kind for kind in KINDS if (kind == "same") != near]
+        shown = ", ".join(f"{kind} {right[kind]} of {copies}" for kind in wanted)
+        print(
+            f"{'near' if near else 'exact'}: {shown}; {len(new - hit)} other pairs; in the data before: {known[near]}"
+        )
+        if near:
+            print(f"precision {len(hit) / max(1, len(new)):.3f}")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="class folders below train and test")
@@ -81,22 +101,7 @@ def main() -> None:
         report = inspect_data(data)
         seconds, busy = time.perf_counter() - begun, time.process_time() - busy
     images = sum(split["images"] for split in report["splits"].values())
-    for near in (False, True):
-        new = pairs(report, near) - known[near]
-        right, hit = Counter(), set()
-        for pair in new:
-            for name in pair & planted.keys():
-                (other,) = pair - {name}
-                if Path(name).stem.endswith(Path(other).stem):
-                    right[planted[name]] += 1
-                    hit.add(pair)
-        wanted = [kind for kind in KINDS if (kind == "same") != near]
-        shown = ", ".join(f"{kind} {right[kind]} of {options.copies}" for kind in wanted)
-        print(
-            f"{'near' if near else 'exact'}: {shown}; {len(new - hit)} other pairs; in the data before: {known[near]}"
-        )
-        if near:
-            print(f"precision {len(hit) / max(1, len(new)):.3f}")
+    print_found(report, known, planted, options.copies)
     print(f"{images:,} images, {seconds:.0f} s, of this process {busy:.0f} s busy")
 
 
