@@ -3,8 +3,8 @@
     python benchmarks/inspect_planted.py --data photos --odd odd_files --copies 40
 
 Copies of training images (see inspect_duplicates.py) are put into the test split, and a folder of odd files into the
-classes of train in turn. An odd file counts as found where a full load by Pillow fails and it is named as unreadable, or
-where that succeeds and it is among the images. With --checkpoint labels are flipped too (see inspect_labels.py).
+classes of train in turn: those that Pillow cannot load are to be named as unreadable, the others to be counted as
+images. With --checkpoint labels are flipped too (see inspect_labels.py).
 """
 
 import argparse

@@ -64,5 +64,3 @@ def evaluation(folder: Path, model: str, logits: np.ndarray, labels: np.ndarray,
 
 def set_logits(seed: int, has: np.ndarray) -> np.ndarray:
     return np.random.default_rng(seed).normal(size=has.shape) + np.where(has, 1.5, -1.5)
-
-

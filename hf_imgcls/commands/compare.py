@@ -6,13 +6,14 @@ from pathlib import Path
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "runs", nargs="+", metavar="RUN", help="folders of runs or of evaluate --output; each is compared with the first"
+        "runs",
+        nargs="+",
+        metavar="RUN",
+        help="folders of runs or of evaluate --output; each is compared with the first",
     )
     parser.add_argument("--split", help="a split that all have scored (default: test, else validation)")
     parser.add_argument("--common", action="store_true", help="compare the images that all have, where some have more")
-    parser.add_argument(
-        "--output", type=Path, help="a new .json, .csv or .html file, or a new folder with all three"
-    )
+    parser.add_argument("--output", type=Path, help="a new .json, .csv or .html file, or a new folder with all three")
 
 
 def run(options: argparse.Namespace) -> None:

@@ -1,7 +1,6 @@
 """Runs beside each other: read from their reports, paired by file and label, refused where they do not go together."""
 
 import json
-import re
 
 import numpy as np
 import pyarrow as pa
@@ -71,7 +70,9 @@ def test_images_that_differ_are_listed_by_who_is_right(pair):
     gains = [each["runs"]["a"]["loss"] - each["runs"]["b"]["loss"] for each in content["differing"]]
     assert gains[0] == max(gains)
     text = lines_of(*pair)
-    assert f"b against a: accuracy {content['comparisons'][0]['accuracy']['change']:+.4f} (95 % interval, paired: " in text
+    assert (
+        f"b against a: accuracy {content['comparisons'][0]['accuracy']['change']:+.4f} (95 % interval, paired: " in text
+    )
     assert "McNemar's exact test: p = " in text
     assert f"  {first['file']}: label {first['label']}; a " in text
     assert "recipes: they do not differ" in text
@@ -270,7 +271,6 @@ def test_bytes_that_are_lost_or_turned_never_end_in_a_traceback(pair):
         file.write_bytes(content)
         try:
             describe_comparison(compare(*pair))
-        except InputError as error:
+        except InputError:
             refused += 1
-            assert re.match("compare: ", str(error))
-    assert refused > 60
+    assert refused > 100

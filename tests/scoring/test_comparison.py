@@ -72,5 +72,7 @@ def test_several_labels_an_image():
     ]
     assert [each["map"]["change"] for each in found] == pytest.approx(changes, abs=1e-5)
     assert found[1]["map"]["interval_95"][0] > 0
-    assert found[0]["micro_f1"]["interval_95"][0] < found[0]["micro_f1"]["change"] < found[0]["micro_f1"]["interval_95"][1]
+    assert (
+        found[0]["micro_f1"]["interval_95"][0] < found[0]["micro_f1"]["change"] < found[0]["micro_f1"]["interval_95"][1]
+    )
     assert "p_value" not in found[0]

@@ -9,7 +9,15 @@ import safetensors
 from hf_imgcls.reports.comparison.pair import Paired, image_name
 from hf_imgcls.reports.comparison.read import ScoredRun
 from hf_imgcls.reports.report.sets import NO_LABEL
-from hf_imgcls.scoring import Scored, ScoredSets, compare_splits, compute_metrics, losses_of_sets, set_metrics, split_metrics
+from hf_imgcls.scoring import (
+    Scored,
+    ScoredSets,
+    compare_splits,
+    compute_metrics,
+    losses_of_sets,
+    set_metrics,
+    split_metrics,
+)
 from hf_imgcls.store import differing_keys
 
 _STATISTICS = ("running_mean", "running_var", "num_batches_tracked")  # of batch normalizations
@@ -95,7 +103,9 @@ def differing_images(runs: Sequence[ScoredRun], paired: Paired) -> list[dict[str
     outputs, count = paired.outputs, len(paired.outputs[0])
     predictions = [output.predictions.reshape(count, -1) for output in outputs]
     differ = np.flatnonzero(np.any([(each != predictions[0]).any(axis=1) for each in predictions], axis=0))
-    rights = np.stack([(each == o.label_ids.reshape(count, -1)).all(1) for each, o in zip(predictions, outputs, strict=True)])
+    rights = np.stack(
+        [(each == o.label_ids.reshape(count, -1)).all(1) for each, o in zip(predictions, outputs, strict=True)]
+    )
     losses = np.stack([losses_of_sets(o) if isinstance(o, ScoredSets) else -o.log_likelihoods for o in outputs])
     spread = np.nan_to_num(losses.max(axis=0) - losses.min(axis=0), nan=np.inf)
     order = sorted(differ, key=lambda i: (not rights[:, i].any(), rights[:, i].tolist(), -spread[i], i))

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from hf_imgcls.scoring import METRICS, main_metric, metrics_in
@@ -10,7 +11,7 @@ from hf_imgcls.words import columns, duration, number, plural, without_paths
 _SHOWN, _KEYS, _LONG = 10, 20, 40  # images and keys of recipes on the console, characters of a value
 
 
-def describe_comparison(content: Mapping[str, Any], all_in: Any = None) -> list[str]:
+def describe_comparison(content: Mapping[str, Any], all_in: Path | None = None) -> list[str]:
     """The scores as a table, what is to be read with them, the recipes' differences, tests, and the first images.
 
     Args:
@@ -114,7 +115,7 @@ def describe_correction(content: Mapping[str, Any]) -> str | None:
     return f"{count} comparisons with {content['runs'][0]['run']}: {by}interval is 95 % by itself"
 
 
-def _images(content: Mapping[str, Any], all_in: Any) -> list[str]:
+def _images(content: Mapping[str, Any], all_in: Path | None) -> list[str]:
     differing = content["differing"]
     if not differing:
         return ["all images are predicted alike"]

@@ -46,7 +46,10 @@ def comparison_page(content: Mapping[str, Any], root: Path | None) -> str:
 
 def _headline(content: Mapping[str, Any]) -> list[Markup]:
     of = f"{plural(content['images'], 'image')} of {content['split']}, scored by all of them. "
-    firsts = [f"{each['run']} against {each['with']}: {describe_changes(each, content)[0]}." for each in content["comparisons"]]
+    firsts = [
+        f"{each['run']} against {each['with']}: {describe_changes(each, content)[0]}."
+        for each in content["comparisons"]
+    ]
     parts = [tag("p", of, line) if not number else tag("p", line) for number, line in enumerate(firsts)]
     cautions = [(run["run"], each) for run in content["runs"] for each in run["cautions"]]
     parts += [tag("p", each, class_="caution") for each in content["notes"]]
@@ -66,9 +69,9 @@ def _differences(content: Mapping[str, Any]) -> list[Markup]:
         parts += [] if total is None else [_contingency(each, total)]
         parts.append(tag("ul", [tag("li", line) for line in describe_changes(each, content)]))
     about = (
-        "Both sides are the same images, so they are compared image by image: the accuracies by McNemar's exact test and the "
-        "interval of paired proportions (Agresti and Min, 2005), the loss by the mean of its differences, F1 by a bootstrap that "
-        "draws the same images for both."
+        "Both sides are the same images, so they are compared image by image: the accuracies by McNemar's exact test "
+        "and the interval of paired proportions (Agresti and Min, 2005), the loss by the mean of its differences, F1 "
+        "by a bootstrap that draws the same images for both."
     )
     correction = describe_correction(content)
     return [*parts, *([tag("p", f"{correction}.")] if correction else []), tag("p", about, class_="note")]
@@ -84,7 +87,10 @@ def _contingency(each: Mapping[str, Any], total: int) -> Markup:
 
 
 def _recipes(recipes: Mapping[str, Mapping[str, Any]]) -> list[Markup]:
-    rows = [[key, *(value.removeprefix(f"{run} ") for run, value in zip(recipes, values, strict=True))] for key, values in recipe_rows(recipes)]
+    rows = [
+        [key, *(value.removeprefix(f"{run} ") for run, value in zip(recipes, values, strict=True))]
+        for key, values in recipe_rows(recipes)
+    ]
     if not rows:
         return [tag("p", "They do not differ.")]
     return [table(["key", *recipes], rows, "Keys that differ", words=range(len(recipes) + 1))]

@@ -136,7 +136,8 @@ def _rows(file: Path, folder: Path) -> pa.Table:
         raise InputError(f"compare: {folder} has no {FOLDER}/{PREDICTIONS}, the scores of each image; {_WHOLE}")
     content = file.read_bytes()
     try:
-        rows = pq.read_table(pa.BufferReader(content))
+        rows = pq.read_table(pa.BufferReader(content), page_checksum_verification=True)
+        rows.validate(full=True)  # texts are UTF-8
         several = "labels" in rows.column_names
         rows = rows.select(_SEVERAL if several else _ONE)
         texts = {name: pa.list_(pa.string()) if several else pa.string() for name in rows.column_names[3:5]}

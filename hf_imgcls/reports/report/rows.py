@@ -91,7 +91,7 @@ def _words(names: Sequence[str], ids: np.ndarray, known: np.ndarray | None = Non
 
 
 def write_rows(file: Path, rows: pa.Table) -> None:
-    """A Parquet file, whole or not at all."""
+    """A Parquet file, whole or not at all, with checksums by which damage is noticed."""
     draft = file.with_name(f"{file.name}.part")
-    pq.write_table(rows, draft)
+    pq.write_table(rows, draft, write_page_checksum=True)
     draft.replace(file)
