@@ -1,13 +1,15 @@
 """The story of a comparison: scored runs, paired image by image. Nothing is scored again, and no run is changed."""
 
-from collections.abc import Sequence
+import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from hf_imgcls import reports
-from hf_imgcls.errors import InputError
+from hf_imgcls.data import load_data
+from hf_imgcls.errors import InputError, ReadError
 from hf_imgcls.machine import on_main, say
-from hf_imgcls.recipe import lies_in, local_path
+from hf_imgcls.recipe import lies_in, load_recipe, local_path
 from hf_imgcls.store import try_place
 
 
@@ -38,18 +40,37 @@ def compare_runs(
     for line in reports.describe_comparison(content, output):
         say(line)
     if output:
-        on_main(lambda: reports.save_comparison(output, content, _root(found)))
+        on_main(lambda: reports.save_comparison(output, content, _find_images(found, content)))
         say(f"saved: {output}")
     return content
 
 
-def _root(runs: Sequence[reports.ScoredRun]) -> Path | None:
-    """The folder that the first run's images are in, where it is one of this machine."""
-    name = runs[0].data
-    place = local_path(name, "data.path") if name else None
-    if place is None or not place.exists():
-        return None
-    return place if place.is_dir() else place.parent  # of a table
+def _find_images(runs: Sequence[reports.ScoredRun], content: Mapping[str, Any]) -> dict[str, dict]:
+    """The images that are not predicted alike, as `datasets.Image(decode=False)` delivers them, by name.
+
+    They are files below the data's folder, or else rows of the data that a run was trained with, loaded again.
+    """
+    names = [each["file"] for each in content["differing"]]
+    place = local_path(runs[0].data, "data.path") if runs[0].data else None
+    if place is not None and place.exists():
+        root = place if place.is_dir() else place.parent  # of a table
+        files = {name: {"bytes": None, "path": os.path.join(root, name)} for name in names}
+        if any(os.path.isfile(file["path"]) for file in files.values()):
+            return files
+    run = next((run for run in runs if "model" not in run.results), None)
+    return _load_images(run, content["split"], set(names)) if run and names else {}
+
+
+def _load_images(run: reports.ScoredRun, split: str, names: set[str]) -> dict[str, dict]:
+    try:
+        data = load_data(load_recipe(run.recipe).data)
+    except (InputError, ReadError):  # the data are not at hand: the comparison does without its images
+        return {}
+    if split not in data.fingerprints or data.fingerprints[split] != run.fingerprint(split):
+        return {}
+    rows = data.splits[split]
+    known = rows["name"][:] if "name" in rows.column_names else [f"row {row}" for row in rows["row"][:]]
+    return {name: rows["image"][place] for place, name in enumerate(known) if name in names}
 
 
 def _check_output(place: Path, runs: Sequence[reports.ScoredRun]) -> None:

@@ -76,7 +76,7 @@ def test_images_elsewhere_are_told_instead_of_shown(tmp_path, capsys):
     compare_runs(both, output=tmp_path / "page.html")
     page = Page((tmp_path / "page.html").read_text(encoding="utf-8"))
     assert page.all("img") == []
-    assert "None is shown: the data are not image files in a folder at hand." in page.words
+    assert "None is shown: the data are not at hand." in page.words
 
 
 def test_runs_that_predict_alike(tmp_path, capsys):

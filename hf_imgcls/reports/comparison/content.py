@@ -39,12 +39,18 @@ def compare_content(runs: Sequence[ScoredRun], paired: Paired) -> dict[str, Any]
         "split": paired.split,
         "images": len(paired.outputs[0]),
         "whole": paired.whole,
-        "notes": paired.notes,
+        "notes": [*paired.notes, *_optimism(runs, paired.split)],
         "runs": [_run(run, output, paired) for run, output in zip(runs, paired.outputs, strict=True)],
         "recipes": {run.name: keys for run, keys in zip(runs, recipes, strict=True)},
         "comparisons": [{"run": run.name, "with": runs[0].name, **each} for run, each in others],
         "differing": differing_images(runs, paired),
     }
+
+
+def _optimism(runs: Sequence[ScoredRun], split: str) -> list[str]:
+    if split != "validation" or all("model" in run.results for run in runs):
+        return []
+    return ["validation chose the checkpoint of each run, so its scores are slightly optimistic"]
 
 
 def _run(run: ScoredRun, output: Scored | ScoredSets, paired: Paired) -> dict[str, Any]:

@@ -1,9 +1,7 @@
 """The page of a comparison: scores, differences, recipes, and a gallery of the images that are predicted otherwise."""
 
 import itertools
-import os
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from hf_imgcls.reports.comparison.lines import (
@@ -20,11 +18,11 @@ from hf_imgcls.words import listed, plural
 _OF_A_GROUP, _GROUPS = 24, 8  # images that are shown of a group, and groups
 
 
-def comparison_page(content: Mapping[str, Any], root: Path | None) -> str:
+def comparison_page(content: Mapping[str, Any], images: Mapping[str, dict]) -> str:
     """One document: nothing is loaded from elsewhere.
 
     Args:
-        root: the folder that the images' files are in; None where it is not known.
+        images: those that are not predicted alike, by name; {} where they are not at hand.
     """
     names = [run["run"] for run in content["runs"]]
     title = f"Comparison of {' and '.join(names) if len(names) < 3 else listed(names, 4)}"
@@ -32,7 +30,7 @@ def comparison_page(content: Mapping[str, Any], root: Path | None) -> str:
         "Scores": _scores(content),
         "Differences": _differences(content),
         "Recipes": _recipes(content["recipes"]),
-        "Images": _images(content, root),
+        "Images": _images(content, images),
     }
     links = [tag("li", tag("a", name, href=f"#{name.lower()}")) for name in sections]
     body = [
@@ -96,18 +94,18 @@ def _recipes(recipes: Mapping[str, Mapping[str, Any]]) -> list[Markup]:
     return [table(["key", *recipes], rows, "Keys that differ", words=range(len(recipes) + 1))]
 
 
-def _images(content: Mapping[str, Any], root: Path | None) -> list[Markup]:
+def _images(content: Mapping[str, Any], images: Mapping[str, dict]) -> list[Markup]:
     differing = content["differing"]
     if not differing:
         return [tag("p", "All images are predicted alike.")]
     grouped = [(key, list(of)) for key, of in itertools.groupby(differing, key=_who_is_right)]
     parts = [tag("p", f"{plural(len(differing), 'image')} not predicted alike.")]
-    if root is None:
-        parts.append(tag("p", "None is shown: the data are not image files in a folder at hand.", class_="note"))
-    for right, images in grouped[:_GROUPS]:
+    if not images:
+        parts.append(tag("p", "None is shown: the data are not at hand.", class_="note"))
+    for right, some in grouped[:_GROUPS]:
         title = f"Right in {listed(right)} alone" if right else "Wrong in all, but not alike"
-        shown = [_show(each, root) for each in images[:_OF_A_GROUP]]
-        count = plural(len(images), "image") + (f", the first {_OF_A_GROUP}" if len(images) > _OF_A_GROUP else "")
+        shown = [_show(each, images) for each in some[:_OF_A_GROUP]]
+        count = plural(len(some), "image") + (f", the first {_OF_A_GROUP}" if len(some) > _OF_A_GROUP else "")
         parts += [tag("h3", title, tag("span", f": {count}", class_="plain")), gallery(shown)]
     if len(grouped) > _GROUPS:
         parts.append(tag("p", f"{len(grouped) - _GROUPS} more groups are in comparison.json.", class_="note"))
@@ -118,7 +116,7 @@ def _who_is_right(each: Mapping[str, Any]) -> Sequence[str]:
     return [name for name, own in each["runs"].items() if own["right"]]
 
 
-def _show(each: Mapping[str, Any], root: Path | None) -> Markup:
+def _show(each: Mapping[str, Any], images: Mapping[str, dict]) -> Markup:
     lines, words = [tag("span", "label: ", tag("b", each["label"]))], []
     for name, own in each["runs"].items():
         score = "" if own["score"] is None else f" {own['score']:.3f}"
@@ -128,6 +126,6 @@ def _show(each: Mapping[str, Any], root: Path | None) -> Markup:
         words.append(f"{name} predicts {given}, {'right' if own['right'] else 'wrong'}")
     told = f"{each['file']}: labelled {each['label']}; {'; '.join(words)}"
     lines.append(tag("span", each["file"], class_="file"))
-    if root is None:
+    if not images:
         return tag("figure", tag("figcaption", [tag("div", line) for line in lines]))
-    return picture(data_uri({"bytes": None, "path": os.path.join(root, each["file"])}), told, *lines)
+    return picture(data_uri(images[each["file"]]) if each["file"] in images else None, told, *lines)

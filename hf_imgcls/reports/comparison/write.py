@@ -10,20 +10,20 @@ from hf_imgcls.store import write_csv, write_json, write_text
 KINDS = (".json", ".csv", ".html")
 
 
-def save_comparison(place: Path, content: Mapping[str, Any], root: Path | None) -> None:
+def save_comparison(place: Path, content: Mapping[str, Any], images: Mapping[str, dict]) -> None:
     """A .json, .csv or .html file, or a folder with comparison.json, differing.csv and comparison.html.
 
     Args:
-        root: the folder that the images' files are in; None where it is not known.
+        images: those that are not predicted alike, by name; {} where they are not at hand.
     """
     if place.suffix == ".json":
         return write_json(place, content)
     if place.suffix == ".csv":
         return _write_table(place, content)
     if place.suffix == ".html":
-        return write_text(place, comparison_page(content, root))
+        return write_text(place, comparison_page(content, images))
     place.mkdir(exist_ok=True)
-    write_text(place / "comparison.html", comparison_page(content, root))
+    write_text(place / "comparison.html", comparison_page(content, images))
     _write_table(place / "differing.csv", content)
     write_json(place / "comparison.json", content)
 
