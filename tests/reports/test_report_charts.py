@@ -90,6 +90,7 @@ def test_a_matrix_is_a_table_of_few_classes_and_a_picture_of_many():
         names = re.findall(r">(class \d+)</text>", picture)
         assert len(set(names)) == classes if classes < 112 else 100 <= len(set(names)) < 130
         assert picture.count("data:image/png;base64,") == 1
+        assert f"{classes} of {classes} images lie on the diagonal" in picture
 
 
 def test_right_cells_are_blue_wrong_ones_orange_and_a_rare_confusion_survives_being_drawn_small():

@@ -68,7 +68,9 @@ def _as_picture(counts: np.ndarray, names: Sequence[str], name: str) -> Markup:
     frame = tag("rect", x=margin, y=margin, width=side, height=side, fill="none", stroke="#999")
     whole = margin + side + 2
     size = {"viewBox": f"0 0 {whole} {whole}", "width": whole, "height": whole}
-    return tag("svg", picture, frame, labels, role="img", aria_label=name, class_="matrix", **size)
+    on_diagonal = f"{int(np.trace(counts)):,} of {int(counts.sum()):,} images lie on the diagonal"
+    words = f"{name}. {classes:,} classes, too many for a table; {on_diagonal}"
+    return tag("svg", picture, frame, labels, role="img", aria_label=words, class_="matrix", **size)
 
 
 def together(shades: np.ndarray, most: int) -> np.ndarray:
