@@ -10,11 +10,11 @@ from hf_imgcls.data import load_data
 from hf_imgcls.errors import InputError, ReadError
 from hf_imgcls.machine import on_main, say
 from hf_imgcls.recipe import lies_in, load_recipe, local_path
-from hf_imgcls.store import try_place
+from hf_imgcls.store import cache_in_use, try_place
 
 
 def compare_runs(
-    runs: Sequence[str | Path], split: str | None = None, output: Path | None = None, *, common: bool = False
+    runs: Sequence[str | Path], split: str | None = None, output: str | Path | None = None, *, common: bool = False
 ) -> dict[str, Any]:
     """Compare runs, or folders of `evaluate --output`, on the same images, each with the first.
 
@@ -35,6 +35,7 @@ def compare_runs(
     """
     found = reports.read_runs(runs)
     if output:
+        output = Path(output)
         _check_output(output, found)
     content = reports.compare_content(found, reports.pair_runs(found, split, common))
     for line in reports.describe_comparison(content, output):
@@ -61,6 +62,7 @@ def _find_images(runs: Sequence[reports.ScoredRun], content: Mapping[str, Any]) 
     return _load_images(run, content["split"], set(names)) if run and names else {}
 
 
+@cache_in_use()
 def _load_images(run: reports.ScoredRun, split: str, names: set[str]) -> dict[str, dict]:
     try:
         data = load_data(load_recipe(run.recipe).data)
