@@ -32,6 +32,7 @@ def compare_paired(before: Scored | ScoredSets, after: Scored | ScoredSets) -> d
 
 def exact_p_value(to_right: int, to_wrong: int) -> float:
     """McNemar's exact test, two-sided: how probable so uneven counts are where either way is as probable."""
+    to_right, to_wrong = int(to_right), int(to_wrong)  # which have no largest value
     changed, term, total = to_right + to_wrong, 1, 1
     for k in range(min(to_right, to_wrong)):
         term = term * (changed - k) // (k + 1)

@@ -16,6 +16,11 @@ from hf_imgcls.cli import main
 LABELS = np.random.default_rng(0).integers(0, 7, 40)
 
 
+@pytest.fixture(autouse=True)
+def few_draws(monkeypatch):
+    monkeypatch.setattr("hf_imgcls.scoring.comparison._DRAWS", 200)
+
+
 @pytest.fixture
 def runs(tmp_path):
     """Two runs on images of a folder, one of which is gone."""

@@ -21,6 +21,13 @@ LABELS = np.random.default_rng(0).integers(0, 7, 60)
 FILES = [f"test/{i:03d}.jpg" for i in range(60)]
 
 
+@pytest.fixture(autouse=True)
+def few_draws(monkeypatch):
+    for module in ("bootstrap", "comparison"):
+        monkeypatch.setattr(f"hf_imgcls.scoring.{module}._DRAWS", 40)
+        monkeypatch.setattr(f"hf_imgcls.scoring.{module}._LEAST", 40)
+
+
 def compare(*folders, **how) -> dict:
     runs = read_runs(folders)
     return compare_content(runs, pair_runs(runs, **how))
@@ -41,11 +48,12 @@ def test_the_rows_of_a_report_give_the_scores_of_the_run(tmp_path):
     logits[0][5, :] = 0.25  # all equal
     folders = [scored_run(tmp_path / name, each, LABELS, kappa=0.5) for name, each in zip("ab", logits, strict=True)]
     content = compare(*folders)
+    text = "\n".join(describe_comparison(content))
     for folder, run in zip(folders, content["runs"], strict=True):
         own = json.loads((folder / "results.json").read_text())["scores"]["test"]
-        found = {key: value for key, value in run["scores"].items() if value == value}
-        assert found == pytest.approx({key: own[key] for key in found}, abs=1e-6)
-        assert {"accuracy", "top5_accuracy", "macro_f1", "accuracy_interval_95"} <= found.keys()
+        assert run["scores"].pop("accuracy_interval_95") == own.pop("accuracy_interval_95")
+        assert run["scores"] == pytest.approx(own, abs=1e-6, nan_ok=True)
+        assert {"accuracy", "top5_accuracy", "macro_f1"} <= own.keys()
         assert run["seconds"] == 61.0
     expected = compare_splits([from_logits(each, LABELS) for each in logits])
     for key in ("changed", "to_right", "to_wrong", "both_right", "p_value", "top5_accuracy", "accuracy", "macro_f1"):
@@ -53,7 +61,7 @@ def test_the_rows_of_a_report_give_the_scores_of_the_run(tmp_path):
     failed = next(each for each in content["differing"] if each["file"] == FILES[3])
     assert failed["runs"]["b"] == {"prediction": None, "right": False, "score": None, "loss": None}
     assert content["differing"][0]["runs"]["b"]["right"] or failed == content["differing"][0]
-    assert "b against a: loss cannot be compared: an image has no scores" in "\n".join(describe_comparison(content))
+    assert "b against a: loss cannot be compared: an image has no scores" in text
 
 
 def test_images_that_differ_are_listed_by_who_is_right(pair):
@@ -264,7 +272,7 @@ def test_a_report_that_contradicts_itself_is_damaged(pair, change, words):
 def test_bytes_that_are_lost_or_turned_never_end_in_a_traceback(pair):
     file, random, refused = pair[1] / "report/predictions.parquet", np.random.default_rng(0), 0
     whole = file.read_bytes()
-    for number in range(120):
+    for number in range(60):
         content = bytearray(whole[: random.integers(0, len(whole))] if number % 3 == 0 else whole)
         for place in random.integers(0, max(len(content), 1), 0 if number % 3 == 0 else 4):
             content[place] ^= 1 << random.integers(0, 8)
@@ -273,4 +281,4 @@ def test_bytes_that_are_lost_or_turned_never_end_in_a_traceback(pair):
             describe_comparison(compare(*pair))
         except InputError:
             refused += 1
-    assert refused > 100
+    assert refused > 45

@@ -61,7 +61,8 @@ def test_the_draws_of_both_sides_are_the_same_images():
     assert 0 <= one["macro_f1"]["interval_95"][0] < one["macro_f1"]["interval_95"][1] < 0.03
 
 
-def test_several_labels_an_image():
+def test_several_labels_an_image(monkeypatch):
+    monkeypatch.setattr("hf_imgcls.scoring.bootstrap._DRAWS", 200)
     has = np.random.default_rng(0).random((80, 4)) < 0.3
     first, other = (ScoredSets(set_logits(seed, has).astype(np.float32), has) for seed in (1, 2))
     better = ScoredSets((other.logits + np.where(has, 1, -1)).astype(np.float32), has)
