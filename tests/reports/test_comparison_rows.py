@@ -132,7 +132,7 @@ def test_several_labels_an_image_and_streams(tmp_path):
         key: expected[key] for key in ("changed", "to_right", "to_wrong", "both_right")
     }
     assert found["map"]["change"] == pytest.approx(expected["map"]["change"], abs=1e-5)
-    assert "labels right in it alone" in "\n".join(describe_comparison(content))
+    assert "labels right in m1 alone" in "\n".join(describe_comparison(content))
     assert "m1 against m0: mAP" in "\n".join(describe_comparison(content))
 
     streams = [scored_run(tmp_path / f"s{seed}", drawn(seed, LABELS), LABELS, files=None) for seed in range(2)]

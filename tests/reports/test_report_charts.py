@@ -91,6 +91,8 @@ def test_a_matrix_is_a_table_of_few_classes_and_a_picture_of_many():
         assert len(set(names)) == classes if classes < 112 else 100 <= len(set(names)) < 130
         assert picture.count("data:image/png;base64,") == 1
         assert f"{classes} of {classes} images lie on the diagonal" in picture
+        assert ("One of 4 classes is named, and a cell has 2 of them a side." in picture) == (classes == 400)
+        assert "true ↓" in picture
 
 
 def test_right_cells_are_blue_wrong_ones_orange_and_a_rare_confusion_survives_being_drawn_small():

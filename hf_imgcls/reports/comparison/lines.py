@@ -8,7 +8,7 @@ from typing import Any
 from hf_imgcls.scoring import METRICS, main_metric, metrics_in
 from hf_imgcls.words import columns, duration, number, plural, without_paths
 
-_SHOWN, _KEYS, _LONG = 10, 20, 40  # images and keys of recipes on the console, characters of a value
+_SHOWN, _KEYS, _LONG = 10, 12, 40  # images and keys of recipes on the console, characters of a value
 
 
 def describe_comparison(content: Mapping[str, Any], all_in: Path | None = None) -> list[str]:
@@ -76,7 +76,7 @@ def describe_changes(each: Mapping[str, Any], content: Mapping[str, Any]) -> lis
         lines.append(f"{line}{'; no difference is shown' if unclear else ''}")
     unit = each["of"].removesuffix("s")
     counts = (
-        f"{plural(each['to_right'], unit)} right in it alone, {each['to_wrong']:,} in {each['with']} alone, "
+        f"{plural(each['to_right'], unit)} right in {each['run']} alone, {each['to_wrong']:,} in {each['with']} alone, "
         f"{each['both_right']:,} in both; {plural(each['changed'], 'image')} predicted otherwise"
     )
     return [lines[0], counts, *lines[1:]]

@@ -1,6 +1,7 @@
 """The page of a comparison: scores, differences, recipes, and a gallery of the images that are predicted otherwise."""
 
 import itertools
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -10,7 +11,7 @@ from hf_imgcls.reports.comparison.lines import (
     recipe_rows,
     score_table,
 )
-from hf_imgcls.reports.html.markup import Markup, page, table, tag
+from hf_imgcls.reports.html.markup import Markup, join, page, table, tag
 from hf_imgcls.reports.html.thumbnails import data_uri, gallery, picture
 from hf_imgcls.reports.report.style import STYLE
 from hf_imgcls.words import listed, plural
@@ -86,12 +87,17 @@ def _contingency(each: Mapping[str, Any], total: int) -> Markup:
 
 def _recipes(recipes: Mapping[str, Mapping[str, Any]]) -> list[Markup]:
     rows = [
-        [key, *(value.removeprefix(f"{run} ") for run, value in zip(recipes, values, strict=True))]
+        [_breaking(key), *(value.removeprefix(f"{run} ") for run, value in zip(recipes, values, strict=True))]
         for key, values in recipe_rows(recipes)
     ]
     if not rows:
         return [tag("p", "They do not differ.")]
     return [table(["key", *recipes], rows, "Keys that differ", words=range(len(recipes) + 1))]
+
+
+def _breaking(key: str) -> Markup:
+    """A key that takes a new line behind a dot."""
+    return join([part, Markup("<wbr/>")] for part in re.findall(r"[^.]*\.?", key))
 
 
 def _images(content: Mapping[str, Any], images: Mapping[str, dict]) -> list[Markup]:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image
 
-from hf_imgcls.reports.html.markup import Markup, scrolling, tag
+from hf_imgcls.reports.html.markup import Markup, join, scrolling, tag
 
 _TABLE = 25  # classes up to which it is a table
 _PLOT, _LEAST, _CELL = 1000, 500, 9  # pixels of a picture's side at most and at least, and of a class
@@ -19,8 +19,12 @@ _RIGHT_COLOUR, _WRONG_COLOUR = (0, 84, 140), (196, 78, 0)  # blue and orange, to
 def matrix(counts: np.ndarray, names: Sequence[str], split: str) -> Markup:
     """Images by true class (rows) and predicted class (columns), coloured by their fraction of the true class."""
     name = f"Confusion matrix, {split}: rows are true classes, columns predicted ones"
-    inner = _as_table(counts, names, name) if len(names) <= _TABLE else _as_picture(counts, names, name)
-    return scrolling(inner, name)
+    if len(names) <= _TABLE:
+        return scrolling(_as_table(counts, names, name), name)
+    every, block = _named_every(len(names))[0], math.ceil(len(names) / (_PLOT // _SEEN))
+    note = f"One of {every} classes is named" + (f", and a cell has {block} of them a side." if block > 1 else ".")
+    shown = scrolling(_as_picture(counts, names, name), name)
+    return join([shown, tag("p", note, class_="note") if every > 1 else None])
 
 
 def colours(counts: np.ndarray) -> np.ndarray:
@@ -55,10 +59,12 @@ def _cell(count: int, images: int, shade: np.ndarray, right: bool) -> Markup:
 
 def _as_picture(counts: np.ndarray, names: Sequence[str], name: str) -> Markup:
     classes = len(names)
-    side = min(max(_LEAST, _CELL * classes), _PLOT)
-    every = math.ceil(classes * _CELL / side)
+    every, side = _named_every(classes)
     margin, cell = 130, side / classes
-    labels = []
+    labels = [
+        tag("text", text, x=margin - 4, y=margin - above, text_anchor="end", class_="axis-name")
+        for text, above in (("true ↓", 18), ("predicted →", 5))
+    ]
     for i in range(0, classes, every):
         place, text = margin + (i + 0.5) * cell, names[i] if len(names[i]) <= 20 else f"{names[i][:19]}…"
         labels.append(tag("text", text, x=margin - 4, y=f"{place + 3:.1f}", text_anchor="end"))
@@ -71,6 +77,12 @@ def _as_picture(counts: np.ndarray, names: Sequence[str], name: str) -> Markup:
     on_diagonal = f"{int(np.trace(counts)):,} of {int(counts.sum()):,} images lie on the diagonal"
     words = f"{name}. {classes:,} classes, too many for a table; {on_diagonal}"
     return tag("svg", picture, frame, labels, role="img", aria_label=words, class_="matrix", **size)
+
+
+def _named_every(classes: int) -> tuple[int, int]:
+    """Every how manieth class is named, and the pixels of the picture's side."""
+    side = min(max(_LEAST, _CELL * classes), _PLOT)
+    return math.ceil(classes * _CELL / side), side
 
 
 def together(shades: np.ndarray, most: int) -> np.ndarray:
