@@ -38,12 +38,14 @@ table.matrix td { min-width: 2.2rem; height: 2.2rem; padding: .15rem .3rem; text
 table.matrix th { min-width: 5.5rem; border: 0; font-weight: 500; max-width: 10rem }
 table.matrix thead th { min-width: 0; padding: .2rem 0; vertical-align: bottom; text-align: left }
 table.matrix thead span { writing-mode: vertical-rl; text-orientation: sideways; transform: rotate(180deg);
-  max-height: 9rem; overflow: hidden; white-space: nowrap; text-overflow: ellipsis; display: inline-block; width: 2.2rem; line-height: 2.2rem }
+  max-height: 9rem; overflow: hidden; white-space: nowrap; text-overflow: ellipsis;
+  display: inline-block; width: 2.2rem; line-height: 2.2rem }
 tbody th { position: sticky; left: 0; background: #fff }
 table.matrix tbody th { text-align: right; padding-right: .5rem }
 table.matrix .corner { border: 0; color: var(--dim); text-align: right; vertical-align: bottom; min-width: 5.5rem;
   white-space: nowrap }
-svg.matrix { display: block } svg.matrix text { font-size: 8.5px } svg.matrix .axis-name { font-size: 11px; fill: var(--dim) } svg.matrix image { image-rendering: pixelated }
+svg.matrix { display: block } svg.matrix text { font-size: 8.5px }
+svg.matrix .axis-name { font-size: 11px; fill: var(--dim) } svg.matrix image { image-rendering: pixelated }
 .charts { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 20rem), 1fr)); gap: .4rem 1.2rem }
 figure { margin: 0 }
 figure.chart { max-width: 27rem }
