@@ -43,7 +43,10 @@ def _table(classes: Mapping[str, Mapping], names: Sequence[str], caption: str) -
         cells = [_cell(each[key], each.get(f"{key}_interval_95")) for key in ("recall", "precision", "f1")]
         rows.append([name, other, f"{each['images']:,}", *cells])
     return table(
-        ["class", "most often predicted as", "images", "recall", "precision", "F1"], rows, caption, words=(0, 1, 3, 4, 5)
+        ["class", "most often predicted as", "images", "recall", "precision", "F1"],
+        rows,
+        caption,
+        words=(0, 1, 3, 4, 5),
     )
 
 
