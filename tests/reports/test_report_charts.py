@@ -9,6 +9,7 @@ from hf_imgcls.reports.html.charts import line_chart, reliability_chart, thinned
 from hf_imgcls.reports.html.matrix import colours, matrix, together
 from hf_imgcls.reports.html.scale import BOTTOM, LEFT, RIGHT, TOP, Axes, Line, short_number, ticks
 from hf_imgcls.reports.report.curves import stage_curves
+from hf_imgcls.reports.report.style import STYLE
 
 
 @pytest.mark.parametrize(
@@ -107,3 +108,10 @@ def test_right_cells_are_blue_wrong_ones_orange_and_a_rare_confusion_survives_be
     assert (small[2, 66] == shades[7, 200]).all()
     assert (small[0, 0] == shades[0, 0]).all()
     assert (small[5, 80] == 255).all()
+
+
+def test_names_above_a_matrix_are_turned_as_a_whole():
+    # Without it letters of Chinese and Korean stand upright in vertical text, and upside down once that is turned.
+    (rule,) = re.findall(r"table.matrix thead span \{([^}]*)\}", STYLE)
+    assert "rotate(180deg)" in rule
+    assert "text-orientation: sideways" in rule
