@@ -11,7 +11,7 @@ from scored_run import NAMES, drawn, evaluation, scored_run, set_logits
 
 from hf_imgcls.errors import InputError
 from hf_imgcls.reports.comparison.content import compare_content
-from hf_imgcls.reports.comparison.lines import describe_comparison
+from hf_imgcls.reports.comparison.lines import describe_comparison, is_shown
 from hf_imgcls.reports.comparison.pair import pair_runs
 from hf_imgcls.reports.comparison.read import read_runs
 from hf_imgcls.scoring.comparison import compare_splits
@@ -119,6 +119,14 @@ def test_several_runs_are_compared_with_the_first_and_corrected(tmp_path, pair):
     assert "corrected for 2 comparisons" in text
     assert "2 comparisons with a: p-values are corrected after Holm; each interval is 95 % by itself" in text
     assert "recipes: training.learning_rate: a not set; b not set; b2 0.1" in text
+
+
+def test_a_difference_is_shown_by_what_is_left_of_it_after_the_correction():
+    found = {"p_value": 0.03, "p_corrected": 0.06, "loss": {"change": 1.0, "interval_95": [0.5, 1.5]}}
+    assert not is_shown(found, "accuracy")
+    assert is_shown({**found, "p_corrected": 0.03}, "accuracy")
+    assert is_shown(found, "loss")
+    assert not is_shown({"loss": {"change": 0.1, "interval_95": [-0.5, 1.5]}}, "loss")
 
 
 def test_several_labels_an_image_and_streams(tmp_path):
@@ -271,14 +279,14 @@ def test_a_report_that_contradicts_itself_is_damaged(pair, change, words):
 
 def test_bytes_that_are_lost_or_turned_never_end_in_a_traceback(pair):
     file, random, refused = pair[1] / "report/predictions.parquet", np.random.default_rng(0), 0
-    whole = file.read_bytes()
+    whole, right = file.read_bytes(), compare(*pair)
     for number in range(60):
         content = bytearray(whole[: random.integers(0, len(whole))] if number % 3 == 0 else whole)
         for place in random.integers(0, max(len(content), 1), 0 if number % 3 == 0 else 4):
             content[place] ^= 1 << random.integers(0, 8)
         file.write_bytes(content)
         try:
-            describe_comparison(compare(*pair))
+            assert compare(*pair) == right, "damage that was not noticed"
         except InputError:
             refused += 1
     assert refused > 45
