@@ -17,7 +17,7 @@ from hf_imgcls.images import EvalTransform, input_size
 from hf_imgcls.machine import check_launch, prepare_launch, say, training_arguments
 from hf_imgcls.models import channels_last, keep_thresholds, thresholds_by_label
 from hf_imgcls.recipe import as_run, check_path, load_recipe, stages_of
-from hf_imgcls.scoring import METRICS, REJECTION, break_down
+from hf_imgcls.scoring import METRICS, REJECTION, break_down, metrics_of
 from hf_imgcls.store import (
     BAD_IMAGES,
     DIGESTS,
@@ -33,6 +33,7 @@ from hf_imgcls.store import (
 from hf_imgcls.training import ImageTrainer, Soup, choose_greedily
 
 _BATCH = 32  # images at least, from which statistics of batch normalizations are computed
+_ANY_CLASSES = 10**9
 _OF_SCORING = ("per_device_eval_batch_size", "use_cpu", "seed")  # what a run's training section says of scoring
 
 
@@ -112,9 +113,11 @@ def _load(recipe, first: Ingredient) -> Data:
 
 
 def _metric(recipe) -> str:
-    """What the last stage selected its checkpoint by; accuracy where that is a user's own."""
-    name = (stages_of(recipe)[-1].training.metric_for_best_model or "accuracy").removeprefix("eval_")
-    return name if name in METRICS else "accuracy"
+    """What the last stage selected its checkpoint by; accuracy, or mAP, where that is a user's own."""
+    several = recipe.model.multi_label
+    usual = "map" if several else "accuracy"
+    name = (stages_of(recipe)[-1].training.metric_for_best_model or usual).removeprefix("eval_")
+    return name if name in metrics_of(_ANY_CLASSES, several) else usual
 
 
 def _choose(soup: Soup, metric: str, greedy: bool) -> tuple[dict[str, Any], list[int]]:

@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from hf_imgcls import reports
+from hf_imgcls.api.evaluation import check_output, save_evaluation
 from hf_imgcls.api.rejection import of_rows
 from hf_imgcls.api.seen import find_seen
+from hf_imgcls.api.thresholds import Setting, check_can_set, leave_out_trained, set_anew
 from hf_imgcls.api.tta import score_with
-from hf_imgcls.data import BadImage, load_split
+from hf_imgcls.data import load_split
 from hf_imgcls.errors import InputError
 from hf_imgcls.images import EvalTransform, check_views, input_size
 from hf_imgcls.machine import check_launch, first_on_machine, on_main, prepare_launch, say, training_arguments
@@ -18,19 +20,7 @@ from hf_imgcls.models import channels_last, is_multi_label, load_network
 from hf_imgcls.recipe import load_recipe
 from hf_imgcls.scoring import break_down, confidences, measure_rejection, read_rejection
 from hf_imgcls.serving import as_classifier, open_rejection
-from hf_imgcls.store import (
-    BAD_IMAGES,
-    LOCK,
-    RESULTS,
-    Lock,
-    cache_in_use,
-    is_lock,
-    lock_beside,
-    read_json,
-    try_place,
-    write_csv,
-    write_json,
-)
+from hf_imgcls.store import cache_in_use
 from hf_imgcls.training import ImageTrainer
 
 # Keys that say how a source becomes the splits of a training.
@@ -50,6 +40,7 @@ def evaluate_classifier(
     *,
     tta: str | Sequence[str] = (),
     output: Path | None = None,
+    set_thresholds: bool = False,
 ) -> dict[str, Any]:
     """Score any saved folder or Hub model on any dataset, with the metrics and the image reading of a run.
 
@@ -60,14 +51,19 @@ def evaluate_classifier(
         batch_size: images per step and device.
         tta: test-time augmentation, `flip`, `crops` or both: the mean of the probabilities of several views.
         output: a .json file for what is returned, or a folder for that, plots and the report.
+        set_thresholds: set the thresholds of several labels an image, or that of none of these (`rejection.key=value`
+            among the overrides), on the images of the split that the model was not trained on, and save them in its
+            folder; the split is validation if not given.
 
     Returns:
         `model`, `data`, `split`, `labels`, `scores`, `breakdown`, `rejection`, `duplicates`, `cautions`, `fingerprint`,
         `bad_images`, `notes`, `tta` (None without it); those that results.json of a run has too are as
         there, for the one split.
     """
-    recipe = _read_recipe(model, data, overrides)
+    recipe = _read_recipe(model, data, overrides, set_thresholds)
     kinds = check_views(tta)
+    if set_thresholds:
+        check_can_set(str(model), recipe, kinds)
     if batch_size < 1:
         raise InputError(f"--batch-size: found {batch_size}, expected 1 or more")
     if output:
@@ -83,17 +79,21 @@ def evaluate_classifier(
         launch_note = check_launch()
         with first_on_machine("reads the images"):
             loaded = load_split(recipe.data.with_labels(is_multi_label(network.config)), split, labels)
+        if set_thresholds:
+            leave_out_trained(str(model), loaded)
         for line in reports.describe_data(loaded, launch_note, bad_in=None):
             say(line)
         transform = EvalTransform(processor, range(len(labels)))
         scores, outputs, gain = score_with(ImageTrainer(network, arguments), loaded.splits, transform, kinds)
     (name,) = scores
+    scored = Setting(Path(model).expanduser(), network, processor, loaded, scores, outputs)
+    of_setting = [set_anew(scored, recipe)] if set_thresholds else []
     seen, seen_notes = on_main(lambda: find_seen(str(model), loaded, outputs[name]))
     results = {"scores": scores, "breakdown": break_down(outputs, scores, labels)}
     results["duplicates"] = [*reports.collect_duplicates(loaded, outputs), *seen]
     rejection = read_rejection(network.config.to_dict())
     of_tta = reports.cautions_of_tta(kinds, rejection is not None) if kinds else []
-    cautions = [*of_tta, *reports.collect_cautions(results).get(name, ()), *seen_notes]
+    cautions = [*of_setting, *of_tta, *reports.collect_cautions(results).get(name, ()), *seen_notes]
     classes = results["breakdown"][name]["classes"]
     rejected = None
     if rejection and not kinds:
@@ -136,11 +136,14 @@ def _rejected(model: str, network, processor, outputs: dict, loaded) -> dict[str
     return {**found.settings(), "splits": {name: measure_rejection(values, found.threshold, output)}}
 
 
-def _read_recipe(model: str | Path, data: str, overrides: Sequence[str]):
+def _read_recipe(model: str | Path, data: str, overrides: Sequence[str], set_thresholds: bool):
     """What is scored, as a recipe; refuses keys that have no meaning here."""
-    other = next((override for override in overrides if not override.startswith("data.")), None)
-    if other:
-        raise InputError(f"override {other!r}: evaluate takes data.key=value only")
+    taken = ("data.", "rejection.") if set_thresholds else ("data.",)
+    if other := next((override for override in overrides if not override.startswith(taken)), None):
+        more = "" if not other.startswith("rejection.") else "; with --set-thresholds also rejection.key=value"
+        raise InputError(f"override {other!r}: evaluate takes data.key=value only{more}")
+    if set_thresholds:  # the test split chooses nothing, unless it is named
+        overrides = ["data.test_split=false", *overrides]
     named = {"checkpoint": str(model), "multi_label": any(each.startswith("data.label_column=[") for each in overrides)}
     sections = {"data": {"path": str(data)}, "model": named, "training": {"output_dir": "none"}}
     recipe = load_recipe(sections, overrides)
@@ -149,48 +152,3 @@ def _read_recipe(model: str | Path, data: str, overrides: Sequence[str]):
     if meant := _OF_TRAINING & recipe.data.model_fields_set:
         raise InputError(f"data.{min(meant)}: evaluate scores one split as it is, which --split names; leave it out")
     return recipe
-
-
-def check_output(place: Path) -> None:
-    """Before anything is scored: refuse (InputError) what would replace anything but an earlier evaluation."""
-    if place.suffix == ".json":
-        taken = place.is_dir() or (place.exists() and not _is_evaluation(place))
-    else:
-        in_use = place.is_dir() and not all(map(is_lock, place.iterdir()))
-        taken = place.is_file() or (in_use and not _is_evaluation(place / RESULTS))
-    if taken:
-        raise InputError(f"--output: {place} is there, and not of an evaluation; name another file or folder")
-    if not place.absolute().parent.is_dir():
-        raise InputError(f"--output: there is no folder {place.parent}")
-    try_place(place.absolute().parent, "--output")
-
-
-def save_evaluation(result: dict[str, Any], place: Path, subject: reports.Subject) -> None:
-    """Write an evaluation into a .json file, or a folder: results.json, bad_images.csv, plots and report, as a run has.
-
-    Of two at the same moment the second is written after the first.
-    """
-    is_file = place.suffix == ".json"
-    if not is_file:
-        place.mkdir(exist_ok=True)
-    with Lock() as lock:
-        lock.wait_for(lock_beside(place) if is_file else place / LOCK, f"--output: {place}")
-        _write(result, place, subject)
-
-
-def _write(result: dict[str, Any], place: Path, subject: reports.Subject) -> None:
-    if place.suffix == ".json":
-        return write_json(place, result)
-    write_csv(
-        place / BAD_IMAGES, BadImage._fields, ([bad[f] for f in BadImage._fields] for bad in result["bad_images"])
-    )
-    reports.draw_classes(place, result["breakdown"]["classes"], result["split"])
-    reports.write_report(place, subject)
-    write_json(place / RESULTS, result)
-
-
-def _is_evaluation(file: Path) -> bool:
-    try:
-        return {"model", "data", "split", "scores"} <= read_json(file).keys()
-    except (OSError, ValueError, AttributeError):
-        return False

@@ -74,16 +74,28 @@ def set_rejection(recipe, folder: Path, outputs: Mapping[str, Scored], data: Dat
         head = head_module(network, input_size(processor))
         rule = _learn_distance(folder, classifier, network.get_submodule(head), data)
         values = {split: of_rows(classifier, rule, data.splits[split]) for split in outputs}
-    unknown = _unknown_values(classifier, rule, section.unknown_path, recipe.data) if section.unknown_path else None
+    unknown = unknown_values(classifier, rule, section.unknown_path, recipe.data) if section.unknown_path else None
+    found = choose_rejection(section, values, unknown, outputs, head)
+    save_rejection(folder, Rejection(section.by, found["threshold"], head))
+    return found
+
+
+def choose_rejection(
+    section, values: Mapping[str, np.ndarray], unknown: np.ndarray | None, outputs: Mapping[str, Scored], head=None
+) -> dict[str, Any]:
+    """The threshold on validation, or on the one split that there is, and what it does to each scored split.
+
+    Args:
+        values: what is compared with it, of each image of each split; `unknown`: of images of no class.
+    """
     by_unknown, keep = unknown is not None and section.keep is None, section.keep or _KEEP
-    known = values["validation"]
+    known = values["validation"] if "validation" in values else next(iter(values.values()))
     threshold = threshold_between(known, unknown) if by_unknown else threshold_keeping(known, keep)
-    rejection = Rejection(section.by, threshold, head)
-    _save(folder, rejection)
-    found = {**rejection.settings(), "label": NONE_OF_THESE, "keep": None if by_unknown else keep}
+    found = {**Rejection(section.by, threshold, head).settings(), "label": NONE_OF_THESE}
+    found["keep"] = None if by_unknown else keep
     found["splits"] = {split: measure_rejection(values[split], threshold, outputs[split]) for split in outputs}
     if unknown is not None:
-        split = main_split({"scores": outputs})
+        split = main_split({"scores": outputs}) or next(iter(outputs))
         found["unknown"] = {
             "images": len(unknown),
             "rejected": int((~(unknown >= threshold)).sum()),
@@ -119,7 +131,7 @@ def _learn_distance(folder: Path, classifier: serving.Classifier, head, data: Da
     return serving.DistanceRejection(0.0, means, head)
 
 
-def _save(folder: Path, rejection: Rejection) -> None:
+def save_rejection(folder: Path, rejection: Rejection) -> None:
     """transformers keeps keys that it does not know, so the threshold goes wherever the model goes."""
     file = folder / "config.json"
     settings = json.loads(file.read_text(encoding="utf-8"))
@@ -133,7 +145,7 @@ def _unknown_images(path: str) -> list[str]:
     return [images[i] for i in chosen]
 
 
-def _unknown_values(classifier: serving.Classifier, rule, path: str, data_section) -> np.ndarray:
+def unknown_values(classifier: serving.Classifier, rule, path: str, data_section) -> np.ndarray:
     images, limits = _unknown_images(path), Limits(data_section.max_pixels, data_section.max_aspect_ratio)
     with exact_float32():
         batches = serving.each_batch(classifier.process, images, _BATCH, limits)

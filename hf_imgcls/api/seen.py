@@ -11,7 +11,7 @@ from hf_imgcls.api.ingredients import folders_up_to_run
 from hf_imgcls.data import Data, Overlap, read_digests
 from hf_imgcls.machine import use_hub
 from hf_imgcls.scoring import Scored, score_part
-from hf_imgcls.store import DIGESTS, SPLITS, read_json
+from hf_imgcls.store import DIGESTS, RESULTS, SPLITS, read_json, read_kept
 
 
 def find_seen(model: str, data: Data, output: Scored) -> tuple[list[dict[str, Any]], list[str]]:
@@ -20,17 +20,34 @@ def find_seen(model: str, data: Data, output: Scored) -> tuple[list[dict[str, An
     Returns:
         Overlaps with its train and validation split, as `collect_duplicates` has them, and what could not be compared.
     """
-    ((split, digests),) = data.digests.items()
-    fingerprints, kept, notes = read_seen(model)
+    (split,) = data.digests
+    by_role, notes = _seen_by_role(model, data)
     found = []
-    for role in ("train", "validation"):
-        if role in kept:
-            seen = np.isin(digests, kept[role])
-        else:
-            seen = np.full(len(digests), fingerprints.get(role) == data.fingerprints[split])
+    for role, seen in by_role.items():
         if seen.any():
             overlap = Overlap(split, f"the model's {role} split", int(seen.sum()), 0, [])
             found.append({**overlap._asdict(), "without": score_part(output, ~seen)})
+    return found, notes
+
+
+def trained_on(model: str, data: Data) -> np.ndarray:
+    """Which images of the one split a model was trained on, shape (images,); validation too where its run ended so."""
+    by_role, _ = _seen_by_role(model, data)
+    run = Path(model).expanduser() / RESULTS
+    refitted = run.is_file() and any(stage.get("refit") for stage in read_kept(run).get("stages", ()))
+    return by_role["train"] | by_role["validation"] if refitted else by_role["train"]
+
+
+def _seen_by_role(model: str, data: Data) -> tuple[dict[str, np.ndarray], list[str]]:
+    """Which images of the one split a model's train and validation split have; and what is not known."""
+    ((split, digests),) = data.digests.items()
+    fingerprints, kept, notes = read_seen(model)
+    found = {}
+    for role in ("train", "validation"):
+        if role in kept:
+            found[role] = np.isin(digests, kept[role])
+        else:
+            found[role] = np.full(len(digests), fingerprints.get(role) == data.fingerprints[split])
     return found, notes
 
 

@@ -11,13 +11,17 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.optim.swa_utils import update_bn
 from transformers import PreTrainedModel
 
+from hf_imgcls.models.label_kind import LABEL_THRESHOLDS
 from hf_imgcls.scoring import REJECTION
 
 State = Mapping[str, torch.Tensor]
 _STATISTICS = ("running_mean", "running_var")
 _LABELS = ("id2label", "label2id")
-# What may differ: where a network was saved and by what, and how much of it is dropped in training.
-_NO_MATTER = ("transformers_version", "dtype", "torch_dtype", "image_processor_type", "processor_class", REJECTION)
+# What may differ: where a network was saved and by what, its thresholds, and how much of it is dropped in training.
+_NO_MATTER = (
+    "transformers_version", "dtype", "torch_dtype", "image_processor_type", "processor_class", REJECTION,
+    LABEL_THRESHOLDS,
+)  # fmt: skip
 
 
 def why_not_averaged(first: tuple[PreTrainedModel, Any], other: tuple[PreTrainedModel, Any]) -> str | None:

@@ -9,7 +9,8 @@ from transformers import PreTrainedConfig
 from hf_imgcls.models.saved import CONFIG
 from hf_imgcls.store import read_json, write_json
 
-_KEY = "label_thresholds"  # in config.json: by name, so that other names of the labels are not matched by position
+# In config.json: by name, so that other names of the labels are not matched by position.
+LABEL_THRESHOLDS = "label_thresholds"
 
 
 def is_multi_label(config: PreTrainedConfig) -> bool:
@@ -18,14 +19,14 @@ def is_multi_label(config: PreTrainedConfig) -> bool:
 
 def set_thresholds(config: PreTrainedConfig, thresholds: Sequence[float]) -> None:
     """Keep the probability of each label, in the order of the outputs, from which it is predicted."""
-    setattr(config, _KEY, {config.id2label[i]: float(value) for i, value in enumerate(thresholds)})
+    setattr(config, LABEL_THRESHOLDS, {config.id2label[i]: float(value) for i, value in enumerate(thresholds)})
 
 
 def keep_thresholds(folder: Path, config: PreTrainedConfig) -> None:
     """Write the thresholds of a saved model, which are set after it was, into its config.json; nothing without any."""
     if read_thresholds(config) is not None:
         settings = read_json(folder / CONFIG)
-        write_json(folder / CONFIG, {**settings, _KEY: getattr(config, _KEY)})
+        write_json(folder / CONFIG, {**settings, LABEL_THRESHOLDS: getattr(config, LABEL_THRESHOLDS)})
 
 
 def applied_thresholds(config: PreTrainedConfig) -> np.ndarray | None:
@@ -38,12 +39,12 @@ def applied_thresholds(config: PreTrainedConfig) -> np.ndarray | None:
 
 def thresholds_by_label(config: PreTrainedConfig) -> dict[str, float] | None:
     """Those of a network by the name of the label; None where it has none."""
-    return None if read_thresholds(config) is None else dict(getattr(config, _KEY))
+    return None if read_thresholds(config) is None else dict(getattr(config, LABEL_THRESHOLDS))
 
 
 def read_thresholds(config: PreTrainedConfig) -> np.ndarray | None:
     """Those that a network was saved with, shape (labels,); None where it has none, or not of all of its labels."""
-    kept = getattr(config, _KEY, None)
+    kept = getattr(config, LABEL_THRESHOLDS, None)
     if not is_multi_label(config) or not isinstance(kept, dict):
         return None
     found = [kept.get(config.id2label[i]) for i in range(config.num_labels)]

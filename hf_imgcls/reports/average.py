@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from hf_imgcls.scoring import METRICS
+from hf_imgcls.scoring import METRICS, main_metric
 from hf_imgcls.words import listed, number, plain, plural, table, without_paths
 
 _LONGEST = 60  # characters of a name
@@ -63,7 +63,7 @@ def average_section(average: Mapping[str, Any], scores: Mapping[str, Mapping]) -
 
 
 def _rows(average: Mapping[str, Any], scores: Mapping[str, Mapping]) -> tuple[list[str], list[list[str]]]:
-    shown = dict.fromkeys([average["metric"], "accuracy", "loss"])
+    shown = dict.fromkeys([average["metric"], main_metric(next(iter(scores.values()))), "loss"])
     columns = [(split, metric) for split in scores for metric in shown]
     heading = ["model", "weight", *(f"{split} {METRICS[metric].name}" for split, metric in columns)]
     used = [each for each in average["models"] if each["weight"]]

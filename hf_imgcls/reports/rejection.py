@@ -25,12 +25,14 @@ def rejection_section(found: Mapping[str, Any] | None) -> list[str]:
         "energy": "energy (the logarithm of the sum of the logits' exponentials)",
         "distance": "highest cosine similarity with the mean of a class (of standardized features)",
     }
-    how = f"keeps {percent(found['keep'])} of the validation images" if found["keep"] else "tells them apart best"
-    other = f" from {found['unknown']['images']:,} images of no class" if not found["keep"] else ""
+    on = found.get("set_on", "the validation images")
+    how = f"keeps {percent(found['keep'])} of {on}"
+    if not found["keep"]:
+        how = f"tells {on} from {found['unknown']['images']:,} images of no class apart best"
     text = (
         f"An image whose {what[found['by']]} is below {found['threshold']:.6g} is predicted as `{NONE_OF_THESE}`: the "
     )
-    text += f"threshold that {how if found['keep'] else 'tells the validation images' + other + ' apart best'}."
+    text += f"threshold that {how}."
     lines = [f"- {split.capitalize()}: {_kept(values)}." for split, values in found["splits"].items()]
     lines += [f"- Images of no class: {_unknown(found)}."] if found.get("unknown") else []
     return ["### None of these", text, "\n".join(lines)]

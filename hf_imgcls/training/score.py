@@ -56,7 +56,7 @@ def score_saved(
     rest = {split: rows for split, rows in data.splits.items() if split not in ("train", *known[0])}
     found = score_splits(trainer, rest, transform)
     scores, outputs = known[0] | found[0], known[1] | found[1]
-    _with_thresholds(trainer, scores, outputs)
+    set_on_validation(trainer, scores, outputs)
     return ScoredRun(scores, outputs, outputs or predict_trained(trainer, data.splits["train"], transform))
 
 
@@ -96,8 +96,8 @@ def _layers(trainer: ImageTrainer, transform: EvalTransform) -> list[str]:
         return []
 
 
-def _with_thresholds(trainer: ImageTrainer, scores: dict, outputs: dict) -> None:
-    """Set the thresholds of several labels an image on validation, and score all splits with them."""
+def set_on_validation(trainer: ImageTrainer, scores: dict, outputs: dict) -> None:
+    """Set the thresholds of several labels an image on validation, and score all splits with them, in place."""
     validation = outputs.get("validation")
     if not isinstance(validation, ScoredSets):
         return

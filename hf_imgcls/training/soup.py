@@ -18,7 +18,7 @@ from hf_imgcls.models import (
     renew_statistics,
 )
 from hf_imgcls.scoring import METRICS, Scored
-from hf_imgcls.training.score import score_splits
+from hf_imgcls.training.score import score_splits, set_on_validation
 from hf_imgcls.training.trainer import ImageTrainer
 
 _MOST_IMAGES = 2048  # of train from which statistics are computed
@@ -61,9 +61,14 @@ class Soup:
         return (self.trainer._prepare_inputs(batch)["pixel_values"] for batch in loader)
 
     def score(self, *splits: str) -> tuple[dict[str, dict[str, Any]], dict[str, Scored]]:
-        """Metrics and scored splits of what is in the model; of all that are held out if none is named."""
+        """Metrics and scored splits of what is in the model; of all that are held out if none is named.
+
+        Of several labels an image each network has thresholds of its own, set on validation, which is among the splits.
+        """
         chosen = {role: self.held_out[role] for role in splits or self.held_out}
-        return score_splits(self.trainer, chosen, self.scoring)
+        scores, outputs = score_splits(self.trainer, chosen, self.scoring)
+        set_on_validation(self.trainer, scores, outputs)
+        return scores, outputs
 
 
 def choose_greedily(soup: Soup, order: Sequence[int], best: float, metric: str, tell: Callable[[str], None]) -> list:

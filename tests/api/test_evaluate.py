@@ -9,7 +9,7 @@ from launches import TWO, launch
 from tiny import tiny_model, tiny_processor
 
 from hf_imgcls import InputError, evaluate_classifier, load_data
-from hf_imgcls.api.evaluate import check_output
+from hf_imgcls.api.evaluation import check_output
 from hf_imgcls.cli import main
 from hf_imgcls.data.duplicates import save_digests
 from hf_imgcls.recipe.sections import DataSection

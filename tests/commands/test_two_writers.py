@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from hf_imgcls.api import evaluate
-from hf_imgcls.api.evaluate import check_output, save_evaluation
+from hf_imgcls.api.evaluation import check_output, save_evaluation
 from hf_imgcls.cli import main
 from hf_imgcls.store import Lock, lock_beside, lock_run, write_json
 
