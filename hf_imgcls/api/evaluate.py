@@ -10,7 +10,7 @@ from hf_imgcls import reports
 from hf_imgcls.api.evaluation import check_output, save_evaluation
 from hf_imgcls.api.rejection import of_rows
 from hf_imgcls.api.seen import find_seen
-from hf_imgcls.api.thresholds import Setting, check_can_set, leave_out_trained, set_anew
+from hf_imgcls.api.thresholds import Setting, check_can_set, check_rule, leave_out_trained, set_anew
 from hf_imgcls.api.tta import score_with
 from hf_imgcls.data import load_split
 from hf_imgcls.errors import InputError
@@ -71,6 +71,8 @@ def evaluate_classifier(
     os.environ.pop("ACCELERATE_MIXED_PRECISION", None)  # a launcher's fp16 is for training: scores are float32
     prepare_launch()
     network, processor = load_network(str(model))
+    if set_thresholds:
+        check_rule(network.config, recipe)
     channels_last(network, input_size(processor))
     labels = [network.config.id2label[i] for i in range(network.config.num_labels)]
     with tempfile.TemporaryDirectory() as folder:

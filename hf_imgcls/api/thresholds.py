@@ -24,7 +24,7 @@ from hf_imgcls.scoring import (
     set_metrics,
 )
 from hf_imgcls.serving import as_classifier, open_rejection
-from hf_imgcls.store import RECIPE, RESULTS, Lock, is_launched, lock_run, read_kept, write_json
+from hf_imgcls.store import RECIPE, RESULTS, Lock, is_launched, lock_run, read_kept, try_place, write_json
 from hf_imgcls.words import listed, plural
 
 _OPTION, _LATER = "--set-thresholds", "the thresholds were set later"
@@ -58,6 +58,28 @@ def check_can_set(model: str, recipe, views: Any) -> None:
     if is_launched():
         raise InputError(f"{_OPTION}: it is the work of one process; start it without a launcher")
     check_unknown_path(recipe)
+    try_place(local_path(model, "model"), _OPTION)
+
+
+def check_rule(config, recipe) -> None:
+    """Before an image is read: what an image's label, or labels, may be decided by."""
+    if is_multi_label(config):
+        if recipe.rejection.by:
+            raise InputError("rejection: the model has several labels an image, or none of them; leave it out")
+        return
+    before = read_rejection(config.to_dict())
+    by = recipe.rejection.by or (before and before.by)
+    if by is None:
+        raise InputError(
+            f"{_OPTION}: the model has one label an image and no threshold of {NONE_OF_THESE}; name what it is to be "
+            "compared with, rejection.by=score or rejection.by=energy"
+        )
+    if NONE_OF_THESE in config.id2label.values():
+        raise InputError(f"{_OPTION}: {NONE_OF_THESE!r} is a class of the model, which is predicted as any")
+    if by == "distance" and (before is None or before.by != by):
+        raise InputError("rejection.by: distance is that to means of training images, which a training computes; score")
+    if by == "energy" and hasattr(config, "networks"):
+        raise InputError("rejection.by: averaged probabilities have no energy, it is 0 for every image; score")
 
 
 def leave_out_trained(model: str, data: Data) -> None:
@@ -88,14 +110,12 @@ def set_anew(found: Setting, recipe) -> str:
     with Lock() as lock:
         lock_run(found.folder, lock, _OPTION)
         if is_multi_label(found.network.config):
-            return _set_labels(found, recipe)
+            return _set_labels(found)
         return _set_rejection(found, recipe)
 
 
-def _set_labels(found: Setting, recipe) -> str:
+def _set_labels(found: Setting) -> str:
     output, config = found.outputs[found.split], found.network.config
-    if recipe.rejection.by:
-        raise InputError("rejection: the model has several labels an image, of which none may be there; leave it out")
     if not output.label_ids.any():
         raise InputError(f"{_OPTION}: none of the {found.where} has a label")
     before, thresholds = thresholds_by_label(config) or {}, best_thresholds(output)
@@ -115,22 +135,11 @@ def _set_rejection(found: Setting, recipe) -> str:
     output, config = found.outputs[found.split], found.network.config
     before = read_rejection(config.to_dict())
     by = recipe.rejection.by or (before and before.by)
-    if by is None:
-        raise InputError(
-            f"{_OPTION}: the model has one label an image and no threshold of {NONE_OF_THESE}; name what it is to be "
-            "compared with, rejection.by=score or rejection.by=energy"
-        )
-    if NONE_OF_THESE in found.data.labels:
-        raise InputError(f"{_OPTION}: {NONE_OF_THESE!r} is a class of the model, which is predicted as any")
-    if by == "distance" and (before is None or before.by != by):
-        raise InputError("rejection.by: distance is that to means of training images, which a training computes; score")
     section = recipe.rejection.model_copy(update={"by": by})
     rule = open_rejection(str(found.folder), found.network) if by == "distance" else Rejection(by, 0.0)
     classifier = as_classifier("", found.network, found.processor, found.network.device)
     rows = found.data.splits[found.split]
     values = of_rows(classifier, rule, rows) if by == "distance" else confidences(by, output)
-    if by == "energy" and np.ptp(values[np.isfinite(values)]) < 1e-6:
-        raise InputError("rejection.by: averaged probabilities have no energy, it is 0 for every image; score")
     unknown = unknown_values(classifier, rule, section.unknown_path, recipe.data) if section.unknown_path else None
     head = before.head if by == "distance" else None
     chosen = choose_rejection(section, {found.split: values}, unknown, found.outputs, head)

@@ -24,11 +24,16 @@ class Adapter(NamedTuple):
     config: Any
     tensors: dict[str, torch.Tensor]
 
-    def save(self, run: Path) -> Path:
-        """Write it into the folder of its run; returns where."""
+    def save(self, run: Path, processor) -> Path:
+        """Write it into the folder of its run, with the image processor that it was trained with; returns where.
+
+        timm has its image processor in a network's config.json, which an adapter does not have.
+        """
         folder = run / ADAPTER
         folder.mkdir(exist_ok=True)
         self.config.save_pretrained(folder)
+        if not hasattr(processor, "data_config"):
+            processor.save_pretrained(folder)
         save_file(self.tensors, folder / ADAPTER_WEIGHTS, {"format": "pt"})
         return folder
 

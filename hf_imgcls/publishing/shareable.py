@@ -12,7 +12,7 @@ _FILES = (
     "config.json", "preprocessor_config.json", "processor_config.json", "model*.safetensors",
     "model.safetensors.index.json", "none_of_these.safetensors", "*.py", RECIPE, RESULTS, SPLITS, HISTORY,
 )  # fmt: skip
-_SETTINGS = "adapter_config.json"
+_SETTINGS, _PROCESSOR = "adapter_config.json", "preprocessor_config.json"
 
 
 def shareable_files(folder: Path) -> dict[str, Path | bytes]:
@@ -25,7 +25,9 @@ def shareable_files(folder: Path) -> dict[str, Path | bytes]:
     plots = [path for path in sorted(folder.glob("plots/*.png")) if path.relative_to(folder).as_posix() in card]
     chosen = [path for pattern in _FILES for path in sorted(folder.glob(pattern))]
     if _adapter_base(folder) and not kept_adapter(folder):
-        chosen += [folder / ADAPTER / name for name in (_SETTINGS, ADAPTER_WEIGHTS)]
+        chosen += [
+            file for name in (_SETTINGS, ADAPTER_WEIGHTS, _PROCESSOR) if (file := folder / ADAPTER / name).is_file()
+        ]
     chosen += [*plots, *([folder / CARD] if card else [])]
     return {path.relative_to(folder).as_posix(): _clean(path, labels) for path in chosen}
 

@@ -109,7 +109,8 @@ class CheckpointTrainer(FiniteTrainer):
             if not any(folder.glob("model*.safetensors")):
                 raise RestoreError(f"{folder}: no weights were written; FSDP needs the state dict type FULL_STATE_DICT")
             if self.adapter:
-                say(f"adapter: the updates of LoRA and the head are saved in {self.adapter.save(folder)}")
+                place = self.adapter.save(folder, self.processing_class)
+                say(f"adapter: the updates of LoRA and the head are saved in {place}")
 
 
 class _Resumed(TrainerCallback):

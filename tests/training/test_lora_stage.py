@@ -1,13 +1,14 @@
 """A stage with LoRA: trained, averaged, saved, resumed to the bit, merged, and saved as an adapter that peft opens."""
 
 import json
+import re
+from pathlib import Path
 
 import pytest
-import torch
-from peft import PeftModel
+from conftest import make_image
 from safetensors.torch import load_file
 from test_stages import AUGMENTATION, Killed, changed, kill, recipe, weights  # noqa: F401
-from transformers import AutoModelForImageClassification
+from transformers import AutoImageProcessor, AutoModelForImageClassification, pipeline
 
 from hf_imgcls import InputError, train_classifier
 from hf_imgcls.models.restore import differing_tensors
@@ -15,6 +16,7 @@ from hf_imgcls.publishing.shareable import kept_adapter, shareable_files
 from hf_imgcls.recipe.load import load_recipe
 
 pytestmark = pytest.mark.usefixtures("undrawn")
+PAGE = Path(__file__).parents[2] / "docs/training.md"
 LORA = {"rank": 3, "alpha": 6, "dropout": 0.1, "target_modules": ["_proj"], "save": "adapter"}
 STEPS = ["training.save_strategy=steps", "training.save_steps=2", "training.eval_strategy=steps",
          "training.eval_steps=2", "training.learning_rate=2e-2", "averaging.ema_decay=0.3",
@@ -61,13 +63,17 @@ def test_it_trains_is_resumed_merged_and_opened_by_peft(with_lora, tmp_path, mon
     # Beside the merged model the adapter, for the checkpoint that it was trained from.
     config = json.loads((run / "adapter/adapter_config.json").read_text())
     assert config["base_model_name_or_path"] == str(tmp_path / "checkpoint")
-    pixels = torch.rand(2, 3, 16, 16)
-    base = AutoModelForImageClassification.from_pretrained(tmp_path / "checkpoint")
-    adapted = PeftModel.from_pretrained(base, run / "adapter").eval()
-    plain = AutoModelForImageClassification.from_pretrained(run)
-    with torch.no_grad():
-        logits = [model(pixel_values=pixels).logits for model in (adapted, plain)]
-    assert (logits[0] - logits[1]).abs().max() < 1e-5
+    image = make_image("green", 7, (40, 30))
+    image.save(tmp_path / "photo.jpg", quality=100)
+    monkeypatch.chdir(tmp_path)
+    (code,) = (each for each in re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL) if "PeftModel" in each)
+    code = code.replace("facebook/deit-tiny-patch16-224", "checkpoint").replace("runs/clothing_lora", "run")
+    exec(code.replace("photo.jpg", str(tmp_path / "photo.jpg")), found := {})
+    served = pipeline("image-classification", model=str(run), device="cpu")(str(tmp_path / "photo.jpg"))
+    assert {each["label"]: each["score"] for each in served} == pytest.approx(
+        {found["config"].id2label[i]: float(each) for i, each in enumerate(found["probabilities"])}, abs=1e-5
+    )
+    assert AutoImageProcessor.from_pretrained(run / "adapter").to_dict() == found["processor"].to_dict()
     with pytest.raises(InputError, match=f"is a PEFT adapter, not a model; its run, {run}, has it merged"):
         train_classifier({**with_lora, "model": {"checkpoint": str(run / "adapter")}})
 
@@ -78,7 +84,8 @@ def test_it_trains_is_resumed_merged_and_opened_by_peft(with_lora, tmp_path, mon
     (run / "adapter/adapter_config.json").write_text(json.dumps(config))
     assert kept_adapter(run) is None
     files = shareable_files(run)
-    assert {"adapter/adapter_config.json", "adapter/adapter_model.safetensors"} <= files.keys()
+    names = ("adapter_config.json", "adapter_model.safetensors", "preprocessor_config.json")
+    assert {f"adapter/{name}" for name in names} <= files.keys()
     assert json.loads(files["adapter/adapter_config.json"].read_text()) == config
 
 
