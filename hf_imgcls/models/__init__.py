@@ -35,7 +35,8 @@ from hf_imgcls.models.label_kind import (
 )
 from hf_imgcls.models.layers import Layer, describe_layers
 from hf_imgcls.models.layout import channels_last, copy_layout, fold_batch_norms
-from hf_imgcls.models.lora import add_lora, merge_lora, merged, updated, with_lora
+from hf_imgcls.models.lora import add_lora, updated
+from hf_imgcls.models.lora_merged import merge_lora, merged, with_lora
 from hf_imgcls.models.own_head import OwnHeadForImageClassification
 from hf_imgcls.models.patterns import compile_pattern, matching
 from hf_imgcls.models.preprocessing import get_processor

@@ -9,7 +9,8 @@ from safetensors.torch import load_file, save_file
 from transformers import PreTrainedModel
 
 from hf_imgcls.errors import RestoreError
-from hf_imgcls.models.lora import is_update, lora_config, lora_layers, merged
+from hf_imgcls.models.lora import is_update, lora_config, lora_layers
+from hf_imgcls.models.lora_merged import merged
 from hf_imgcls.models.lora_targets import head_names
 from hf_imgcls.models.restore import restore_weights
 from hf_imgcls.recipe import LoraSection, ModelSection, resolve_checkpoint

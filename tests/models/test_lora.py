@@ -9,7 +9,8 @@ from tiny import timm_model
 from hf_imgcls.errors import InputError, RestoreError
 from hf_imgcls.models.adapter import restore_trained, save_updates
 from hf_imgcls.models.freeze import check_patterns, choose_parameters, describe_parameters, freeze_parameters
-from hf_imgcls.models.lora import add_lora, lora_layers, merge_lora, merged, with_lora
+from hf_imgcls.models.lora import add_lora, lora_layers
+from hf_imgcls.models.lora_merged import merge_lora, merged, with_lora
 from hf_imgcls.models.lora_targets import _is_plain
 from hf_imgcls.recipe.lora import Lora
 
