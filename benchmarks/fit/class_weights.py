@@ -15,7 +15,8 @@ from hf_imgcls.models import build_model
 from hf_imgcls.recipe import load_recipe
 from hf_imgcls.training.features import cached_features
 from hf_imgcls.training.loss import Terms
-from hf_imgcls.training.regression import Examples, solve
+from hf_imgcls.training.regression import solve
+from hf_imgcls.training.solutions import Examples
 from hf_imgcls.training.solved_head import losses_of, read_examples
 
 RATIOS, MOST = (3, 5, 10, 30), {"train": 200, "validation": 22, "test": 24}  # images of the largest class

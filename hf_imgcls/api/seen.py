@@ -30,12 +30,19 @@ def find_seen(model: str, data: Data, output: Scored) -> tuple[list[dict[str, An
     return found, notes
 
 
-def trained_on(model: str, data: Data) -> np.ndarray:
-    """Which images of the one split a model was trained on, shape (images,); validation too where its run ended so."""
+def new_to_model(model: str, data: Data) -> tuple[np.ndarray, bool]:
+    """Which images of the one split a model was not trained on, shape (images,), and whether they are its own run's.
+
+    Where images of its train split are among them, the split is of its own data: then they are those of its validation
+    split, unless its run ended by training on these too.
+    """
     by_role, _ = _seen_by_role(model, data)
+    trained, validation = by_role["train"], by_role["validation"]
     run = Path(model).expanduser() / RESULTS
-    refitted = run.is_file() and any(stage.get("refit") for stage in read_kept(run).get("stages", ()))
-    return by_role["train"] | by_role["validation"] if refitted else by_role["train"]
+    if run.is_file() and any(stage.get("refit") for stage in read_kept(run).get("stages", ())):
+        return ~(trained | validation), False
+    own = bool(trained.any() and validation.any())
+    return validation & ~trained if own else ~trained, own
 
 
 def _seen_by_role(model: str, data: Data) -> tuple[dict[str, np.ndarray], list[str]]:

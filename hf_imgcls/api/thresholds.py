@@ -8,7 +8,7 @@ import numpy as np
 
 from hf_imgcls import reports
 from hf_imgcls.api.rejection import choose_rejection, of_rows, save_rejection, unknown_values
-from hf_imgcls.api.seen import trained_on
+from hf_imgcls.api.seen import new_to_model
 from hf_imgcls.data import Data
 from hf_imgcls.errors import InputError
 from hf_imgcls.machine import say
@@ -83,20 +83,24 @@ def check_rule(config, recipe) -> None:
 
 
 def leave_out_trained(model: str, data: Data) -> None:
-    """Take the images that a model was trained on out of a split, in place: scores on them are too high."""
+    """Take the images that a model was trained on out of a split, in place: scores on them are too high.
+
+    Of the data of its own run only the validation images stay: test chooses nothing.
+    """
     (split,) = data.splits
-    seen = trained_on(model, data)
-    if seen.all():
+    fresh, own = new_to_model(model, data)
+    if not fresh.any():
         raise InputError(
-            f"{_OPTION}: the model was trained on all {plural(len(seen), 'image')} of {split}, whose scores are too "
+            f"{_OPTION}: the model was trained on all {plural(len(fresh), 'image')} of {split}, whose scores are too "
             "high to set a threshold; name other images"
         )
-    if seen.any():
-        data.splits[split] = data.splits[split].select(np.flatnonzero(~seen))
-        data.digests[split] = data.digests[split][~seen]
-        data.files[split] = [file for file, known in zip(data.files[split], seen, strict=True) if not known]
-        left_out = f"{int(seen.sum()):,} of {plural(len(seen), 'image')} left out"
-        data.notes.append(f"{left_out}, since the model was trained on them")
+    if not fresh.all():
+        data.splits[split] = data.splits[split].select(np.flatnonzero(fresh))
+        data.digests[split] = data.digests[split][fresh]
+        data.files[split] = [file for file, stays in zip(data.files[split], fresh, strict=True) if stays]
+        left_out = f"{int((~fresh).sum()):,} of {plural(len(fresh), 'image')} left out"
+        why = "they are not of the model's validation split" if own else "the model was trained on them"
+        data.notes.append(f"{left_out}, since {why}")
 
 
 def set_anew(found: Setting, recipe) -> str:

@@ -26,9 +26,9 @@ from hf_imgcls.training.range_test import (
 )
 from hf_imgcls.training.records import metric_key, outcome
 from hf_imgcls.training.refit import score_run
-from hf_imgcls.training.regression import Examples
 from hf_imgcls.training.room import check_room_of_run
 from hf_imgcls.training.score import ScoredRun, predict_trained, score_saved, score_splits, scoring_trainer
+from hf_imgcls.training.solutions import Examples
 from hf_imgcls.training.solved_head import read_examples
 from hf_imgcls.training.soup import Soup, choose_greedily
 from hf_imgcls.training.stages import network_after, plan_stages, train_stages

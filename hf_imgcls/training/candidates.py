@@ -17,7 +17,8 @@ from hf_imgcls.scoring import interval
 from hf_imgcls.training.balance import class_weights
 from hf_imgcls.training.features import cached_features
 from hf_imgcls.training.loss import PLAIN, Terms
-from hf_imgcls.training.regression import Examples, Solution, solve
+from hf_imgcls.training.regression import Solution, solve
+from hf_imgcls.training.solutions import Examples
 from hf_imgcls.training.solved_head import losses_of, read_examples
 
 # Networks to try, the smallest first. ConvNeXt-Tiny is the best of the light ones on natural photos, and convolutional

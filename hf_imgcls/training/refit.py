@@ -17,8 +17,9 @@ from hf_imgcls.training.head_stage import features_of
 from hf_imgcls.training.loss import Terms
 from hf_imgcls.training.plan import Plan
 from hf_imgcls.training.records import ended_with
-from hf_imgcls.training.regression import Examples, solve_at
+from hf_imgcls.training.regression import solve_at
 from hf_imgcls.training.score import ScoredRun, predict_trained, score_saved, score_splits
+from hf_imgcls.training.solutions import Examples
 from hf_imgcls.training.solved_head import losses_of, put_solution, read_examples
 from hf_imgcls.training.trainer import ImageTrainer
 
@@ -62,7 +63,7 @@ def _refit(trainer: ImageTrainer, plan: Plan, record: dict, data: Data, scoring:
     if isinstance(terms, Terms) and terms.logit_adjustment:
         counts = Counter(both.labels.tolist())
         terms = dataclasses.replace(terms, shares=class_shares(counts, len(layer.bias), range(len(layer.bias))))
-    loss, _ = losses_of(terms, plan.arguments.label_smoothing_factor, device)
+    loss = losses_of(terms, plan.arguments.label_smoothing_factor, device).train
     penalty = record["history"][record["best_step"] - 1]["penalty"]
     put_solution(layer, *on_main(lambda: solve_at(both, len(layer.bias), loss, penalty)))
     images = len(data.splits["train"]) + len(data.splits["validation"])

@@ -10,8 +10,9 @@ from torch import nn
 
 from hf_imgcls.machine import on_main, say
 from hf_imgcls.training.loss import PLAIN, Terms, total_loss
-from hf_imgcls.training.regression import Examples, Loss, solve
+from hf_imgcls.training.regression import solve
 from hf_imgcls.training.set_loss import SetTerms
+from hf_imgcls.training.solutions import Examples, Losses
 from hf_imgcls.training.trainer import ImageTrainer
 
 _CPU = torch.device("cpu")
@@ -35,13 +36,19 @@ def solved_on(device: torch.device) -> torch.device:
     return torch.device("cpu") if device.type == "mps" else device
 
 
-def losses_of(terms: Terms | SetTerms, smoothing: float, device: torch.device = _CPU) -> tuple[Loss, Loss]:
-    """The loss of training, in float64, and that of validation, which is plain cross-entropy; `device` of the run."""
+def losses_of(terms: Terms | SetTerms, smoothing: float, device: torch.device = _CPU) -> Losses:
+    """The loss of training, in float64; of validation the plain one, and that of its terms, where there are any.
+
+    A penalty is chosen by the latter: with balanced class weights, the plain loss would choose the one that is best for
+    the frequent classes. `device` is that of the run.
+    """
     terms = terms.to(solved_on(device)).to(torch.float64)
     plain = SetTerms() if isinstance(terms, SetTerms) else PLAIN
-    return (
+    weighs = terms.weights is not None or getattr(terms, "logit_adjustment", 0.0)
+    return Losses(
         lambda logits, labels: total_loss(logits, labels, terms, smoothing),
         lambda logits, labels: total_loss(logits, labels, plain),
+        (lambda logits, labels: total_loss(logits, labels, terms)) if weighs else None,
     )
 
 
@@ -63,6 +70,8 @@ def solve_head(trainer: ImageTrainer, features: Mapping[str, datasets.Dataset], 
     state.global_step, state.epoch = len(solved.tried), 0.0
     state.best_global_step, state.best_metric = solved.chosen, best["eval_loss"]
     chosen = f"penalty {best['penalty']:g} of {len(solved.tried)} tried, validation loss {best['eval_loss']:.4f}"
+    if losses.choice:
+        chosen += f", with the terms of the training loss, which choose it, {best['selection_loss']:.4f}"
     say(f"logistic regression: {chosen}")
     return round(time.perf_counter() - begun, 1)
 

@@ -11,7 +11,8 @@ import torch
 
 from hf_imgcls.data import fold_of_rows
 from hf_imgcls.training.loss import total_loss
-from hf_imgcls.training.regression import FOLDS, PENALTIES, Examples, Scale, Solutions
+from hf_imgcls.training.regression import FOLDS, PENALTIES
+from hf_imgcls.training.solutions import Examples, Losses, Scale, Solutions
 
 
 class OutOfSample(NamedTuple):
@@ -40,7 +41,7 @@ def predict_out_of_sample(examples: Examples, classes: int, seed: int) -> OutOfS
         scale = Scale(examples.features[inside])
         train = Examples(scale(examples.features[inside]), examples.labels[inside])
         solutions, held_out = (
-            Solutions(train, None, classes, (total_loss, total_loss)),
+            Solutions(train, None, classes, Losses(total_loss, total_loss)),
             scale(examples.features[outside]),
         )
         for penalty in PENALTIES:

@@ -15,6 +15,7 @@ from transformers import pipeline
 from undrawn import Plots
 
 from hf_imgcls import InputError, evaluate_classifier, train_classifier
+from hf_imgcls.api import average_models
 from hf_imgcls.api.fit import fit_folder
 from hf_imgcls.api.predict import predict_images
 from hf_imgcls.models import load_network
@@ -137,6 +138,38 @@ def test_predict_demo_space_and_card_apply_the_thresholds(run, tmp_path, monkeyp
     exec(code.replace('model="run"', f"model={str(folder)!r}"), {})
     printed = [line.split(maxsplit=1)[1] for line in capsys.readouterr().out.splitlines()]
     assert printed == predicted_by_pipeline(folder, "photo.jpg")
+
+
+def test_thresholds_are_set_anew_on_other_images(run, tmp_path, capsys):
+    folder, recipe, results = run
+    shutil.copytree(folder, tmp_path / "run", ignore=shutil.ignore_patterns("stage*", "checkpoint*"))
+    again = evaluate_classifier(tmp_path / "run", recipe["data"]["path"], "test", set_thresholds=True)
+    kept, changed = (json.loads((tmp_path / "run" / name).read_text()) for name in ("config.json", "results.json"))
+    before, now = results["breakdown"]["test"]["classes"], again["breakdown"]["classes"]
+    assert kept["label_thresholds"] == changed["thresholds"] == {name: each["threshold"] for name, each in now.items()}
+    assert changed["thresholds"] != results["thresholds"]
+    assert all(now[name]["f1"] >= before[name]["f1"] for name in NAMES)
+    assert changed["scores"] == results["scores"]
+    later = "the thresholds were set later, on 18 images of test: F1, precision and recall are those of the ones before"
+    assert changed["cautions"]["test"][-1] == later
+    assert later[1:] in (tmp_path / "run/README.md").read_text()
+    assert "test: the thresholds were set on these images, so F1" in capsys.readouterr().out
+    with pytest.raises(InputError, match="the model has several labels an image, or none of them"):
+        evaluate_classifier(folder, recipe["data"]["path"], overrides=["rejection.by=score"], set_thresholds=True)
+
+
+def test_an_average_has_thresholds_of_its_own(run, tmp_path):
+    folder, _, results = run
+    checkpoint = min((folder / "stage-2").glob("checkpoint-*"), key=lambda each: int(each.name.rpartition("-")[2]))
+    average = average_models([folder, checkpoint], tmp_path / "average")
+    assert average["parity"]["passed"]
+    first, second = average["average"]["models"]
+    assert average["average"]["metric"] == "map"
+    assert first["scores"]["validation"] == pytest.approx(results["scores"]["validation"], abs=1e-5)
+    config = json.loads((tmp_path / "average/config.json").read_text())
+    assert config["label_thresholds"] == average["thresholds"] != results["thresholds"]
+    assert second["scores"]["test"]["micro_f1"] != first["scores"]["test"]["micro_f1"]
+    assert "| average of 2 |" in (tmp_path / "average/README.md").read_text()
 
 
 def test_a_folder_that_scores_with_a_softmax_fails_the_parity_check(run, tmp_path):

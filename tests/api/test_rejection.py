@@ -10,6 +10,7 @@ import pytest
 import torch
 import transformers
 from conftest import make_image
+from finished import content_of
 from PIL import Image
 from tiny import tiny_model, tiny_processor
 from transformers import AutoConfig, pipeline
@@ -18,6 +19,7 @@ from undrawn import Plots
 from hf_imgcls import InputError, evaluate_classifier, train_classifier
 from hf_imgcls.api import check_recipe, predict_images
 from hf_imgcls.api.rejection import check_can_reject, check_network, set_rejection
+from hf_imgcls.cli import main
 from hf_imgcls.data import load_data
 from hf_imgcls.data.rows import Data
 from hf_imgcls.images import read_image
@@ -205,6 +207,53 @@ def test_another_threshold_is_another_model_and_one_trained_from_it_has_none(run
     assert len(set(names)) == 3
     model, _ = build_model(ModelSection(checkpoint=str(place / "run")), ["blue", "green", "red"], 0)
     assert "none_of_these" not in model.config.to_dict()
+
+
+@pytest.fixture
+def copied(run, tmp_path):
+    left = shutil.ignore_patterns("checkpoint-*", "plots", "stage-*")
+    return shutil.copytree(run[0] / "run", tmp_path / "run", ignore=left)
+
+
+def test_the_threshold_of_a_finished_run_is_set_anew(run, copied, capsys):
+    photos = run[0] / "photos"
+    words = ["evaluate", copied, photos, "--set-thresholds", "rejection.by=score", "rejection.keep=0.8"]
+    assert main([*map(str, words)]) == 0
+    kept, results = (json.loads((copied / name).read_text()) for name in ("config.json", "results.json"))
+    found = results["rejection"]
+    assert kept["none_of_these"] == {"by": "score", "threshold": found["threshold"]}
+    assert found["splits"] == {"validation": {**found["splits"]["validation"], "images": 30, "kept": 24}}
+    assert results["scores"] == run[2]["scores"]
+    assert "keeps 80.0 % of the 30 images of validation." in (copied / "README.md").read_text()
+    out = capsys.readouterr().out
+    assert f"none of these: score below {found['threshold']:.6g}, set on 30 images of validation" in out
+    assert "(was: energy below " in out
+    assert "validation: the threshold of none of these was set on these images" in out
+    mixed = evaluate_classifier(copied, photos, "train+validation", set_thresholds=True)
+    assert "24 of 54 images left out, since they are not of the model's validation split" in mixed["notes"]
+    assert (mixed["rejection"]["by"], mixed["rejection"]["images"], mixed["rejection"]["kept"]) == ("score", 30, 29)
+
+
+@pytest.mark.parametrize(
+    ("model", "words", "line"),
+    [
+        ("run", ["training.seed=1"], "takes data.key=value only"),
+        ("run", ["rejection.by=energy", "--split", "train"], "the model was trained on all 24 images of train"),
+        ("run", ["rejection.by=distance"], "rejection.by: distance is that to means of training images"),
+        ("run", ["--tta", "flip"], "leave --tta out"),
+        ("run", ["rejection.by=score", "rejection.unknown_path=nowhere"], "no such file or folder 'nowhere'"),
+        ("../own", [], "has one label an image and no threshold of none of these; name what"),
+        ("some/model", [], "some/model is no model in a folder of this machine"),
+    ],
+)
+def test_a_threshold_that_cannot_be_set_is_one_line_and_changes_nothing(model, words, line, run, copied, capsys):
+    place = {"run": copied, "../own": run[0] / "own"}.get(model, model)
+    before = content_of(copied)
+    assert main(["evaluate", str(place), str(run[0] / "photos"), "--set-thresholds", *words]) == 2
+    (error,) = capsys.readouterr().err.splitlines()
+    assert line in error
+    assert len(error) < 400
+    assert content_of(copied) == before
 
 
 @pytest.mark.parametrize(

@@ -12,12 +12,16 @@ from tiny import tiny_model, tiny_processor
 
 from hf_imgcls import InputError, train_classifier
 from hf_imgcls.training.loss import Terms, total_loss
-from hf_imgcls.training.regression import FOLDS, PENALTIES, Examples, _folds, solve, solve_at
+from hf_imgcls.training.regression import FOLDS, PENALTIES, _folds, solve, solve_at
+from hf_imgcls.training.solutions import Examples, Losses
 from hf_imgcls.training.solved_head import losses_of
 
 
 def loss(logits, labels, weights=None):
     return total_loss(logits.double(), labels, Terms(weights))
+
+
+PLAIN = Losses(loss, loss)
 
 
 def drawn(count: int, seed: int, spread: float = 4.0) -> Examples:
@@ -37,7 +41,7 @@ def logits(solution, examples):
 
 def test_the_solution_is_that_of_scikit_learn():
     train, validation = drawn(300, 1), drawn(240, 2)
-    found = solve(train, validation, 3, (loss, loss), 0)
+    found = solve(train, validation, 3, PLAIN, 0)
     penalty = found.tried[found.chosen - 1]["penalty"]
     scaler = StandardScaler().fit(train.features)
     other = LogisticRegression(C=1 / (penalty * len(train.labels)), tol=1e-10, max_iter=10_000)
@@ -47,7 +51,7 @@ def test_the_solution_is_that_of_scikit_learn():
 
 
 def test_the_penalty_with_the_lowest_validation_loss_is_chosen():
-    found = solve(drawn(300, 1), validation := drawn(240, 2), 3, (loss, loss), 0)
+    found = solve(drawn(300, 1), validation := drawn(240, 2), 3, PLAIN, 0)
     losses = [row["eval_loss"] for row in found.tried]
     assert losses.index(min(losses)) == found.chosen - 1
     assert losses[found.chosen - 1] == pytest.approx(float(loss(logits(found, validation), validation.labels)) / 240)
@@ -60,7 +64,7 @@ def test_penalties_beyond_the_strongest_are_tried_where_it_is_the_best():
     """Labels without any connection to the features: the stronger the penalty, the better."""
     train, validation = drawn(60, 1), drawn(240, 2)
     shuffled = Examples(train.features, train.labels[torch.randperm(60, generator=torch.Generator().manual_seed(1))])
-    found = solve(shuffled, validation, 3, (loss, loss), 0)
+    found = solve(shuffled, validation, 3, PLAIN, 0)
     assert found.tried[0]["penalty"] > PENALTIES[0]
     assert found.tried[found.chosen - 1]["penalty"] > PENALTIES[0]
 
@@ -74,8 +78,8 @@ def test_a_small_validation_split_is_joined_by_folds_that_the_seed_draws():
     again, other = list(_folds(train, 0)), list(_folds(train, 1))
     assert again[0][1].features.equal(folds[0][1].features)
     assert not other[0][1].features.equal(folds[0][1].features)
-    without = solve(train, None, 3, (loss, loss), 0)
-    with_few = solve(train, drawn(30, 2), 3, (loss, loss), 0)
+    without = solve(train, None, 3, PLAIN, 0)
+    with_few = solve(train, drawn(30, 2), 3, PLAIN, 0)
     assert without.tried[0]["eval_loss"] != with_few.tried[0]["eval_loss"]
 
 
@@ -92,10 +96,23 @@ def test_its_folds_keep_groups_together():
 def test_a_class_weight_moves_the_solution_towards_its_class():
     train, validation = drawn(300, 1), drawn(240, 2)
     weights = torch.tensor([10.0, 1, 1], dtype=torch.float64)
-    plain = solve(train, validation, 3, (loss, loss), 0)
-    weighted = solve(train, validation, 3, (lambda x, y: loss(x, y, weights), loss), 0)
+    plain = solve(train, validation, 3, PLAIN, 0)
+    weighted = solve(train, validation, 3, Losses(lambda x, y: loss(x, y, weights), loss), 0)
     share = [float((logits(each, validation).argmax(1) == 0).double().mean()) for each in (plain, weighted)]
     assert share[1] > share[0] + 0.1
+
+
+def test_with_class_weights_the_penalty_is_chosen_by_the_weighted_loss():
+    train, validation = drawn(300, 1), drawn(240, 2)
+    weights = torch.tensor([60.0, 1, 1], dtype=torch.float64)
+    found = solve(train, validation, 3, losses_of(Terms(weights), 0.1), 0)
+    chosen, by = found.tried[found.chosen - 1], [row["selection_loss"] for row in found.tried]
+    assert by.index(min(by)) == found.chosen - 1
+    scored = logits(found, validation), validation.labels
+    assert chosen["selection_loss"] == pytest.approx(float(loss(*scored, weights)) / 240)
+    assert chosen["eval_loss"] == pytest.approx(float(loss(*scored)) / 240)
+    plain = [row["eval_loss"] for row in found.tried]
+    assert plain.index(min(plain)) != found.chosen - 1
 
 
 @pytest.fixture
@@ -166,7 +183,7 @@ def test_views_of_an_image_are_in_one_fold_and_scored_in_the_first():
     """Views that are all alike change nothing; with some of them on both sides of a fold, no penalty would be best."""
     images, few = drawn(60, 1, spread=9.0), drawn(30, 2, spread=9.0)
     repeated = Examples(images.features.repeat(3, 1), images.labels.repeat(3), views=3)
-    once, found = (solve(each, few, 3, (loss, loss), 0) for each in (images, repeated))
+    once, found = (solve(each, few, 3, PLAIN, 0) for each in (images, repeated))
     assert found.chosen == once.chosen
     assert [row["eval_loss"] for row in found.tried] == pytest.approx(
         [row["eval_loss"] for row in once.tried], rel=1e-4
@@ -178,6 +195,6 @@ def test_logit_adjustment_moves_the_bias_by_the_logarithm_of_the_shares():
     """The bias has no penalty: the adjusted optimum is the plain one, less the adjustment, up to a number for all."""
     train, shares = drawn(300, 1), torch.tensor([0.7, 0.2, 0.1], dtype=torch.float64)
     terms = Terms(shares=shares, logit_adjustment=0.8)
-    plain, adjusted = (solve_at(train, 3, losses_of(each, 0.0)[0], 0.1) for each in (Terms(), terms))
+    plain, adjusted = (solve_at(train, 3, losses_of(each, 0.0).train, 0.1) for each in (Terms(), terms))
     before, after = (train.features @ weight.T + bias for weight, bias in (plain, adjusted))
     assert torch.allclose(after.log_softmax(1), (before - 0.8 * shares.log()).log_softmax(1), atol=1e-4)
