@@ -19,7 +19,8 @@ _NOT_SEARCHED = {
     r"(stages\.\d+\.)?training\.(metric_for_best_model|greater_is_better)": _ONE_METRIC,
     r"(stages\.\d+\.)?training\.(data_)?seed": "the best seed is the luckiest; train --seeds measures the spread",
     r"training\.(output_dir|push_to_hub|hub_.*|report_to)": "it changes nothing about the model; leave it out",
-    r"(ensemble|rejection|tune|description|\$schema)(\..*)?": "it cannot be searched; leave it out",
+    r"model\.multi_label": "it says what the labels are; leave it out",
+    r"(ensemble|rejection|calibration|tune|description|\$schema)(\..*)?": "it cannot be searched; leave it out",
 }
 
 

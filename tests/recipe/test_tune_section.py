@@ -47,6 +47,8 @@ def test_what_is_no_range_is_one_line(values, line):
         ("training.output_dir", "nothing about the model"),
         ("training.hub_model_id", "nothing about the model"),
         ("ensemble.average", "cannot be searched"),
+        ("calibration.temperature_scaling", "cannot be searched"),
+        ("model.multi_label", "what the labels are"),
         ("tune", "cannot be searched"),
         ("rejection.method", "cannot be searched"),
     ],
