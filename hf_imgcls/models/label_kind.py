@@ -6,8 +6,10 @@ from pathlib import Path
 import numpy as np
 from transformers import PreTrainedConfig
 
+from hf_imgcls.errors import InputError
 from hf_imgcls.models.saved import CONFIG
 from hf_imgcls.store import read_json, write_json
+from hf_imgcls.words import one_line
 
 # In config.json: by name, so that other names of the labels are not matched by position.
 LABEL_THRESHOLDS = "label_thresholds"
@@ -43,10 +45,20 @@ def thresholds_by_label(config: PreTrainedConfig) -> dict[str, float] | None:
 
 
 def read_thresholds(config: PreTrainedConfig) -> np.ndarray | None:
-    """Those that a network was saved with, shape (labels,); None where it has none, or not of all of its labels."""
+    """Those that a network was saved with, shape (labels,); None where it has none.
+
+    Raises:
+        InputError: a label has none, or one that is no probability, as after a change by hand.
+    """
     kept = getattr(config, LABEL_THRESHOLDS, None)
-    if not is_multi_label(config) or not isinstance(kept, dict):
+    if not is_multi_label(config) or kept is None:
         return None
-    found = [kept.get(config.id2label[i]) for i in range(config.num_labels)]
-    known = all(isinstance(value, int | float) and 0 <= value <= 1 for value in found)
-    return np.array(found, float) if known else None
+    names = [config.id2label[i] for i in range(config.num_labels)]
+    for name in names:
+        value = kept.get(name) if isinstance(kept, dict) else None
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
+            raise InputError(
+                f"model: {LABEL_THRESHOLDS} in {CONFIG}: found {one_line(str(value), 40)} for {name[:60]!r}, expected a "
+                f"number of 0 to 1; correct it, or remove {LABEL_THRESHOLDS}"
+            )
+    return np.array([kept[name] for name in names], float)

@@ -6,8 +6,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from hf_imgcls.errors import InputError
 from hf_imgcls.scoring.metrics import interval
 from hf_imgcls.scoring.scored import Scored
+from hf_imgcls.words import one_line
 
 NONE_OF_THESE = "none of these"  # what such an image is predicted as
 REJECTION = "none_of_these"  # the key in config.json: {"by": ..., "threshold": ...}, for a distance also "head"
@@ -40,14 +42,23 @@ class Rejection(NamedTuple):
 
 
 def read_rejection(settings: Mapping[str, Any]) -> Rejection | None:
-    """The threshold in a model's settings, or None: also where another program's key has that name."""
+    """The threshold in a model's settings, or None: also where another program's key has that name.
+
+    Raises:
+        InputError: it is no number, as after a change by hand.
+    """
     found = settings.get(REJECTION)
     found = found if isinstance(found, dict) else {}
     by, threshold = found.get("by"), found.get("threshold")
     head = found.get("head") if by == "distance" else None
-    number = isinstance(threshold, int | float) and math.isfinite(threshold)
+    number = isinstance(threshold, int | float) and not isinstance(threshold, bool) and math.isfinite(threshold)
     known = by in ("score", "energy") or (by == "distance" and isinstance(head, str))
-    return Rejection(by, float(threshold), head) if known and number else None
+    if known and not number:
+        raise InputError(
+            f"model: {REJECTION} in config.json: found the threshold {one_line(str(threshold), 40)}, expected a number; "
+            f"correct it, or remove {REJECTION}"
+        )
+    return Rejection(by, float(threshold), head) if known else None
 
 
 def confidences(by: str, output: Scored) -> np.ndarray:

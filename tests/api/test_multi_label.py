@@ -18,7 +18,7 @@ from hf_imgcls import InputError, evaluate_classifier, train_classifier
 from hf_imgcls.api import average_models
 from hf_imgcls.api.fit import fit_folder
 from hf_imgcls.api.predict import predict_images
-from hf_imgcls.models import load_network
+from hf_imgcls.models import applied_thresholds, load_network
 from hf_imgcls.models.build import build_model
 from hf_imgcls.models.ensemble import EnsembleConfig, EnsembleForImageClassification
 from hf_imgcls.publishing.space import _app
@@ -208,6 +208,19 @@ def test_onnx_code_applies_thresholds():
 def test_fit_refuses_several_labels(run, tmp_path):
     with pytest.raises(InputError, match="fit compares networks with one label an image"):
         fit_folder(run[1]["data"]["path"], overrides=["model.multi_label=true", f"training.output_dir={tmp_path}"])
+
+
+def test_thresholds_that_were_written_wrongly_are_refused(run):
+    config = load_network(str(run[0]))[0].config
+    for changed in (
+        {"red": 0.5},
+        {**config.label_thresholds, "red": 1.5},
+        {**config.label_thresholds, "red": "0.5"},
+        [1],
+    ):
+        config.label_thresholds = changed
+        with pytest.raises(InputError, match="label_thresholds in config.json: found .*, expected a number of 0 to 1"):
+            applied_thresholds(config)
 
 
 def test_a_run_whose_labels_were_one_each_starts_with_a_new_head(run, tmp_path):

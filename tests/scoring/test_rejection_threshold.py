@@ -5,6 +5,7 @@ import pytest
 import torch
 from sklearn.metrics import balanced_accuracy_score, roc_auc_score
 
+from hf_imgcls.errors import InputError
 from hf_imgcls.scoring import (
     Rejection,
     auroc,
@@ -68,9 +69,13 @@ def test_prediction_and_evaluation_compare_the_same_number(by):
     assert measured["accuracy"] == pytest.approx((output.predictions == output.label_ids)[kept].mean(), abs=1e-6)
 
 
-@pytest.mark.parametrize(
-    "found", [None, 1, {}, {"by": "score"}, {"by": "x", "threshold": 1}, {"by": "score", "threshold": "1"}]
-)
+@pytest.mark.parametrize("found", [None, 1, {}, {"by": "x", "threshold": 1}, {"by": "distance", "threshold": 1}])
 def test_a_key_of_another_program_is_no_threshold(found):
     assert read_rejection({"none_of_these": found}) is None
     assert read_rejection({"none_of_these": {"by": "score", "threshold": 1}}) == Rejection("score", 1.0)
+
+
+@pytest.mark.parametrize("found", [{}, {"threshold": "0.5"}, {"threshold": None}, {"threshold": float("nan")}])
+def test_a_threshold_that_was_written_wrongly_is_refused(found):
+    with pytest.raises(InputError, match=r"none_of_these in config\.json: found the threshold .*, expected a number"):
+        read_rejection({"none_of_these": {"by": "energy", **found}})
