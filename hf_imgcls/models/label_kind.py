@@ -58,7 +58,7 @@ def read_thresholds(config: PreTrainedConfig) -> np.ndarray | None:
         value = kept.get(name) if isinstance(kept, dict) else None
         if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
             raise InputError(
-                f"model: {LABEL_THRESHOLDS} in {CONFIG}: found {one_line(str(value), 40)} for {name[:60]!r}, expected a "
-                f"number of 0 to 1; correct it, or remove {LABEL_THRESHOLDS}"
+                f"model: {LABEL_THRESHOLDS} in {CONFIG}: found {one_line(str(value), 40)} for {name[:60]!r}, expected "
+                f"a number of 0 to 1; correct it, or remove {LABEL_THRESHOLDS}"
             )
     return np.array([kept[name] for name in names], float)

@@ -55,8 +55,8 @@ def read_rejection(settings: Mapping[str, Any]) -> Rejection | None:
     known = by in ("score", "energy") or (by == "distance" and isinstance(head, str))
     if known and not number:
         raise InputError(
-            f"model: {REJECTION} in config.json: found the threshold {one_line(str(threshold), 40)}, expected a number; "
-            f"correct it, or remove {REJECTION}"
+            f"model: {REJECTION} in config.json: found the threshold {one_line(str(threshold), 40)}, expected a "
+            f"number; correct it, or remove {REJECTION}"
         )
     return Rejection(by, float(threshold), head) if known else None
 
