@@ -1,5 +1,6 @@
 """The one Trainer subclass: uint8 images, our own loss, weights restored exactly, scores in full precision."""
 
+import warnings
 from collections.abc import Iterable, Sequence
 
 import datasets
@@ -50,7 +51,9 @@ class ImageTrainer(
     ):
         self.custom = custom
         self._reduce = Sampler((), 0, 1, custom.probabilities)
-        super().__init__(*args, compute_metrics=self._metrics, preprocess_logits_for_metrics=self._reduce, **kwargs)
+        with warnings.catch_warnings():  # the loss below smooths several labels an image too
+            warnings.filterwarnings("ignore", "Label smoothing is not compatible with multi-label")
+            super().__init__(*args, compute_metrics=self._metrics, preprocess_logits_for_metrics=self._reduce, **kwargs)
         self.args.eval_do_concat_batches = False  # once at the end, not all of them again with every batch
         self.frozen, self.mixing, self.terms = frozen, mixing, terms.to(self.args.device)
         if isinstance(custom.loss, torch.nn.Module):

@@ -150,7 +150,7 @@ def test_thresholds_are_set_anew_on_other_images(run, tmp_path, capsys):
     assert changed["thresholds"] != results["thresholds"]
     assert all(now[name]["f1"] >= before[name]["f1"] for name in NAMES)
     assert changed["scores"] == results["scores"]
-    later = "the thresholds were set later, on 18 images of test: F1, precision and recall are those of the ones before"
+    later = "the thresholds were set later, on 15 images of test: F1, precision and recall are those of the ones before"
     assert changed["cautions"]["test"][-1] == later
     assert later[1:] in (tmp_path / "run/README.md").read_text()
     assert "test: the thresholds were set on these images, so F1" in capsys.readouterr().out
@@ -165,7 +165,10 @@ def test_an_average_has_thresholds_of_its_own(run, tmp_path):
     assert average["parity"]["passed"]
     first, second = average["average"]["models"]
     assert average["average"]["metric"] == "map"
-    assert first["scores"]["validation"] == pytest.approx(results["scores"]["validation"], abs=1e-5)
+    known = results["scores"]["validation"]
+    assert {key: first["scores"]["validation"][key] - known[key] for key in ("map", "micro_f1", "macro_f1")} == {
+        "map": 0, "micro_f1": 0, "macro_f1": 0
+    }  # fmt: skip
     config = json.loads((tmp_path / "average/config.json").read_text())
     assert config["label_thresholds"] == average["thresholds"] != results["thresholds"]
     assert second["scores"]["test"]["micro_f1"] != first["scores"]["test"]["micro_f1"]
