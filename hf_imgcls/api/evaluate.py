@@ -151,6 +151,8 @@ def _read_recipe(model: str | Path, data: str, overrides: Sequence[str], set_thr
     recipe = load_recipe(sections, overrides)
     if recipe.data.streaming:
         raise InputError("data.streaming: evaluate reads a split that it can count; leave it out")
+    if any(each.startswith("data.path=") for each in overrides):
+        raise InputError("data.path: the data are the second word already; leave it out")
     if meant := _OF_TRAINING & recipe.data.model_fields_set:
         raise InputError(f"data.{min(meant)}: evaluate scores one split as it is, which --split names; leave it out")
     return recipe

@@ -103,7 +103,7 @@ def _load(files: list[Path], where: str, streaming: bool, options: dict[str, str
             empty = next(iter(rows.take(1)), None) is None
     except InputError:
         raise
-    except (*LOAD_ERRORS, StopIteration) as error:  # the latter of an empty JSON Lines file
+    except (*LOAD_ERRORS, StopIteration, TypeError) as error:  # an empty JSON Lines file; a column of several types
         fault = known_fault(error) or f"cannot be read as {kind}: {reason(error)}"
         raise InputError(f"data.path: {where} {fault}") from None
     if empty:
@@ -112,8 +112,16 @@ def _load(files: list[Path], where: str, streaming: bool, options: dict[str, str
 
 
 def with_features(rows: Rows) -> Rows:
-    """Rows of known columns; those of a stream are known when its first rows are read."""
-    return rows if rows.features else rows._resolve_features()
+    """Rows of known columns; those of a stream are known when its first rows are read.
+
+    A column that is empty in these is one of text: of the type of nothing, `datasets` cannot read on.
+    """
+    if rows.features:
+        return rows
+    rows = rows._resolve_features()
+    empty = [name for name, each in rows.features.items() if getattr(each, "dtype", "") == "null"]
+    text = dict.fromkeys(empty, datasets.Value("string"))
+    return rows.cast(datasets.Features({**rows.features, **text})) if empty else rows
 
 
 def reason(error: Exception) -> str:

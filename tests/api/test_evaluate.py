@@ -123,6 +123,11 @@ def test_keys_of_a_training_are_refused(override):
         evaluate_classifier("no model", "no data", overrides=[f"data.{override}"])
 
 
+def test_the_data_are_named_once(model, photos):
+    with pytest.raises(InputError, match=r"data\.path: the data are the second word already"):
+        evaluate_classifier(model, photos, overrides=["data.path=others"])
+
+
 def test_two_processes_print_and_write_once_what_one_does(model, photos, tmp_path):
     one = evaluate_classifier(model, photos, tta=["flip"])
     words = ["evaluate", str(model), str(photos), "--tta", "flip", "--output", str(tmp_path / "two")]

@@ -238,6 +238,19 @@ def test_class_folders_win_over_a_table_unless_one_of_its_columns_is_named(tmp_p
     assert notes[0] == f'labels: column "who" of {table}'
 
 
+@pytest.mark.parametrize("streaming", [False, True])
+def test_a_column_that_is_empty_at_first_is_read(tmp_path, streaming):
+    """As the column `error` of predictions: beside class folders, and in a table that is read as a stream."""
+    put(tmp_path / "a", "cat/1.png", "dog/2.png")
+    rows = ["cat/1.png,cat,,", "dog/2.png,dog,,0.5"]
+    csv(tmp_path / "a" / "predictions.csv", "image,label_1,error,score", *rows)
+    assert "not read: predictions.csv (image, label_1, error, score)" in open_source(section(tmp_path / "a")).notes[-1]
+    put(tmp_path / "b", "cat/1.png", "dog/2.png")
+    table = csv(tmp_path / "b" / "list.csv", "file,label,note,score", *rows)
+    splits, *_ = open_source(section(table, streaming=streaming))
+    assert [row["label"] for row in splits["train"]] == ["cat", "dog"]
+
+
 def test_tables_in_split_folders_and_in_class_folders(tmp_path):
     for split in ("train", "test"):
         with_table(tmp_path / "splits" / split)
