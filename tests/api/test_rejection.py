@@ -201,8 +201,8 @@ def test_another_threshold_is_another_model_and_one_trained_from_it_has_none(run
     settings = json.loads((folder / "config.json").read_text())
     names = []
     for threshold in (settings["none_of_these"]["threshold"], 1e9, None):
-        content = {**settings, "none_of_these": {"by": "energy", "threshold": threshold}}
-        (folder / "config.json").write_text(json.dumps(content))
+        found = {"by": "energy", "threshold": threshold} if threshold else None
+        (folder / "config.json").write_text(json.dumps({**settings, "none_of_these": found}))
         names.append(open_classifier(str(folder)).name)
     assert len(set(names)) == 3
     model, _ = build_model(ModelSection(checkpoint=str(place / "run")), ["blue", "green", "red"], 0)
