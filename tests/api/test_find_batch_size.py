@@ -47,7 +47,7 @@ def test_steps_are_measured_and_the_line_sets_what_fits(recipe, tmp_path, monkey
     out = capsys.readouterr().out.splitlines()
     assert out[-1] == "stages.0.training.per_device_train_batch_size=32"
     assert load_recipe(recipe, out[-1:]).stages[0].training.per_device_train_batch_size == 32
-    assert "a step has 12 images now (6 x 2), 2.66667 times as many then" in out[-2]
+    assert "a step has 12 images now (6 x 2), 2.67 times as many then" in out[-2]
     assert any("32 images fit at a time (reckoned, not tried" in line for line in out)
     assert sum("trains 51 of" in line for line in out) == 0
 
