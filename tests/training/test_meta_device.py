@@ -129,7 +129,7 @@ def test_a_head_is_solved_where_there_is_float64():
     assert solved_on(torch.device("mps")) == torch.device("cpu")
     assert solved_on(torch.device("cuda", 1)) == torch.device("cuda", 1)
     terms = STEPS["terms"][0]["terms"]
-    loss, _ = losses_of(terms, 0.1, torch.device("mps"))
+    loss = losses_of(terms, 0.1, torch.device("mps")).train
     logits = torch.zeros(3, 3, dtype=torch.float64)
     assert loss(logits, torch.tensor([0, 1, 2])).dtype == torch.float64
 
