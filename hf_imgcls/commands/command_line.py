@@ -9,6 +9,8 @@ from typing import NoReturn
 from hf_imgcls import __version__
 from hf_imgcls.errors import InputError, nearest
 
+_OVERRIDE = re.compile(r"[a-z_]+(\.\w+)+=")
+
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
@@ -32,8 +34,18 @@ def parse(arguments: list[str], commands: dict[str, ModuleType]) -> argparse.Nam
     if overrides and options.overrides is None:
         options.parser.error(f"{overrides[0]} is not an option")
     # Those after an option, which argparse does not collect, follow those before it.
-    options.overrides = (options.overrides or []) + overrides
+    options.overrides = [*(options.overrides or ()), *_taken_back(options), *overrides]
     return options
+
+
+def _taken_back(options: argparse.Namespace) -> list[str]:
+    """Overrides behind an option of several words, which argparse takes for words of its: `--checkpoint a b k.l=1`."""
+    found = []
+    for name, words in vars(options).items():
+        if isinstance(words, list) and name != "overrides" and options.overrides is not None and not options.any_word:
+            found += filter(_OVERRIDE.match, words)
+            words[:] = [word for word in words if not _OVERRIDE.match(word)]
+    return found
 
 
 def _parser(commands: dict[str, ModuleType]) -> argparse.ArgumentParser:

@@ -26,7 +26,7 @@ def run(options: argparse.Namespace) -> None:
     # argparse takes overrides behind the seeds for seeds too.
     overrides = [*options.overrides, *(word for word in options.seeds if "=" in word)]
     seeds = [_seed(word) for word in options.seeds if "=" not in word]
-    if options.seeds and not seeds:
+    if options.seeds != () and not seeds:
         raise InputError("--seeds: which? name them: --seeds 1 2 3")
     # Before the API imports torch: a misspelt key is reported within a second.
     recipe = load_recipe(options.recipe, overrides)

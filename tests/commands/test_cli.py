@@ -8,7 +8,7 @@ import pytest
 from tiny import tiny_model, tiny_processor
 
 from hf_imgcls.cli import main
-from hf_imgcls.commands import COMMANDS
+from hf_imgcls.commands import COMMANDS, parse
 from hf_imgcls.errors import InputError, MachineError, ParityError, PushError, RestoreError
 
 RECIPES = [p for p in sorted((Path(__file__).parents[2] / "recipes").glob("*.json")) if p.stem != "recipe.schema"]
@@ -29,6 +29,14 @@ def test_every_shipped_recipe_is_valid(path, capsys, monkeypatch):
     monkeypatch.chdir(path.parent.parent)
     assert main(["check", str(path)]) == 0
     assert ": OK" in capsys.readouterr().out
+
+
+def test_overrides_behind_an_option_of_several_words_are_none_of_them():
+    words = ["fit", "photos", "--checkpoint", "a", "runs/x.y=1", "data.seed=3", "--minutes", "2"]
+    options = parse(words, COMMANDS)
+    assert (options.checkpoint, options.overrides) == (["a", "runs/x.y=1"], ["data.seed=3"])
+    options = parse(["inspect", "photos", "data.seed=1", "--allow", "tiny", "data.name=x"], COMMANDS)
+    assert (options.allow, options.overrides) == (["tiny"], ["data.seed=1", "data.name=x"])
 
 
 # What a folder of three classes does not have.
