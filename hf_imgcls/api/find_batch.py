@@ -115,8 +115,8 @@ def _describe(opened: OneStage, fits: int, most: int, kept: bool) -> list[str]:
     elif fits != batch:
         times = fits / (batch * accumulated)
         lines.append(
-            f"find-batch-size: a step has {batch * accumulated} images now ({batch} x {accumulated}), {times:.3g} times "
-            f"as many then, so the learning rate changes: {times:.3g} times with SGD, {times**0.5:.2g} times with "
+            f"find-batch-size: a step has {batch * accumulated} images now ({batch} x {accumulated}), {times:.3g} "
+            f"times as many then, so the learning rate changes: {times:.3g} times with SGD, {times**0.5:.2g} times with "
             "Adam, or hf-imgcls find-lr; --keep-step keeps the step by accumulation"
         )
     return lines
