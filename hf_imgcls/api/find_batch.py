@@ -116,7 +116,7 @@ def _describe(opened: OneStage, fits: int, most: int, kept: bool) -> list[str]:
         times = fits / (batch * accumulated)
         lines.append(
             f"find-batch-size: a step has {batch * accumulated} images now ({batch} x {accumulated}), {times:.3g} "
-            f"times as many then, so the learning rate changes: {times:.3g} times with SGD, {times**0.5:.2g} times with "
-            "Adam, or hf-imgcls find-lr; --keep-step keeps the step by accumulation"
+            f"times as many then, so the learning rate changes: {times:.3g} times with SGD, {times**0.5:.2g} times "
+            "with Adam, or hf-imgcls find-lr; --keep-step keeps the step by accumulation"
         )
     return lines
