@@ -27,6 +27,7 @@ from hf_imgcls.models.image_features import FeatureTap, feature_layers, feature_
 from hf_imgcls.models.input_errors import as_input_error
 from hf_imgcls.models.label_kind import (
     applied_thresholds,
+    check_thresholds,
     is_multi_label,
     keep_thresholds,
     read_thresholds,

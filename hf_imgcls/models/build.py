@@ -15,7 +15,7 @@ from hf_imgcls.models.configure import get_config, set_labels
 from hf_imgcls.models.construct import check_construction
 from hf_imgcls.models.head import head_keys, with_custom_head
 from hf_imgcls.models.input_errors import as_input_error
-from hf_imgcls.models.label_kind import is_multi_label
+from hf_imgcls.models.label_kind import check_thresholds, is_multi_label
 from hf_imgcls.models.other_input import channels_of_stem, fit_to_input
 from hf_imgcls.models.preprocessing import get_processor, set_image_size
 from hf_imgcls.models.resizing import apply_section
@@ -166,6 +166,7 @@ def load_network(
     """
     section = ModelSection(checkpoint=name, revision=revision)
     config = get_config(section, trust_remote_code, own_labels=True)
+    check_thresholds(config)
     if type(config) in AutoModelForImageClassification._model_mapping:
         check_construction(config, f"model {name!r}")
     network, missing, reshaped = read_weights(section, config, dtype)

@@ -8,6 +8,7 @@ from transformers import PreTrainedConfig
 
 from hf_imgcls.errors import InputError
 from hf_imgcls.models.saved import CONFIG
+from hf_imgcls.scoring import read_rejection
 from hf_imgcls.store import read_json, write_json
 from hf_imgcls.words import one_line
 
@@ -42,6 +43,15 @@ def applied_thresholds(config: PreTrainedConfig) -> np.ndarray | None:
 def thresholds_by_label(config: PreTrainedConfig) -> dict[str, float] | None:
     """Those of a network by the name of the label; None where it has none."""
     return None if read_thresholds(config) is None else dict(getattr(config, LABEL_THRESHOLDS))
+
+
+def check_thresholds(config: PreTrainedConfig) -> None:
+    """Refuse (InputError) thresholds that were written wrongly into a config.json by hand."""
+    read_thresholds(config)
+    try:
+        read_rejection(config.to_dict())
+    except ValueError as error:
+        raise InputError(f"model: {error}") from None
 
 
 def read_thresholds(config: PreTrainedConfig) -> np.ndarray | None:

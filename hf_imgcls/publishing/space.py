@@ -84,7 +84,10 @@ def _app(folder: Path, name: str, revision: str | None) -> str:
     title, about = describe_demo(name.rpartition("/")[2], labels, folder, several)
     about += f" [The model]({constants.ENDPOINT}/{name})."
     top_k = min(TOP_K, len(labels))
-    more = "with_thresholds" if several else "with_rejection" if read_rejection(settings) else ""
+    try:
+        more = "with_thresholds" if several else "with_rejection" if read_rejection(settings) else ""
+    except ValueError as error:
+        raise PushError(str(error)) from None
     classify = f"{more}(classifier, {top_k})" if more else f"lambda image: classifier(image, top_k={top_k})"
     return _APP.format(
         name=name,

@@ -6,10 +6,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from hf_imgcls.errors import InputError
 from hf_imgcls.scoring.metrics import interval
 from hf_imgcls.scoring.scored import Scored
-from hf_imgcls.words import one_line
 
 NONE_OF_THESE = "none of these"  # what such an image is predicted as
 REJECTION = "none_of_these"  # the key in config.json: {"by": ..., "threshold": ...}, for a distance also "head"
@@ -45,7 +43,7 @@ def read_rejection(settings: Mapping[str, Any]) -> Rejection | None:
     """The threshold in a model's settings, or None: also where another program's key has that name.
 
     Raises:
-        InputError: it is no number, as after a change by hand.
+        ValueError: it is no number, as after a change by hand.
     """
     found = settings.get(REJECTION)
     found = found if isinstance(found, dict) else {}
@@ -54,9 +52,9 @@ def read_rejection(settings: Mapping[str, Any]) -> Rejection | None:
     number = isinstance(threshold, int | float) and not isinstance(threshold, bool) and math.isfinite(threshold)
     known = by in ("score", "energy") or (by == "distance" and isinstance(head, str))
     if known and not number:
-        raise InputError(
-            f"model: {REJECTION} in config.json: found the threshold {one_line(str(threshold), 40)}, expected a "
-            f"number; correct it, or remove {REJECTION}"
+        raise ValueError(
+            f"{REJECTION} in config.json: found the threshold {str(threshold)[:40]!r}, expected a number; correct it, "
+            f"or remove {REJECTION}"
         )
     return Rejection(by, float(threshold), head) if known else None
 

@@ -5,7 +5,6 @@ import pytest
 import torch
 from sklearn.metrics import balanced_accuracy_score, roc_auc_score
 
-from hf_imgcls.errors import InputError
 from hf_imgcls.scoring import (
     Rejection,
     auroc,
@@ -77,5 +76,5 @@ def test_a_key_of_another_program_is_no_threshold(found):
 
 @pytest.mark.parametrize("found", [{}, {"threshold": "0.5"}, {"threshold": None}, {"threshold": float("nan")}])
 def test_a_threshold_that_was_written_wrongly_is_refused(found):
-    with pytest.raises(InputError, match=r"none_of_these in config\.json: found the threshold .*, expected a number"):
+    with pytest.raises(ValueError, match=r"none_of_these in config\.json: found the threshold .*, expected a number"):
         read_rejection({"none_of_these": {"by": "energy", **found}})

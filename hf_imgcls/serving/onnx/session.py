@@ -14,7 +14,7 @@ from transformers import PreTrainedConfig
 
 from hf_imgcls.errors import InputError
 from hf_imgcls.images import process_image
-from hf_imgcls.models import applied_thresholds, as_input_error, get_processor
+from hf_imgcls.models import applied_thresholds, as_input_error, check_thresholds, get_processor
 from hf_imgcls.recipe import ModelSection
 from hf_imgcls.serving.export.folder import EXPORT, file_digest
 from hf_imgcls.serving.inference import Classifier, exported_rejection, model_digest, score_function
@@ -45,6 +45,7 @@ def open_onnx(name: str, device: torch.device | str = "cpu") -> Classifier:
         digests = _check_weights(name, folder, about["files"])
         config = PreTrainedConfig.from_dict(json.loads((folder / CONFIG).read_text(encoding="utf-8")))
         labels = [config.id2label[i] for i in range(config.num_labels)]
+        check_thresholds(config)
     processor = get_processor(ModelSection(checkpoint=str(folder)), config)
     session = _open_session(folder / MODEL, device)
     logits = _logits_function(session, one_by_one=about["precision"] == "int8")
