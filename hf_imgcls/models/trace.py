@@ -98,6 +98,19 @@ def in_evaluation(model: nn.Module):
             module.training = training
 
 
+@contextlib.contextmanager
+def frozen(model: nn.Module) -> Iterator[None]:
+    """No parameter has a gradient, so that the graph is that of the image alone; afterwards those that trained train."""
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    for parameter in trained:
+        parameter.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for parameter in trained:
+            parameter.requires_grad_()
+
+
 def random_images(model: PreTrainedModel, count: int, size: tuple[int, int]) -> torch.Tensor:
     """The same noise each time, shape (count, 3, *size), as the model takes it."""
     noise = torch.randn(count, 3, *size, generator=torch.Generator().manual_seed(0))
