@@ -21,6 +21,7 @@ _HOMES = {
     "predict_images": "api",
     "embed_images": "api",
     "find_similar": "api",
+    "explain_images": "api",
     "measure_recipe": "api",
     "export_model": "api",
     "describe_network": "api",

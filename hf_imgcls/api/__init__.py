@@ -7,6 +7,7 @@ from hf_imgcls.api.compare import compare_runs
 from hf_imgcls.api.describe import describe_network
 from hf_imgcls.api.embed import EmbedOptions, embed_images
 from hf_imgcls.api.evaluate import evaluate_classifier
+from hf_imgcls.api.explain import ExplainOptions, describe_row, explain_images
 from hf_imgcls.api.export import ExportOptions, export_model
 from hf_imgcls.api.find_batch import find_batch_size
 from hf_imgcls.api.find_lr import find_learning_rate

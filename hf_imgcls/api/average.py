@@ -166,7 +166,9 @@ def _write(folder: Path, recipe, soup: Soup, average: dict[str, Any], begun: flo
         results["rejection"] = rejection
     reports.draw_classes(folder, *_tested(results))
     name = Path(recipe.training.output_dir).name
-    reports.write_report(folder, reports.Subject(name, results, outputs, data.splits, (), data.labels))
+    opened = (trainer.model, soup.scoring.processor)
+    subject = reports.Subject(name, results, outputs, data.splits, (), data.labels, lambda: opened)
+    reports.write_report(folder, subject)
     return results
 
 

@@ -121,7 +121,8 @@ def evaluate_classifier(
     }
     if output:
         whole = {**result, **results, "cautions": {name: cautions}, "rejection": rejected}
-        subject = reports.Subject(Path(model).name, whole, outputs, loaded.splits, (), loaded.labels)
+        shown = (loaded.splits, (), loaded.labels, lambda: (network, processor))
+        subject = reports.Subject(Path(model).name, whole, outputs, *shown)
         on_main(lambda: save_evaluation(result, output, subject))
     return result
 

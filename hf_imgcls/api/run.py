@@ -12,7 +12,7 @@ from hf_imgcls.api.rejection import set_rejection
 from hf_imgcls.data import BadImage, Data, find_replaced, save_digests
 from hf_imgcls.images import EvalTransform
 from hf_imgcls.machine import on_main, say
-from hf_imgcls.models import keep_thresholds, thresholds_by_label
+from hf_imgcls.models import keep_thresholds, load_network, thresholds_by_label
 from hf_imgcls.publishing import push_trained
 from hf_imgcls.recipe import as_run
 from hf_imgcls.scoring import break_down
@@ -85,6 +85,14 @@ class Trained(NamedTuple):
     temperature: dict[str, Any] | None = None
 
 
+def _scored_network(run: Run, trained: Trained) -> tuple[Any, Any]:
+    """The network and its image processor, in this process alone: parts of one that is sharded are elsewhere."""
+    trainer = trained.trainer
+    if trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled:
+        return load_network(str(run.folder))
+    return trainer.model, trained.scoring.processor
+
+
 def conclude_run(run: Run, trained: Trained) -> dict[str, Any]:
     """Check what was saved, write results, plots and card, print them, push; returns the content of results.json."""
     folder, data, trainer, stages = run.folder, run.data, trained.trainer, trained.stages
@@ -116,7 +124,8 @@ def conclude_run(run: Run, trained: Trained) -> dict[str, Any]:
     on_main(lambda: reports.draw_results(folder, stages, outputs, results["labels"]))
     drawn = {each.stem: each for each in (folder / "plots" / name for name in _SENT) if each.is_file()}
     on_main(lambda: send_results(trainer, scores, stages[-1]["steps"] if stages else 0, drawn))
-    subject = reports.Subject(folder.resolve().name, results, outputs, data.splits, stages, data.labels)
+    shown = (data.splits, stages, data.labels, lambda: _scored_network(run, trained))
+    subject = reports.Subject(folder.resolve().name, results, outputs, *shown)
     on_main(lambda: reports.write_report(folder, subject))
     on_main(lambda: finish(folder, run.recipe, results, stages))
     tell_results(folder, results)

@@ -92,6 +92,7 @@ class Placer:
         coordinates[..., 2] = 255
         red, green, blue = self._colours(coordinates)
         inside = blue - without[2] > 128
+        inside |= not inside.any()  # an image too narrow to be seen at all
         columns, rows = np.flatnonzero(inside.any(axis=0)), np.flatnonzero(inside.any(axis=1))
         left, right = _edges(red[rows].mean(axis=0), columns, width)
         top, bottom = _edges(green[:, columns].mean(axis=1), rows, height)

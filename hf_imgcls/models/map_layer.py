@@ -75,7 +75,7 @@ def grid_of(shape: torch.Size, size: tuple[int, int]) -> Grid | None:
         for kind, (height, width) in (("channels first", shape[2:]), ("channels last", shape[1:3])):
             if height * width > 1 and _in_proportion(height, width, size):
                 return Grid(kind, height, width)
-    if len(shape) == 3 and shape[0] == 1:
+    if len(shape) == 3 and shape[0] == 1 and shape[2] > 1:  # (1, channels, 1) is a mean over places
         height, width = _of_tokens(shape[1], size)
         if height * width > 1 and shape[1] - height * width <= 2 * max(height, width):
             return Grid("tokens", height, width)

@@ -10,6 +10,7 @@ from hf_imgcls.reports.comparison.lines import describe_comparison
 from hf_imgcls.reports.comparison.pair import pair_runs
 from hf_imgcls.reports.comparison.read import ScoredRun, read_runs
 from hf_imgcls.reports.comparison.write import save_comparison
+from hf_imgcls.reports.explained import draw_explained
 from hf_imgcls.reports.figures import draw_classes, draw_results, draw_training_images
 from hf_imgcls.reports.folds import describe_folds
 from hf_imgcls.reports.groups import collect_groups

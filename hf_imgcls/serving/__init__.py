@@ -14,9 +14,11 @@ from hf_imgcls.serving.image_list import (
     image_value,
     name_hash,
     read_list,
+    read_source,
     write_list,
 )
-from hf_imgcls.serving.inference import Classifier, each_batch, predict_rows
+from hf_imgcls.serving.inference import Classifier, chosen_labels, each_batch, predict_rows
+from hf_imgcls.serving.maps import MapMaker, require_grad_cam
 from hf_imgcls.serving.merge import drop_rows, list_file, merge_parts
 from hf_imgcls.serving.onnx.write import silenced
 from hf_imgcls.serving.open import FORMATS, ExportFormat, PredictOptions, as_classifier, open_classifier, open_embedder

@@ -6,6 +6,7 @@ and others, 2016, arXiv:1610.02391); of others, which weigh places by themselves
 class token), Grad-CAM shows places that do not matter.
 """
 
+import copy
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
@@ -74,11 +75,12 @@ class MapMaker:
         """An InputError where the library is missing, or the network has no such layer.
 
         Args:
-            network: on its device, in float32.
+            network: on its device; a copy in float32 of one in half precision.
             size: height and width of its input.
         """
         require_grad_cam()
         self.device = network.device
+        network = network if network.dtype == torch.float32 else copy.deepcopy(network).float()
         with as_input_error("no maps of this network", *_MORE):
             self._parts = list(_parts(network, size))
         self.layers = [part.layer.name for part in self._parts]

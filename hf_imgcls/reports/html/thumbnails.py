@@ -27,9 +27,18 @@ def data_uri(value: dict) -> str | None:
             image = read_image(image)
     except (*UNREADABLE, ReadError):  # gone, or replaced by something else, while the run went on
         return None
-    scale = SIDE / max(image.size)
-    if scale < 1:
-        image = image.resize([max(1, round(side * scale)) for side in image.size], Image.Resampling.BICUBIC)
+    return as_uri(reduced(image))
+
+
+def reduced(image: Image.Image, side: int = SIDE) -> Image.Image:
+    """An image whose longer side has at most so many pixels."""
+    scale = side / max(image.size)
+    if scale >= 1:
+        return image
+    return image.resize([max(1, round(side * scale)) for side in image.size], Image.Resampling.BICUBIC)
+
+
+def as_uri(image: Image.Image) -> str:
     stream = io.BytesIO()
     image.save(stream, **_AS_JPEG)
     return f"data:image/jpeg;base64,{base64.b64encode(stream.getvalue()).decode()}"

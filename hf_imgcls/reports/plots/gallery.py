@@ -26,14 +26,17 @@ def gallery(images: Sequence[np.ndarray], labels: Sequence[str]) -> Figure:
     return set_fonts(figure, labels)
 
 
-def captioned(images: Sequence[np.ndarray], captions: Sequence[str], columns: int = 8) -> Figure:
-    """Images of any shape, each above its caption of several lines, as many in a row."""
+def captioned(
+    images: Sequence[np.ndarray], captions: Sequence[str], columns: int = 8, side: float = 1.25
+) -> Figure:
+    """Images of any shape, each above its caption of several lines, as many in a row; their longer side in inches."""
     rows = [images[first : first + columns] for first in range(0, len(images), columns)]
     lines = max(caption.count("\n") + 1 for caption in captions)
-    figure, axes = _grid(rows, 1.25, between=0.14 * lines + 0.05)
+    size = 7 if side < 2 else 9  # points
+    figure, axes = _grid(rows, side, between=0.02 * size * lines + 0.05)
     for ax, caption in zip((ax for row in axes for ax in row), captions, strict=True):
-        text = "\n".join(shorten(line, 20) for line in caption.split("\n"))
-        _write(ax, (0.5, -0.03), text, ha="center", va="top", fontsize=7, linespacing=1.1)
+        text = "\n".join(shorten(line, round(112 * side / size)) for line in caption.split("\n"))
+        _write(ax, (0.5, -0.03), text, ha="center", va="top", fontsize=size, linespacing=1.1)
     return set_fonts(figure, captions)
 
 

@@ -1,6 +1,6 @@
 """The content of report.json: what is known of each scored split, and what a temperature would change."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -23,6 +23,7 @@ class Subject(NamedTuple):
         splits: their images, and those of train where there are any.
         stages: records of the training with their `history`; none of an evaluation.
         data_labels: class names in the order of the ids of `splits`, which need not be the model's.
+        opened: gives the scored network and its image processor, for maps of where it looks; None for none.
     """
 
     title: str
@@ -31,6 +32,7 @@ class Subject(NamedTuple):
     splits: Mapping[str, Any]
     stages: Sequence[Mapping] = ()
     data_labels: Sequence[str] = ()
+    opened: Callable[[], tuple[Any, Any]] | None = None
 
 
 def report_content(subject: Subject) -> dict[str, Any]:

@@ -15,11 +15,12 @@ from hf_imgcls.reports.report.classes import classes_section
 from hf_imgcls.reports.report.content import Subject, main_of
 from hf_imgcls.reports.report.curves import curves_section
 from hf_imgcls.reports.report.image_map import map_section
+from hf_imgcls.reports.report.looks import looks_section
 from hf_imgcls.reports.report.scores import headline, scores_section
 from hf_imgcls.reports.report.style import STYLE
 from hf_imgcls.words import percent, plural
 
-_SECTIONS = ("Scores", "Curves", "Classes", "Confusions", "Map", "Calibration", "Mistakes", "Data")
+_SECTIONS = ("Scores", "Curves", "Classes", "Confusions", "Map", "Calibration", "Mistakes", "Explanations", "Data")
 
 
 def report_page(content: Mapping[str, Any], subject: Subject) -> str:
@@ -34,6 +35,7 @@ def report_page(content: Mapping[str, Any], subject: Subject) -> str:
         "Map": _map(content, subject, main) if main else [],
         "Calibration": calibration_section(content, main) if main else [],
         "Mistakes": _mistakes(content["splits"][main], main, images) if main else [],
+        "Explanations": looks_section(content["splits"][main], main, subject) if main else [],
         "Data": _data(content, subject),
     }
     shown = {name: made[name] for name in _SECTIONS if made[name]}

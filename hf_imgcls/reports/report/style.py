@@ -64,6 +64,11 @@ svg line.marked { stroke: #222; stroke-dasharray: 2 3; stroke-width: 1.5 } svg.c
 .gallery figure { font-size: .82rem; line-height: 1.35; overflow-wrap: anywhere; min-width: 0 }
 .gallery img, .missing { width: 100%; aspect-ratio: 1; object-fit: contain; background: var(--soft); display: block }
 .missing { display: grid; place-items: center; color: var(--dim) }
+.looks { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 26rem), 1fr)); gap: 1.2rem 1.5rem }
+.looks figure { font-size: .82rem; line-height: 1.35; overflow-wrap: anywhere; min-width: 0 }
+.looks .row { display: grid; grid-template-columns: repeat(3, 1fr); gap: .4rem }
+.looks .row > div { min-width: 0 }
+.looks img { width: 100%; aspect-ratio: 1; object-fit: contain; background: var(--soft); display: block }
 .pairs { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 30rem), 1fr)); gap: 0 1.5rem }
 .right { color: #00603f; font-weight: 600 } .wrong { color: #a63c00; font-weight: 600 } .file { color: var(--dim) }
 dl { display: grid; grid-template-columns: max-content 1fr; gap: .2rem 1rem; font-size: .9rem }

@@ -1,0 +1,31 @@
+"""Maps of where a network looks, over their image. Arrays in, arrays and figures out."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib import colormaps
+from matplotlib.figure import Figure
+
+from hf_imgcls.reports.plots.gallery import captioned
+
+COLOURS = "cividis"  # dark blue to yellow: alike to colour-blind people, and ordered without any colour
+_COLUMNS, _SIDE = 3, 3.2  # images in a row, inches of one
+
+
+def overlay(image: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """The image in grey under the colours of a map; pale where the map has no value.
+
+    Args:
+        image: uint8, shape (height, width, 3).
+        values: 0 to 1, shape (height, width); NaN where the network does not see the image.
+    """
+    grey = image.astype(np.float32) @ np.array([0.299, 0.587, 0.114], np.float32)
+    known = ~np.isnan(values)
+    colours = 255 * colormaps[COLOURS](np.where(known, values, 0))[..., :3]
+    mixed = np.where(known[..., None], 0.5 * grey[..., None] + 0.5 * colours, 255 - 0.3 * (255 - grey[..., None]))
+    return mixed.round().astype(np.uint8)
+
+
+def explained(image: np.ndarray, about: str, overlays: Sequence[np.ndarray], captions: Sequence[str]) -> Figure:
+    """An image with lines about it, and beside it what speaks for each label."""
+    return captioned([image, *overlays], [about, *captions], _COLUMNS, _SIDE)

@@ -1,0 +1,96 @@
+"""Where the model looks: maps of the worst mistakes and of the least certain images of a scored split."""
+
+import time
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import datasets
+import numpy as np
+from PIL import Image
+
+from hf_imgcls.errors import InputError, ReadError
+from hf_imgcls.images import UNREADABLE, Placer, in_memory, input_size, process_image, read_image
+from hf_imgcls.reports.html.markup import Markup, tag
+from hf_imgcls.reports.html.thumbnails import as_uri, reduced
+from hf_imgcls.reports.plots.drawing import import_plots
+from hf_imgcls.reports.report.content import Subject
+from hf_imgcls.scoring import Scored, ScoredSets
+from hf_imgcls.serving import MapMaker
+from hf_imgcls.words import plural
+
+_WORST, _UNCERTAIN, _LABELS = 8, 4, 2  # images of each kind, maps of an image
+_SECONDS = 10  # after which no other image is begun: a large network on a CPU
+
+_ABOUT = (
+    "What in an image speaks for a label: yellow most, dark blue nothing, as a part of the most in that image. The first "
+    "label is the prediction, the second that of a mistake is its own. Pale: not seen by the network."
+)
+
+
+def looks_section(split: Mapping[str, Any], main: str, subject: Subject) -> list[Markup]:
+    """Maps of a bounded number of images, or a line that says why there are none; nothing without a network."""
+    rows, chosen = subject.splits.get(main), [*split["worst_mistakes"][:_WORST], *split["least_certain"][:_UNCERTAIN]]
+    if subject.opened is None or not isinstance(rows, datasets.Dataset) or not chosen:
+        return []
+    chosen = list({each["place"]: each for each in chosen}.values())
+    try:
+        figures = _figures(chosen, rows, subject.outputs[main], subject)
+    except InputError as error:  # of a network or a machine that cannot make them: the report goes on without
+        return [tag("p", f"No maps: {error}.", class_="note")]
+    parts = [tag("p", _ABOUT, class_="note"), tag("div", figures, class_="looks")]
+    if len(figures) < len(chosen):
+        text = f"Maps of {len(figures)} of {plural(len(chosen), 'image')}: after {_SECONDS} s no other one is begun."
+        parts.append(tag("p", text, class_="note"))
+    return parts
+
+
+def _figures(chosen: Sequence[Mapping], rows, output: Scored | ScoredSets, subject: Subject) -> list[Markup]:
+    end = time.monotonic() + _SECONDS
+    network, processor = subject.opened()
+    made, maker, placer = [], MapMaker(network, input_size(processor)), Placer(processor)
+    names = list(subject.results["labels"])
+    for each in chosen:
+        if made and time.monotonic() > end:
+            break
+        try:
+            with warnings.catch_warnings(action="ignore", category=UserWarning):
+                image = read_image(in_memory(rows["image"][each["place"]]))
+        except (*UNREADABLE, ReadError):  # gone while the run went on
+            continue
+        ids = labels_to_explain(output, each["place"])
+        maps = maker(process_image(processor, image), [label for label, _ in ids])
+        small = reduced(image)
+        placed = [placer(image.size).place(values, small.size) for values in maps]
+        made.append(_figure(each, small, [(names[label], score) for label, score in ids], placed))
+    return made
+
+
+def labels_to_explain(output: Scored | ScoredSets, place: int) -> list[tuple[int, float]]:
+    """Class ids with their scores: the prediction and, of a mistake, the label; of several those that are wrong first."""
+    if isinstance(output, Scored):
+        found = {int(output.predictions[place]): float(np.exp(output.top_log_probabilities[place]))}
+        found.setdefault(int(output.label_ids[place]), float(np.exp(output.log_likelihoods[place])))
+        return list(found.items())
+    predicted, has = output.predictions[place].astype(bool), output.label_ids[place].astype(bool)
+    scores = output.probabilities[place]
+    order = np.lexsort((-scores, -predicted.astype(int), predicted == has))
+    kept = [int(i) for i in order if predicted[i] or has[i]] or [int(scores.argmax())]
+    return [(i, float(scores[i])) for i in kept[:_LABELS]]
+
+
+def _figure(
+    each: Mapping[str, Any], image: Image.Image, labels: Sequence[tuple[str, float]], maps: Sequence[np.ndarray]
+) -> Markup:
+    """The image, and beside it the map of each label."""
+    name = each["file"] or f"image {each['place']}"
+    shown = [tag("div", tag("img", src=as_uri(image), alt=name))]
+    for (label, score), values in zip(labels, maps, strict=True):
+        over = Image.fromarray(import_plots("overlays").overlay(np.asarray(image), values))
+        blank = "" if np.nanmax(values) > 0 else ": no part stands out"
+        words = tag("span", "for ", tag("b", label), f" {score:.3f}{blank}")
+        picture = tag("img", src=as_uri(over), alt=f"{name}: map of what speaks for {label}{blank}")
+        shown.append(tag("div", picture, words))
+    about = ["label: ", tag("b", each["label"]), ", predicted: ", tag("b", each["prediction"])]
+    lines = [tag("div", about), tag("div", name, class_="file")]
+    return tag("figure", tag("div", shown, class_="row"), tag("figcaption", lines))
