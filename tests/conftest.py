@@ -17,6 +17,9 @@ os.environ.update(
 )
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+# Importing it takes 2 s, and every run would make maps: those of a test have it by the fixture `explaining`.
+sys.modules["pytorch_grad_cam"] = None
+
 import fresh  # noqa: E402
 import numpy as np  # noqa: E402
 import pytest  # noqa: E402
@@ -63,6 +66,12 @@ def pytest_sessionfinish():
 def undrawn(monkeypatch):
     """A run prepares its plots and has their files, but matplotlib, tested elsewhere, does not draw them."""
     monkeypatch.setattr("hf_imgcls.reports.figures.import_plots", Plots)
+
+
+@pytest.fixture
+def explaining(monkeypatch):
+    """The library that makes maps is installed."""
+    monkeypatch.delitem(sys.modules, "pytorch_grad_cam")
 
 
 def make_image(colour: str, number: int, size: tuple[int, int] = (24, 20)) -> Image.Image:
