@@ -1,6 +1,7 @@
 """show what in an image speaks for a label, as a map beside it"""
 
 import argparse
+import sys
 from pathlib import Path
 
 from hf_imgcls.commands.predict import add_limits, chosen_limits
@@ -26,8 +27,6 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    import sys
-
     from hf_imgcls.api import ExplainOptions, describe_row, explain_images
     from hf_imgcls.words import as_json, clean, plural
 
