@@ -103,7 +103,7 @@ def test_what_cannot_be_explained_is_one_line(explaining, model, photos, capsys)
     (photos.parent / "export").mkdir()
     (photos.parent / "export/export.json").write_text("{}")
     for words, why in (
-        ([model, "photos", "--label", "고양"], '--label: the model has no label \'고양\'; did you mean "고양이"?'),
+        ([model, "photos", "--label", "고양"], "--label: the model has no label '고양'; did you mean \"고양이\"?"),
         (["export", "photos"], "an export has no gradients"),
         ([model, "nothing"], "nothing: no such file or folder"),
         ([model, "photos", "--max-pixels", "0"], "--max-pixels: found 0"),
@@ -142,7 +142,16 @@ def test_several_labels_an_image_each_have_a_map(explaining, tmp_path, photos):
 
 def test_names_of_pictures_are_of_their_images_and_not_taken_twice():
     taken = set()
-    names = ["a/사진.jpg", "b/사진.png", "b/사진.PNG", "A.jpg", "a.png", "https://x.org/d/new.jpg?size=3", "x:y\n.jpg", ".jpg"]
+    names = [
+        "a/사진.jpg",
+        "b/사진.png",
+        "b/사진.PNG",
+        "A.jpg",
+        "a.png",
+        "https://x.org/d/new.jpg?size=3",
+        "x:y\n.jpg",
+        ".jpg",
+    ]
     assert [_file_name(name, taken) for name in names] == [
         "사진.png", "사진-2.png", "사진-3.png", "A.png", "a-2.png", "new.png", "x_y�.png", "jpg.png"
     ]  # fmt: skip

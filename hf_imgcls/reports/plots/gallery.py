@@ -26,9 +26,7 @@ def gallery(images: Sequence[np.ndarray], labels: Sequence[str]) -> Figure:
     return set_fonts(figure, labels)
 
 
-def captioned(
-    images: Sequence[np.ndarray], captions: Sequence[str], columns: int = 8, side: float = 1.25
-) -> Figure:
+def captioned(images: Sequence[np.ndarray], captions: Sequence[str], columns: int = 8, side: float = 1.25) -> Figure:
     """Images of any shape, each above its caption of several lines, as many in a row; their longer side in inches."""
     rows = [images[first : first + columns] for first in range(0, len(images), columns)]
     lines = max(caption.count("\n") + 1 for caption in captions)

@@ -9,7 +9,7 @@ import datasets
 import numpy as np
 from PIL import Image
 
-from hf_imgcls.errors import InputError, ReadError
+from hf_imgcls.errors import ReadError, UserError
 from hf_imgcls.images import UNREADABLE, Placer, in_memory, input_size, process_image, read_image
 from hf_imgcls.reports.html.markup import Markup, tag
 from hf_imgcls.reports.html.thumbnails import as_uri, reduced
@@ -36,11 +36,12 @@ def looks_section(split: Mapping[str, Any], main: str, subject: Subject) -> list
     chosen = list({each["place"]: each for each in chosen}.values())
     try:
         figures = _figures(chosen, rows, subject.outputs[main], subject)
-    except InputError as error:  # of a network or a machine that cannot make them: the report goes on without
+    except UserError as error:  # of a network or a machine that cannot make them: the report goes on without
         return [tag("p", f"No maps: {error}.", class_="note")]
     parts = [tag("p", _ABOUT, class_="note"), tag("div", figures, class_="looks")]
     if len(figures) < len(chosen):
-        text = f"Maps of {len(figures)} of {plural(len(chosen), 'image')}: after {_SECONDS} s no other one is begun."
+        why = f"the others cannot be read any more, or {_SECONDS} s were over"
+        text = f"Maps of {len(figures)} of {plural(len(chosen), 'image')}: {why}."
         parts.append(tag("p", text, class_="note"))
     return parts
 
@@ -58,39 +59,37 @@ def _figures(chosen: Sequence[Mapping], rows, output: Scored | ScoredSets, subje
                 image = read_image(in_memory(rows["image"][each["place"]]))
         except (*UNREADABLE, ReadError):  # gone while the run went on
             continue
-        ids = labels_to_explain(output, each["place"])
-        maps = maker(process_image(processor, image), [label for label, _ in ids])
-        small = reduced(image)
-        placed = [placer(image.size).place(values, small.size) for values in maps]
-        made.append(_figure(each, small, [(names[label], score) for label, score in ids], placed))
+        labels, small = labels_to_explain(output, each["place"]), reduced(image)
+        shown = []
+        for values, (label, score) in zip(
+            maker(process_image(processor, image), list(labels)), labels.items(), strict=True
+        ):
+            placed = placer(image.size).place(values, small.size)
+            words = f"{score:.3f}" + ("" if values.any() else ": no part stands out")
+            shown.append((names[label], words, import_plots("overlays").overlay(np.asarray(small), placed)))
+        made.append(_figure(each, small, shown))
     return made
 
 
-def labels_to_explain(output: Scored | ScoredSets, place: int) -> list[tuple[int, float]]:
+def labels_to_explain(output: Scored | ScoredSets, place: int) -> dict[int, float]:
     """Class ids with their scores: the prediction and, of a mistake, the label; of several those that are wrong first."""
     if isinstance(output, Scored):
         found = {int(output.predictions[place]): float(np.exp(output.top_log_probabilities[place]))}
         found.setdefault(int(output.label_ids[place]), float(np.exp(output.log_likelihoods[place])))
-        return list(found.items())
-    predicted, has = output.predictions[place].astype(bool), output.label_ids[place].astype(bool)
-    scores = output.probabilities[place]
-    order = np.lexsort((-scores, -predicted.astype(int), predicted == has))
-    kept = [int(i) for i in order if predicted[i] or has[i]] or [int(scores.argmax())]
-    return [(i, float(scores[i])) for i in kept[:_LABELS]]
+        return found
+    predicted, has, scores = (each[place] for each in (output.predictions, output.label_ids, output.probabilities))
+    order = np.lexsort((-scores, ~predicted, predicted == has))
+    meant = [int(i) for i in order if predicted[i] or has[i]] or [int(scores.argmax())]
+    return {i: float(scores[i]) for i in meant[:_LABELS]}
 
 
-def _figure(
-    each: Mapping[str, Any], image: Image.Image, labels: Sequence[tuple[str, float]], maps: Sequence[np.ndarray]
-) -> Markup:
-    """The image, and beside it the map of each label."""
+def _figure(each: Mapping[str, Any], image: Image.Image, maps: Sequence[tuple[str, str, np.ndarray]]) -> Markup:
+    """The image, and beside it the map of each label under its name and what is said of it."""
     name = each["file"] or f"image {each['place']}"
     shown = [tag("div", tag("img", src=as_uri(image), alt=name))]
-    for (label, score), values in zip(labels, maps, strict=True):
-        over = Image.fromarray(import_plots("overlays").overlay(np.asarray(image), values))
-        blank = "" if np.nanmax(values) > 0 else ": no part stands out"
-        words = tag("span", "for ", tag("b", label), f" {score:.3f}{blank}")
-        picture = tag("img", src=as_uri(over), alt=f"{name}: map of what speaks for {label}{blank}")
-        shown.append(tag("div", picture, words))
+    for label, words, over in maps:
+        picture = tag("img", src=as_uri(Image.fromarray(over)), alt=f"{name}: map of what speaks for {label} {words}")
+        shown.append(tag("div", picture, tag("span", "for ", tag("b", label), f" {words}")))
     about = ["label: ", tag("b", each["label"]), ", predicted: ", tag("b", each["prediction"])]
     lines = [tag("div", about), tag("div", name, class_="file")]
     return tag("figure", tag("div", shown, class_="row"), tag("figcaption", lines))
