@@ -1,5 +1,6 @@
 """Explaining predictions: for each image a picture of what in it speaks for the labels that a model predicts."""
 
+import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,7 +13,7 @@ from PIL import Image
 from hf_imgcls import reports, serving
 from hf_imgcls.errors import InputError, nearest
 from hf_imgcls.images import Limits, Placer, input_size, process_image, why_unreadable
-from hf_imgcls.machine import exact_float32
+from hf_imgcls.machine import exact_float32, prepare_launch
 from hf_imgcls.models import as_input_error, load_network
 from hf_imgcls.scoring import NONE_OF_THESE
 from hf_imgcls.store import try_place
@@ -61,6 +62,7 @@ def explain_images(
     """
     serving.require_grad_cam()
     _check_output(output, images)
+    prepare_launch()
     state = PartialState(cpu=parse_flag_from_env("ACCELERATE_USE_CPU"))
     if state.num_processes > 1:
         raise InputError("explain: it is the work of one process; start it without a launcher")
@@ -121,7 +123,8 @@ class _Explainer:
             row = dict.fromkeys(("image", "file", "predicted", "maps", "seen", "frame", "layers", "error"))
             row["image"] = serving.display_name(name)
             try:
-                image = serving.read_source(name, self.limits)
+                with warnings.catch_warnings(action="ignore"):
+                    image = serving.read_source(name, self.limits)
                 pixels = process_image(self.processor, image)
             except (*serving.READ_ERRORS, ValueError) as error:  # the latter of a processor that rejects its shape
                 yield row | {"error": why_unreadable(error)}
@@ -131,30 +134,26 @@ class _Explainer:
                 if not np.isfinite(scores).all():
                     yield row | {"error": "the model's scores are not numbers"}
                     continue
-                row |= self._explain(image, pixels, scores, rejected, output / _file_name(name, taken))
+                row["file"] = str(output / _file_name(name, taken))
+                self._explain(row, image, pixels, scores, rejected)
             yield row
 
-    def _explain(self, image: Image.Image, pixels, scores: np.ndarray, rejected: bool, file: Path) -> dict[str, Any]:
+    def _explain(self, row: dict[str, Any], image: Image.Image, pixels, scores: np.ndarray, rejected: bool) -> None:
+        """Complete an image's row and draw its picture."""
         best = int(np.argmax(scores))
-        predicted = [NONE_OF_THESE] if rejected else [self.labels[best]]
+        row["predicted"] = [NONE_OF_THESE] if rejected else [self.labels[best]]
         if self.classifier.thresholds is not None:
-            predicted = serving.chosen_labels(self.classifier, scores)
-        known = [self.labels.index(label) for label in predicted if label in self.labels]
+            row["predicted"] = serving.chosen_labels(self.classifier, scores)
+        known = [self.labels.index(label) for label in row["predicted"] if label in self.labels]
         wanted = self.asked or known or [best]
         maps, placing = self.maker(pixels, wanted), self.placer(image.size)
-        row = {
-            "file": str(file),
-            "predicted": predicted,
-            "maps": [
-                {"label": self.labels[i], "score": float(scores[i]), "found": bool(values.any())}
-                for i, values in zip(wanted, maps, strict=True)
-            ],
-            "seen": [round(edge, 1) for edge in placing.seen],
-            "frame": placing.describe(),
-            "layers": self.maker.layers,
-        }
-        reports.draw_explained(file, image, row, [lambda size, m=m: placing.place(m, size) for m in maps])
-        return row
+        row["maps"] = [
+            {"label": self.labels[i], "score": float(scores[i]), "found": bool(values.any())}
+            for i, values in zip(wanted, maps, strict=True)
+        ]
+        row["seen"], row["frame"] = [round(edge, 1) for edge in placing.seen], placing.describe()
+        row["layers"] = self.maker.layers
+        reports.draw_explained(Path(row["file"]), image, row, [lambda size, m=m: placing.place(m, size) for m in maps])
 
 
 def _file_name(name: str, taken: set[str]) -> str:

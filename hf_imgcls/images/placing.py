@@ -61,7 +61,7 @@ class Placing(NamedTuple):
         part_of_width, part_of_height = (right - left) / width, (bottom - top) / height
         words = []
         if min(part_of_width, part_of_height) < 1 - _SAME:
-            words.append(f"cropped, {100 * part_of_width * part_of_height:.0f} % of the image is seen")
+            words.append(f"cropped: {100 * part_of_width * part_of_height:.0f} % is seen")
         if across - (right - left) > _SAME * across or down - (bottom - top) > _SAME * down:
             words.append("padded")
         stretched = across * self.input_size[0] / (down * self.input_size[1])
@@ -84,10 +84,10 @@ class Placer:
         return self._known[size]
 
     def _measure(self, width: int, height: int) -> Placing:
-        # Red grows from left to right, green from top to bottom; blue is 0 or 255, and the same where there is padding.
+        # Red grows from left to right, green from top to bottom; blue is 0, then 255, but for padding.
         coordinates = np.zeros((height, width, 3), np.uint8)
-        coordinates[..., 0] = np.linspace(0, 255, width).round()
-        coordinates[..., 1] = np.linspace(0, 255, height).round()[:, None]
+        coordinates[..., 0] = np.round(_step(width) * np.arange(width))
+        coordinates[..., 1] = np.round(_step(height) * np.arange(height))[:, None]
         without = self._colours(coordinates)
         coordinates[..., 2] = 255
         red, green, blue = self._colours(coordinates)
@@ -104,17 +104,22 @@ class Placer:
         return pixels[[self.order.index(channel) for channel in range(3)]].to(torch.float64).numpy()
 
 
+def _step(side: int) -> float:
+    """By which a ramp grows from pixel to pixel; not rounded where it can be, which would bend it."""
+    return 255 / (side - 1) if side > 256 else 255 // max(side - 1, 1)
+
+
 def _edges(ramp: np.ndarray, inside: np.ndarray, side: int) -> tuple[float, float]:
     """Where the first and the last pixel of the input begin and end in the image, along one of its sides.
 
     Args:
-        ramp: what became of a ramp from 0 to 255, by the pixels of the input.
+        ramp: what became of a ramp, by the pixels of the input.
         inside: those that show the image, in their order; without a slope that can be measured they show all of it.
     """
     first, count = inside[0], len(inside)
     middle = inside[count // 4 : count - count // 4]  # near its edges an image is interpolated with itself
     if len(middle) > 1 and side > 1:
-        slope, start = np.polyfit(middle + 0.5, ramp[middle] / 255 * (side - 1) + 0.5, 1)
+        slope, start = np.polyfit(middle + 0.5, ramp[middle] / _step(side) + 0.5, 1)
         if slope > 0:
             return float(start), float(start + slope * len(ramp))
     scale = side / count

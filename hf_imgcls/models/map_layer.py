@@ -1,9 +1,9 @@
 """The layer of a network in which a map of "where it looks" is made: found by running it, right for any architecture.
 
 It is the last one whose output is laid out as the image is, on whose places the logits depend, and through which all of
-the image goes: the last stage of a convolutional network before its mean, say. What a norm makes of such an output
-counts too. Of a vision transformer with a class token that is the norm before the attention of its last block: behind
-it, the logits depend on the class token alone.
+the image goes: the last stage of a convolutional network before its mean, say. Of a vision transformer with a class
+token it is the block before the last: behind the last one, the logits depend on the class token alone. What is beside the
+main path (the norm before an attention) is not taken: its map may show the opposite of what the network uses.
 """
 
 import contextlib
@@ -51,8 +51,8 @@ class MapLayer(NamedTuple):
 class _Output(NamedTuple):
     module: nn.Module
     tensor: torch.Tensor
+    edge: Edge  # as it was made: a later operation may change the tensor in place
     grid: Grid
-    through: Edge  # what all of the image has to go through: the output, or what a norm makes it of
 
 
 def find_map_layer(model: PreTrainedModel, size: tuple[int, int]) -> MapLayer:
@@ -103,24 +103,14 @@ def _outputs(model: PreTrainedModel, pixels: torch.Tensor) -> tuple[list[_Output
 
     def called(module: nn.Module, inputs: tuple, output) -> None:
         calls[module] += 1
-        if not isinstance(output, torch.Tensor) or output.grad_fn is None:
-            return
-        through = inputs[0] if inputs and _is_norm(module) else output
-        grid = grid_of(output.shape, size)
-        if grid and isinstance(through, torch.Tensor) and through.grad_fn is not None:
-            found.append(_Output(module, output, grid, (through.grad_fn, through.output_nr)))
+        if isinstance(output, torch.Tensor) and output.grad_fn and (grid := grid_of(output.shape, size)):
+            found.append(_Output(module, output, (output.grad_fn, output.output_nr), grid))
 
     with contextlib.ExitStack() as hooks:
         for module in model.modules():
             hooks.enter_context(module.register_forward_hook(called))
         logits = model(pixel_values=pixels)["logits"]
     return [each for each in found if calls[each.module] == 1], logits
-
-
-def _is_norm(module: nn.Module) -> bool:
-    """Whether a module scales and shifts channels, with or without statistics: its weights are vectors."""
-    weights = list(module.parameters())
-    return bool(weights) and all(each.ndim == 1 for each in weights) and not list(module.children())
 
 
 def _choose(outputs: list[_Output], logits: torch.Tensor) -> _Output | None:
@@ -132,7 +122,7 @@ def _choose(outputs: list[_Output], logits: torch.Tensor) -> _Output | None:
         places = each.grid.height * each.grid.width
         if best and places <= best.grid.height * best.grid.width:
             continue
-        if _all_goes_through(each.through, logits) and _depends_on_places(value, each):
+        if _all_goes_through(each.edge, logits) and _depends_on_places(value, each):
             best = each
             if places >= _ENOUGH:
                 break

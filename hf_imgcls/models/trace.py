@@ -100,7 +100,7 @@ def in_evaluation(model: nn.Module):
 
 @contextlib.contextmanager
 def frozen(model: nn.Module) -> Iterator[None]:
-    """No parameter has a gradient, so that the graph is that of the image alone; afterwards those that trained train."""
+    """No parameter has a gradient, so that the graph is that of the image alone; afterwards as it was."""
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     for parameter in trained:
         parameter.requires_grad_(False)

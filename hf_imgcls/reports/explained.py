@@ -27,7 +27,8 @@ def draw_explained(
     overlays = [plots.overlay(small, make(size)) for make in maps]
     scores = {each["label"]: f" {each['score']:.3f}" for each in row["maps"]}
     predicted = ", ".join(f"{label}{scores.get(label, '')}" for label in row["predicted"]) or "no label"
-    about = "\n".join(filter(None, (row["image"], f"predicted: {predicted}", row["frame"])))
+    name = row["image"].rstrip("/").rpartition("/")[2]
+    about = "\n".join(filter(None, (name, f"predicted: {predicted}", *row["frame"].split(", "))))
     captions = [
         f"for {each['label']}{scores[each['label']]}\n{'yellow: most' if each['found'] else 'no part stands out'}"
         for each in row["maps"]

@@ -1,9 +1,10 @@
 """Where a network looks: maps of what in an image speaks for a label, by the library grad-cam.
 
-The method is HiResCAM (Draelos and Carin, 2020, arXiv:2011.08891): the outputs of a layer times the gradients of the
-label's logit, summed over channels. Of a network that takes the mean of its last feature maps it is Grad-CAM (Selvaraju
-and others, 2016, arXiv:1610.02391); of others, which weigh places by themselves (a dense layer behind all of them, a
-class token), Grad-CAM shows places that do not matter.
+Feature maps have HiResCAM (Draelos and Carin, 2020, arXiv:2011.08891): a layer's outputs times the gradients of the
+label's logit, summed over channels. Where a network takes the mean of them it is Grad-CAM (Selvaraju and others, 2016,
+arXiv:1610.02391); where a dense layer weighs each place, Grad-CAM would show places that do not matter. Tokens of a
+transformer have Grad-CAM, with the mean of the gradients over them: those of single tokens are noise (docs/serving.md
+has what was measured).
 """
 
 import copy
@@ -95,7 +96,7 @@ class MapMaker:
         return maps / np.maximum(maps.max(axis=(1, 2), keepdims=True), np.finfo(np.float32).tiny)
 
     def _of_part(self, part: _Part, pixels: torch.Tensor, labels: Sequence[int]) -> np.ndarray:
-        from pytorch_grad_cam import HiResCAM
+        from pytorch_grad_cam import GradCAM, HiResCAM
         from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
 
         images = pixels.to(self.device, torch.float32).expand(len(labels), -1, -1, -1)
@@ -103,8 +104,9 @@ class MapMaker:
             images = images * part.scale + part.shift
         targets = [ClassifierOutputTarget(part.order[label]) for label in labels]
         with in_evaluation(part.network), frozen(part.network), torch.enable_grad():
+            method = GradCAM if part.layer.grid.kind == "tokens" else HiResCAM
             layers = [part.network.get_submodule(part.layer.name)]
-            cam = HiResCAM(_Logits(part.network), layers, part.layer.grid.as_image)
+            cam = method(_Logits(part.network), layers, part.layer.grid.as_image)
             try:
                 return cam(images.detach().clone().requires_grad_(), targets)
             finally:

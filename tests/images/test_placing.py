@@ -12,12 +12,11 @@ from hf_imgcls.images.processors import process_image
 SIZES = ((96, 96), (150, 60), (50, 140), (640, 480))
 
 
-def brightest(processor, size: tuple[int, int], at: tuple[float, float]) -> tuple[float, float]:
-    """Where a white spot of an image, at fractions of its sides, comes out: column and row of its centre."""
+def brightest(processor, size: tuple[int, int], at: tuple[float, float], spread: float) -> tuple[float, float]:
+    """Where a white spot of an image comes out: column and row of its centre."""
     width, height = size
     x, y = np.arange(width) + 0.5, np.arange(height)[:, None] + 0.5
-    spread = 0.08 * min(size)
-    spot = 255 * np.exp(-((x - at[0] * width) ** 2 + (y - at[1] * height) ** 2) / (2 * spread**2))
+    spot = 255 * np.exp(-((x - at[0]) ** 2 + (y - at[1]) ** 2) / (2 * spread**2))
     black, white = (
         process_image(processor, Image.fromarray(np.repeat(each[..., None], 3, 2).astype(np.uint8))).sum(0).numpy()
         for each in (np.zeros((height, width)), spot)
@@ -36,13 +35,12 @@ def test_a_spot_of_an_image_is_where_the_measured_edges_say(name):
     for width, height in SIZES:
         found = placer((width, height))
         rows, columns = found.input_size
-        # A spot that is seen whole by each of them: in the middle of what is cropped out at most, and off the centre.
-        for at in ((0.47, 0.54), (0.53, 0.45)):
-            column, row = brightest(processor, (width, height), at)
-            x = found.left + column / columns * (found.right - found.left)
-            y = found.top + row / rows * (found.bottom - found.top)
-            assert abs(x - at[0] * width) < 0.02 * (found.right - found.left)
-            assert abs(y - at[1] * height) < 0.02 * (found.bottom - found.top)
+        left, top, right, bottom = found.seen
+        for at in ((0.4, 0.65), (0.6, 0.45)):  # whole in what is seen, and off its centre
+            spot = left + at[0] * (right - left), top + at[1] * (bottom - top)
+            column, row = brightest(processor, (width, height), spot, 0.1 * min(right - left, bottom - top))
+            assert abs(found.left + column / columns * (found.right - found.left) - spot[0]) < 0.02 * (right - left)
+            assert abs(found.top + row / rows * (found.bottom - found.top) - spot[1]) < 0.02 * (bottom - top)
 
 
 CROPPING = transformers.CLIPImageProcessor(size={"shortest_edge": 24}, crop_size=SQUARE)
@@ -54,13 +52,13 @@ DEIT = transformers.DeiTImageProcessor(size={"height": 256, "width": 256}, crop_
     [
         (PROCESSORS["ViT"](), (100, 50), (0, 0, 100, 50), "squashed"),
         (PROCESSORS["ViT"](), (60, 60), (0, 0, 60, 60), ""),
-        (CROPPING, (200, 100), (50, 0, 150, 100), "cropped, 50 % of the image is seen"),
-        (CROPPING, (100, 200), (0, 50, 100, 150), "cropped, 50 % of the image is seen"),
+        (CROPPING, (200, 100), (50, 0, 150, 100), "cropped: 50 % is seen"),
+        (CROPPING, (100, 200), (0, 50, 100, 150), "cropped: 50 % is seen"),
         (PROCESSORS["Janus, letterbox"](), (200, 100), (0, -50, 200, 150), "padded"),
         (PROCESSORS["timm, letterbox"](), (100, 200), (-50, 0, 150, 200), "padded"),
-        (DEIT, (256, 256), (16, 16, 240, 240), "cropped, 77 % of the image is seen"),
-        (DEIT, (512, 256), (32, 16, 480, 240), "cropped, 77 % of the image is seen, squashed"),
-        (PROCESSORS["Janus, letterbox"](), (2400, 24), (0, -1188, 2400, 1212), "padded"),
+        (DEIT, (256, 256), (16, 16, 240, 240), "cropped: 77 % is seen"),
+        (DEIT, (512, 256), (32, 16, 480, 240), "cropped: 77 % is seen, squashed"),
+        (PROCESSORS["Janus, letterbox"](), (2400, 24), (0, -264, 2400, 312), "padded, squashed"),  # to a row
         (PROCESSORS["ViT"](), (1, 7), (0, 0, 1, 7), "squashed"),
     ],
 )

@@ -18,12 +18,12 @@ def opened():
 def test_mistakes_have_a_map_for_the_prediction_and_one_for_the_label(explaining, tmp_path):
     page = page_of(tmp_path, subject_of(tmp_path, opened=opened))
     shown = [each["alt"] for each in page.all("img") if "map of what speaks for" in each["alt"]]
-    assert len(shown) == 3 * 2 + 3  # three mistakes, and the three right ones among the least certain
+    assert len(shown) == 3 * 2 + 2  # three mistakes, and two that are right among the least certain
     first = next(each for each in page.all("img") if each["alt"] in shown)
     assert first["src"].startswith("data:image/jpeg;base64,")
     assert all(any(f"what speaks for {name} 0." in alt for alt in shown) for name in NAMES)
     assert {"href": "#maps"} in page.all("a")
-    assert "as a part of the most in that image" in page.words
+    assert "What in an image speaks for a label, relative to its most" in page.words
 
 
 def test_a_page_says_why_there_are_no_maps(tmp_path, monkeypatch, request):
@@ -45,7 +45,7 @@ def test_no_other_image_is_begun_when_the_time_is_over(explaining, tmp_path, mon
     monkeypatch.setattr(looks, "_SECONDS", -1)
     page = page_of(tmp_path, subject_of(tmp_path, opened=opened))
     assert len([each for each in page.all("img") if "map of" in each["alt"]]) == 2
-    assert "Maps of 1 of 6 images" in page.words
+    assert "Maps of 1 of 5 images" in page.words
 
 
 def test_images_that_are_gone_have_no_map(explaining, tmp_path):
@@ -53,7 +53,7 @@ def test_images_that_are_gone_have_no_map(explaining, tmp_path):
     for file in (tmp_path / "test").iterdir():
         file.unlink()
     page = page_of(tmp_path, subject)
-    assert "Maps of 0 of 6 images: the others cannot be read any more" in page.words
+    assert "Maps of 0 of 5 images: the others cannot be read any more" in page.words
 
 
 def test_which_labels_of_an_image_are_explained():

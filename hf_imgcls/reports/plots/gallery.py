@@ -30,10 +30,11 @@ def captioned(images: Sequence[np.ndarray], captions: Sequence[str], columns: in
     """Images of any shape, each above its caption of several lines, as many in a row; their longer side in inches."""
     rows = [images[first : first + columns] for first in range(0, len(images), columns)]
     lines = max(caption.count("\n") + 1 for caption in captions)
+    widest = max(image.shape[1] / max(image.shape[:2]) for image in images)
     size = 7 if side < 2 else 9  # points
     figure, axes = _grid(rows, side, between=0.02 * size * lines + 0.05)
     for ax, caption in zip((ax for row in axes for ax in row), captions, strict=True):
-        text = "\n".join(shorten(line, round(112 * side / size)) for line in caption.split("\n"))
+        text = "\n".join(shorten(line, round(112 * side * widest / size)) for line in caption.split("\n"))
         _write(ax, (0.5, -0.03), text, ha="center", va="top", fontsize=size, linespacing=1.1)
     return set_fonts(figure, captions)
 

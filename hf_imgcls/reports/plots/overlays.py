@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from hf_imgcls.reports.plots.gallery import captioned
 
 COLOURS = "cividis"  # dark blue to yellow: alike to colour-blind people, and ordered without any colour
-_COLUMNS, _SIDE = 3, 3.2  # images in a row, inches of one
+_COLUMNS, _SIDE, _LEAST = 3, 3.2, 0.65  # images in a row, inches of one, its least width as a part of its height
 
 
 def overlay(image: np.ndarray, values: np.ndarray) -> np.ndarray:
@@ -28,4 +28,6 @@ def overlay(image: np.ndarray, values: np.ndarray) -> np.ndarray:
 
 def explained(image: np.ndarray, about: str, overlays: Sequence[np.ndarray], captions: Sequence[str]) -> Figure:
     """An image with lines about it, and beside it what speaks for each label."""
-    return captioned([image, *overlays], [about, *captions], _COLUMNS, _SIDE)
+    margin = max(0, round(_LEAST * image.shape[0] - image.shape[1])) // 2  # of a narrow image: lines need some room
+    shown = [np.pad(each, ((0, 0), (margin, margin), (0, 0)), constant_values=255) for each in (image, *overlays)]
+    return captioned(shown, [about, *captions], _COLUMNS, _SIDE)

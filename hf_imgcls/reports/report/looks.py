@@ -23,8 +23,8 @@ _WORST, _UNCERTAIN, _LABELS = 8, 4, 2  # images of each kind, maps of an image
 _SECONDS = 10  # after which no other image is begun: a large network on a CPU
 
 _ABOUT = (
-    "What in an image speaks for a label: yellow most, dark blue nothing, as a part of the most in that image. The first "
-    "label is the prediction, the second that of a mistake is its own. Pale: not seen by the network."
+    "What in an image speaks for a label, relative to its most: yellow is that, dark blue nothing. First comes the "
+    "prediction, then, of a mistake, the image's label. Pale: not seen by the network."
 )
 
 
@@ -72,7 +72,7 @@ def _figures(chosen: Sequence[Mapping], rows, output: Scored | ScoredSets, subje
 
 
 def labels_to_explain(output: Scored | ScoredSets, place: int) -> dict[int, float]:
-    """Class ids with their scores: the prediction and, of a mistake, the label; of several those that are wrong first."""
+    """Class ids with their scores: the prediction and, of a mistake, the label; of several the wrong ones first."""
     if isinstance(output, Scored):
         found = {int(output.predictions[place]): float(np.exp(output.top_log_probabilities[place]))}
         found.setdefault(int(output.label_ids[place]), float(np.exp(output.log_likelihoods[place])))
