@@ -12,6 +12,7 @@ from PIL import Image
 from hf_imgcls.images.processors import channel_order, normalization, process_image
 
 _SAME = 0.02  # of a side: what differs less is rounding
+_ROUNDING = 0.01  # of the network's input: an edge that is as near to the image's is the same
 
 
 class Placing(NamedTuple):
@@ -116,11 +117,15 @@ def _edges(ramp: np.ndarray, inside: np.ndarray, side: int) -> tuple[float, floa
         ramp: what became of a ramp, by the pixels of the input.
         inside: those that show the image, in their order; without a slope that can be measured they show all of it.
     """
-    first, count = inside[0], len(inside)
-    middle = inside[count // 4 : count - count // 4]  # near its edges an image is interpolated with itself
-    if len(middle) > 1 and side > 1:
-        slope, start = np.polyfit(middle + 0.5, ramp[middle] / _step(side) + 0.5, 1)
-        if slope > 0:
-            return float(start), float(start + slope * len(ramp))
-    scale = side / count
-    return float(-first * scale), float((len(ramp) - first) * scale)
+    count = len(inside)
+    margin = min(count // 4, max(count // 10, 2 * count // side + 1))  # at its edges an image is interpolated with less
+    middle = inside[margin : count - margin]
+    slope, start = (
+        np.polyfit(middle + 0.5, ramp[middle] / _step(side) + 0.5, 1) if min(len(middle), side) > 1 else (0, 0)
+    )
+    if not slope > 0:
+        slope = side / count
+        start = -inside[0] * slope
+    end = start + slope * len(ramp)
+    close = _ROUNDING * slope * len(ramp)
+    return 0.0 if abs(start) < close else float(start), float(side if abs(end - side) < close else end)

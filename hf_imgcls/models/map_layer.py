@@ -2,8 +2,8 @@
 
 It is the last one whose output is laid out as the image is, on whose places the logits depend, and through which all of
 the image goes: the last stage of a convolutional network before its mean, say. Of a vision transformer with a class
-token it is the block before the last: behind the last one, the logits depend on the class token alone. What is beside the
-main path (the norm before an attention) is not taken: its map may show the opposite of what the network uses.
+token it is the block before the last: behind the last one, the logits depend on the class token alone. What is beside
+the main path (the norm before an attention) is not taken: its map may show the opposite of what the network uses.
 """
 
 import contextlib
