@@ -22,7 +22,7 @@ def test_mistakes_have_a_map_for_the_prediction_and_one_for_the_label(explaining
     first = next(each for each in page.all("img") if each["alt"] in shown)
     assert first["src"].startswith("data:image/jpeg;base64,")
     assert all(any(f"what speaks for {name} 0." in alt for alt in shown) for name in NAMES[:2])
-    assert {"href": "#maps"} in page.all("a")
+    assert {"href": "#explanations"} in page.all("a")
     assert "What in an image speaks for a label, relative to its most" in page.words
 
 
