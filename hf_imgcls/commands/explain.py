@@ -1,4 +1,4 @@
-"""show what in an image speaks for a label, as a map beside it"""
+"""show what in an image speaks for a label"""
 
 import argparse
 import sys
