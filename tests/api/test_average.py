@@ -68,6 +68,7 @@ def test_a_plain_average_is_a_folder_like_that_of_a_run(make_run, tmp_path, caps
     assert all(torch.equal(mean[n], (sum(p[n].double() for p in parts) / 2).float()) for n in mean)
     assert "average: 2 models, validation loss " in out
     assert f"; report: {tmp_path / 'a-average/report/report.html'}" in out
+    assert "No maps: maps need grad-cam" in (tmp_path / "a-average/report/report.html").read_text()
     card = (tmp_path / "a-average" / "README.md").read_text()
     assert "The mean of the weights of these models" in card
     assert "| c/checkpoint-4 | 0.5000 |" in card

@@ -31,7 +31,7 @@ def recipe(make_folder, tmp_path):
     }
 
 
-def test_the_mean_is_one_model_that_is_served_as_it_was_scored(recipe, tmp_path, capsys, monkeypatch):
+def test_the_mean_is_one_model_that_is_served_as_it_was_scored(recipe, tmp_path, capsys, monkeypatch, explaining):
     monkeypatch.setattr("hf_imgcls.api.ensemble._best_alone", lambda scores: None)  # whichever is better
     results = train_classifier(recipe)
     run = tmp_path / "run"
@@ -46,6 +46,7 @@ def test_the_mean_is_one_model_that_is_served_as_it_was_scored(recipe, tmp_path,
     assert (run / "ensemble.py").is_file()
     shown = json.loads((run / "report/report.json").read_text())["splits"]["test"]["map"]
     assert shown["images"] == shown["of"] == 12
+    assert "map of what speaks for" in (run / "report/report.html").read_text()
     settings = json.loads((run / "config.json").read_text())
     assert settings["scales"][0] == [1.0] * 3
     assert settings["scales"][1] == pytest.approx([0.5 / 0.2, 0.5 / 0.3, 0.5 / 0.4], abs=1e-3)

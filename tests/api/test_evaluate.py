@@ -100,7 +100,9 @@ def test_a_folder_gets_the_files_of_a_run(model, photos, tmp_path, capsys):
     assert [row["file"] for row in csv.DictReader((scores / "bad_images.csv").open())] == ["test/red/broken.png"]
     shown = json.loads((scores / "report/report.json").read_text())["splits"]["test"]["map"]
     assert (shown["images"], shown["of"], shown["rows"]) == (12, 12, list(range(12)))
-    assert 'aria-label="Map of 12 test images' in (scores / "report/report.html").read_text()
+    page = (scores / "report/report.html").read_text()
+    assert 'aria-label="Map of 12 test images' in page
+    assert "No maps: maps need grad-cam" in page
 
 
 def test_only_an_evaluation_is_replaced(tmp_path):
