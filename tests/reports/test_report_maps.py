@@ -1,6 +1,7 @@
 """The section of a report that shows where the model looks: bounded, and never what a report fails for."""
 
 import numpy as np
+import pytest
 from made_run import made_results, outputs
 from test_report_page import ANSWERS, NAMES, page_of, subject_of
 from tiny import tiny_model, tiny_processor
@@ -9,6 +10,11 @@ from hf_imgcls.reports.report import looks
 from hf_imgcls.reports.report.looks import labels_to_explain
 from hf_imgcls.scoring.breakdown import break_down
 from hf_imgcls.scoring.sets import ScoredSets
+
+
+@pytest.fixture(autouse=True)
+def as_long_as_it_takes(monkeypatch):
+    monkeypatch.setattr(looks, "_SECONDS", 1000)
 
 
 def opened():

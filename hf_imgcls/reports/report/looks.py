@@ -47,9 +47,9 @@ def looks_section(split: Mapping[str, Any], main: str, subject: Subject) -> list
 
 
 def _figures(chosen: Sequence[Mapping], rows, output: Scored | ScoredSets, subject: Subject) -> list[Markup]:
-    end = time.monotonic() + _SECONDS
     network, processor = subject.opened()
     made, maker, placer = [], MapMaker(network, input_size(processor)), Placer(processor)
+    end = time.monotonic() + _SECONDS
     names = list(subject.results["labels"])
     for each in chosen:
         if made and time.monotonic() > end:
