@@ -18,6 +18,8 @@ from hf_imgcls.errors import InputError, ReadError, UserError
 from hf_imgcls.images import UNREADABLE
 from hf_imgcls.words import clean
 
+_CAST = "Couldn't cast"  # so begins what `datasets` says of a column whose type changes further down
+
 
 class StreamRows(IterableDataset):
     """A stream through a transform. Each worker reads shards of its own, through a shuffle buffer of its own.
@@ -94,7 +96,9 @@ def _naming_files(rows: datasets.IterableDataset) -> Iterator[dict]:
     try:
         yield from rows
         _check_files(rows)
-    except LOAD_ERRORS as error:
+    except (*LOAD_ERRORS, TypeError) as error:
+        if isinstance(error, TypeError) and not str(error).startswith(_CAST):
+            raise
         told = isinstance(error, OSError) and error.strerror
         file = _file_of(error) or "the stream"
         if not isinstance(error, UserError):

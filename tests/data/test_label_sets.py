@@ -2,6 +2,7 @@
 
 import csv
 import json
+from pathlib import Path
 
 import datasets
 import numpy as np
@@ -10,7 +11,7 @@ from PIL import Image
 
 from hf_imgcls.data.iterative import sample_sets, stratify_sets
 from hf_imgcls.data.label_arrays import read_labels
-from hf_imgcls.data.load import find_rows
+from hf_imgcls.data.load import find_rows, load_data
 from hf_imgcls.data.partition import fold_of_rows, hold_out_groups
 from hf_imgcls.errors import InputError
 from hf_imgcls.recipe import load_recipe
@@ -97,6 +98,27 @@ def test_lists_are_names_or_ids_or_vectors(photos, write, named):
     data = find_rows(section(photos / "table.jsonl", label_names=named))
     assert data.labels == NAMES
     assert sets_of(data) == list(map(set, SETS))
+
+
+@pytest.mark.parametrize(
+    ("write", "keys"),
+    [
+        (as_text("|"), {}),
+        (lambda each: each, {}),
+        (lambda each: [float(name in each) for name in NAMES], {}),
+        (lambda each: {name: int(name in each) for name in NAMES}, {"label_column": NAMES}),
+    ],
+)
+def test_a_stream_has_the_same_labels(photos, write, keys):
+    rows = [{"image": f"{n}.png", "labels": write(each)} for n, each in enumerate(SETS)]
+    rows = [{"image": row["image"], **row["labels"]} if "label_column" in keys else row for row in rows]
+    (photos / "table.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    data = {"path": str(photos / "table.jsonl"), "streaming": True, "label_names": NAMES, **keys}
+    recipe = {"model": {"checkpoint": "a/b", "multi_label": True}, "training": {"output_dir": "r", "max_steps": 1}}
+    stream = load_data(load_recipe({"data": data, **recipe}).data)
+    found = {Path(row["image"]["path"]).stem: row["label"] for row in stream.splits["train"]}
+    found = {int(name): {stream.labels[i] for i in labels} for name, labels in found.items()}
+    assert found == dict(enumerate(map(set, SETS)))
 
 
 @pytest.mark.parametrize(

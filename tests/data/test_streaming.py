@@ -4,6 +4,7 @@ import io
 import itertools
 import os
 import tarfile
+from types import SimpleNamespace
 
 import numpy as np
 import pyarrow as pa
@@ -15,6 +16,7 @@ from datasets import ClassLabel, Dataset, Features, Image
 from torch.utils.data import DataLoader
 
 from hf_imgcls.data.load import load_data
+from hf_imgcls.data.stream_rows import _naming_files
 from hf_imgcls.data.streaming import attach_transform, first_rows
 from hf_imgcls.errors import InputError, ReadError
 from hf_imgcls.images.read import read_image
@@ -278,3 +280,20 @@ def test_labels_that_are_unknown_or_missing(tmp_path, label, line):
     with pytest.raises(InputError) as caught:
         numbers(split)
     assert line in str(caught.value)
+
+
+def test_a_column_whose_type_changes_further_down_is_one_line():
+    class Changing:
+        info = SimpleNamespace(download_checksums=None)
+
+        def __init__(self, fault):
+            self.fault = fault
+
+        def __iter__(self):
+            yield 1
+            raise TypeError(self.fault)
+
+    with pytest.raises(ReadError, match=r"^the stream cannot be read: TypeError: Couldn't cast array"):
+        list(_naming_files(Changing("Couldn't cast array of type double to int64")))
+    with pytest.raises(TypeError):
+        list(_naming_files(Changing("a bug")))
