@@ -25,7 +25,8 @@ def main() -> None:
         split: pandas.DataFrame(dict(zip(("image", "label"), task.photos(split), strict=True)))
         for split in ("train", "validation", "test")
     }
-    predictor = MultiModalPredictor(label="label", problem_type="multiclass", path=str(task.work / "autogluon"))
+    kind = "binary" if tables["train"]["label"].nunique() == 2 else "multiclass"  # it refuses two classes as multiclass
+    predictor = MultiModalPredictor(label="label", problem_type=kind, path=str(task.work / "autogluon"))
     predictor.fit(
         tables["train"],
         tuning_data=tables["validation"],
