@@ -141,7 +141,7 @@ def _data(content: Mapping[str, Any], subject: Subject) -> list[Markup]:
         parts.append(tag("ul", [tag("li", note) for note in notes]))
     known = {
         key: results.get(key)
-        for key in ("data", "split", "command", "hardware", "seed")
+        for key in ("model", "data", "split", "command", "hardware", "seed")
         if results.get(key) is not None
     }
     parts.append(tag("dl", [[tag("dt", key), tag("dd", value)] for key, value in known.items()]))
