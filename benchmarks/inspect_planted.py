@@ -56,7 +56,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="class folders below train and test")
     parser.add_argument("--odd", type=Path, required=True, help="a folder of odd files")
-    parser.add_argument("--copies", type=int, default=40, help="of each kind")
+    parser.add_argument("--copies", type=int, default=40, help="of each kind; 0 plants none")
     parser.add_argument("--checkpoint", nargs="+", default=[], help="networks by whose features labels are judged")
     parser.add_argument("--flipped", type=int, default=50)
     parser.add_argument("--seed", type=int, default=1)
@@ -66,7 +66,8 @@ def main() -> None:
         shutil.copytree(options.data, data, copy_function=shutil.copyfile)
         for place in (data, *(each for each in data.rglob("*") if each.is_dir())):
             place.chmod(0o755)
-        before = inspect_data(data)
+        images = sum(file.is_file() for file in (data / "train").rglob("*"))
+        before = inspect_data(data) if options.copies else {"findings": []}
         known = {near: pairs(before, near) for near in (True, False)}
         planted = plant(data, options.copies, options.seed)
         odd = plant_odd(data, options.odd)
@@ -80,8 +81,9 @@ def main() -> None:
         begun, busy = time.perf_counter(), time.process_time()
         report = inspect_data(data, overrides, InspectOptions(checkpoints=tuple(options.checkpoint)))
         seconds, busy = time.perf_counter() - begun, time.process_time() - busy
-    print_found(report, known, planted, options.copies)
-    print_odd(report, odd, report["splits"]["train"]["images"] - before["splits"]["train"]["images"])
+    if options.copies:
+        print_found(report, known, planted, options.copies)
+    print_odd(report, odd, report["splits"]["train"]["images"] - images)
     if flipped:
         print_labels(report, flipped)
     images = sum(split["images"] for split in report["splits"].values())
