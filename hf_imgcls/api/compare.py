@@ -12,6 +12,8 @@ from hf_imgcls.machine import on_main, say
 from hf_imgcls.recipe import lies_in, load_recipe, local_path
 from hf_imgcls.store import cache_in_use, try_place
 
+_FILES = (".json", ".csv", ".html")
+
 
 def compare_runs(
     runs: Sequence[str | Path], split: str | None = None, output: str | Path | None = None, *, common: bool = False
@@ -41,7 +43,8 @@ def compare_runs(
     for line in reports.describe_comparison(content, output):
         say(line)
     if output:
-        on_main(lambda: reports.save_comparison(output, content, _find_images(found, content)))
+        images = {} if output.suffix in (".json", ".csv") else _find_images(found, content)
+        on_main(lambda: reports.save_comparison(output, content, images))
         say(f"saved: {output}")
     return content
 
@@ -76,7 +79,7 @@ def _load_images(run: reports.ScoredRun, split: str, names: set[str]) -> dict[st
 
 
 def _check_output(place: Path, runs: Sequence[reports.ScoredRun]) -> None:
-    if place.exists() and not (place.is_dir() and not place.suffix and not any(place.iterdir())):
+    if place.exists() and not (place.is_dir() and place.suffix not in _FILES and not any(place.iterdir())):
         raise InputError(f"--output: {place} exists already; name another file or folder")
     if not place.absolute().parent.is_dir():
         raise InputError(f"--output: there is no folder {place.parent}")

@@ -52,7 +52,12 @@ def test_console_and_files_say_the_same(tmp_path, runs, capsys):
     first = content["differing"][0]["runs"]["하나 <b>"]
     assert rows[0]["하나 <b> prediction"] == first["prediction"]
     assert float(rows[0]["하나 <b> score"]) == first["score"]
-    assert compare_runs(runs)["comparisons"] == content["comparisons"]
+    for name, own in (("one.json", "comparison.json"), ("one.csv", "differing.csv")):
+        assert compare_runs(runs, output=str(tmp_path / name))["comparisons"] == content["comparisons"]
+        assert (tmp_path / name).read_bytes() == (tmp_path / "out" / own).read_bytes()
+    (tmp_path / "v1.2").mkdir()
+    compare_runs(runs, output=tmp_path / "v1.2")  # an empty folder
+    assert (tmp_path / "v1.2/comparison.html").is_file()
 
 
 def test_the_page_shows_the_images_and_loads_nothing(tmp_path, runs, capsys):

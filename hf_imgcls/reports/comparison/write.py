@@ -7,8 +7,6 @@ from typing import Any
 from hf_imgcls.reports.comparison.page import comparison_page
 from hf_imgcls.store import write_csv, write_json, write_text
 
-KINDS = (".json", ".csv", ".html")
-
 
 def save_comparison(place: Path, content: Mapping[str, Any], images: Mapping[str, dict]) -> None:
     """A .json, .csv or .html file, or a folder with comparison.json, differing.csv and comparison.html.
