@@ -1,32 +1,24 @@
 """A finished run to the Hub: pushed once it is complete on disk, and read back as its users will load it."""
 
-import itertools
-import json
 import os
 import shlex
-import subprocess
-import sys
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 
-import datasets
-import numpy as np
 from accelerate import PartialState
 from huggingface_hub import constants
 from PIL import Image
 from transformers import TrainingArguments
 from transformers.trainer_utils import HubStrategy
 
-from hf_imgcls.data import first_rows, naming_changed
 from hf_imgcls.errors import InputError, PushError
-from hf_imgcls.images import read_image
 from hf_imgcls.machine import on_main, say
 from hf_imgcls.publishing.hub import Target, as_push_error, download, make_repository, upload
 from hf_imgcls.publishing.shareable import kept_adapter, shareable_files
 from hf_imgcls.publishing.space import push_demo
+from hf_imgcls.publishing.verify import first_images, open_pushed, synthetic_images
 from hf_imgcls.reports import CARD, prepare_card
-from hf_imgcls.serving import TOLERANCE
 from hf_imgcls.store import (
     PUSHED,
     RECIPE,
@@ -34,13 +26,10 @@ from hf_imgcls.store import (
     Lock,
     describe_if_several,
     lock_run,
-    own_code,
     read_json,
     write_json,
 )
 from hf_imgcls.words import plural
-
-_COMPARED = 8  # images on which the repository's predictions are compared with the folder's
 
 
 def check_push(arguments: TrainingArguments) -> None:
@@ -73,7 +62,7 @@ def push_trained(folder: Path, arguments: TrainingArguments, data) -> None:
         if place := pushed_before(folder, target):
             say(f"pushed already: {place}")
         else:
-            push_run(folder, target, _images(held_out))
+            push_run(folder, target, first_images(held_out))
 
 
 def pushed_before(folder: Path, target: Target) -> str | None:
@@ -132,7 +121,7 @@ def push_run(folder: Path, target: Target, images: Iterable[Image.Image] = (), w
             prepare_card(folder, name, download(name, CARD, target, Path(place)))
         files = shareable_files(folder)
         commit = upload(name, files, target, "Model, card and results")
-        compared = as_push_error(lambda: list(images)) or _synthetic_images()
+        compared = as_push_error(lambda: list(images)) or synthetic_images()
         verdict = open_pushed(folder, name, commit, compared)
         changed = [path for path, content in files.items() if isinstance(content, bytes)]
         without = f" ({', '.join(changed)} without paths of this machine)" if changed else ""
@@ -163,53 +152,3 @@ def _check_run(folder: Path) -> None:
         )
     if (results["parity"] or {"passed": True})["passed"] is False:
         raise InputError(f"push: the model in {folder} failed the parity check (see its {RESULTS})")
-
-
-def open_pushed(folder: Path, name: str, commit: str, images: list[Image.Image]) -> dict:
-    """Load the repository by its id in a fresh process with an empty cache, and compare its predictions.
-
-    Returns:
-        `images`, `max_difference` of a probability.
-    """
-    with tempfile.TemporaryDirectory() as place:
-        cache, compared = Path(place, "cache"), Path(place, "images")
-        compared.mkdir()
-        for number, image in enumerate(images):
-            image.save(compared / f"{number}.png")
-        alone = {key: value for key, value in os.environ.items() if not key.startswith(("ACCELERATE_", "FSDP_"))}
-        alone |= {key: str(cache / key) for key in ("HF_HUB_CACHE", "HF_MODULES_CACHE", "HF_XET_CACHE")}
-        for key in ("RANK", "LOCAL_RANK", "WORLD_SIZE"):  # run as a single, non-distributed process
-            alone.pop(key, None)
-        words = [str(folder.resolve()), name, commit, str(compared)]
-        words += ["--trust-remote-code"] if own_code(folder) else []
-        # -P, and from another folder: neither this package's modules nor a folder of the repository's name are found.
-        script = Path(__file__).with_name("readback.py").resolve()
-        done = subprocess.run(
-            [sys.executable, "-P", str(script), *words], cwd=place, env=alone, capture_output=True, text=True
-        )
-    if done.returncode:
-        why = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
-        raise PushError(f"{name} is on the Hub, but could not be loaded from there ({why[:300]})")
-    verdict = json.loads(done.stdout.splitlines()[-1])
-    if not verdict["max_difference"] <= TOLERANCE:  # NaN too
-        raise PushError(
-            f"{name} is on the Hub, but does not reproduce the folder's predictions (max abs. probability difference "
-            f"{verdict['max_difference']:.1e})"
-        )
-    return verdict
-
-
-def _images(split) -> Iterator[Image.Image]:
-    """The first images of a held-out split, as they are read."""
-    streamed = isinstance(split, datasets.IterableDataset)
-    rows = first_rows(split, _COMPARED) if streamed else itertools.islice(split or (), _COMPARED)
-    for row in rows:
-        with naming_changed([row["image"]]):
-            image = read_image(row["image"])
-        yield image
-
-
-def _synthetic_images() -> list[Image.Image]:
-    """Soft blots of colour, so that predictions differ: noise is the same grey to every network."""
-    blots = np.random.default_rng(0).integers(0, 256, (_COMPARED, 3, 4, 3), np.uint8)
-    return [Image.fromarray(each).resize((300, 200), Image.Resampling.BICUBIC) for each in blots]

@@ -1,42 +1,21 @@
-"""The plots of a run: which images and numbers are drawn, and the PNGs in its folder `plots`.
-
-Nothing here changes the run: random numbers come from generators of its own, or their state is restored.
-"""
+"""The plots of a run: what is drawn, and the PNGs in its folder `plots`."""
 
 import itertools
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
 
-import datasets
 import numpy as np
-import torch
 from torchvision.transforms import v2
 
-from hf_imgcls.data import first_rows, naming_changed
-from hf_imgcls.images import Mixing, TrainTransform, fill_with_noise, read_image
+from hf_imgcls.data import naming_changed
+from hf_imgcls.images import Mixing, TrainTransform
 from hf_imgcls.reports.plots.drawing import FOLDER, import_plots, save
+from hf_imgcls.reports.samples import Sample, as_read, as_trained, choose_sample, mixed_batch
 from hf_imgcls.scoring import Scored, ScoredSets, label_scores
 from hf_imgcls.words import plural
 
-_GALLERY, _AUGMENTED, _DRAWS = 16, 6, 5  # images; of them rows, and draws of each row
+_AUGMENTED, _DRAWS = 6, 5  # rows of a sample, and draws of each row
 _BATCHES, _BATCH = 3, 6  # mixed batches, images of each
-_SIDE = 320  # pixels of the longer side of an image that is shown as it is: a figure shows fewer
-_STREAMED = 64  # rows of a stream to choose from
-
-
-class Sample(NamedTuple):
-    """Rows (image, label, row) of a split, ordered by class, and the names of all classes."""
-
-    rows: list[dict]
-    names: list[str]
-
-    @property
-    def labels(self) -> list[str]:
-        return [
-            ", ".join(self.names[i] for i in label) if isinstance(label := row["label"], list) else self.names[label]
-            for row in self.rows
-        ]
 
 
 def draw_training_images(folder: Path, data, plans: Sequence) -> None:
@@ -85,32 +64,9 @@ def draw_results(folder: Path, stages: Sequence[Mapping], outputs: Mapping[str, 
         draw_confusion(folder, outputs[split], names, split)
 
 
-def choose_sample(split: datasets.Dataset | datasets.IterableDataset, names: Sequence[str], seed: int) -> Sample:
-    """Images of as many classes as there is room for, alike for the same seed; of a stream its first rows."""
-    if isinstance(split, datasets.IterableDataset):
-        rows = first_rows(split, _STREAMED)
-        return Sample([rows[i] for i in _spread(_first([row["label"] for row in rows]), seed)], list(names))
-    return Sample(list(split.select(_spread(_first(split["label"][:]), seed))), list(names))
-
-
-def _first(labels: Sequence[int | list[int]]) -> list[int]:
-    """Of several labels an image the first; -1 of one without any."""
-    return [(label or [-1])[0] if isinstance(label, list) else label for label in labels]
-
-
-def _spread(labels: Sequence[int], seed: int) -> list[int]:
-    """Indices of rows, as many of one class as of another, in the order of their labels."""
-    generator = np.random.default_rng(seed)
-    labels = np.asarray(labels)
-    classes = generator.permutation(np.unique(labels))[:_GALLERY]
-    members = [generator.permutation(np.flatnonzero(labels == label))[:_GALLERY] for label in classes]
-    turns = (i for turn in itertools.zip_longest(*members) for i in turn if i is not None)
-    return sorted((int(i) for i in itertools.islice(turns, _GALLERY)), key=lambda i: (labels[i], i))
-
-
 def draw_gallery(folder: Path, sample: Sample) -> None:
     plots = import_plots("gallery")
-    save(plots.gallery([_original(row) for row in sample.rows], sample.labels), folder, "gallery.png")
+    save(plots.gallery([as_read(row) for row in sample.rows], sample.labels), folder, "gallery.png")
 
 
 def draw_augmented(folder: Path, sample: Sample, images: TrainTransform, suffix: str = "") -> None:
@@ -118,11 +74,11 @@ def draw_augmented(folder: Path, sample: Sample, images: TrainTransform, suffix:
     plots = import_plots("gallery")
     chosen = np.unique(np.linspace(0, len(sample.rows) - 1, _AUGMENTED).round().astype(int))
     rows = [sample.rows[i] for i in chosen]
-    epochs = [_as_trained(images, rows, epoch) for epoch in range(_DRAWS)]
+    epochs = [as_trained(images, rows, epoch) for epoch in range(_DRAWS)]
     if all(np.array_equal(first, other) for epoch in epochs for first, other in zip(epochs[0], epoch, strict=True)):
         epochs = epochs[:1]  # nothing random about them
     draws = list(zip(*epochs, strict=True))
-    figure = plots.augmented([_original(row) for row in rows], draws, [sample.labels[i] for i in chosen])
+    figure = plots.augmented([as_read(row) for row in rows], draws, [sample.labels[i] for i in chosen])
     save(figure, folder, f"augmented{suffix}.png")
 
 
@@ -134,21 +90,12 @@ def draw_mixed(folder: Path, sample: Sample, images: TrainTransform, mixing: Mix
     batches, fractions, titles = [], [], []
     for epoch, mix in zip(range(_BATCHES), itertools.cycle(mixes), strict=False):
         rows = [sample.rows[i] for i in generator.permutation(len(sample.rows))[:_BATCH]]
-        pixels = torch.tensor(np.stack(_as_trained(images, rows, epoch))).permute(0, 3, 1, 2).float()
-        mixed, soft = _mix(mix, pixels, _as_tensor([row["label"] for row in rows], len(sample.names)), 100 * epoch)
-        batches.append(list(mixed.round().clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1).numpy()))
-        fractions.append(soft.numpy())
+        mixed, soft = mixed_batch(mix, images, rows, len(sample.names), epoch)
+        batches.append(mixed)
+        fractions.append(soft)
         titles.append(type(mix).__name__)
     if batches:
         save(plots.mixed(batches, np.array(fractions), sample.names, titles), folder, f"mixed{suffix}.png")
-
-
-def _as_tensor(labels: Sequence[int | list[int]], classes: int) -> torch.Tensor:
-    if not isinstance(labels[0], list):
-        return torch.tensor(labels)
-    return torch.stack(
-        [torch.zeros(classes).index_fill(0, torch.tensor(each, dtype=torch.int64), 1) for each in labels]
-    )
 
 
 def draw_confusion(folder: Path, output: Scored, names: Sequence[str], split: str) -> None:
@@ -175,37 +122,3 @@ def draw_classes(folder: Path, classes: Mapping[str, Mapping], split: str) -> No
 def _save_matrix(folder: Path, counts: np.ndarray, names: Sequence[str], split: str, missing: int) -> None:
     title = f"{split}, {plural(missing, 'image')} without a prediction" if missing else split
     save(import_plots("confusion").confusion_matrix(counts, names, title), folder, "confusion_matrix.png")
-
-
-def _original(row: dict) -> np.ndarray:
-    image = read_image(row["image"])
-    image.thumbnail((_SIDE, _SIDE))
-    return np.asarray(image)
-
-
-def _as_trained(images: TrainTransform, rows: Iterable[dict], epoch: int) -> list[np.ndarray]:
-    """Rows as training sees them in an epoch, red, green, blue, shape (height, width, 3)."""
-    before = int(images.epoch)
-    images.epoch.fill_(epoch)
-    try:
-        made = images({key: [row[key] for row in rows] for key in ("image", "label", "row")})
-    finally:
-        images.epoch.fill_(before)
-    pixels = torch.stack(made["pixel_values"])
-    if "erased" in made:
-        with torch.random.fork_rng(devices=[]):
-            noisy = fill_with_noise(pixels * images.scale + images.shift, torch.stack(made["erased"]))
-        pixels = ((noisy - images.shift) / images.scale).round().clamp(0, 255).to(torch.uint8)
-    rgb = [images.channels.index(channel) for channel in range(3)]
-    return list(pixels[:, rgb].permute(0, 2, 3, 1).numpy())
-
-
-def _mix(mix: v2.Transform, pixels: torch.Tensor, labels: torch.Tensor, seed: int):
-    """A mixed batch and its soft labels; of the first draws one that can be seen, since many give a fraction near 1."""
-    with torch.random.fork_rng(devices=[]):
-        for turn in range(20):
-            torch.default_generator.manual_seed(seed + turn)
-            mixed, soft = mix(pixels, labels)
-            if soft.amax(dim=1).min() < 0.95:
-                break
-    return mixed, soft

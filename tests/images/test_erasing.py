@@ -10,7 +10,8 @@ from torchvision.transforms import v2
 from hf_imgcls.images.mixing import draw_box, fill_with_noise, is_noise, take_noise
 from hf_imgcls.images.transforms import TrainTransform
 from hf_imgcls.reports import figures
-from hf_imgcls.reports.figures import choose_sample, draw_augmented
+from hf_imgcls.reports.figures import draw_augmented
+from hf_imgcls.reports.samples import choose_sample
 
 NOISE = {"RandomErasing": {"p": 0.6, "value": "random"}}
 

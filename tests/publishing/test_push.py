@@ -21,7 +21,7 @@ from hf_imgcls import train_classifier
 from hf_imgcls.cli import main
 from hf_imgcls.machine import network
 from hf_imgcls.publishing import hub as hub_module
-from hf_imgcls.publishing import push, readback
+from hf_imgcls.publishing import push, readback, verify
 from hf_imgcls.publishing.shareable import shareable_files
 
 TRAINING = {"max_steps": 2, "per_device_train_batch_size": 4, "disable_tqdm": True, "push_to_hub": True}
@@ -268,7 +268,7 @@ def test_readback_compares_folder_and_repository(run, tmp_path, capsys):
     settings = json.loads((other / "preprocessor_config.json").read_text())
     (other / "preprocessor_config.json").write_text(json.dumps({**settings, "image_mean": [0.1, 0.5, 0.9]}))
     (tmp_path / "images").mkdir()
-    for number, each in enumerate(push._synthetic_images()):
+    for number, each in enumerate(verify.synthetic_images()):
         each.save(tmp_path / "images" / f"{number}.png")
     for repository, differs in ((run, False), (other, True)):
         readback.main(str(run), str(repository), "main", str(tmp_path / "images"))
@@ -302,7 +302,7 @@ def test_a_repository_that_cannot_be_loaded_or_predicts_otherwise_is_an_error(
     status, out, err, part, run, hub, capsys, monkeypatch
 ):
     done = subprocess.CompletedProcess([], status, out, err)
-    monkeypatch.setattr(push, "subprocess", SimpleNamespace(run=lambda *arguments, **settings: done))
+    monkeypatch.setattr(verify, "subprocess", SimpleNamespace(run=lambda *arguments, **settings: done))
     line = fails(capsys, 3, "push", run)
     assert f"someone/colours is on the Hub, but {part}" in line
     assert "to finish the push" in line

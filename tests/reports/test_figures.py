@@ -19,7 +19,6 @@ from hf_imgcls.recipe.sections import AugmentationSection
 from hf_imgcls.recipe.shipped import shipped_recipes
 from hf_imgcls.reports import figures
 from hf_imgcls.reports.figures import (
-    choose_sample,
     draw_augmented,
     draw_confusion,
     draw_gallery,
@@ -27,6 +26,7 @@ from hf_imgcls.reports.figures import (
     draw_results,
     draw_training_images,
 )
+from hf_imgcls.reports.samples import choose_sample
 
 NAMES = ["파랑", "green", "red"]
 
