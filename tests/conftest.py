@@ -1,6 +1,7 @@
 """Offline, on the CPU, with caches of their own; small data made here."""
 
 import gc
+import json
 import os
 import sys
 import tempfile
@@ -72,6 +73,23 @@ def undrawn(monkeypatch):
 def explaining(monkeypatch):
     """The library that makes maps is installed."""
     monkeypatch.delitem(sys.modules, "pytorch_grad_cam")
+
+
+@pytest.fixture
+def write_recipe(make_folder, tmp_path, monkeypatch):
+    """Write recipe.json in the present folder, on photos and a saved ViT there: `write_recipe(content, train=4)`."""
+    from tiny import tiny_model, tiny_processor
+
+    monkeypatch.chdir(tmp_path)
+
+    def write(content: dict, **splits: int):
+        tiny_model("vit").save_pretrained("checkpoint")
+        tiny_processor().save_pretrained("checkpoint")
+        own = {"data": {"path": str(make_folder(**splits))}, "model": {"checkpoint": str(tmp_path / "checkpoint")}}
+        (tmp_path / "recipe.json").write_text(json.dumps({**own, **content}))
+        return tmp_path / "recipe.json"
+
+    return write
 
 
 def make_image(colour: str, number: int, size: tuple[int, int] = (24, 20)) -> Image.Image:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from hf_imgcls import reports, serving
+from hf_imgcls.api.calibrate import scale_saved
 from hf_imgcls.api.finished import tell_results
 from hf_imgcls.api.ingredients import Ingredient, find_ingredients, open_first, other_origins
 from hf_imgcls.api.rejection import set_rejection
@@ -30,7 +31,7 @@ from hf_imgcls.store import (
     write_csv,
     write_json,
 )
-from hf_imgcls.training import ImageTrainer, Soup, choose_greedily
+from hf_imgcls.training import ImageTrainer, ScoredRun, Soup, choose_greedily
 
 _BATCH = 32  # images at least, from which statistics of batch normalizations are computed
 _ANY_CLASSES = 10**9
@@ -146,6 +147,10 @@ def _write(folder: Path, recipe, soup: Soup, average: dict[str, Any], begun: flo
         delattr(trainer.model.config, REJECTION)
     trainer.save_run(folder)
     scores, outputs = soup.score()
+    temperature = None
+    if recipe.calibration.temperature_scaling:  # the mean of calibrated networks is not calibrated
+        scored = ScoredRun(scores, outputs, outputs)
+        (scores, outputs, _), temperature = scale_saved(folder, trainer, scored, data, soup.scoring)
     trainer.check_predictions(outputs, 0)
     keep_thresholds(folder, trainer.model.config)
     labels = [trainer.model.config.id2label[i] for i in range(len(data.labels))]
@@ -162,6 +167,8 @@ def _write(folder: Path, recipe, soup: Soup, average: dict[str, Any], begun: flo
         results |= {"multi_label": True, "thresholds": thresholds_by_label(trainer.model.config)}
     results["cautions"] = reports.collect_cautions(results, {})
     results["average"] = average
+    if temperature:
+        results["temperature"] = temperature
     if rejection := set_rejection(recipe, folder, outputs, data, trainer.args.device):
         results["rejection"] = rejection
     reports.draw_classes(folder, *_tested(results))

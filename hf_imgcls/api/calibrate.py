@@ -1,5 +1,6 @@
 """Temperature scaling of what a run has trained: fitted on validation, saved in the head, scored as it is saved."""
 
+from pathlib import Path
 from typing import Any
 
 from hf_imgcls.api.run import Run
@@ -33,13 +34,20 @@ def calibrate(
     """
     if not run.recipe.calibration.temperature_scaling:
         return scored, None
+    return scale_saved(run.folder, trainer, scored, run.data, scoring)
+
+
+def scale_saved(
+    folder: Path, trainer: ImageTrainer, scored: ScoredRun, data: Data, scoring: EvalTransform
+) -> tuple[ScoredRun, dict[str, Any] | None]:
+    """Divide the logits of the model saved in a folder by the temperature of its validation; returns as `calibrate`."""
     before = scored.outputs
     temperature = on_main(lambda: fit_temperature(before["validation"]))
     if temperature is None:
         say("calibration: no temperature: no validation image is predicted wrongly, or one has no scores")
         return scored, None
     divide_logits(trainer.model, temperature)
-    trainer.save_run(run.folder)
+    trainer.save_run(folder)
     if all(output.probabilities is not None for output in before.values()):
         outputs = {split: at_temperature(output, temperature) for split, output in before.items()}
         scores = {}
@@ -49,7 +57,7 @@ def calibrate(
             scores[split] = split_metrics(named, split, output.label_ids)
         scored = ScoredRun(scores, outputs, outputs)
     else:
-        scored = score_saved(trainer, run.data, scoring)
+        scored = score_saved(trainer, data, scoring)
     found = temperature_changes(temperature, before, scored.outputs)
     for line in describe_temperature(found):
         say(line)

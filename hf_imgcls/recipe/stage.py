@@ -110,6 +110,8 @@ def demanded_evaluation(stage: Stage) -> str | None:
         return "early_stopping"
     if stage.only_if_better:
         return "only_if_better"
+    if stage.refit:
+        return "refit"
     if value_of(stage.training, "metric_for_best_model", None):
         return "training.metric_for_best_model"
     wanted = (key for key, values in _EVALUATING.items() if value_of(stage.training, key, None) in values)
@@ -137,8 +139,6 @@ def check_stage(recipe: Section, stage: Stage, key: str) -> None:
         raise ValueError(f"{key}.only_if_better: needs an evaluation, but training.eval_strategy is no")
     if stage.refit and not stage.logistic_regression:
         raise ValueError(f'{key}.refit: needs "logistic_regression": true')
-    if stage.refit and holds_nothing_out(recipe.data):
-        raise ValueError(f"{key}.refit: there is no validation split to add; leave it out")
     if stage.logistic_regression:
         _check_regression(recipe, stage, f"{key}.logistic_regression")
     _check_rates(stage, f"{key}.optimizer" if key else "optimizer")

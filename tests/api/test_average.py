@@ -77,6 +77,24 @@ def test_a_plain_average_is_a_folder_like_that_of_a_run(make_run, tmp_path, caps
     assert "is an average of others, which no recipe trains" in capsys.readouterr().err
 
 
+def test_a_calibrated_average_has_a_temperature_of_its_own(make_run, tmp_path, capsys):
+    for name, shift in (("a", 0.0), ("b", 0.02)):
+        file = make_run(name, shift) / "recipe.json"
+        file.write_text(json.dumps({**json.loads(file.read_text()), "calibration": {"temperature_scaling": True}}))
+    assert main(["average", "a", "b"]) == 0
+    folder = tmp_path / "a-average"
+    results = json.loads((folder / "results.json").read_text())
+    found, name = results["temperature"], "classifier.weight"
+    mean = (weights(tmp_path / "a")[name].double() + weights(tmp_path / "b")[name].double()) / 2
+    torch.testing.assert_close(weights(folder)[name], (mean / found["value"]).float())
+    assert found["splits"]["validation"]["after"]["loss"] == results["scores"]["validation"]["loss"]
+    assert results["scores"]["validation"]["loss"] < found["splits"]["validation"]["before"]["loss"]
+    assert results["parity"]["passed"]
+    assert f"calibration: logits are divided by {found['value']:.4g}" in capsys.readouterr().out
+    assert "Scores are calibrated by temperature scaling" in (folder / "README.md").read_text()
+    assert json.loads((folder / "report/report.json").read_text())["temperature"]["applied"]
+
+
 def test_a_greedy_average_leaves_out_what_makes_validation_worse(make_run, tmp_path, capsys, monkeypatch):
     """Batch normalization: its statistics are those of the mean, on images of train."""
     monkeypatch.setattr(average, "_BATCH", 4)

@@ -1,11 +1,9 @@
 """Finding the largest batch of a recipe's stage: nothing is left behind, and the line sets it."""
 
-import json
 from types import SimpleNamespace
 
 import pytest
 import torch
-from tiny import tiny_model, tiny_processor
 
 from hf_imgcls import find_batch_size, load_recipe
 from hf_imgcls.api import find_batch
@@ -14,19 +12,13 @@ from hf_imgcls.training.trainer import ImageTrainer
 
 
 @pytest.fixture
-def recipe(make_folder, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    tiny_model("vit").save_pretrained(tmp_path / "checkpoint")
-    tiny_processor().save_pretrained(tmp_path / "checkpoint")
+def recipe(write_recipe):
     content = {
-        "data": {"path": str(make_folder(train=11, validation=1))},
-        "model": {"checkpoint": str(tmp_path / "checkpoint")},
         "averaging": {"ema_decay": 0.9},
         "stages": [{"train": "head", "cache_features": True}],
         "training": {"output_dir": "run", "per_device_train_batch_size": 6, "gradient_accumulation_steps": 2},
     }
-    (tmp_path / "recipe.json").write_text(json.dumps(content))
-    return tmp_path / "recipe.json"
+    return write_recipe(content, train=11, validation=1)
 
 
 def test_steps_are_measured_and_the_line_sets_what_fits(recipe, tmp_path, monkeypatch, capsys):

@@ -1,9 +1,6 @@
 """The range test of a recipe: on its own training path, without a trace in a run folder."""
 
-import json
-
 import pytest
-from tiny import tiny_model, tiny_processor
 
 from hf_imgcls import load_recipe
 from hf_imgcls.cli import main
@@ -11,14 +8,11 @@ from hf_imgcls.training.trainer import ImageTrainer
 
 
 @pytest.fixture
-def recipe(make_folder, tmp_path, monkeypatch):
+def recipe(write_recipe, tmp_path):
     """The file of a recipe of two stages, in the present folder; its run folder has somebody's file."""
-    monkeypatch.chdir(tmp_path)
-    tiny_model("vit").save_pretrained(tmp_path / "checkpoint")
-    tiny_processor().save_pretrained(tmp_path / "checkpoint")
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "mine.txt").write_text("kept")
     content = {
-        "data": {"path": str(make_folder(train=4, validation=2))},
-        "model": {"checkpoint": str(tmp_path / "checkpoint")},
         "augmentation": {"train": ["RandomResizedCrop"], "mix": ["MixUp"]},
         "averaging": {"ema_decay": 0.9},
         "stages": [
@@ -30,10 +24,7 @@ def recipe(make_folder, tmp_path, monkeypatch):
             "hub_model_id": "somebody/else", "lr_scheduler_type": "reduce_lr_on_plateau", "seed": 3,
         },
     }  # fmt: skip
-    (tmp_path / "run").mkdir()
-    (tmp_path / "run" / "mine.txt").write_text("kept")
-    (tmp_path / "recipe.json").write_text(json.dumps(content))
-    return tmp_path / "recipe.json"
+    return write_recipe(content, train=4, validation=2)
 
 
 def test_a_stage_is_swept_as_it_trains_and_nothing_else_is_changed(recipe, tmp_path, monkeypatch, capsys):

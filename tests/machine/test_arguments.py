@@ -65,3 +65,5 @@ def test_without_a_validation_split_nothing_is_evaluated(tmp_path):
     made, section = arguments(tmp_path, eval_strategy="epoch")
     with pytest.raises(InputError, match=r"training\.eval_strategy: there is no validation split"):
         disable_evaluation(made, stage._replace(training=section))
+    with pytest.raises(InputError, match=r"^refit: there is no validation split"):
+        disable_evaluation(made, stage._replace(refit=True))

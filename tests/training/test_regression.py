@@ -1,6 +1,7 @@
 """The head as a logistic regression: scikit-learn's solution, the penalty chosen on validation, and a whole run."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -169,6 +170,23 @@ def test_what_a_solution_has_no_use_for_is_refused(recipe, change, words):
     recipe["stages"][0].update(change)
     with pytest.raises(InputError, match=words):
         train_classifier(recipe)
+
+
+def test_a_refit_without_a_labelled_validation_split_is_refused_before_anything_is_solved(recipe, tmp_path, capsys):
+    """The recipe names a split, and only its rows show that it has no labels."""
+    photos = Path(recipe["data"]["path"])
+    (tmp_path / "tables").mkdir()
+    for split in ("train", "validation"):
+        files = sorted((photos / split).rglob("*.png"))
+        lines = [f"{file},{file.parent.name if split == 'train' else ''}" for file in files]
+        (tmp_path / "tables" / f"{split}.csv").write_text("\n".join(["image,label", *lines]))
+    recipe["stages"][0]["refit"] = True
+    data = [f"data.path={tmp_path / 'tables'}", "data.validation_fraction=0"]
+    with pytest.raises(InputError, match=r"stages\.0\.refit: needs a validation split"):
+        train_classifier(recipe, data)
+    with pytest.raises(InputError, match=r"stages\.0\.refit: there is no validation split to evaluate on"):
+        train_classifier(recipe, [*data, "data.validation_split=validation"])
+    assert "validation: none of its 12 images has a label" in capsys.readouterr().out
 
 
 def test_a_hidden_layer_and_a_loss_of_ones_own_are_refused(recipe):
