@@ -59,7 +59,7 @@ def _environment(changes: dict[str, str]) -> dict[str, str | None]:
 
 
 def launch(launcher: list[str], *words: str, **environment: str) -> subprocess.CompletedProcess:
-    """Launch a script, with processes that are forks of one that has imported everything; plots are empty files."""
+    """Launch a script, with processes that are forks of one that has imported everything; plots have one pixel."""
     layer = "libraries" if any(name.startswith("HF_") for name in environment) else "package"
     return run_fresh(_LAUNCHER, *launcher, *words, layer=layer, environment=_environment(environment))
 

@@ -1,9 +1,10 @@
 """Real launches: two gloo processes on a CPU, against one."""
 
 import json
-import sys
+import subprocess
 from pathlib import Path
 
+import psutil
 import pytest
 from launches import TORCHRUN, TWO, launch, launch_for_real
 from local_hub import LocalHub
@@ -15,7 +16,7 @@ from tiny import tiny_model, tiny_processor
 from hf_imgcls import train_classifier
 from hf_imgcls.api import train
 from hf_imgcls.errors import InputError
-from hf_imgcls.machine.processes import requested
+from hf_imgcls.machine.processes import check_launch, requested
 from hf_imgcls.store import newest_whole, read_json
 from hf_imgcls.training import stages
 
@@ -138,29 +139,25 @@ def test_two_processes_go_through_stages_and_features_as_one_does(recipe, tmp_pa
     assert results(tmp_path / "two/seed-3")["parity"]["passed"]
 
 
-ALONE = """
-import os, sys
-sys.path.insert(0, "tests")
-from fresh import run_fresh
-done = run_fresh(sys.argv[1], str(os.getpid()), layer="package")
-sys.exit(done.stderr or print(done.stdout))
-"""
-CHECKED = """
-import psutil, sys
-find = psutil.Process.__init__
-psutil.Process.__init__ = lambda self, pid=int(sys.argv[1]): find(self, pid)
-from hf_imgcls.machine.processes import check_launch
-print(check_launch())
-"""
+SINGLE = ["accelerate", "launch", "--cpu", "--num_processes", "2", "--no_python"]
 
 
-def test_a_launch_that_starts_one_process_where_two_were_asked_for_says_so():
-    """The launcher's number is in its command line alone, so this one is real; a fork looks at it from its process."""
-    single = ["accelerate", "launch", "--cpu", "--num_processes", "2", "--no_python"]
-    alone = launch_for_real(single, sys.executable, "-c", ALONE, CHECKED)
+def test_a_launch_that_starts_one_process_where_two_were_asked_for_says_so(tmp_path, monkeypatch):
+    """accelerate starts one and tells it nothing of the other: the number is in its own command line alone."""
+    alone = launch(SINGLE, "env")
     assert alone.returncode == 0, alone.stderr
-    assert "launch: 2 processes were asked for, but this is a single one" in alone.stdout
-    assert "two_cpu_processes.yaml" in alone.stdout
+    assert alone.stdout.count("ACCELERATE_MIXED_PRECISION=no\n") == 1
+    assert "WORLD_SIZE=" not in alone.stdout
+    monkeypatch.setenv("ACCELERATE_MIXED_PRECISION", "no")
+    (tmp_path / "accelerate").write_text("read line")
+    with subprocess.Popen(["sh", str(tmp_path / "accelerate"), *SINGLE[1:], "env"], stdin=subprocess.PIPE) as launcher:
+        monkeypatch.setattr(psutil.Process, "parents", lambda process: [psutil.Process(launcher.pid)])
+        requested.cache_clear()
+        said = check_launch()
+        launcher.stdin.close()
+    requested.cache_clear()
+    assert said.startswith("launch: 2 processes were asked for, but this is a single one; on a CPU use ")
+    assert "two_cpu_processes.yaml" in said
 
 
 def test_a_training_says_what_is_wrong_with_its_launch(recipe, monkeypatch, capsys):
