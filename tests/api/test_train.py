@@ -78,7 +78,7 @@ from transformers import pipeline
 answer = pipeline("image-classification", model={str(tmp_path / "run")!r})({image!r}, top_k=3)
 print(sorted(each["label"] for each in answer), round(sum(each["score"] for each in answer), 4))
 """
-    done = run_fresh(script)
+    done = run_fresh(script, layer="transformers")
     assert done.stdout.strip() == "['blue', 'green', 'red'] 1.0", done.stderr
 
 

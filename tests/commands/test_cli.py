@@ -44,7 +44,9 @@ OTHER = {
     "celeba_attributes": ["data.label_column=null", "data.group_column=null", "data.name=null"],
     "clothing_distilled": ["distillation.teacher=checkpoint"],
     "clothing_lora": ["model.image_size=null"],  # an adapter fits its checkpoint as it is
-    "imagenet_resnet50_scratch": ["data.validation_split=null"],
+    "imagenet_resnet50_scratch": [
+        *("data.validation_split=null", "training.gradient_accumulation_steps=2", "model.image_size=64")  # in seconds
+    ],
 }
 
 

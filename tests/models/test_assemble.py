@@ -68,7 +68,7 @@ def test_its_probabilities_are_the_mean_of_those_of_its_networks(families, tmp_p
     assert torch.equal(again(pixel_values=process_image(shared, image)[None]).logits, found)
     if families == ("vit", "swin"):
         image.save(tmp_path / "image.png")
-        shown = run_fresh(OPEN, str(tmp_path / "both"), str(tmp_path / "image.png"))
+        shown = run_fresh(OPEN, str(tmp_path / "both"), str(tmp_path / "image.png"), layer="transformers")
         torch.testing.assert_close(torch.tensor([float(each) for each in shown.stdout.split()]), found.softmax(1)[0])
 
 

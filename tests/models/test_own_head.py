@@ -218,7 +218,8 @@ def test_where_this_package_is_not_installed_its_code_opens_it_and_nothing_else_
         processor.save_pretrained(folder)
         pipe = ImageClassificationPipeline(model=own, image_processor=processor)
         expected.append(pipe(str(tmp_path / "red.png")))
-    ran = run_fresh(ELSEWHERE, str(tmp_path / "red.png"), *(str(tmp_path / name) for name in cases), folder=tmp_path)
+    words = [str(tmp_path / name) for name in ("red.png", *cases)]
+    ran = run_fresh(ELSEWHERE, *words, layer="transformers", folder=tmp_path)
     assert ran.returncode == 0, ran.stderr[-2000:]
     for line, own in zip(ran.stdout.splitlines(), expected, strict=True):
         plain, predictions = json.loads(line)

@@ -131,7 +131,7 @@ with StopRequest() as request:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_to_the_whole_group_leaves_the_workers_reading(number):
-    done = run_fresh(_LOADING, str(int(number)))
+    done = run_fresh(_LOADING, str(int(number)), layer="package")
     assert (done.returncode, done.stdout, done.stderr) == (0, f"{number:d}\n", "")
 
 
