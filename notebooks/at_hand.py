@@ -21,6 +21,7 @@ warnings.filterwarnings("ignore", message="IProgress")
 import numpy as np
 import PIL.Image
 from drawn import draw_digits
+from IPython import get_ipython
 from IPython.display import Image, Markdown, display
 from matplotlib.figure import Figure
 
@@ -73,15 +74,16 @@ def show_images(files: Iterable[str | Path], captions: Sequence[str]) -> None:
 def show_card(run: str | Path, *headings: str) -> None:
     """Show of a run's model card what it says first, and the parts under these headings."""
     text = Path(run, "README.md").read_text(encoding="utf-8").partition("-->")[2]
-    first, *parts = re.split(r"^(?=##? )", text, flags=re.MULTILINE)[1:]
+    first, *parts = re.split(r"^(?=## )", text, flags=re.MULTILINE)
     display(Markdown("".join([first, *(part for part in parts if part[3:].partition("\n")[0] in headings)])))
 
 
-def print_versions(cells: Sequence[str]) -> None:
-    """Print with what the cells so far ran (`In` has their sources), and the digest by which a test knows them."""
+def print_versions() -> None:
+    """Print with what the cells so far ran, and the digest by which a test knows them."""
     stack = [f"{name} {metadata.version(name)}" for name in ("torch", "transformers", "datasets")]
     python = f"Python {platform.python_version()}, {platform.machine()}"
-    print(f"hf_imgcls {hf_imgcls.__version__}, {', '.join(stack)}, {python}; cells {digest(cells)}")
+    cells = digest(get_ipython().user_ns["In"][1:])
+    print(f"hf_imgcls {hf_imgcls.__version__}, {', '.join(stack)}, {python}; cells {cells}")
 
 
 def digest(cells: Iterable[str]) -> str:

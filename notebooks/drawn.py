@@ -20,7 +20,7 @@ SOURCE = Path(__file__).parents[1] / "recipes" / "digits"
 def draw_digits(
     folder: Path, each: int, split: str = "train", first: int = 0, digits: Iterable[int] = range(10)
 ) -> Path:
-    """A folder anew: a class folder for each digit with so many images, from the first-th of it in a split of SOURCE."""
+    """Write a folder anew: class folders with so many images of each digit, from the first-th in a split of SOURCE."""
     shutil.rmtree(folder, ignore_errors=True)
     table = pq.read_table(SOURCE / f"{split}.parquet").to_pydict()
     for digit in digits:
