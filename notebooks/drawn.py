@@ -42,7 +42,7 @@ def draw_digit(strokes: Image.Image, seed: int) -> Image.Image:
     board = Image.new("RGB", (SIDE, SIDE), _colour(random, 20, 90))
     corner = tuple(int(place) for place in random.integers(0, SIDE - side, 2))
     board.paste(Image.new("RGB", mask.size, _colour(random, 110, 230)), corner, mask)
-    grain = np.asarray(board, np.float32) + random.normal(0, random.uniform(10, 45), (SIDE, SIDE, 1))
+    grain = np.asarray(board, np.float32) + random.normal(0, random.uniform(8, 36), (SIDE, SIDE, 1))
     return Image.fromarray(grain.clip(0, 255).astype(np.uint8))
 
 
