@@ -31,6 +31,7 @@ LAYERS = {
         "datasets",
         "evaluate",
         "torch.distributed.run",
+        "accelerate.commands.launch",
         "hf_imgcls.api",
         "hf_imgcls.reports.plots.gallery",
         "hf_imgcls.reports.plots.confusion",
@@ -47,7 +48,7 @@ def run_fresh(
     """Run code as `python -c` does, in a process that has imported a layer's modules and nothing else of ours.
 
     Variables that are None are left out of the environment. What the Hugging Face libraries read when they are
-    imported can be changed for the layer "libraries" alone.
+    imported can be changed for the layer "libraries" alone, and what `datasets` reads for "transformers" too.
     """
     variables = {**os.environ, **(environment or {})}
     variables = {name: value for name, value in variables.items() if value is not None}

@@ -47,7 +47,8 @@ def forking(arguments, read=run.config_from_args):
 figures.import_plots = Plots
 run.config_from_args = forking
 if sys.argv.pop(1) == "accelerate":
-    from accelerate.commands.accelerate_cli import main
+    from accelerate.commands.launch import main  # what the command `launch` of accelerate runs; the others import timm
+    assert sys.argv.pop(1) == "launch"
     main()
 else:
     run.main()

@@ -110,10 +110,11 @@ from pathlib import Path
 sys.path[:] = [sys.argv[1], *sys.path[1:]]  # in place of this checkout
 import hf_imgcls
 from hf_imgcls.cli import main
+from hf_imgcls.recipe import load_recipe
 assert Path(hf_imgcls.__file__).is_relative_to(sys.argv[1]), hf_imgcls.__file__
 assert main(["recipes"]) == 0
 assert main(["recipes", "digits_resnet"]) == 0
-assert main(["check", "recipes/digits_resnet.json"]) == 0
+load_recipe("recipes/digits_resnet.json")
 assert Path("recipes/digits/train.parquet").is_file() and Path("recipes/recipe.schema.json").is_file()
 main(["--version"])
 """
@@ -130,9 +131,12 @@ def test_a_wheel_brings_the_recipes_the_schema_and_the_digits(tmp_path):
     with zipfile.ZipFile(next(tmp_path.glob("*.whl"))) as wheel:
         wheel.extractall(target)
     elsewhere.mkdir()
+    json_schema()  # fills the cache of what is installed
     done = run_fresh(FROM_A_WHEEL, str(target), environment={"PYTHONPATH": None}, folder=elsewhere)
     assert done.returncode == 0, done.stderr
     assert f"hf-imgcls {hf_imgcls.__version__}" in done.stdout
+    modules = {path.relative_to(PACKAGE.parent) for path in PACKAGE.rglob("*.py")}
+    assert {path.relative_to(target) for path in (target / "hf_imgcls").rglob("*.py")} >= modules
     for name in ("recipe.schema.json", "launch/two_cpu_processes.yaml"):
         assert (target / "hf_imgcls/recipe/shipped" / name).is_file()
 

@@ -112,6 +112,7 @@ def test_a_stray_file_changes_no_fingerprint(make_folder):
 
 SCRIPT = """
 import json, sys
+assert "datasets" not in sys.modules  # which reads its environment once
 from hf_imgcls.data import load_data
 from hf_imgcls.recipe import DataSection
 data = load_data(DataSection(path=sys.argv[1], samples_per_class={"test": 2}))
@@ -123,7 +124,8 @@ def test_another_process_gets_the_same_splits_and_fingerprints(make_folder, tmp_
     """Another order of hashes, another cache, another place: what every process of a run, and a colleague, has."""
     root = make_folder(8)
     shutil.copytree(root, tmp_path / "copy")
-    run = run_fresh(SCRIPT, str(tmp_path / "copy"), environment={"HF_DATASETS_CACHE": str(tmp_path / "cache")})
+    cache = {"HF_DATASETS_CACHE": str(tmp_path / "cache")}
+    run = run_fresh(SCRIPT, str(tmp_path / "copy"), layer="transformers", environment=cache)
     assert run.returncode == 0, run.stderr
     here = load(root, samples_per_class={"test": 2})
     names = {split: rows["name"][:] for split, rows in here.splits.items()}

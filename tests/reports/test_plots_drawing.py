@@ -14,6 +14,6 @@ assert "matplotlib.pyplot" not in sys.modules
 """
     nowhere = tmp_path / "file"  # where no folder for a cache can be made
     nowhere.write_text("")
-    done = run_fresh(script, environment={"MPLCONFIGDIR": str(nowhere)})
+    done = run_fresh(script, layer="transformers", environment={"MPLCONFIGDIR": str(nowhere)})
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
     assert (tmp_path / "plots" / "curves.png").exists()
