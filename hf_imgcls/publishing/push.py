@@ -8,6 +8,7 @@ from pathlib import Path
 
 from accelerate import PartialState
 from huggingface_hub import constants
+from huggingface_hub.utils import HFValidationError, validate_repo_id
 from PIL import Image
 from transformers import TrainingArguments
 from transformers.trainer_utils import HubStrategy
@@ -91,10 +92,22 @@ def push_saved(folder: Path, name: str | None = None, private: bool | None = Non
     settings = read_json(folder / RECIPE).get("training", {})
     name = name or settings.get("hub_model_id") or folder.resolve().name
     private = private if private is not None else settings.get("hub_private_repo")
+    _check_name(name)
     with Lock() as lock:
         if os.access(folder, os.W_OK):  # else no card is written either
             lock_run(folder, lock, "push")
         return push_run(folder, Target(name, private, settings.get("hub_revision")), with_demo=with_demo)
+
+
+def _check_name(name: str) -> None:
+    """Refuse (InputError) what the Hub takes for no name, such as that of a run folder in Korean."""
+    try:
+        validate_repo_id(name)
+    except HFValidationError:
+        raise InputError(
+            f"push: {name[:60]!r} cannot name a repository: letters a to z, digits, '-', '_' and '.' can; name one "
+            "with --repo-id OWNER/NAME"
+        ) from None
 
 
 def push_run(folder: Path, target: Target, images: Iterable[Image.Image] = (), with_demo: bool = False) -> str:

@@ -84,6 +84,12 @@ def test_an_adapter_is_pushed_where_others_have_what_it_is_of(base, run, hub, un
     assert there.get("adapter/adapter_config.json", config.encode()) == config.encode()
 
 
+@pytest.mark.parametrize("words", [[], ["--repo-id", "me/my model"]])
+def test_a_name_that_the_hub_does_not_take_is_one_line(words, tmp_path, capsys):
+    line = fails(capsys, 2, "push", finished_run(tmp_path / "한글 런"), *words)
+    assert f"push: {(words or ['', '한글 런'])[1]!r} cannot name a repository: letters a to z" in line
+
+
 def test_only_what_a_user_of_the_model_needs_is_pushed(run, hub, unopened, capsys):
     before = but_the_card(run)
     line = pushed(capsys, run)
