@@ -1,4 +1,4 @@
-"""write the features of images, by any image classifier, to a file"""
+"""write the features of images to a Parquet file"""
 
 import argparse
 import contextlib

@@ -1,4 +1,4 @@
-"""find the images of a file of features that are most similar to others"""
+"""find the nearest images by their features"""
 
 import argparse
 import contextlib

@@ -21,6 +21,7 @@ from hf_imgcls.images.processors import process_image
 from hf_imgcls.images.read import read_image
 from hf_imgcls.models.head_input import input_of_head
 from hf_imgcls.serving import inference
+from hf_imgcls.serving.inference import Classifier
 from hf_imgcls.serving.urls import TemporaryError
 
 OUTPUT = Path("embeddings.parquet")
@@ -129,6 +130,8 @@ def check_alike(found: dict, expected: dict) -> None:
 
 
 def test_processes_share_the_images_and_give_the_same_features_to_the_bit(model, photos, monkeypatch):
+    outputs, sizes = Classifier.outputs, set()
+    monkeypatch.setattr(Classifier, "outputs", lambda self, pixels: sizes.add(len(pixels)) or outputs(self, pixels))
     embed_images(model, ["photos"], Path("one.parquet"))
     read_list = image_rows.serving.read_list
     for process in (0, 1):  # each its part of the list, in batches of other images
@@ -140,6 +143,7 @@ def test_processes_share_the_images_and_give_the_same_features_to_the_bit(model,
         Path(f"{process}.parquet.part-0").rename(f"{OUTPUT}.part-{process}")
     assert embed_images(model, ["photos"], OUTPUT) == (0, 0, 9)
     assert list(rows_of().items()) == list(rows_of(Path("one.parquet")).items())
+    assert sizes == {4}, "batches of one size: the last bits follow from it"
 
 
 def test_an_image_that_could_not_be_read_for_now_is_tried_again(model, photos, monkeypatch, capsys):
