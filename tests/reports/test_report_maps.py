@@ -29,7 +29,7 @@ def test_mistakes_have_a_map_for_the_prediction_and_one_for_the_label(explaining
     assert first["src"].startswith("data:image/jpeg;base64,")
     assert all(any(f"what speaks for {name} 0." in alt for alt in shown) for name in NAMES[:2])
     assert {"href": "#explanations"} in page.all("a")
-    assert "What in an image speaks for a label, relative to its most" in page.words
+    assert "Yellow: most in that image, dark blue: nothing" in page.words
 
 
 def test_a_page_says_why_there_are_no_maps(tmp_path, monkeypatch, request):

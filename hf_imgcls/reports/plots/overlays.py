@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from hf_imgcls.reports.plots.gallery import captioned
 
 COLOURS = "cividis"  # dark blue to yellow: alike to colour-blind people, and ordered without any colour
+_DARKEST = 70  # grey in the place of black
 _COLUMNS, _SIDE, _LEAST = 3, 3.2, 0.65  # images in a row, inches of one, its least width as a part of its height
 
 
@@ -22,7 +23,8 @@ def overlay(image: np.ndarray, values: np.ndarray) -> np.ndarray:
     grey = image.astype(np.float32) @ np.array([0.299, 0.587, 0.114], np.float32)
     known = ~np.isnan(values)
     colours = 255 * colormaps[COLOURS](np.where(known, values, 0))[..., :3]
-    mixed = np.where(known[..., None], 0.5 * grey[..., None] + 0.5 * colours, 255 - 0.3 * (255 - grey[..., None]))
+    lighter = _DARKEST + (1 - _DARKEST / 255) * grey[..., None]  # a dark image would hide the colours
+    mixed = np.where(known[..., None], (lighter + colours) / 2, 255 - 0.3 * (255 - grey[..., None]))
     return mixed.round().astype(np.uint8)
 
 
