@@ -92,7 +92,11 @@ def test_a_transformer_shows_the_patch_that_it_has_learned_to_find(explaining):
 
 
 def test_an_ensemble_has_the_mean_of_its_networks_each_with_its_pixels_and_labels(explaining):
-    networks = [tiny_model("convnext", ("a", "b")), tiny_model("timm", ("a", "b"))]
+    networks = [tiny_model("convnext", ("a", "b")), tiny_model("convnext", ("a", "b"))]
+    for number, network in enumerate(networks):
+        torch.manual_seed(number)
+        for weights in network.parameters():
+            torch.nn.init.normal_(weights, std=0.5)
     configs = [each.config.to_dict() for each in networks]
     factors = {"scales": [[1.0] * 3, [2.0, 3.0, 4.0]], "shifts": [[0.0] * 3, [0.5] * 3], "orders": [[0, 1], [1, 0]]}
     both = EnsembleForImageClassification(EnsembleConfig(networks=configs, num_labels=2, **factors)).eval()
@@ -101,7 +105,10 @@ def test_an_ensemble_has_the_mean_of_its_networks_each_with_its_pixels_and_label
     pixels = torch.rand(3, *SIZE)
     first, second = (MapMaker(network, SIZE) for network in networks)
     shifted = pixels * torch.tensor([2.0, 3.0, 4.0])[:, None, None] + 0.5
-    mean = (first(pixels, [0, 1]) + second(shifted, [1, 0])) / 2
+    own, other = first(pixels, [0, 1]), second(shifted, [1, 0])
+    assert own.any(axis=(1, 2)).all()
+    assert abs(other - second(pixels, [1, 0])).max() > 0.1
+    mean = (own + other) / 2
     found = MapMaker(both, SIZE)
     assert len(found.layers) == 2
     np.testing.assert_allclose(found(pixels, [0, 1]), mean / mean.max(axis=(1, 2), keepdims=True), atol=1e-5)

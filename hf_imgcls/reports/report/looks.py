@@ -23,8 +23,8 @@ _WORST, _UNCERTAIN, _LABELS = 8, 4, 2  # images of each kind, maps of an image
 _SECONDS = 10  # after which no other image is begun: a large network on a CPU
 
 _ABOUT = (
-    "What in an image speaks for a label. Yellow: most in that image, dark blue: nothing, pale: not seen by the network. "
-    "First the prediction; of a mistake, then the image's label."
+    "What in an image speaks for a label. Yellow: most in that image, dark blue: nothing, pale: not seen by the "
+    "network. First the prediction; of a mistake, then the image's label."
 )
 
 
