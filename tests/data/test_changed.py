@@ -18,7 +18,7 @@ from hf_imgcls.data.prepared import prepare
 from hf_imgcls.data.rows import entry, load_entries
 from hf_imgcls.errors import ReadError
 from hf_imgcls.images import EvalTransform, TrainTransform
-from hf_imgcls.publishing import push
+from hf_imgcls.publishing import verify
 from hf_imgcls.recipe import DataSection
 from hf_imgcls.reports.figures import draw_training_images
 from hf_imgcls.serving import parity
@@ -59,7 +59,7 @@ def check_an_export(rows, folder):
 
 
 def compare_on_the_hub(rows, folder):
-    list(push._images(rows))
+    list(verify.first_images(rows))
 
 
 READERS = [
