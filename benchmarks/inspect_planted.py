@@ -40,7 +40,10 @@ def plant_odd(data: Path, odd: Path) -> dict[str, bool]:
 
 def print_odd(report: dict, odd: dict[str, bool], images: int) -> None:
     """Found and missed; and what else is said of the odd files that can be read."""
-    named = {finding["kind"]: {each["file"] for each in finding["files"]} for finding in report["findings"]}
+    named = {}
+    for finding in report["findings"]:
+        files = {each["file"] for each in finding["files"] if "file" in each}
+        named[finding["kind"]] = named.get(finding["kind"], set()) | files
     broken = {file for file, loads in odd.items() if not loads}
     unreadable = named.pop("unreadable", set())
     print(f"odd files: {len(broken & unreadable)} of {len(broken)} that Pillow cannot load are named as unreadable")
@@ -66,7 +69,7 @@ def main() -> None:
         shutil.copytree(options.data, data, copy_function=shutil.copyfile)
         for place in (data, *(each for each in data.rglob("*") if each.is_dir())):
             place.chmod(0o755)
-        images = sum(file.is_file() for file in (data / "train").rglob("*"))
+        images = sum(file.is_file() and file.suffix != ".md" for file in data.rglob("*"))
         before = inspect_data(data) if options.copies else {"findings": []}
         known = {near: pairs(before, near) for near in (True, False)}
         planted = plant(data, options.copies, options.seed)
@@ -81,13 +84,14 @@ def main() -> None:
         begun, busy = time.perf_counter(), time.process_time()
         report = inspect_data(data, overrides, InspectOptions(checkpoints=tuple(options.checkpoint)))
         seconds, busy = time.perf_counter() - begun, time.process_time() - busy
-    if options.copies:
+    if options.copies:  # pairs of odd files, of which some are one photo, are no copies that were planted
+        known = {near: of | {pair for pair in pairs(report, near) if pair & odd.keys()} for near, of in known.items()}
         print_found(report, known, planted, options.copies)
-    print_odd(report, odd, report["splits"]["train"]["images"] - images)
+    total = sum(split["images"] for split in report["splits"].values())
+    print_odd(report, odd, total - images - len(planted))
     if flipped:
         print_labels(report, flipped)
-    images = sum(split["images"] for split in report["splits"].values())
-    print(f"{images:,} images, {seconds:.0f} s, of this process {busy:.0f} s busy")
+    print(f"{total:,} images, {seconds:.0f} s, of this process {busy:.0f} s busy")
 
 
 if __name__ == "__main__":
