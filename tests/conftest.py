@@ -24,6 +24,7 @@ sys.modules["pytorch_grad_cam"] = None
 import fresh  # noqa: E402
 import numpy as np  # noqa: E402
 import pytest  # noqa: E402
+from chromium import open_chromium  # noqa: E402
 from PIL import Image  # noqa: E402
 from undrawn import Plots  # noqa: E402
 
@@ -73,6 +74,22 @@ def undrawn(monkeypatch):
 def explaining(monkeypatch):
     """The library that makes maps is installed."""
     monkeypatch.delitem(sys.modules, "pytorch_grad_cam")
+
+
+@pytest.fixture(scope="session")
+def _chromium(tmp_path_factory):
+    with open_chromium(tmp_path_factory.mktemp("chromium")) as opened:
+        yield opened
+
+
+@pytest.fixture
+def browser(_chromium):
+    """A real browser, started once, that has nothing open and has logged nothing."""
+    yield _chromium
+    _chromium.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+    _chromium.get("about:blank")
+    for log in ("performance", "browser"):
+        _chromium.get_log(log)
 
 
 @pytest.fixture

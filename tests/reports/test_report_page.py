@@ -17,10 +17,7 @@ from hf_imgcls.scoring.sets import ScoredSets
 
 NAMES = ["고양이", '<b>개</b> & "犬"', "새"]
 ANSWERS = {"validation": [(0, 0), (1, 1), (2, 2), (2, 1)], "test": [(0, 0), (0, 1), (0, 1), (1, 1), (1, 0), (2, 2)]}
-FEATURES = datasets.Features(
-    image=datasets.Image(decode=False), name=datasets.Value("string"), row=datasets.Value("int64"),
-    label=datasets.ClassLabel(names=NAMES),
-)  # fmt: skip
+COLUMNS = {"image": datasets.Image(decode=False), "name": datasets.Value("string"), "row": datasets.Value("int64")}
 HISTORY = [{"step": n, "epoch": n / 2, "loss": 1 / n, "learning_rate": 1e-4 / n} for n in (1, 2, 3)]
 HISTORY += [{"step": 2, "epoch": 1.0, "eval_loss": 0.7, "eval_accuracy": 0.5}]
 
@@ -43,7 +40,7 @@ class Page(html.parser.HTMLParser):
         return [attributes for name, attributes in self.elements if name == tag]
 
 
-def rows_of(answers, folder):
+def rows_of(answers, folder, names=NAMES):
     folder.mkdir(exist_ok=True)
     files = []
     for number, _ in enumerate(answers):
@@ -51,15 +48,16 @@ def rows_of(answers, folder):
         make_image("red", number).save(files[-1])
     images = [{"bytes": None, "path": str(file)} for file in files]
     columns = {"image": images, "name": [f"<i>/{file.name}" for file in files], "row": list(range(len(files)))}
-    return datasets.Dataset.from_dict({**columns, "label": [label for label, _ in answers]}, features=FEATURES)
+    features = datasets.Features({**COLUMNS, "label": datasets.ClassLabel(names=names)})
+    return datasets.Dataset.from_dict({**columns, "label": [label for label, _ in answers]}, features=features)
 
 
-def subject_of(tmp_path, **changes) -> Subject:
-    results = {**made_results(NAMES, ANSWERS), "cautions": {"test": ["1 image is <also> in train"]}, "duplicates": []}
-    given = {split: outputs(pairs, 3) for split, pairs in ANSWERS.items()}
-    splits = {split: rows_of(pairs, tmp_path / split) for split, pairs in ANSWERS.items()}
+def subject_of(tmp_path, names=NAMES, answers=ANSWERS, **changes) -> Subject:
+    results = {**made_results(names, answers), "cautions": {"test": ["1 image is <also> in train"]}, "duplicates": []}
+    given = {split: outputs(pairs, len(names)) for split, pairs in answers.items()}
+    splits = {split: rows_of(pairs, tmp_path / split, names) for split, pairs in answers.items()}
     stages = [{"stage": 1, "best_step": 2, "history": HISTORY}]
-    return Subject("run <1>", results, given, splits, stages, NAMES)._replace(**changes)
+    return Subject("run <1>", results, given, splits, stages, names)._replace(**changes)
 
 
 def page_of(folder, subject) -> Page:

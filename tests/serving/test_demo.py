@@ -11,6 +11,7 @@ from types import SimpleNamespace
 
 import psutil
 import pytest
+from chromium import requested
 from conftest import COLOURS, make_image
 from finished import finished_run
 from gradio_client import Client, handle_file
@@ -366,33 +367,6 @@ def test_a_models_own_code_runs_only_if_trusted(tmp_path):
         open_demo(str(folder), address=("127.0.0.1", free_port())).__enter__()
 
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-FLAGS = ("headless", "no-sandbox", "disable-gpu", "disable-quic", "no-first-run", "disable-background-networking",
-         "disable-component-update", "disable-sync", "disable-dev-shm-usage", "window-size=1100,820")  # fmt: skip
-
-
-@pytest.fixture
-def browser(tmp_path):
-    """A real Chromium without a window, with a profile of its own and Debian's driver; nothing is downloaded."""
-    driver = shutil.which("chromedriver")
-    if not (CHROMIUM and driver):
-        pytest.skip("no Chromium with its driver here: apt-get install chromium chromium-driver")
-    from selenium import webdriver
-    from selenium.common.exceptions import WebDriverException
-
-    options = webdriver.ChromeOptions()
-    options.binary_location = CHROMIUM
-    for flag in (*FLAGS, f"user-data-dir={tmp_path / 'profile'}"):
-        options.add_argument(f"--{flag}")
-    options.set_capability("goog:loggingPrefs", {"performance": "ALL"})
-    try:
-        chromium = webdriver.Chrome(options, webdriver.ChromeService(driver))
-    except WebDriverException as error:  # of another version than its driver, or a stub
-        pytest.skip(f"Chromium does not start: {str(error).splitlines()[0]}")
-    yield chromium
-    chromium.quit()
-
-
 def test_in_a_browser_an_image_is_uploaded_and_its_label_read(served, browser, tmp_path):
     from selenium.webdriver.common.by import By
     from selenium.webdriver.support.ui import WebDriverWait
@@ -419,8 +393,6 @@ def test_in_a_browser_an_image_is_uploaded_and_its_label_read(served, browser, t
     wait_for("input[type=file]").send_keys(str(tmp_path / "broken.png"))
     assert "This image cannot be read: not an image, or its header is broken" in wait_for(".toast-body").text
 
-    events = [json.loads(entry["message"])["message"] for entry in browser.get_log("performance")]
-    requested = [each["params"]["request"]["url"] for each in events if each["method"] == "Network.requestWillBeSent"]
-    requested = {url for url in requested if url.startswith(("http", "ws"))}  # not those of the browser's own pages
-    assert len(requested) > 10
-    assert [url for url in requested if not url.startswith(served.url)] == []
+    asked = requested(browser)
+    assert len(asked) > 10
+    assert [url for url in asked if not url.startswith(served.url)] == []
