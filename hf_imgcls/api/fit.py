@@ -8,7 +8,7 @@ from typing import Any
 
 from hf_imgcls import machine, reports
 from hf_imgcls.api.check import check_recipe
-from hf_imgcls.api.fit_stages import FitOptions, choose_recipe, holdout_fraction, rows_before_holdout
+from hf_imgcls.api.fit_stages import FitOptions, choose_recipe, holdout_fraction, rows_before_holdout, scoring_seconds
 from hf_imgcls.api.run import Settings
 from hf_imgcls.api.train import train_classifier, train_recipe
 from hf_imgcls.data import Data, load_data
@@ -18,7 +18,8 @@ from hf_imgcls.machine import say
 from hf_imgcls.models import USUAL_DROPOUT, build_model, faster_in_half, strong_dropout
 from hf_imgcls.recipe import as_run, check_output_dir, check_path, load_recipe
 from hf_imgcls.store import CANDIDATES, RECIPE, Lock, cache_in_use, check_run_folder, read_kept, try_place, write_json
-from hf_imgcls.training import PRESETS, Candidate, choose_candidate, score_candidate
+from hf_imgcls.training import PRESETS, Candidate, choose_candidate, reckon_seconds, score_candidate
+from hf_imgcls.words import duration
 
 _BATCH = 16
 _DEFAULTS = FitOptions()
@@ -60,8 +61,7 @@ def fit_folder(folder: str, options: FitOptions = _DEFAULTS, overrides: Iterable
             "data: test: none: what validation chooses is scored on validation, which is optimistic; "
             "data.test_fraction=0.15 holds a test split out"
         )
-    names = _names(options, arguments.device.type)
-    found, contents = _compare(recipe, names, data, arguments, bool(options.checkpoints))
+    found, contents = _compare(recipe, data, arguments, options, begun)
     spent = time.monotonic() - begun  # which differs from process to process
     content = machine.on_main(lambda: choose_recipe(found, contents, data, options, spent))
     recipe = check_recipe(content, overrides)
@@ -132,28 +132,37 @@ def _names(options: FitOptions, device: str) -> Sequence[str]:
     return list(dict.fromkeys(options.checkpoints)) or PRESETS[options.preset]["cpu" if device == "cpu" else "gpu"]
 
 
-def _compare(recipe, names: Sequence[str], data: Data, arguments, named: bool) -> tuple[list[Candidate], dict]:
-    """The candidates that can be loaded, and the recipe of each by its name; those that a user named must be."""
+def _compare(recipe, data: Data, arguments, options: FitOptions, begun: float) -> tuple[list[Candidate], dict]:
+    """The candidates that can be loaded, and the recipe of each by its name; those that a user named must be.
+
+    The first is always compared, another one where the time that is left is enough.
+    """
     if "validation" not in data.splits:
         raise InputError("fit: there is no validation split to compare networks on; leave data.validation_fraction out")
-    found, contents, missing = [], {}, []
+    names, found, contents, missing = _names(options, arguments.device.type), [], {}, []
     for name in names:
         try:
             own, model, processor = _open(recipe, name, data.labels, arguments.seed)
         except InputError as error:
-            if named:
+            if options.checkpoints:
                 raise
             missing.append(str(error))
             say(f"fit: {name} is left out: {error}")
             continue
-        contents[name] = as_run(own)
         scoring = EvalTransform(processor, [model.config.label2id[label] for label in data.labels])
-        say(f"fit: {name}")
         # As the stages have them, of features and of all weights.
         halves = [
             functools.partial(faster_in_half, model, input_size(processor), training=each) for each in (False, True)
         ]
         both = [machine.training_arguments(own.training, half) for half in halves]
+        if found and options.minutes:
+            end = begun + 60 * options.minutes - max(scoring_seconds(each, data) for each in found)
+            seconds = reckon_seconds(model, scoring, data, both[0])
+            if line := machine.on_main(functools.partial(_too_late, end, seconds)):
+                say(f"fit: {name} is not compared: {line}")
+                continue
+        contents[name] = as_run(own)
+        say(f"fit: {name}")
         found.append(score_candidate(name, model, scoring, data, both))
     if not found:
         raise InputError(
@@ -164,6 +173,14 @@ def _compare(recipe, names: Sequence[str], data: Data, arguments, named: bool) -
     for line in reports.candidate_table(found, chosen):
         say(line)
     return found, contents
+
+
+def _too_late(end: float, seconds: float) -> str:
+    """What more time would do, where that of a comparison does not fit before `end`."""
+    left = max(0.0, end - time.monotonic())
+    return (
+        f"it would take {duration(seconds)} or so, of which --minutes leaves {duration(left)}" if seconds > left else ""
+    )
 
 
 def _open(recipe, name: str, labels: list[str], seed: int):

@@ -4,7 +4,7 @@ from hf_imgcls.training.batch_size import STEPS as BATCH_STEPS
 from hf_imgcls.training.batch_size import keep_step, power_of_two, reckon_batch, try_batches
 from hf_imgcls.training.begun import last_digits_of, settings_of
 from hf_imgcls.training.callbacks import EpochTable
-from hf_imgcls.training.candidates import PRESETS, Candidate, is_uneven, score_candidate
+from hf_imgcls.training.candidates import PRESETS, Candidate, is_uneven, reckon_seconds, score_candidate
 from hf_imgcls.training.check import check_arguments
 from hf_imgcls.training.choice import choose_candidate, choose_partner, choose_rival
 from hf_imgcls.training.distillation import check_teacher

@@ -9,8 +9,9 @@ import torch
 from torch.nn.modules.batchnorm import _BatchNorm
 from transformers import PreTrainedModel, TrainingArguments
 
-from hf_imgcls.data import Data
+from hf_imgcls.data import Data, attach_transform
 from hf_imgcls.images import EvalTransform, input_size
+from hf_imgcls.machine import cores_per_process
 from hf_imgcls.models import in_evaluation, is_stock, random_images
 from hf_imgcls.recipe import LossSection
 from hf_imgcls.scoring import interval
@@ -31,6 +32,7 @@ PRESETS = {
     "default": {"cpu": [_MOBILE, _NANO], "gpu": [_MOBILE, _TINY, _DINO]},
     "best": {"cpu": [_MOBILE, _NANO, _DINO], "gpu": [_MOBILE, _TINY, _DINO, "timm/convnext_base.fb_in22k_ft_in1k"]},
 }
+_ROLES = ("train", "validation")
 _ON_CPU = 8  # images of a batch whose time is measured
 _HALVES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 _UNEVEN = 5  # below, balanced weights change macro-F1 by little (benchmarks/fit/class_weights.py)
@@ -103,8 +105,7 @@ def score_candidate(
     """
     begun, arguments = time.perf_counter(), both[0]
     features = {
-        role: cached_features(model, data.splits[role], scoring, data.fingerprints[role], arguments)
-        for role in ("train", "validation")
+        role: cached_features(model, data.splits[role], scoring, data.fingerprints[role], arguments) for role in _ROLES
     }
     examples = read_examples(features, arguments.device)
     solved, balanced = _solve(examples, PLAIN, len(data.labels), arguments.seed), False
@@ -129,6 +130,19 @@ def score_candidate(
         (measure_speed(model, size, arguments), measure_speed(model, size, both[1], training=True)),
         time.perf_counter() - begun,
     )
+
+
+def reckon_seconds(model: PreTrainedModel, scoring: EvalTransform, data: Data, arguments: TrainingArguments) -> float:
+    """Seconds that `score_candidate` would take without a cache, about.
+
+    Reading as the first images of train by each core; a forward pass, and as much again for the head.
+    """
+    first, images = attach_transform(data.splits["train"], scoring), sum(len(data.splits[role]) for role in _ROLES)
+    count, begun = min(_ON_CPU, len(first)), time.perf_counter()
+    for row in range(count):
+        first[row]
+    reading = (time.perf_counter() - begun) / count / cores_per_process()
+    return images * (reading + 2 / measure_speed(model, input_size(scoring.processor), arguments))
 
 
 def is_uneven(data: Data) -> bool:

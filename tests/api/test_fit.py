@@ -1,23 +1,14 @@
-"""From a folder to a model without a recipe: which network is chosen, what is trained, the recipe that repeats it."""
-
-import json
-from pathlib import Path
+"""What a fit chooses: the network, what of it is trained, what fits into the time."""
 
 import datasets
 import pytest
 import torch
-from tiny import tiny_model, tiny_processor
 
-from hf_imgcls import InputError, train_classifier
-from hf_imgcls.api import fit_stages
-from hf_imgcls.api.fit import FitOptions, fit_folder
-from hf_imgcls.api.fit_stages import choose_recipe, holdout_fraction
+from hf_imgcls.api.fit_stages import FitOptions, choose_recipe, holdout_fraction, scoring_seconds
 from hf_imgcls.data import Data
 from hf_imgcls.reports.candidates import candidate_table
-from hf_imgcls.training.candidates import PRESETS, Candidate
+from hf_imgcls.training.candidates import Candidate
 from hf_imgcls.training.choice import choose_candidate, choose_partner
-
-pytestmark = pytest.mark.usefixtures("undrawn")
 
 
 def candidate(name="net", losses=(0.5, 0.5, 0.5, 0.5), accuracy=0.5, parameters=10, **others) -> Candidate:
@@ -31,43 +22,6 @@ def candidate(name="net", losses=(0.5, 0.5, 0.5, 0.5), accuracy=0.5, parameters=
     return Candidate(name, columns, labels, 0.1, parameters=parameters, seconds=1.0, **{**given, **others})
 
 
-@pytest.fixture
-def checkpoints(tmp_path) -> list[str]:
-    names = []
-    for kind in ("vit", "convnet"):
-        tiny_model(kind).save_pretrained(tmp_path / kind)
-        tiny_processor().save_pretrained(tmp_path / kind)
-        names.append(str(tmp_path / kind))
-    return names
-
-
-def test_a_folder_becomes_a_run_whose_recipe_repeats_it(make_folder, checkpoints, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(fit_stages, "_FEWEST_ERRORS", 0)
-    monkeypatch.setattr(fit_stages, "_FEWEST_IMAGES", 0)
-    folder, output = str(make_folder(12, test=3)), tmp_path / "run"
-    options = FitOptions(checkpoints, output=output)
-    results = fit_folder(folder, options, ["data.max_samples.test=6"])
-    out = capsys.readouterr().out
-    assert results["parity"]["passed"]
-    recipe = json.loads((output / "recipe.json").read_text())
-    assert recipe["model"]["checkpoint"] in checkpoints
-    assert [stage["train"] for stage in recipe["stages"]] == ["head", "all"]
-    assert (recipe["data"]["validation_fraction"], recipe["data"]["duplicates"]) == (0.2, "drop_from_train")
-    assert results["images"]["test"] == 6
-    assert out.count("* " + recipe["model"]["checkpoint"]) == 1
-    kept = json.loads((output / "candidates.json").read_text())
-    assert {each["checkpoint"] for each in kept} == set(checkpoints)
-
-    again = train_classifier(output / "recipe.json", [f"training.output_dir={tmp_path / 'again'}"])
-    assert again["scores"]["validation"]["loss"] == results["scores"]["validation"]["loss"]
-    assert again["scores"]["test"]["accuracy"] == results["scores"]["test"]["accuracy"]
-
-    assert fit_folder(folder, options)["scores"].keys() == results["scores"].keys()
-    assert "is chosen already" in capsys.readouterr().out
-    with pytest.raises(InputError, match="is a run on"):
-        fit_folder(str(make_folder(6, name="others")), options)
-
-
 def test_a_smaller_network_is_chosen_where_the_difference_is_within_chance():
     best = candidate("large", (0.1, 0.3, 0.2, 0.2), parameters=100)
     close = candidate("small", (0.3, 0.1, 0.2, 0.25), parameters=10)
@@ -79,10 +33,11 @@ def test_a_smaller_network_is_chosen_where_the_difference_is_within_chance():
     assert "small is smaller than large" in lines[-1]
 
 
-def data_of(*counts: int) -> Data:
-    """Data with so many images of each class in train."""
+def data_of(*counts: int, **held_out: int) -> Data:
+    """Data with so many images of each class in train, and so many in other splits."""
     rows = datasets.Dataset.from_dict({"label": [label for label, count in enumerate(counts) for _ in range(count)]})
-    return Data({"train": rows}, [str(label) for label in range(len(counts))])
+    others = {split: datasets.Dataset.from_dict({"label": [0] * count}) for split, count in held_out.items()}
+    return Data({"train": rows, **others}, [str(label) for label in range(len(counts))])
 
 
 def contents_of(*found: Candidate) -> dict:
@@ -106,7 +61,7 @@ def test_all_weights_train_where_it_can_pay_and_there_is_time(chosen, images, op
     content = choose_recipe([chosen], contents_of(chosen), data, options, 40.0)
     assert len(content["stages"]) == (1 if words else 2)
     assert content["stages"][0]["refit"]
-    assert (words or "trains all weights, 3 epochs in 12 s") in capsys.readouterr().out
+    assert (words or "trains all weights, 3 epochs and scoring in 12 s") in capsys.readouterr().out
     if not words:
         frozen = {"last_blocks": "all", "freeze_batch_norm": True}
         assert content["stages"][1]["train"] == (frozen if chosen.batch_norm else "all")
@@ -116,7 +71,27 @@ def test_where_time_is_short_two_epochs_are_trained_instead_of_three(capsys):
     chosen, data = candidate(losses=[0.5] * 100), data_of(200, 200)
     content = choose_recipe([chosen], contents_of(chosen), data, FitOptions(minutes=0.85), 40.0)
     assert content["stages"][1]["training"]["num_train_epochs"] == 2
-    assert "2 epochs in 8 s or so; 3 would take 12 s" in capsys.readouterr().out
+    assert "2 epochs and scoring in 8 s or so; 3 would take 12 s" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("minutes", "epochs"), [(10, 3), (9, 2), (7, 2), (6.5, None), (None, 3)])
+def test_evaluation_scoring_and_parity_check_are_in_the_time(minutes, epochs, capsys):
+    """Three epochs of 128 + 5 s, 31 s of scoring, after two minutes: 550 s; two epochs 417 s."""
+    chosen = candidate(losses=[0.5] * 341, images_per_second=(68.0, 24.0))
+    data = data_of(1534, 1534, validation=341, test=372)
+    assert scoring_seconds(chosen, data) == pytest.approx(31.5, abs=0.1)
+    content = choose_recipe([chosen], contents_of(chosen), data, FitOptions(minutes=minutes), 120.0)
+    assert [stage["training"]["num_train_epochs"] for stage in content["stages"][1:]] == ([epochs] if epochs else [])
+
+
+def test_two_networks_are_averaged_only_where_there_is_time_to_score_them(capsys):
+    """Each alone and both together: 4 x 3 x 100 / 300 = 4 s; features of the second anew, 200 / 300 = 0.7 s."""
+    found = [candidate("one", (0.1, 0.1, 0.4, 0.4)), candidate("two", (0.4, 0.4, 0.1, 0.12))]
+    data = data_of(50, 50, validation=100)
+    for seconds, average in ((4.8, True), (4.5, False)):
+        options = FitOptions(preset="best", minutes=seconds / 60)
+        assert ("ensemble" in choose_recipe(found, contents_of(*found), data, options, 0.0)) == average
+    assert "--minutes 0.075 is too little for that (another 4.67 s or so)" in capsys.readouterr().out
 
 
 def test_uneven_classes_are_selected_by_macro_f1_and_weighted_where_that_was_better():
@@ -162,27 +137,3 @@ def test_a_network_that_may_be_as_good_is_trained_too_and_the_better_one_saved()
 @pytest.mark.parametrize(("images", "fraction"), [(100, 0.2), (2500, 0.2), (4000, 0.125), (5000, 0.1), (10**6, 0.1)])
 def test_the_fraction_that_is_held_out(images, fraction):
     assert holdout_fraction(images) == fraction
-
-
-@pytest.mark.parametrize(
-    ("options", "words"),
-    [
-        (FitOptions(preset="bets"), 'did you mean "best"'),
-        (FitOptions(minutes=0), "expected more than 0"),
-        (FitOptions(["no/such/network"]), "no/such/network"),
-        (FitOptions(), "none of 2 networks can be loaded"),
-    ],
-)
-def test_what_cannot_be_searched_is_one_line(make_folder, options, words, tmp_path, monkeypatch):
-    monkeypatch.setitem(PRESETS, "default", {"cpu": ["no/such/one", "no/such/two"], "gpu": []})
-    monkeypatch.chdir(tmp_path)
-    with pytest.raises(InputError, match=words):
-        fit_folder(str(make_folder(6)), options)
-    assert not Path("runs").exists()
-
-
-def test_a_stream_is_refused(make_folder):
-    with pytest.raises(InputError, match="write a recipe for a stream"):
-        fit_folder(
-            str(make_folder(6)), FitOptions(), ["data.streaming=true", "data.duplicates=keep", "training.max_steps=3"]
-        )
