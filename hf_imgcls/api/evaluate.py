@@ -8,18 +8,15 @@ from typing import Any
 
 from hf_imgcls import reports
 from hf_imgcls.api.evaluation import check_output, save_evaluation
-from hf_imgcls.api.rejection import of_rows
-from hf_imgcls.api.seen import find_seen
+from hf_imgcls.api.scored_split import describe_measured, measure_scored, of_one_split
 from hf_imgcls.api.thresholds import Setting, check_can_set, check_rule, leave_out_trained, set_anew
 from hf_imgcls.api.tta import score_with
-from hf_imgcls.data import load_split
+from hf_imgcls.data import Data, load_split
 from hf_imgcls.errors import InputError
 from hf_imgcls.images import EvalTransform, check_views, input_size
 from hf_imgcls.machine import check_launch, first_on_machine, on_main, prepare_launch, say, training_arguments
 from hf_imgcls.models import channels_last, is_multi_label, load_network
 from hf_imgcls.recipe import load_recipe
-from hf_imgcls.scoring import break_down, confidences, measure_rejection, read_rejection
-from hf_imgcls.serving import as_classifier, open_rejection
 from hf_imgcls.store import cache_in_use
 from hf_imgcls.training import ImageTrainer
 
@@ -74,69 +71,36 @@ def evaluate_classifier(
     if set_thresholds:
         check_rule(network.config, recipe)
     channels_last(network, input_size(processor))
-    labels = [network.config.id2label[i] for i in range(network.config.num_labels)]
     with tempfile.TemporaryDirectory() as folder:
         own = {"eval_strategy": "no", "save_strategy": "no", "fp16": False, "bf16": False}
         arguments = training_arguments(recipe.training, output_dir=folder, per_device_eval_batch_size=batch_size, **own)
-        launch_note = check_launch()
-        with first_on_machine("reads the images"):
-            loaded = load_split(recipe.data.with_labels(is_multi_label(network.config)), split, labels)
-        if set_thresholds:
-            leave_out_trained(str(model), loaded)
-        for line in reports.describe_data(loaded, launch_note, bad_in=None):
-            say(line)
-        transform = EvalTransform(processor, range(len(labels)))
+        loaded = _load(str(model), network.config, recipe, split, set_thresholds)
+        transform = EvalTransform(processor, range(network.config.num_labels))
         scores, outputs, gain = score_with(ImageTrainer(network, arguments), loaded.splits, transform, kinds)
-    (name,) = scores
     scored = Setting(Path(model).expanduser(), network, processor, loaded, scores, outputs)
     of_setting = [set_anew(scored, recipe)] if set_thresholds else []
-    seen, seen_notes = on_main(lambda: find_seen(str(model), loaded, outputs[name]))
-    results = {"scores": scores, "breakdown": break_down(outputs, scores, labels)}
-    results["duplicates"] = [*reports.collect_duplicates(loaded, outputs), *seen]
-    rejection = read_rejection(network.config.to_dict())
-    of_tta = reports.cautions_of_tta(kinds, rejection is not None) if kinds else []
-    cautions = [*of_setting, *of_tta, *reports.collect_cautions(results).get(name, ()), *seen_notes]
-    classes = results["breakdown"][name]["classes"]
-    rejected = None
-    if rejection and not kinds:
-        rejected = on_main(lambda: _rejected(str(model), network, processor, outputs, loaded))
-    lines = [*reports.describe_scores(scores, {name: cautions}), *reports.describe_rejection(rejected)]
-    lines += reports.describe_classes(classes)
-    for line in [*lines, *(reports.describe_tta(gain, scores[name]) if gain else ())]:
+    found = measure_scored(str(model), scored, kinds, of_setting)
+    for line in describe_measured(found, gain):
         say(line)
-    result = {
-        "model": str(model),
-        "data": str(data),
-        "split": name,
-        "labels": labels,
-        "scores": scores[name],
-        "cautions": cautions,
-        "breakdown": results["breakdown"][name],
-        "rejection": {**rejection.settings(), **rejected["splits"][name]} if rejected else None,
-        "duplicates": results["duplicates"],
-        "fingerprint": loaded.fingerprints[name],
-        "bad_images": [bad._asdict() for bad in loaded.bad],
-        "notes": loaded.notes,
-        "tta": gain,
-    }
+    result = {"model": str(model), "data": str(data), **of_one_split(found, scored), "tta": gain}
     if output:
-        whole = {**result, **results, "cautions": {name: cautions}, "rejection": rejected}
         shown = (loaded.splits, (), loaded.labels, lambda: (network, processor))
-        subject = reports.Subject(Path(model).name, whole, outputs, *shown)
+        subject = reports.Subject(Path(model).name, {**result, **found}, outputs, *shown)
         on_main(lambda: save_evaluation(result, output, subject))
     return result
 
 
-def _rejected(model: str, network, processor, outputs: dict, loaded) -> dict[str, Any]:
-    """What the model's threshold of none of these does to the split; a distance reads its images again."""
-    ((name, output),) = outputs.items()
-    found = read_rejection(network.config.to_dict())
-    if found.by == "distance":
-        classifier = as_classifier("", network, processor, network.device)
-        values = of_rows(classifier, open_rejection(model, network), loaded.splits[name])
-    else:
-        values = confidences(found.by, output)
-    return {**found.settings(), "splits": {name: measure_rejection(values, found.threshold, output)}}
+def _load(model: str, config, recipe, split: str | None, set_thresholds: bool) -> Data:
+    """The split that is scored, described on the console; to set thresholds, without what the model was trained on."""
+    launch_note = check_launch()
+    labels = [config.id2label[i] for i in range(config.num_labels)]
+    with first_on_machine("reads the images"):
+        loaded = load_split(recipe.data.with_labels(is_multi_label(config)), split, labels)
+    if set_thresholds:
+        leave_out_trained(model, loaded)
+    for line in reports.describe_data(loaded, launch_note, bad_in=None):
+        say(line)
+    return loaded
 
 
 def _read_recipe(model: str | Path, data: str, overrides: Sequence[str], set_thresholds: bool):

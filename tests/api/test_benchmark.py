@@ -11,7 +11,8 @@ import pytest
 from tiny import tiny_model, tiny_processor
 
 from hf_imgcls import InputError, machine
-from hf_imgcls.api.benchmark import _Measurement, describe_measurement, measure_recipe
+from hf_imgcls.api.benchmark import describe_measurement, measure_recipe
+from hf_imgcls.api.measurement import Measurement
 from hf_imgcls.cli import main
 from hf_imgcls.training.trainer import ImageTrainer
 
@@ -115,7 +116,7 @@ def test_an_epoch_that_is_prefetched_as_a_whole_gives_no_steady_rate(count, stea
         dataloader_num_workers=3, dataloader_prefetch_factor=4, gradient_accumulation_steps=1, train_batch_size=2,
         world_size=1,
     )  # fmt: skip
-    doubt = _Measurement(SimpleNamespace(arguments=arguments), None, None, 5).doubt(rows)
+    doubt = Measurement(SimpleNamespace(arguments=arguments), None, None, 5).doubt(rows)
     assert (doubt is None) == steady
     assert steady or "(6 of up to 12 batches)" in doubt
 
