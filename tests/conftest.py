@@ -132,3 +132,13 @@ def make_folder(tmp_path):
         return root
 
     return make
+
+
+@pytest.fixture(autouse=True)
+def _environment_of_accelerate():
+    """accelerate leaves what a training asked for (precision, FSDP) in the environment of the next test."""
+    before = {name: value for name, value in os.environ.items() if name.startswith("ACCELERATE_")}
+    yield
+    for name in [name for name in os.environ if name.startswith("ACCELERATE_")]:
+        del os.environ[name]
+    os.environ |= before

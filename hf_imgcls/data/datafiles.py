@@ -91,6 +91,7 @@ def _together(file: Path) -> tuple[Path, str, tuple]:
 def _load(files: list[Path], where: str, streaming: bool, options: dict[str, str]) -> Rows:
     kind = DATA_FILES[files[0].suffix.lower()]
     paths = [str(path.absolute()) for path in files]
+    mixed = (TypeError,) if streaming else ()  # a column of several types, which otherwise is an error of `datasets`
     try:
         if kind == "webdataset":
             check_tars(files)
@@ -103,7 +104,7 @@ def _load(files: list[Path], where: str, streaming: bool, options: dict[str, str
             empty = next(iter(rows.take(1)), None) is None
     except InputError:
         raise
-    except (*LOAD_ERRORS, StopIteration, TypeError) as error:  # an empty JSON Lines file; a column of several types
+    except (*LOAD_ERRORS, StopIteration, *mixed) as error:  # StopIteration: an empty JSON Lines file
         fault = known_fault(error) or f"cannot be read as {kind}: {reason(error)}"
         raise InputError(f"data.path: {where} {fault}") from None
     if empty:

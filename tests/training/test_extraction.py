@@ -87,8 +87,6 @@ def test_a_cpu_that_can_computes_each_stage_in_the_faster_precision(make_folder,
     """A head on features in bf16, then all weights in float32, and in both cases scores in float32."""
     monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": True})
-    for name in ("MIXED_PRECISION", "USE_FSDP", "USE_DEEPSPEED"):  # accelerate leaves them in the environment
-        monkeypatch.delenv(f"ACCELERATE_{name}", raising=False)
     monkeypatch.setattr("hf_imgcls.models.half.count_operations", lambda model, size: (10**9, 10**8))
     tiny_model("vit").save_pretrained(tmp_path / "checkpoint")
     tiny_processor().save_pretrained(tmp_path / "checkpoint")
