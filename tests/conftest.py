@@ -93,6 +93,42 @@ def browser(_chromium):
 
 
 @pytest.fixture
+def model(tmp_path) -> str:
+    """The folder of a saved ViT of three classes."""
+    from tiny import tiny_model, tiny_processor
+
+    tiny_model("vit").save_pretrained(tmp_path / "model")
+    tiny_processor().save_pretrained(tmp_path / "model")
+    return str(tmp_path / "model")
+
+
+@pytest.fixture
+def data(make_folder):
+    """A training split of 12 images and a validation split of 6, loaded."""
+    from hf_imgcls.data import load_data
+    from hf_imgcls.recipe.sections import DataSection
+
+    return load_data(DataSection(path=str(make_folder(train=4, validation=2))))
+
+
+@pytest.fixture
+def down(monkeypatch) -> set[str]:
+    """Names of images whose server fails for now; a test adds them."""
+    from hf_imgcls.serving import inference
+    from hf_imgcls.serving.urls import TemporaryError
+
+    read, names = inference.read_source, set()
+
+    def fail(name, limits):
+        if name in names:
+            raise TemporaryError("temporary: HTTPError: HTTP Error 503: Service Unavailable")
+        return read(name, limits)
+
+    monkeypatch.setattr(inference, "read_source", fail)
+    return names
+
+
+@pytest.fixture
 def write_recipe(make_folder, tmp_path, monkeypatch):
     """Write recipe.json in the present folder, on photos and a saved ViT there: `write_recipe(content, train=4)`."""
     from tiny import tiny_model, tiny_processor

@@ -117,6 +117,11 @@ def test_python_in_the_pages_compiles_and_imports_what_there_is(page):
                 assert {alias.name for alias in node.names} <= set(dir(hf_imgcls))
 
 
+def test_every_public_name_stands_in_the_page_of_the_python_api():
+    text = (ROOT / "docs" / "python.md").read_text(encoding="utf-8")
+    assert not [name for name in hf_imgcls.__all__ if not re.search(rf"`{name}\b", text)]
+
+
 @pytest.mark.parametrize("page", PAGES, ids=named)
 def test_keys_that_a_page_names_are_keys_of_a_recipe(page):
     definitions = json_schema()["$defs"]

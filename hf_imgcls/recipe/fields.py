@@ -1,4 +1,4 @@
-"""The fields of TrainingArguments: those that a recipe cannot set, refused values, and how the others are checked."""
+"""The fields of TrainingArguments that a recipe cannot set, and the values of those whose type says too little."""
 
 _TOKENS = "it is for language models: leave it out"
 _COMMAND = "the command says what is done (train, evaluate, predict): leave it out"
@@ -38,26 +38,3 @@ VALUES = {
     "dataloader_multiprocessing_context": [{"values": ["fork", "forkserver", "spawn"]}, "NoneType"],
     "debug": [{"values": ["", "underflow_overflow"]}, {"list": {"values": ["underflow_overflow"]}}],
 }
-# Checked by building what they describe: TrainingArguments, the accelerator, callbacks, optimizer, schedule, loader.
-BUILT = {
-    "output_dir", "learning_rate", "lr_scheduler_type", "lr_scheduler_kwargs", "warmup_steps", "optim", "optim_args",
-    "weight_decay", "adam_beta1", "adam_beta2", "adam_epsilon", "gradient_accumulation_steps", "bf16", "fp16",
-    "bf16_full_eval", "fp16_full_eval", "tf32", "activation_checkpointing", "activation_checkpointing_kwargs",
-    "gradient_checkpointing", "gradient_checkpointing_kwargs", "torch_compile", "torch_compile_backend",
-    "torch_compile_mode", "logging_strategy", "logging_steps", "report_to", "eval_strategy", "eval_steps",
-    "save_strategy", "save_steps", "push_to_hub", "hub_model_id", "load_best_model_at_end",
-    "metric_for_best_model", "greater_is_better", "full_determinism", "use_cpu", "accelerator_config",
-    "dataloader_drop_last", "dataloader_num_workers", "dataloader_pin_memory", "dataloader_persistent_workers",
-    "dataloader_prefetch_factor", "remove_unused_columns", "ddp_backend", "ddp_timeout", "fsdp", "fsdp_config",
-    "deepspeed", "hub_strategy",
-}  # fmt: skip
-# Any value of their type and range trains as it says, or changes nothing but what is printed or where a log goes.
-HARMLESS = {
-    "per_device_train_batch_size", "num_train_epochs", "max_steps", "average_tokens_across_devices", "max_grad_norm",
-    "label_smoothing_factor", "torch_empty_cache_steps", "logging_first_step", "log_on_each_node",
-    "logging_nan_inf_filter", "disable_tqdm", "run_name", "project", "trackio_space_id", "trackio_bucket_id",
-    "trackio_static_space_id", "eval_delay", "per_device_eval_batch_size", "eval_on_start", "eval_accumulation_steps",
-    "save_on_each_node", "save_total_limit", "hub_private_repo", "hub_always_push", "hub_revision", "seed",
-    "data_seed", "dataloader_in_order", "ddp_find_unused_parameters", "ddp_bucket_cap_mb", "ddp_broadcast_buffers",
-    "ddp_static_graph", "skip_memory_metrics",
-}  # fmt: skip

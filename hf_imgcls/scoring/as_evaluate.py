@@ -1,4 +1,4 @@
-"""The metrics of the table as metrics of `evaluate`."""
+"""The metrics of the table as metrics of `evaluate`, for those who score with it; runs score without it."""
 
 import numpy as np
 

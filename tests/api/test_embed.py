@@ -22,7 +22,6 @@ from hf_imgcls.images.read import read_image
 from hf_imgcls.models.head_input import input_of_head
 from hf_imgcls.serving import inference
 from hf_imgcls.serving.inference import Classifier
-from hf_imgcls.serving.urls import TemporaryError
 
 OUTPUT = Path("embeddings.parquet")
 
@@ -143,15 +142,8 @@ def test_processes_share_the_images_and_give_the_same_features_to_the_bit(model,
     assert sizes == {4}, "batches of one size: the last bits follow from it"
 
 
-def test_an_image_that_could_not_be_read_for_now_is_tried_again(model, photos, monkeypatch, capsys):
-    read, down = inference.read_source, {"photos/1.png"}
-
-    def fail(name, limits):
-        if name in down:
-            raise TemporaryError("temporary: HTTPError: HTTP Error 503: Service Unavailable")
-        return read(name, limits)
-
-    monkeypatch.setattr(inference, "read_source", fail)
+def test_an_image_that_could_not_be_read_for_now_is_tried_again(model, photos, down, capsys):
+    down.add("photos/1.png")
     assert embed_images(model, ["photos"], OUTPUT) == (9, 3, 0)
     assert "1 image could not be read for now; the same command tries them again" in capsys.readouterr().err
     others = {name: row for name, row in rows_of().items() if name not in down}

@@ -1,12 +1,9 @@
-"""Whole runs against imbalance, and the shipped recipe for training from scratch on a few made images."""
-
-import json
+"""A whole run against imbalance, on a few made images."""
 
 import pytest
 from tiny import tiny_model, tiny_processor
 
 from hf_imgcls import train_classifier
-from hf_imgcls.recipe.shipped import shipped_recipes
 from hf_imgcls.training import refit
 
 pytestmark = pytest.mark.usefixtures("undrawn")
@@ -45,23 +42,3 @@ def test_a_run_draws_in_balance_solves_with_the_adjustment_and_says_so(make_fold
     assert "16.0 times as many; trained with logit adjustment and rare classes drawn more often." in card
     assert "its scores are not for classes as frequent as in these images" in card
     assert "thinned to a long tail of 16 to 1" in card
-
-
-def test_the_recipe_for_training_from_scratch_runs(make_folder, tmp_path):
-    """With what its procedure A2 has beside: drop path and repeated augmentation."""
-    folder, run = make_folder(train=8, validation=2), tmp_path / "run"
-    results = train_classifier(
-        shipped_recipes()["imagenet_resnet50_scratch"],
-        [
-            f"data.path={folder}", f"training.output_dir={run}", "model.architecture=timm/test_resnet",
-            "model.config.model_args.drop_path_rate=0.05", "model.image_size=32", "augmentation.repeats=3",
-            "training.num_train_epochs=2", "training.per_device_train_batch_size=6",
-            "training.gradient_accumulation_steps=2",
-        ],
-    )  # fmt: skip
-    assert results["training"]["steps"] == 4
-    assert results["stages"][0]["selected_checkpoint"] == "last"
-    assert results["parity"]["passed"]
-    saved = json.loads((run / "config.json").read_text())
-    assert saved["model_args"] == {"drop_path_rate": 0.05}
-    assert saved["pretrained_cfg"]["crop_pct"] == 0.95

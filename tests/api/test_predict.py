@@ -23,16 +23,8 @@ from hf_imgcls.serving import inference
 from hf_imgcls.serving.inference import Classifier, predict_rows, read_ahead
 from hf_imgcls.serving.open import PredictOptions
 from hf_imgcls.serving.rows import RowWriter
-from hf_imgcls.serving.urls import TemporaryError
 
 FORMATS = (".csv", ".jsonl", ".parquet")
-
-
-@pytest.fixture
-def model(tmp_path):
-    tiny_model("vit").save_pretrained(tmp_path / "model")
-    tiny_processor().save_pretrained(tmp_path / "model")
-    return str(tmp_path / "model")
 
 
 @pytest.fixture
@@ -144,15 +136,9 @@ def test_an_interrupted_run_continues_and_predicts_nothing_twice(suffix, process
 
 
 @pytest.mark.parametrize("suffix", FORMATS)
-def test_images_that_could_not_be_read_for_now_are_tried_again(suffix, model, photos, monkeypatch, capsys):
-    read, down, output = inference.read_source, {"photos/1.png", "photos/grey.jpg"}, Path(f"predictions{suffix}")
-
-    def fail(name, limits):
-        if name in down:
-            raise TemporaryError("temporary: HTTPError: HTTP Error 503: Service Unavailable")
-        return read(name, limits)
-
-    monkeypatch.setattr(inference, "read_source", fail)
+def test_images_that_could_not_be_read_for_now_are_tried_again(suffix, model, photos, down, capsys):
+    output = Path(f"predictions{suffix}")
+    down |= {"photos/1.png", "photos/grey.jpg"}
     assert predict_images(model, ["photos"], output) == (11, 4, 0)
     assert "2 images could not be read for now; the same command tries them again" in capsys.readouterr().err
     down.remove("photos/1.png")

@@ -18,13 +18,6 @@ from hf_imgcls.reports.tta import cautions_of_tta, describe_tta
 from hf_imgcls.serving import Classifier, ClassifierOfViews, PredictOptions, Tally, describe_tally
 
 
-@pytest.fixture
-def model(tmp_path):
-    tiny_model("vit").save_pretrained(tmp_path / "model")
-    tiny_processor().save_pretrained(tmp_path / "model")
-    return str(tmp_path / "model")
-
-
 def views_of(image: Image.Image) -> list[Image.Image]:
     """The ten views for a processor that shows the whole image, by Pillow alone."""
     width, height = image.size

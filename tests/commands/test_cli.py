@@ -43,6 +43,8 @@ def test_overrides_behind_an_option_of_several_words_are_none_of_them():
 OTHER = {
     "celeba_attributes": ["data.label_column=null", "data.group_column=null", "data.name=null"],
     "clothing_distilled": ["distillation.teacher=checkpoint"],
+    "clothing_two_networks": ["ensemble.networks.0.model.checkpoint=checkpoint"],
+    "digits_folds": ["data.folds=null"],
     "clothing_lora": ["model.image_size=null"],  # an adapter fits its checkpoint as it is
     "imagenet_resnet50_scratch": [
         *("data.validation_split=null", "training.gradient_accumulation_steps=2", "model.image_size=64")  # in seconds

@@ -5,7 +5,7 @@ import json
 import pytest
 import torch
 
-from hf_imgcls.errors import InputError
+from hf_imgcls import InputError, train_classifier
 from hf_imgcls.recipe import json_schema, load_recipe
 from hf_imgcls.recipe.shipped import copy_recipe, describe_recipes, shipped_recipes
 
@@ -161,3 +161,24 @@ def test_what_was_there_stays(tmp_path):
 def test_an_unknown_name_names_the_nearest(tmp_path):
     with pytest.raises(InputError, match='did you mean "mnist_convnet"'):
         copy_recipe("mnist_convne", tmp_path / "a.json")
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_the_recipe_for_training_from_scratch_runs(make_folder, tmp_path):
+    """With what its procedure A2 has beside: drop path and repeated augmentation."""
+    folder, run = make_folder(train=8, validation=2), tmp_path / "run"
+    results = train_classifier(
+        shipped_recipes()["imagenet_resnet50_scratch"],
+        [
+            f"data.path={folder}", f"training.output_dir={run}", "model.architecture=timm/test_resnet",
+            "model.config.model_args.drop_path_rate=0.05", "model.image_size=32", "augmentation.repeats=3",
+            "training.num_train_epochs=2", "training.per_device_train_batch_size=6",
+            "training.gradient_accumulation_steps=2",
+        ],
+    )  # fmt: skip
+    assert results["training"]["steps"] == 4
+    assert results["stages"][0]["selected_checkpoint"] == "last"
+    assert results["parity"]["passed"]
+    saved = json.loads((run / "config.json").read_text())
+    assert saved["model_args"] == {"drop_path_rate": 0.05}
+    assert saved["pretrained_cfg"]["crop_pct"] == 0.95

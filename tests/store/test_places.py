@@ -8,7 +8,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from tiny import tiny_model, tiny_processor
+from tiny import tiny_model
 
 from hf_imgcls import api
 from hf_imgcls.cli import main
@@ -65,13 +65,6 @@ def test_a_name_that_cannot_be_is_the_users(name, fault, tmp_path):
     with pytest.raises(InputError, match=fault) as caught:
         try_place(tmp_path / name, "training.output_dir")
     assert len(str(caught.value)) < 400
-
-
-@pytest.fixture
-def model(tmp_path):
-    tiny_model("vit").save_pretrained(tmp_path / "model")
-    tiny_processor().save_pretrained(tmp_path / "model")
-    return str(tmp_path / "model")
 
 
 def test_each_command_tries_before_it_reads_an_image(model, make_folder, tmp_path, monkeypatch, capsys):

@@ -12,19 +12,12 @@ from transformers import TrainingArguments
 
 from hf_imgcls import train_classifier
 from hf_imgcls.data import attach_transform
-from hf_imgcls.data.load import load_data
 from hf_imgcls.images.transforms import EvalTransform
 from hf_imgcls.models.head import head_module
-from hf_imgcls.recipe.sections import DataSection
 from hf_imgcls.training import extraction
 from hf_imgcls.training.features import cached_features
 
 SCORING = EvalTransform(tiny_processor(), [0, 1, 2])
-
-
-@pytest.fixture
-def data(make_folder):
-    return load_data(DataSection(path=str(make_folder(train=4, validation=2))))
 
 
 @pytest.fixture

@@ -13,12 +13,10 @@ from tiny import SIZE, tiny_model, tiny_processor
 from transformers import DefaultDataCollator, Trainer, TrainingArguments, ViTImageProcessor
 
 from hf_imgcls import InputError, train_classifier
-from hf_imgcls.data.load import load_data
 from hf_imgcls.errors import RestoreError
 from hf_imgcls.images.transforms import EvalTransform, TrainTransform
 from hf_imgcls.models.head import with_custom_head
 from hf_imgcls.models.restore import restore_weights
-from hf_imgcls.recipe.sections import DataSection
 from hf_imgcls.training.features import HeadOnFeatures, cached_features
 from hf_imgcls.training.trainer import ImageTrainer
 
@@ -37,11 +35,6 @@ NETWORKS = {
 def cache(tmp_path, monkeypatch):
     monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
     return tmp_path / "cache" / "hf_imgcls" / "features"
-
-
-@pytest.fixture
-def data(make_folder):
-    return load_data(DataSection(path=str(make_folder(train=4, validation=2))))
 
 
 @pytest.fixture
