@@ -43,7 +43,10 @@ def test_overrides_behind_an_option_of_several_words_are_none_of_them():
 OTHER = {
     "celeba_attributes": ["data.label_column=null", "data.group_column=null", "data.name=null"],
     "clothing_distilled": ["distillation.teacher=checkpoint"],
-    "clothing_two_networks": ["ensemble.networks.0.model.checkpoint=checkpoint"],
+    "clothing_long_tail": ["data.long_tail=4"],
+    "clothing_two_networks": [
+        *("ensemble.networks.0.model.checkpoint=checkpoint", "stages.1.train.freeze_batch_norm=false")  # a ViT has none
+    ],
     "digits_folds": ["data.folds=null"],
     "clothing_lora": ["model.image_size=null"],  # an adapter fits its checkpoint as it is
     "imagenet_resnet50_scratch": [
