@@ -14,14 +14,8 @@ from network import transformers_network
 def train(job: Job) -> None:
     from datasets import load_dataset
     from torchvision import transforms
-    from transformers import Trainer, TrainerCallback, TrainingArguments
-
-    class Watch(TrainerCallback):
-        def on_step_end(self, *event, **others):
-            job.stepped()
-
-        def on_evaluate(self, *event, metrics, **others):
-            job.evaluated(metrics["eval_accuracy"])
+    from transformers import Trainer, TrainingArguments
+    from watch import Watch
 
     job.start()
     floats = [transforms.ToTensor(), transforms.Normalize(job.mean, job.std)]
@@ -70,7 +64,7 @@ def train(job: Job) -> None:
         data_collator=collate,
         train_dataset=rows["train"],
         eval_dataset=rows["validation"],
-        callbacks=[Watch()],
+        callbacks=[Watch(job)],
         compute_metrics=lambda found: {"accuracy": float((found.predictions.argmax(-1) == found.label_ids).mean())},
     )
     trainer.train()

@@ -31,21 +31,14 @@ def recipe(job: Job) -> dict:
 
 
 def train(job: Job) -> None:
-    from transformers import TrainerCallback
+    from watch import Watch
 
     from hf_imgcls.api.one_stage import open_stage
-
-    class Watch(TrainerCallback):
-        def on_step_end(self, *event, **others):
-            job.stepped()
-
-        def on_evaluate(self, *event, metrics, **others):
-            job.evaluated(metrics["eval_accuracy"])
 
     job.start()
     with open_stage(recipe(job), (), None, "peers") as opened:
         trainer = opened.trainer(opened.plan)
-        trainer.add_callback(Watch())
+        trainer.add_callback(Watch(job))
         trainer.train()
 
 
