@@ -8,10 +8,12 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("folder", type=Path, metavar="RUN", help="its output_dir")
     parser.add_argument("--repo-id", metavar="OWNER/NAME", help="default: training.hub_model_id, or the name of RUN")
     parser.add_argument("--private", action="store_true", default=None, help="a new repository is private")
-    parser.add_argument("--with-demo", action="store_true", help="publish its demo too, as the Space OWNER/NAME-demo")
+    extras = {"demo": "publish its demo too, as the Space OWNER/NAME-demo"}
+    for name, what in extras.items():
+        parser.add_argument(f"--with-{name}", action="append_const", dest="extras", const=name, default=[], help=what)
 
 
 def run(options: argparse.Namespace) -> None:
     from hf_imgcls.publishing import push_saved
 
-    push_saved(options.folder, options.repo_id, options.private, options.with_demo)
+    push_saved(options.folder, options.repo_id, options.private, options.extras)

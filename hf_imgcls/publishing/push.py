@@ -3,7 +3,7 @@
 import os
 import shlex
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
 from accelerate import PartialState
@@ -84,8 +84,8 @@ def _target_of(arguments: TrainingArguments) -> Target:
     return Target(name, arguments.hub_private_repo, arguments.hub_revision)
 
 
-def push_saved(folder: Path, name: str | None = None, private: bool | None = None, with_demo: bool = False) -> str:
-    """Push the folder of a finished run; by default to the repository that its recipe names."""
+def push_saved(folder: Path, name: str | None = None, private: bool | None = None, extras: Collection[str] = ()) -> str:
+    """Push the folder of a finished run; by default to the repository that its recipe names. `extras` of `push_run`."""
     if not (folder / RECIPE).is_file():
         what = describe_if_several(folder) or f"is not the folder of a run: it has no {RECIPE}"
         raise InputError(f"push: {folder} {what}")
@@ -96,7 +96,7 @@ def push_saved(folder: Path, name: str | None = None, private: bool | None = Non
     with Lock() as lock:
         if os.access(folder, os.W_OK):  # else no card is written either
             lock_run(folder, lock, "push")
-        return push_run(folder, Target(name, private, settings.get("hub_revision")), with_demo=with_demo)
+        return push_run(folder, Target(name, private, settings.get("hub_revision")), extras=extras)
 
 
 def _check_name(name: str) -> None:
@@ -110,14 +110,14 @@ def _check_name(name: str) -> None:
         ) from None
 
 
-def push_run(folder: Path, target: Target, images: Iterable[Image.Image] = (), with_demo: bool = False) -> str:
+def push_run(folder: Path, target: Target, images: Iterable[Image.Image] = (), extras: Collection[str] = ()) -> str:
     """Push a finished run in one commit, read it back and note it in `pushed.json`.
 
     It may be repeated: what is there already is not sent.
 
     Args:
         images: on which repository and folder are compared afterwards; synthetic ones if there are none.
-        with_demo: push the model's demo page too, as a Space, once the model is there.
+        extras: what is pushed too, once the model is there: its demo page as a Space ("demo").
 
     Returns:
         `owner/name`.
@@ -145,11 +145,11 @@ def push_run(folder: Path, target: Target, images: Iterable[Image.Image] = (), w
         )
         kept = {"endpoint": constants.ENDPOINT, "repository": name, "revision": target.revision, "commit": commit}
         write_json(folder / PUSHED, kept)
-        if with_demo:
+        if "demo" in extras:
             push_demo(folder, name, target.revision)
     except (PushError, KeyboardInterrupt) as error:
         what = error if isinstance(error, PushError) else "interrupted"
-        flags = ["--private"] * bool(target.private) + ["--with-demo"] * with_demo
+        flags = ["--private"] * bool(target.private) + [f"--with-{extra}" for extra in extras]
         command = shlex.join(["hf-imgcls", "push", str(folder), "--repo-id", target.name, *flags])
         raise PushError(f"push: {what}; the run is complete in {folder}; to finish the push: {command}") from None
     return name

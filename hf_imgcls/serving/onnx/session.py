@@ -32,36 +32,37 @@ def import_onnxruntime() -> ModuleType:
     return onnxruntime
 
 
-def open_onnx(name: str, device: torch.device | str = "cpu") -> Classifier:
+def open_onnx(name: str, device: torch.device | str = "cpu", model: str = MODEL) -> Classifier:
     """Open a folder that was exported as ONNX.
 
     Args:
+        model: the graph's path in it.
         device: a string was requested by the user, a torch.device detected: onnxruntime then runs on the CPU where it
             has no provider for it.
     """
     folder = Path(name).expanduser()
     with as_input_error(f"model {name!r}"):
         about = json.loads((folder / EXPORT).read_text(encoding="utf-8"))
-        digests = _check_weights(name, folder, about["files"])
+        digests = _check_weights(name, folder, about["files"], model)
         config = PreTrainedConfig.from_dict(json.loads((folder / CONFIG).read_text(encoding="utf-8")))
         labels = [config.id2label[i] for i in range(config.num_labels)]
         check_thresholds(config)
     processor = get_processor(ModelSection(checkpoint=str(folder)), config)
-    session = _open_session(folder / MODEL, device)
+    session = _open_session(folder / model, device)
     logits = _logits_function(session, one_by_one=about["precision"] == "int8")
     with as_input_error(f"model {name!r}", *_refusals(import_onnxruntime())):
         pixels = process_image(processor, PIL.Image.new("RGB", (320, 240), "grey"))
         if logits(pixels[None]).shape != (1, len(labels)):
-            raise InputError(f"model {name!r}: {MODEL} and {CONFIG} differ in the number of labels")
+            raise InputError(f"model {name!r}: {model} and {CONFIG} differ in the number of labels")
     shown = f"{folder.resolve().name}@{model_digest(config, pixels, digests)}"
     rejection, thresholds = exported_rejection(config), applied_thresholds(config)
     return Classifier(shown, labels, processor, logits, score_function(config), rejection, thresholds)
 
 
-def _check_weights(name: str, folder: Path, files: dict[str, dict[str, Any]]) -> list[bytes]:
+def _check_weights(name: str, folder: Path, files: dict[str, dict[str, Any]], model: str) -> list[bytes]:
     """Digests of the model's files, verified: with a few changed bytes onnxruntime would run and predict otherwise."""
     digests = []
-    for file in sorted(file for file in files if file.startswith(MODEL)):
+    for file in sorted(file for file in files if file.startswith(model)):
         if not (folder / file).is_file():
             raise InputError(f"model {name!r}: {file} is missing in this export; export the model again")
         if file_digest(folder / file) != files[file]["sha256"]:

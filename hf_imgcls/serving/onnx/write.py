@@ -41,8 +41,13 @@ def write_onnx_export(folder: Path, network, processor, about: dict[str, Any]) -
     Args:
         about: goes into export.json.
     """
-    size, config = input_size(processor), network.config
-    write_onnx(network, size, folder / MODEL)
+    write_onnx(network, input_size(processor), folder / MODEL)
+    write_settings(folder, network.config, processor)
+    write_manifest(folder, {**about, "precision": "float32", "opset": OPSET, "versions": exporter_versions()})
+
+
+def write_settings(folder: Path, config, processor) -> None:
+    """Write what a graph does not have: configuration, image processor, and the preprocessing for other programs."""
     settings = json.loads(config.to_json_string(use_diff=False))
     settings |= {"id2label": config.id2label, "label2id": config.label2id, "dtype": "float32"}  # timm leaves them out
     left_out = _NOT_EXPORTED if exported_rejection(config) else (*_NOT_EXPORTED, REJECTION)
@@ -61,8 +66,13 @@ def write_onnx_export(folder: Path, network, processor, about: dict[str, Any]) -
             **({} if (thresholds := applied_thresholds(config)) is None else {"thresholds": thresholds.tolist()}),
         },
     )  # fmt: skip
-    versions = {package: metadata.version(package) for package in ("onnx", "onnxscript", "onnxruntime")}
-    write_manifest(folder, {**about, "precision": "float32", "opset": OPSET, "versions": package_versions() | versions})
+
+
+def exporter_versions() -> dict[str, str]:
+    """Versions of the packages that an export depends on."""
+    return package_versions() | {
+        package: metadata.version(package) for package in ("onnx", "onnxscript", "onnxruntime")
+    }
 
 
 def write_int8(folder: Path) -> None:
@@ -124,7 +134,7 @@ def import_exporter() -> None:
             raise InputError(f'export: {package} is not installed; pip install "hf-imgcls[onnx]"') from None
 
 
-def write_onnx(network: nn.Module, size: tuple[int, int], file: Path) -> None:
+def write_onnx(network: nn.Module, size: tuple[int, int], file: Path, opset: int = OPSET) -> None:
     """Write a network, float32 and in eval mode, for any batch size; weights of over 2 GB go into `<file>.data`.
 
     Args:
@@ -139,7 +149,7 @@ def write_onnx(network: nn.Module, size: tuple[int, int], file: Path) -> None:
                 dynamo=True,
                 verbose=False,
                 external_data=False,
-                opset_version=OPSET,
+                opset_version=opset,
                 input_names=[INPUT],
                 output_names=[OUTPUT],
                 dynamic_shapes={INPUT: {0: "batch"}},
