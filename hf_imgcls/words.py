@@ -16,6 +16,13 @@ _PATH = re.compile(r"(?<![\w./~:\\-])(?:file://|~|[A-Za-z]:)?[/\\]{1,2}(?:[^\s/\
 _UNSEEN = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff\u2028\u2029\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 # What begins a cell that spreadsheets run, with the full-width forms; an apostrophe before it marks text.
 _FORMULA = re.compile("'*[=+\\-@\uff1d\uff0b\uff0d\uff20]")
+# In an address: a name with its password; a parameter that signs or authorizes (X-Amz-Signature, sig, token).
+_USER = re.compile(r"(?<=://)[^\s/?#@'\"<>]+@")
+_SECRET = re.compile(
+    r"([?&](?:[\w.%-]*[-_.])?(?:sig|signature|token|secret|password|passwd|pwd|credential|policy|auth|(?:api|access)?_?key"
+    r"|awsaccesskeyid|googleaccessid|accesstoken)(?:[-_.][\w.%-]*)?=)[^&#\s'\"<>\\]+",
+    re.IGNORECASE,
+)
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 
 
@@ -25,6 +32,11 @@ def plain(name: Any) -> str:
     text = text if len(text) <= _MOST else text[: _MOST - 1] + "…"
     text = re.sub(r"([\\`*\[\]<>|~$]|&(?=#?\w+;)|:(?=//)|(?<=www)\.)", r"\\\1", text)
     return re.sub(r"(?<![^\W_])_|_(?![^\W_])", r"\\_", text)  # within a word it is no markup
+
+
+def without_secrets(text: str) -> str:
+    """Text in which addresses have no passwords and no signatures: `https://***@host/x.tar?X-Amz-Signature=***`."""
+    return _SECRET.sub(r"\1***", _USER.sub("***@", text)) if "://" in text else text
 
 
 def one_line(text: str, most: int = 380) -> str:
@@ -37,8 +49,8 @@ def one_line(text: str, most: int = 380) -> str:
 
 
 def clean(text: str) -> str:
-    """Text of the same length that no terminal acts on: control characters and marks of direction are replaced."""
-    return _UNSEEN.sub("\N{REPLACEMENT CHARACTER}", text)
+    """Text that no terminal acts on: control characters and marks of direction are replaced; addresses lose secrets."""
+    return _UNSEEN.sub("\N{REPLACEMENT CHARACTER}", without_secrets(text))
 
 
 def escaped(text: str) -> str:
@@ -47,8 +59,9 @@ def escaped(text: str) -> str:
 
 
 def as_json(content: Any, indent: int | None = None) -> str:
-    """JSON with the same characters escaped, so that it is one line to every reader, and encodes to UTF-8."""
-    text = json.dumps(content, ensure_ascii=False, indent=indent)
+    """JSON with the same characters escaped, so that it is one line to every reader, and encodes to UTF-8; addresses in
+    it have no secrets."""
+    text = without_secrets(json.dumps(content, ensure_ascii=False, indent=indent))
     return _UNSEEN.sub(lambda found: found[0] if found[0] == "\n" else f"\\u{ord(found[0]):04x}", text)
 
 

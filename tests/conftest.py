@@ -178,3 +178,12 @@ def _environment_of_accelerate():
     for name in [name for name in os.environ if name.startswith("ACCELERATE_")]:
         del os.environ[name]
     os.environ |= before
+
+
+@pytest.fixture(scope="module")
+def bucket():
+    """The address of an empty bucket of a stand-in for S3, which credentials of the environment open."""
+    from object_store import serve_s3
+
+    with serve_s3() as address:
+        yield address

@@ -19,7 +19,7 @@ from hf_imgcls.errors import InputError
 from hf_imgcls.images import UNREADABLE, Limits, is_image_file, read_usable, walk_folder
 from hf_imgcls.serving.urls import SCHEMES, read_url
 from hf_imgcls.store import raise_denied
-from hf_imgcls.words import escaped
+from hf_imgcls.words import escaped, without_secrets
 
 # What `read_source` raises on a bad image or address.
 READ_ERRORS = (*UNREADABLE, http.client.HTTPException)
@@ -95,8 +95,11 @@ def read_list(file: Path | TextIO, process: int, processes: int) -> Iterator[str
 def display_name(name: str) -> str:
     """A name as it is written to the output: one line, control characters and bytes that are not UTF-8 escaped.
 
-    No two names are written alike: one that looks as if something were escaped in it has its backslashes doubled.
+    No two names are written alike: one that looks as if something were escaped in it has its backslashes doubled, and
+    a password or signature in an address is a hash of the name, of 6 digits.
     """
+    if (shown := without_secrets(name)) != name:
+        name = shown.replace("***", f"***{hashlib.sha256(name.encode(errors='replace')).hexdigest()[:6]}")
     shown = escaped(name)
     if os.sep == "/" and (shown != name or _ESCAPE.search(name)):
         shown = escaped(name.replace("\\", "\\\\"))

@@ -1,5 +1,17 @@
 """What lies on disk: files written whole or not at all, the run folder, checkpoints, the cache."""
 
+from hf_imgcls.store.addresses import (
+    Stored,
+    address_errors,
+    check_address,
+    find_stored,
+    is_address,
+    last_part,
+    look_up,
+    open_stored,
+    read_stored,
+    write_stored,
+)
 from hf_imgcls.store.begun import Beginning, read_kept, resumed_with
 from hf_imgcls.store.cache import cached, file_digests
 from hf_imgcls.store.cache_place import cache_folder, cache_in_use, clear_cache, list_cache

@@ -183,3 +183,12 @@ def test_a_folder_gives_the_images_that_training_reads(photos, monkeypatch):
         make_image("red", 1).save(file, format="PNG") if "notes" not in name else file.write_text("no image")
     trained = {str(Path("photos", entry.name)) for entry in scan_folder(photos)[0]["train"]}
     assert trained == set(find_images(["photos/blue", "photos/red"]))
+
+
+def test_a_signed_address_is_shown_without_its_signature_and_not_as_another_one():
+    names = [f"https://h/x.jpg?key={key}&w=9" for key in ("first", "second")]
+    shown = [display_name(name) for name in names]
+    assert shown[0].startswith("https://h/x.jpg?key=***")
+    assert shown[0].endswith("&w=9")
+    assert len(set(shown)) == 2
+    assert "first" not in shown[0]

@@ -1,0 +1,201 @@
+"""Files at addresses (s3://, gs://, hf://, https://, memory://, ...), through fsspec: listed, opened, written.
+
+Credentials come from the environment, as the library of each kind of storage takes them, and never from here.
+"""
+
+import contextlib
+import errno
+import os
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import PurePosixPath
+from typing import Any, BinaryIO, NamedTuple
+from urllib.parse import unquote, urlsplit
+
+from hf_imgcls.errors import InputError, MachineError, ReadError, UserError
+from hf_imgcls.words import one_line, without_secrets
+
+_ADDRESS = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
+_NAMED = re.compile(r"\S+://\S+")
+_WEB = ("http://", "https://")
+_HUB = "hf://"
+_PACKAGES = {"s3": "s3fs", "s3a": "s3fs", "gs": "gcsfs", "gcs": "gcsfs", "abfs": "adlfs", "az": "adlfs"}
+_BLOCK = 1 << 23  # bytes that are read ahead
+_VERSIONS = ("ETag", "etag", "md5Hash", "lfs", "blob_id", "mtime", "LastModified", "created")  # the first one known
+# What the libraries raise beside OSError and TimeoutError, by the modules that have them.
+_RAISED = {
+    "botocore.exceptions": ("BotoCoreError", "ClientError"),
+    "aiohttp": ("ClientError",),
+    "google.auth.exceptions": ("GoogleAuthError",),
+    "gcsfs.retry": ("HttpError",),
+    "azure.core.exceptions": ("AzureError",),
+    "huggingface_hub.errors": ("HTTPError", "RevisionResolutionError"),
+    "fsspec.exceptions": ("FSTimeoutError",),
+}
+_OF_THIS_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENOMEM)  # which store/denied.py has the lines of
+_KEYS = re.compile(r"credential|token|access.?denied|forbidden|unauthorized|signature|\b40[13]\b", re.IGNORECASE)
+_ENVIRONMENT = "credentials come from the environment (AWS_PROFILE, GOOGLE_APPLICATION_CREDENTIALS, HF_TOKEN, ...)"
+
+
+class Stored(NamedTuple):
+    """A file at an address: its size in bytes (None where its server does not say), and what changes with its content.
+
+    Attributes:
+        name: its path below what was listed; of a file that was named itself the last part.
+    """
+
+    address: str
+    name: str
+    size: int | None
+    version: str
+
+
+def is_address(name: str) -> bool:
+    """Whether a name is an address rather than a path or a Hub id."""
+    return bool(_ADDRESS.match(name))
+
+
+def last_part(address: str) -> str:
+    """The name of what is at an address, without a query."""
+    parts = urlsplit(address)
+    return PurePosixPath(unquote(parts.path) if address.startswith(_WEB) else parts.path).name or parts.netloc
+
+
+def check_address(address: str) -> None:
+    """Refuse (InputError) a kind of address that is not known, or whose library is missing; nothing is asked for."""
+    with address_errors(address):
+        _file_system(address)
+
+
+def find_stored(address: str) -> list[Stored]:
+    """The file at an address, or all files below it by name (hidden ones left out); an InputError where none is."""
+    with address_errors(address):
+        system, path = _file_system(address)
+        system.invalidate_cache()
+        if address.startswith(_WEB):  # whose folders are pages
+            return [_stored(system.info(path), last_part(address), address)]
+        found = system.find(path, detail=True)
+    root = path.rstrip("/")
+    if set(found) == {root}:
+        return [_stored(found[root], last_part(address), address)]
+    files = [
+        _stored(about, where[len(root) :].lstrip("/"), system.unstrip_protocol(where))
+        for where, about in sorted(found.items())
+        if about["type"] == "file" and not where.endswith("/")
+    ]
+    files = [file for file in files if not any(part.startswith(".") for part in PurePosixPath(file.name).parts)]
+    if not files:
+        raise InputError(f"{without_secrets(address)}: no such file, and no files below it; check the address")
+    return files
+
+
+def look_up(address: str) -> Stored | None:
+    """What is at the address of a file now; None where nothing is."""
+    with address_errors(address):
+        system, path = _file_system(address)
+        system.invalidate_cache()
+        try:
+            return _stored(system.info(path), last_part(address), address)
+        except FileNotFoundError:
+            return None
+
+
+@contextlib.contextmanager
+def open_stored(address: str) -> Iterator[BinaryIO]:
+    """The file at an address, to be read from any place of it; errors of one line, also of what reads it inside."""
+    with address_errors(address):
+        system, path = _file_system(address)
+        with system.open(path, "rb", block_size=_BLOCK) as file:
+            yield file
+
+
+def read_stored(address: str) -> bytes:
+    """All of the file at an address."""
+    with address_errors(address):
+        system, path = _file_system(address)
+        return system.cat_file(path)
+
+
+def write_stored(address: str, content: bytes) -> None:
+    """Write a file whole or not at all."""
+    with address_errors(address, "write"):
+        system, path = _file_system(address)
+        if not address.startswith(("s3://", "s3a://", "gs://", "gcs://")):  # which have no folders
+            system.makedirs(system._parent(path), exist_ok=True)
+        system.pipe_file(path, content)
+        system.invalidate_cache()
+
+
+def _file_system(address: str) -> tuple[Any, str]:
+    """The file system of an address, of this process, and the path in it."""
+    import fsspec
+
+    if address.startswith(_HUB) and _is_offline():
+        raise InputError(f"{without_secrets(address)}: the Hub is not asked, since HF_HUB_OFFLINE is set; unset it")
+    return fsspec.core.url_to_fs(address)
+
+
+def _is_offline() -> bool:
+    constants = sys.modules.get("huggingface_hub.constants")
+    said = os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "ON", "YES", "TRUE")
+    return constants.HF_HUB_OFFLINE if constants else said
+
+
+def _stored(about: dict[str, Any], name: str, address: str) -> Stored:
+    version = next((str(about[key]) for key in _VERSIONS if about.get(key)), "")
+    return Stored(address, name, about.get("size"), version)
+
+
+@contextlib.contextmanager
+def address_errors(address: str, doing: str = "read") -> Iterator[None]:
+    """What the libraries of storage raise, as one line that names the address without its secrets.
+
+    Raises:
+        InputError: there is nothing, or the address is none.
+        MachineError: no permission, or no credentials.
+        ReadError: it cannot be reached at present.
+    """
+    shown = without_secrets(address)
+    try:
+        yield
+    except UserError:
+        raise
+    except ImportError as error:
+        raise InputError(_missing_library(shown, error)) from None
+    except FileNotFoundError:
+        raise InputError(f"{shown}: no such bucket or file; check the address, and its service") from None
+    except (OSError, TimeoutError, ValueError, *_raised()) as error:
+        _raise_as_line(error, shown, doing)
+        raise
+
+
+def _raise_as_line(error: Exception, shown: str, doing: str) -> None:
+    """As InputError, MachineError or ReadError; nothing where an error is no matter of the storage."""
+    text = one_line(f"{type(error).__name__}: {without_secrets(str(error))}", 160).removesuffix(":")
+    if isinstance(error, ValueError) and not isinstance(error, OSError):
+        if "Protocol not known" not in str(error):
+            return
+        raise InputError(
+            f"{shown}: no such kind of address; expected s3://, gs://, hf://, https:// or a path"
+        ) from None
+    if getattr(error, "errno", None) in _OF_THIS_DISK:
+        return
+    if isinstance(error, PermissionError) or _KEYS.search(f"{type(error).__name__} {_NAMED.sub('', str(error))}"):
+        raise MachineError(f"{shown}: no permission to {doing} it ({text}); {_ENVIRONMENT}") from None
+    done = {"read": "read", "write": "written"}[doing]
+    raise ReadError(
+        f"{shown}: cannot be {done} at present ({text}); mend that, then run the same command again"
+    ) from None
+
+
+def _missing_library(shown: str, error: ImportError) -> str:
+    package = _PACKAGES.get(shown.partition("://")[0].lower())
+    how = 'pip install "hf-imgcls[storage]"' if package == "s3fs" else f"pip install {package}"
+    return f"{shown}: needs the package {package}, which is not installed: {how}" if package else f"{shown}: {error}"
+
+
+def _raised() -> tuple[type[Exception], ...]:
+    """The libraries' own errors: of those that are imported, since others have raised nothing."""
+    modules = ((sys.modules.get(name), classes) for name, classes in _RAISED.items())
+    return tuple(getattr(module, each) for module, classes in modules if module for each in classes)
