@@ -61,6 +61,8 @@ def get_config(section: ModelSection, trust_remote_code: bool = False, own_label
     if config.model_type == "timm_wrapper" and config.model_args:
         config.model_args.pop("num_classes", None)  # timm's save_for_hf writes it, and the wrapper passes it twice
     config.architectures = config.architectures or []  # None breaks the families of two classes (DeiT, LeViT)
+    if config.id2label is None:  # of PVT, whose number of labels is a field of its own, and gives them no names
+        config.id2label = {i: f"LABEL_{i}" for i in range(config.num_labels)}
     check_dropped(config, section.config)
     return config
 

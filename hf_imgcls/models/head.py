@@ -19,7 +19,7 @@ from hf_imgcls.recipe import HeadSection
 def head_keys(config: PreTrainedConfig) -> set[str]:
     """Names of the tensors whose shape follows the number of labels: the head, or both heads where there are two."""
     other = copy.deepcopy(config)
-    set_labels(other, [*config.id2label.values(), "another label"])
+    set_labels(other, [f"LABEL_{i}" for i in range(config.num_labels + 1)])
     shapes = []
     for each in (config, other):
         with torch.random.fork_rng(devices=[]), torch.device("meta"):

@@ -14,7 +14,7 @@ from transformers import ViTImageProcessor
 from hf_imgcls.errors import InputError, MachineError
 from hf_imgcls.images.processors import input_size, process_image
 from hf_imgcls.models.build import build_model, load_network
-from hf_imgcls.models.head import head_keys
+from hf_imgcls.models.head import head_keys, head_module
 from hf_imgcls.models.input_errors import as_input_error
 from hf_imgcls.recipe.sections import ModelSection
 
@@ -155,6 +155,18 @@ def test_the_head_is_what_follows_the_number_of_labels(architecture, heads):
     if config is None:
         config = transformers.TimmWrapperConfig(architecture=architecture.removeprefix("timm/"), num_labels=3)
     assert {key.rpartition(".")[0] for key in head_keys(config)} == heads
+
+
+def test_a_number_of_labels_without_their_names_is_enough(tmp_path):
+    """The settings of PVT have a number of their own, and no names where none are given."""
+    config = transformers.AutoConfig.for_model("pvt", **ARCHITECTURES["pvt"], image_size=32, num_labels=3)
+    assert config.id2label is None
+    assert head_keys(config) == {"classifier.weight", "classifier.bias"}
+    transformers.PvtForImageClassification(config).save_pretrained(tmp_path)
+    ViTImageProcessor(size={"height": 32, "width": 32}).save_pretrained(tmp_path)
+    model, processor = load_network(str(tmp_path))
+    assert model.config.id2label == {0: "LABEL_0", 1: "LABEL_1", 2: "LABEL_2"}
+    assert head_module(model, input_size(processor)) == "classifier"
 
 
 def test_the_heads_of_levit_with_teacher():
