@@ -111,9 +111,14 @@ def make_page(classify: Classify, title: str, about: str, examples: Sequence[str
         image.preprocess = _uploads_only(image)
         convert = bars.postprocess  # which takes no label that is above others without a score of its own
         bars.postprocess = lambda found: found if isinstance(found, LabelData) else convert(found)
-        # In the browser: the bars of the image before go, also where the next one cannot be read.
-        cleared = image.change(None, None, bars, js="() => null")
-        cleared.then(predict, image, bars, api_name="predict", show_progress="minimal")
+        # In the browser: the bars of the image before go, and its prediction, if it is still to come, is not shown
+        # beside the next one, also where that cannot be read. By default, an event is dropped while one like it runs.
+        empty = {"fn": None, "inputs": None, "outputs": bars, "js": "() => null"}
+        predicted = image.change(**empty).then(
+            predict, image, bars, api_name="predict", show_progress="minimal", trigger_mode="multiple"
+        )
+        predicted.failure(**empty)
+        image.change(None, None, None, cancels=[predicted])
     return page.queue(api_open=False)  # a request beside the queue would be answered at once, and an error with 500
 
 

@@ -5,6 +5,7 @@ import shutil
 import signal
 import socket
 import sys
+import threading
 import time
 from pathlib import Path
 from types import SimpleNamespace
@@ -367,7 +368,7 @@ def test_a_models_own_code_runs_only_if_trusted(tmp_path):
         open_demo(str(folder), address=("127.0.0.1", free_port())).__enter__()
 
 
-def test_in_a_browser_an_image_is_uploaded_and_its_label_read(served, browser, tmp_path):
+def test_in_a_browser_an_image_is_uploaded_and_its_label_read(served, browser, tmp_path, monkeypatch):
     from selenium.webdriver.common.by import By
     from selenium.webdriver.support.ui import WebDriverWait
 
@@ -375,10 +376,13 @@ def test_in_a_browser_an_image_is_uploaded_and_its_label_read(served, browser, t
         shown = WebDriverWait(browser, 60).until(lambda b: b.find_elements(By.CSS_SELECTOR, selector))
         return shown[0]
 
+    def upload(name: str) -> None:
+        wait_for("input[type=file]").send_keys(str(tmp_path / name))
+
     make_image("red", 5).save(tmp_path / "a.png")
     (tmp_path / "broken.png").write_bytes(b"no <b>image</b>")
     browser.get(served.url)
-    wait_for("input[type=file]").send_keys(str(tmp_path / "a.png"))
+    upload("a.png")
     wait_for("[data-testid$=confidence-set]")
     assert browser.title == "colours"
     (best, *_) = served.serve(str(tmp_path / "a.png"), top_k=2)
@@ -389,9 +393,25 @@ def test_in_a_browser_an_image_is_uploaded_and_its_label_read(served, browser, t
     assert browser.save_screenshot(str(tmp_path / "page.png"))
     assert Image.open(tmp_path / "page.png").size[0] > 1000
 
-    browser.find_element(By.CSS_SELECTOR, "[aria-label='Remove Image'], [aria-label='Clear']").click()
-    wait_for("input[type=file]").send_keys(str(tmp_path / "broken.png"))
-    assert "This image cannot be read: not an image, or its header is broken" in wait_for(".toast-body").text
+    # The next image comes while one is read.
+    reading, next_is_there, read = threading.Event(), threading.Event(), page._read
+
+    def wait(*arguments):
+        reading.set()
+        assert next_is_there.wait(60)
+        return read(*arguments)
+
+    monkeypatch.setattr(page, "_read", wait)
+    wait_for("[aria-label='Remove Image'], [aria-label='Clear']").click()
+    upload("a.png")
+    assert reading.wait(60)
+    wait_for("[aria-label='Remove Image'], [aria-label='Clear']").click()
+    upload("broken.png")
+    wait_for("[aria-label='Remove Image'], [aria-label='Clear']")
+    next_is_there.set()
+    part = "This image cannot be read: not an image, or its header is broken"
+    WebDriverWait(browser, 60).until(lambda b: part in wait_for(".toast-body").get_property("textContent"))
+    assert browser.find_elements(By.CSS_SELECTOR, "[data-testid$=confidence-set]") == []
 
     asked = requested(browser)
     assert len(asked) > 10
