@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import urllib.request
 from collections.abc import Iterator
 from unittest import mock
 
@@ -23,6 +24,7 @@ def serve_s3() -> Iterator[str]:
     }
     with mock.patch.dict(os.environ, settings):
         clear_instances()
+        urllib.request.urlopen(f"http://{host}:{port}/moto-api/reset", b"").close()  # it keeps what others have left
         fsspec.filesystem("s3").mkdir("bucket")
         yield "s3://bucket"
     clear_instances()

@@ -120,9 +120,13 @@ def with_features(rows: Rows) -> Rows:
     if rows.features:
         return rows
     rows = rows._resolve_features()
-    empty = [name for name, each in rows.features.items() if getattr(each, "dtype", "") == "null"]
-    text = dict.fromkeys(empty, datasets.Value("string"))
-    return rows.cast(datasets.Features({**rows.features, **text})) if empty else rows
+    known = without_nulls(rows.features)
+    return rows.cast(known) if known != rows.features else rows
+
+
+def without_nulls(features: datasets.Features) -> datasets.Features:
+    text = [name for name, each in features.items() if getattr(each, "dtype", "") == "null"]
+    return datasets.Features({**features, **dict.fromkeys(text, datasets.Value("string"))})
 
 
 def reason(error: Exception) -> str:

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import datasets
 
+from hf_imgcls.data.at_address import open_parts
 from hf_imgcls.data.class_folders import find_class_folders
 from hf_imgcls.data.columns import find_columns
 from hf_imgcls.data.datafiles import (
@@ -32,6 +33,7 @@ from hf_imgcls.data.table_entries import by_split_folder, list_entries
 from hf_imgcls.errors import InputError
 from hf_imgcls.machine import use_hub
 from hf_imgcls.recipe import DATA_FILES, DataSection, check_path
+from hf_imgcls.store import is_address
 
 
 class Source(NamedTuple):
@@ -46,7 +48,10 @@ class Source(NamedTuple):
 def open_source(data: DataSection) -> Source:
     """Open `data.path`: a file, a folder, or else a dataset on the Hub. An InputError says why that is not possible."""
     path = Path(data.path).expanduser()
-    if path.is_file():
+    if is_address(data.path):
+        parts, folder, notes = open_parts(data)
+        source = _join(parts, folder, data, notes)
+    elif path.is_file():
         if path.suffix.lower() not in DATA_FILES:
             hint = packed([path.name]) or f"; expected one of {', '.join(DATA_FILES)}, or a folder"
             raise InputError(f"data.path: {path} is no data file{hint}")

@@ -10,6 +10,7 @@ from hf_imgcls.images.processors import channel_order, input_size, normalization
 from hf_imgcls.images.read import (
     UNREADABLE,
     Listing,
+    has_image_name,
     in_memory,
     is_image_file,
     list_folder,

@@ -23,7 +23,8 @@ class DataSection(Section):
 
     path: str = Field(min_length=1)
     """A Hub dataset id, a folder with one folder per class, a CSV, JSON Lines, Parquet or WebDataset file or folder, or
-    a saved Dataset. Local paths are relative to the working directory."""
+    a saved Dataset. Local paths are relative to the working directory. Or an address (s3://, gs://, hf://, https://) of
+    Parquet or tar files."""
     name: str | None = None
     """Configuration of a Hub dataset."""
     revision: str | None = None

@@ -10,6 +10,7 @@ from huggingface_hub import constants
 
 from hf_imgcls.errors import InputError
 from hf_imgcls.recipe.sections import DataSection, Section
+from hf_imgcls.store import check_address, is_address
 
 # Endings of data files, and the builder of `datasets` that reads them.
 DATA_FILES = {
@@ -22,7 +23,9 @@ _HUB_ID = re.compile(r"\w[\w.-]*(/\w[\w.-]*)?", re.ASCII)
 def check_path(data: DataSection) -> None:
     """Refuse a `data.path` that does not exist and cannot be a Hub id."""
     path = local_path(data.path, "data.path")
-    if not path.exists():
+    if is_address(data.path):
+        check_address(data.path)
+    elif not path.exists():
         _check_id(data.path, "data.path", "datasets")
         if path.suffix.lower() in DATA_FILES:
             raise InputError(f"data.path: no such file {data.path!r} (looked in {Path.cwd()}){beside(path)}")

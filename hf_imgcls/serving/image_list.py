@@ -16,9 +16,9 @@ from typing import NamedTuple, TextIO
 import PIL.Image
 
 from hf_imgcls.errors import InputError
-from hf_imgcls.images import UNREADABLE, Limits, is_image_file, read_usable, walk_folder
-from hf_imgcls.serving.urls import SCHEMES, read_url
-from hf_imgcls.store import raise_denied
+from hf_imgcls.images import UNREADABLE, Limits, has_image_name, is_image_file, read_usable, walk_folder
+from hf_imgcls.serving.urls import SCHEMES, read_address, read_url
+from hf_imgcls.store import is_address, list_stored, look_up, raise_denied
 from hf_imgcls.words import escaped, without_secrets
 
 # What `read_source` raises on a bad image or address.
@@ -39,6 +39,8 @@ def find_images(words: Iterable[str]) -> Iterator[str]:
             yield from _at_least_one(_from_lines(sys.stdin.buffer), "-: the list on standard input is empty")
         elif word.startswith(SCHEMES) or os.path.isfile(word):
             yield _normalize(word)
+        elif is_address(word):
+            yield from _at_address(word)
         elif os.path.isdir(word):
             yield from _at_least_one(_in_folder(word), f"{word}: no images in this folder, nor in those below it")
         elif os.path.exists(word):
@@ -58,8 +60,10 @@ def read_source(name: str, limits: Limits = _DEFAULTS) -> PIL.Image.Image:
 
 
 def image_value(name: str) -> dict:
-    """A file or the content of a URL as `datasets.Image(decode=False)` has it; raises what `read_source` raises."""
-    return {"bytes": read_url(name) if name.startswith(SCHEMES) else None, "path": name}
+    """A file or the content of an address as `datasets.Image(decode=False)` has it; raises what `read_source` does."""
+    if name.startswith(SCHEMES):
+        return {"bytes": read_url(name), "path": name}
+    return {"bytes": read_address(name) if is_address(name) else None, "path": name}
 
 
 class ListSize(NamedTuple):
@@ -121,7 +125,7 @@ def _at_least_one(names: Iterator[str], error: str) -> Iterator[str]:
 
 def _normalize(name: str) -> str:
     """`./photos//1.jpg` becomes `photos/1.jpg`, so that it is not predicted twice."""
-    return name if name.startswith(SCHEMES) else str(Path(name))
+    return name if is_address(name) else str(Path(name))
 
 
 def _from_lines(lines: Iterable[bytes]) -> Iterator[str]:
@@ -131,6 +135,23 @@ def _from_lines(lines: Iterable[bytes]) -> Iterator[str]:
             yield from _in_folder(name)
         elif name:
             yield _normalize(name)
+
+
+def _at_address(address: str) -> Iterator[str]:
+    """The file at an address, or the images by name in the folder there and in those below it."""
+    if look_up(address):
+        yield address
+        return
+    yield from _at_least_one(
+        _below(address), f"{without_secrets(address)}: no images there, nor in the folders below it"
+    )
+
+
+def _below(address: str) -> Iterator[str]:
+    files, folders = list_stored(address)
+    yield from (file.address for file in files if has_image_name(file.name))
+    for name in folders:
+        yield from _below(f"{address.rstrip('/')}/{name}")
 
 
 def _matches(pattern: str) -> Iterator[str]:

@@ -8,8 +8,9 @@ import urllib.parse
 import urllib.request
 from urllib.error import HTTPError, URLError
 
-from hf_imgcls.errors import ReadError
-from hf_imgcls.images import UnusableImage, why_unreadable
+from hf_imgcls.errors import InputError, ReadError
+from hf_imgcls.images import MISSING, UnusableImage, why_unreadable
+from hf_imgcls.store import look_up, read_stored
 
 SCHEMES = ("http://", "https://")
 TEMPORARY = "temporary: "  # begins the error of an image that the same command tries again
@@ -53,6 +54,24 @@ def read_url(name: str) -> bytes:
                 _failing.add(server)
                 raise TemporaryError(f"{TEMPORARY}{why_unreadable(cause)}") from None
             time.sleep(max(pause, _asked_to_wait(error)))
+
+
+def read_address(name: str) -> bytes:
+    """The content of an address (s3://, gs://, ...), whose library tries again by itself.
+
+    Raises:
+        TemporaryError: its service failed each time.
+        UnusableImage: there is no such file.
+        MachineError: no permission: that of the other images too.
+    """
+    try:
+        return read_stored(name)
+    except ReadError as error:
+        raise TemporaryError(f"{TEMPORARY}{error}") from None
+    except InputError:
+        if not look_up(name):
+            raise UnusableImage(MISSING[0]) from None
+        raise
 
 
 def _download(name: str) -> bytes:

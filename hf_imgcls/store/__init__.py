@@ -7,6 +7,7 @@ from hf_imgcls.store.addresses import (
     find_stored,
     is_address,
     last_part,
+    list_stored,
     look_up,
     open_stored,
     read_stored,

@@ -9,6 +9,7 @@ import os
 import re
 import sys
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import PurePosixPath
 from typing import Any, BinaryIO, NamedTuple
 from urllib.parse import unquote, urlsplit
@@ -22,7 +23,7 @@ _WEB = ("http://", "https://")
 _HUB = "hf://"
 _PACKAGES = {"s3": "s3fs", "s3a": "s3fs", "gs": "gcsfs", "gcs": "gcsfs", "abfs": "adlfs", "az": "adlfs"}
 _BLOCK = 1 << 23  # bytes that are read ahead
-_VERSIONS = ("ETag", "etag", "md5Hash", "lfs", "blob_id", "mtime", "LastModified", "created")  # the first one known
+_VERSIONS = ("ETag", "etag", "md5Hash", "blob_id", "mtime", "LastModified", "created")  # the first one known
 # What the libraries raise beside OSError and TimeoutError, by the modules that have them.
 _RAISED = {
     "botocore.exceptions": ("BotoCoreError", "ClientError"),
@@ -96,9 +97,28 @@ def look_up(address: str) -> Stored | None:
         system, path = _file_system(address)
         system.invalidate_cache()
         try:
-            return _stored(system.info(path), last_part(address), address)
+            about = system.info(path)
         except FileNotFoundError:
             return None
+    return _stored(about, last_part(address), address) if about["type"] == "file" else None
+
+
+def list_stored(address: str) -> tuple[list[Stored], list[str]]:
+    """The files in a folder at an address, and the names of its folders; hidden ones are left out."""
+    with address_errors(address):
+        system, path = _file_system(address)
+        system.invalidate_cache()
+        found = [each for each in system.ls(path, detail=True) if each["name"].rstrip("/") != path.rstrip("/")]
+        names = {each["name"]: PurePosixPath(each["name"]).name for each in found}
+        shown = sorted(
+            (each for each in found if not names[each["name"]].startswith(".")), key=lambda each: each["name"]
+        )
+        files = [
+            _stored(each, names[each["name"]], system.unstrip_protocol(each["name"]))
+            for each in shown
+            if each["type"] == "file"
+        ]
+    return files, [names[each["name"]] for each in shown if each["type"] == "directory"]
 
 
 @contextlib.contextmanager
@@ -143,8 +163,9 @@ def _is_offline() -> bool:
 
 
 def _stored(about: dict[str, Any], name: str, address: str) -> Stored:
-    version = next((str(about[key]) for key in _VERSIONS if about.get(key)), "")
-    return Stored(address, name, about.get("size"), version)
+    version = next((about[key] for key in _VERSIONS if about.get(key)), "")
+    version = version.timestamp() if isinstance(version, datetime) else version  # one of the two, by the call
+    return Stored(address, name, about.get("size"), str(version))
 
 
 @contextlib.contextmanager

@@ -10,8 +10,8 @@ from conftest import make_image
 from web import serve
 
 from hf_imgcls.data.folders import scan_folder
-from hf_imgcls.errors import InputError
-from hf_imgcls.images import why_unreadable
+from hf_imgcls.errors import InputError, ReadError
+from hf_imgcls.images import UnusableImage, why_unreadable
 from hf_imgcls.serving import urls
 from hf_imgcls.serving.image_list import (
     READ_ERRORS,
@@ -22,6 +22,7 @@ from hf_imgcls.serving.image_list import (
     read_source,
     write_list,
 )
+from hf_imgcls.store import write_stored
 
 
 @pytest.fixture
@@ -192,3 +193,31 @@ def test_a_signed_address_is_shown_without_its_signature_and_not_as_another_one(
     assert shown[0].endswith("&w=9")
     assert len(set(shown)) == 2
     assert "first" not in shown[0]
+
+
+def test_addresses_are_files_or_folders_of_images(tmp_path):
+    root = f"memory://{tmp_path.name}"
+    image = io.BytesIO()
+    make_image("red", 1).save(image, "PNG")
+    for name in ("b/2.png", "a.png", "b/notes.txt", "b/.hidden.png", "b/1.JPG"):
+        write_stored(f"{root}/{name}", image.getvalue())
+    found = list(find_images([root]))
+    assert [name.partition(tmp_path.name)[2] for name in found] == ["/a.png", "/b/1.JPG", "/b/2.png"]
+    assert list(find_images([f"{root}/b/notes.txt"])) == [f"{root}/b/notes.txt"]
+    assert read_source(found[2]).getpixel((0, 0)) == make_image("red", 1).getpixel((0, 0))
+    write_stored(f"{root}/none/x.txt", b"")
+    for folder, line in (("none", "no images there"), ("missing", "no such bucket or file")):
+        with pytest.raises(InputError, match=line):
+            list(find_images([f"{root}/{folder}"]))
+
+
+def test_an_image_that_is_not_at_its_address_is_one_bad_image_and_a_failing_service_is_asked_again(monkeypatch):
+    with pytest.raises(UnusableImage, match="no such file"):
+        read_source("memory://nothing/here.png")
+
+    def fail(name):
+        raise ReadError("s3://b/x cannot be read at present")
+
+    monkeypatch.setattr(urls, "read_stored", fail)
+    with pytest.raises(urls.TemporaryError, match=r"^temporary: "):
+        read_source("s3://b/x.png")
