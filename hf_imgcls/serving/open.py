@@ -22,8 +22,10 @@ from hf_imgcls.serving.distance import open_rejection
 from hf_imgcls.serving.embedder import Embedder
 from hf_imgcls.serving.export.folder import EXPORT, is_exported
 from hf_imgcls.serving.inference import Classifier, model_digest, score_function
+from hf_imgcls.serving.onnx.readme import write_onnx_readme
 from hf_imgcls.serving.onnx.session import open_onnx
-from hf_imgcls.serving.onnx.write import import_exporter, write_int8, write_onnx_export, write_onnx_readme
+from hf_imgcls.serving.onnx.write import import_exporter, write_int8, write_onnx_export
+from hf_imgcls.serving.triton.write import VERSION, open_triton, write_triton, write_triton_readme
 from hf_imgcls.store import read_json
 
 
@@ -39,7 +41,10 @@ class ExportFormat(NamedTuple):
 
 
 FORMATS = {
-    "onnx": ExportFormat(import_exporter, write_onnx_export, write_int8, write_onnx_readme, open_onnx, "model.onnx*")
+    "onnx": ExportFormat(import_exporter, write_onnx_export, write_int8, write_onnx_readme, open_onnx, "model.onnx*"),
+    "triton": ExportFormat(
+        import_exporter, write_triton, None, write_triton_readme, open_triton, f"*/{VERSION}/model.onnx*"
+    ),
 }
 
 

@@ -32,11 +32,14 @@ def import_onnxruntime() -> ModuleType:
     return onnxruntime
 
 
-def open_onnx(name: str, device: torch.device | str = "cpu", model: str = MODEL) -> Classifier:
+def open_onnx(
+    name: str, device: torch.device | str = "cpu", model: str = MODEL, check: Callable[[Any], None] | None = None
+) -> Classifier:
     """Open a folder that was exported as ONNX.
 
     Args:
         model: the graph's path in it.
+        check: is called with onnxruntime's session; what else the folder says of the graph may be wrong.
         device: a string was requested by the user, a torch.device detected: onnxruntime then runs on the CPU where it
             has no provider for it.
     """
@@ -49,6 +52,9 @@ def open_onnx(name: str, device: torch.device | str = "cpu", model: str = MODEL)
         check_thresholds(config)
     processor = get_processor(ModelSection(checkpoint=str(folder)), config)
     session = _open_session(folder / model, device)
+    if check:
+        with as_input_error(f"model {name!r}"):
+            check(session)
     logits = _logits_function(session, one_by_one=about["precision"] == "int8")
     with as_input_error(f"model {name!r}", *_refusals(import_onnxruntime())):
         pixels = process_image(processor, PIL.Image.new("RGB", (320, 240), "grey"))

@@ -19,10 +19,9 @@ from hf_imgcls.images import input_size
 from hf_imgcls.machine import package_versions
 from hf_imgcls.models import applied_thresholds, as_input_error
 from hf_imgcls.scoring import REJECTION
-from hf_imgcls.serving.export.check import describe_accuracy
 from hf_imgcls.serving.export.folder import EXPORT, INT8, write_manifest
 from hf_imgcls.serving.inference import activation, exported_rejection
-from hf_imgcls.serving.onnx.pixels import describe_pixels, usage
+from hf_imgcls.serving.onnx.pixels import describe_pixels
 from hf_imgcls.serving.onnx.session import CONFIG, INPUT, MODEL, OUTPUT, import_onnxruntime
 from hf_imgcls.store import read_json, write_json
 
@@ -31,7 +30,7 @@ OPSET = 23
 # Dense layers. Convolutions become ConvInteger, which took 1.5 to 10 times the time of float32 wherever it was
 # measured, and dynamic quantization supports attention only as an older operator.
 _QUANTIZED = ["MatMul", "Gemm"]
-PREPROCESSING, README = "preprocessing.json", "README.md"
+PREPROCESSING = "preprocessing.json"
 _NOT_EXPORTED = ("_name_or_path", "auto_map")  # of the configuration: the network's code is in the graph
 
 
@@ -85,34 +84,6 @@ def write_int8(folder: Path) -> None:
         if not name.startswith(MODEL):
             shutil.copy(folder / name, quantized / name)
     write_manifest(quantized, {**about, "precision": INT8})
-
-
-def write_onnx_readme(folder: Path, about: dict[str, Any]) -> None:
-    """Write how to use an exported folder, and what export.json says about its check."""
-    pixels = read_json(folder / PREPROCESSING)
-    precision = "in float32" if about["precision"] == "float32" else "with dense layers in int8 (dynamic quantization)"
-    scores = {"none": "the logits themselves", "sigmoid": "their sigmoids"}.get(pixels["activation"], "their softmax")
-    lines = [
-        f"# {about['model']} as ONNX",
-        f"Opset {about['opset']}, {precision}; `{INPUT}` (any number of images, 3, {pixels['height']}, "
-        f"{pixels['width']}) to `{OUTPUT}`, whose scores are {scores}.",
-        "In this folder, with onnxruntime alone:" if pixels["resize"] else "In this folder:",
-        f"```python\n{usage(pixels)}\n```",
-        "`hf-imgcls predict` accepts this folder as a model. `preprocessing.json` describes the preprocessing, "
-        "`export.json` the check and the package versions.",
-    ]
-    if "checked" in about:
-        checked = about["checked"]
-        lines.append(
-            f"Parity check passed: onnxruntime reproduces the model's predictions on {checked['images']} "
-            f"{checked['split'] or 'synthetic'} images (top-1 agreement {checked['top1_agreement']:.4f}, max abs. "
-            f"probability difference {checked['max_difference']:.1e})."
-        )
-    if "cost_of_int8" in about:
-        int8 = about["cost_of_int8"]
-        accuracy = ", ".join(f"{precision} {text}" for precision, text in describe_accuracy(int8).items())
-        lines.append(f"Accuracy on {int8['images']} {int8['split']} images: {accuracy}.")
-    (folder / README).write_text("\n\n".join(lines) + "\n", encoding="utf-8")
 
 
 class _Logits(nn.Module):
