@@ -60,7 +60,7 @@ def write_triton(folder: Path, network, processor, about: dict[str, Any]) -> Non
         about: goes into export.json.
     """
     size, config = input_size(processor), network.config
-    name = re.sub(r"[^A-Za-z0-9_.-]+", "_", about["model"]).strip("._-") or "model"  # is part of addresses
+    name = served_name(about["model"])
     place = folder / name
     (place / VERSION).mkdir(parents=True)
     write_onnx(network, size, place / VERSION / MODEL, OPSET)
@@ -70,11 +70,16 @@ def write_triton(folder: Path, network, processor, about: dict[str, Any]) -> Non
     write_settings(folder, config, processor)
     pixels = read_json(folder / PREPROCESSING) | {"triton_model": name}
     write_json(folder / PREPROCESSING, pixels)
-    (folder / "client.py").write_text(_client(pixels), encoding="utf-8")
+    (folder / "client.py").write_text(client_code(pixels), encoding="utf-8")
     write_manifest(folder, {**about, "precision": "float32", "opset": OPSET, "versions": exporter_versions()})
 
 
-def _client(about: dict[str, Any]) -> str:
+def served_name(model: str) -> str:
+    """A model's name on the server, as it may stand in an address."""
+    return re.sub(r"[^A-Za-z0-9_.-]+", "_", model).strip("._-") or "model"
+
+
+def client_code(about: dict[str, Any]) -> str:
     """The code of the client without this package."""
     code = inspect.getsource(client)
     if about["resize"]:
