@@ -91,7 +91,7 @@ def server(exported):
             body, size = self.rfile.read(int(self.headers["content-length"])), "Inference-Header-Content-Length"
             head = json.loads(body[: int(self.headers[size])])
             asked.append((self.path, head))
-            if "of another model" in self.path:
+            if "elsewhere" in self.path:
                 return self.send_error(400, "unknown model")
             (tensor,) = head["inputs"]
             binary = body[int(self.headers[size]) :]
@@ -170,7 +170,7 @@ def test_client_and_predict_give_the_labels_of_the_model(exported, server, tmp_p
     monkeypatch.setattr(sys, "argv", ["client.py", "--url", url, known["image"]])
     runpy.run_path(str(folder / "client.py"), run_name="__main__")
     assert capsys.readouterr().out.startswith(f"{known['image']}: red ")
-    monkeypatch.setattr(sys, "argv", ["client.py", "--url", f"{url}/of another model", known["image"]])
+    monkeypatch.setattr(sys, "argv", ["client.py", "--url", f"{url}/elsewhere", known["image"]])
     with pytest.raises(SystemExit, match="HTTP Error 400: unknown model"):
         runpy.run_path(str(folder / "client.py"), run_name="__main__")
     monkeypatch.setattr(sys, "argv", ["client.py", "--url", url, str(folder / "README.md")])
