@@ -54,6 +54,11 @@ def choose(logits: np.ndarray, about: dict) -> list[tuple[str, float | None]]:
     return best
 
 
+def clean(text: str) -> str:
+    """Text that no terminal acts on."""
+    return "".join(each if each.isprintable() else "\N{REPLACEMENT CHARACTER}" for each in text)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("images", nargs="+")
@@ -68,7 +73,7 @@ def main() -> None:
         except OSError as error:
             raise SystemExit(f"{file}: {error}") from None
         shown = ", ".join(label if score is None else f"{label} {score:.4f}" for label, score in best[:5])
-        print(f"{file}: {shown}")
+        print(clean(f"{file}: {shown}"))
 
 
 if __name__ == "__main__":
