@@ -114,17 +114,17 @@ def data(make_folder):
 @pytest.fixture
 def down(monkeypatch) -> set[str]:
     """Names of images whose server fails for now; a test adds them."""
-    from hf_imgcls.serving import inference
+    from hf_imgcls.serving import reading
     from hf_imgcls.serving.urls import TemporaryError
 
-    read, names = inference.read_source, set()
+    read, names = reading.read_source, set()
 
     def fail(name, limits):
         if name in names:
             raise TemporaryError("temporary: HTTPError: HTTP Error 503: Service Unavailable")
         return read(name, limits)
 
-    monkeypatch.setattr(inference, "read_source", fail)
+    monkeypatch.setattr(reading, "read_source", fail)
     return names
 
 

@@ -17,7 +17,7 @@ from hf_imgcls.serving.image_list import (
     read_source,
     write_list,
 )
-from hf_imgcls.serving.inference import Classifier, chosen_labels, each_batch, predict_rows
+from hf_imgcls.serving.inference import Classifier, chosen_labels, predict_rows
 from hf_imgcls.serving.maps import MapMaker, require_grad_cam
 from hf_imgcls.serving.merge import drop_rows, list_file, merge_parts
 from hf_imgcls.serving.onnx.write import silenced
@@ -25,5 +25,6 @@ from hf_imgcls.serving.open import FORMATS, ExportFormat, PredictOptions, as_cla
 from hf_imgcls.serving.output import WrittenRows, check_continues, read_written
 from hf_imgcls.serving.output_place import check_place
 from hf_imgcls.serving.parity import TOLERANCE, check_serving, describe_parity
+from hf_imgcls.serving.reading import each_batch
 from hf_imgcls.serving.rows import EMBEDDED, RowWriter, TerminalTable, column_names, tried_again
 from hf_imgcls.serving.tta import ClassifierOfViews, Tally, describe_tally

@@ -10,7 +10,8 @@ import torch
 from hf_imgcls.images import Limits
 from hf_imgcls.models import FeatureTap
 from hf_imgcls.serving.image_list import display_name
-from hf_imgcls.serving.inference import Classifier, read_batches
+from hf_imgcls.serving.inference import Classifier
+from hf_imgcls.serving.reading import read_batches
 from hf_imgcls.serving.rows import EMBEDDED, Row, as_text
 
 _DEFAULTS = Limits()
@@ -48,7 +49,8 @@ def embed_batches(
     embedder: Embedder, images: Iterable[str], batch_size: int, limits: Limits = _DEFAULTS
 ) -> Iterator[list[tuple[str, np.ndarray | None, str | None]]]:
     """Names of images (files or URLs), their features, shape (width,), or why they have none; a batch at a time."""
-    for batch in read_batches(embedder.process, images, batch_size, limits):
+    by_processes = embedder.classifier.by_processes
+    for batch in read_batches(embedder.process, images, batch_size, limits, by_processes):
         pixels = [pixels for _, pixels, _ in batch if pixels is not None]
         found = iter(embedder.features(pixels, batch_size) if pixels else ())
         yield [(name, *(_checked(next(found)) if error is None else (None, error))) for name, _, error in batch]

@@ -1,15 +1,8 @@
-"""A model of any origin, opened for prediction: its scores are those of `pipeline`, for many images at a time.
-
-From images to rows: threads read the next batches while the network runs.
-"""
+"""A model of any origin, opened for prediction: its scores are those of `pipeline`, for many images at a time."""
 
 import hashlib
-import itertools
 import json
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Executor, ThreadPoolExecutor
-from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,11 +11,11 @@ import torch
 from transformers import PreTrainedConfig
 
 from hf_imgcls.errors import InputError
-from hf_imgcls.images import Limits, process_image, why_unreadable
-from hf_imgcls.machine import cores_per_process
+from hf_imgcls.images import Limits, process_image
 from hf_imgcls.models import applied_thresholds, is_multi_label
 from hf_imgcls.scoring import NONE_OF_THESE, Rejection, read_rejection, sigmoid, softmax
-from hf_imgcls.serving.image_list import READ_ERRORS, display_name, read_source
+from hf_imgcls.serving.image_list import display_name
+from hf_imgcls.serving.reading import read_batches
 from hf_imgcls.serving.rows import SEPARATOR, Row, labels_per_image
 
 _DEFAULTS = Limits()
@@ -40,6 +33,7 @@ class Classifier(NamedTuple):
         None  # a Rejection, or one by distance: the threshold below which an image shows none of the classes
     )
     thresholds: np.ndarray | None = None  # of several labels an image, shape (classes,)
+    by_processes: bool = False  # whether processes read its images: a GPU is faster than the threads of one
 
     def process(self, image: PIL.Image.Image) -> torch.Tensor:
         return process_image(self.processor, image)
@@ -114,60 +108,9 @@ def model_digest(config: PreTrainedConfig, pixels: torch.Tensor, weights: Iterab
 def predict_rows(
     classifier: Classifier, images: Iterable[str], columns: list[str], batch_size: int, limits: Limits = _DEFAULTS
 ) -> Iterator[list[Row]]:
-    """Rows of images (files or URLs), a batch at a time, in their order; at most three batches are in memory."""
-    for batch in read_batches(classifier.process, images, batch_size, limits):
+    """Rows of images (files or URLs), a batch at a time, in their order; few batches are in memory."""
+    for batch in read_batches(classifier.process, images, batch_size, limits, classifier.by_processes):
         yield _rows(classifier, batch, columns)
-
-
-def read_batches(
-    process: Callable, images: Iterable[str], batch_size: int, limits: Limits = _DEFAULTS
-) -> Iterator[list[tuple[str, torch.Tensor | None, str | None]]]:
-    """Names of images with their pixels, or why they have none, a batch at a time; threads read ahead."""
-    # At least four, so that reading continues while one waits for a server.
-    pool = reader_pool(min(16, max(4, cores_per_process())))
-    try:
-        ready = read_ahead(pool, partial(_read, process, limits), images, 2 * batch_size)
-        while batch := list(itertools.islice(ready, batch_size)):
-            yield batch
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
-def reader_pool(threads: int) -> ThreadPoolExecutor:
-    """Threads that read images, each with one thread of torch: more would take the network's cores."""
-    torch.get_num_threads()  # fixes the number of this thread, which the pool's would otherwise change
-    return ThreadPoolExecutor(threads, "reader", initializer=torch.set_num_threads, initargs=(1,))
-
-
-def read_ahead(pool: Executor, read: Callable, items: Iterable, ahead: int) -> Iterator:
-    """Results in the order of the items, of which at most `ahead` are submitted before their turn."""
-    submitted = deque()
-    for item in items:
-        submitted.append(pool.submit(read, item))
-        if len(submitted) == ahead:
-            yield submitted.popleft().result()
-    while submitted:
-        yield submitted.popleft().result()
-
-
-def _read(process: Callable, limits: Limits, name: str) -> tuple[str, torch.Tensor | None, str | None]:
-    """An image's name, its pixels, and why it has none."""
-    try:
-        image = read_source(name, limits)
-    except READ_ERRORS as error:
-        return name, None, why_unreadable(error)
-    try:
-        return name, process(image), None
-    except ValueError as error:  # a processor rejects the image's shape
-        return name, None, why_unreadable(error)
-
-
-def each_batch(process: Callable, images: Iterable, batch_size: int, limits: Limits = _DEFAULTS) -> Iterator[list]:
-    """Pixels of the images (files or URLs) that can be read, a batch at a time."""
-    read = (_read(process, limits, name)[1] for name in images)
-    readable = (pixels for pixels in read if pixels is not None)
-    while batch := list(itertools.islice(readable, batch_size)):
-        yield batch
 
 
 def _rows(classifier: Classifier, batch: list[tuple], columns: list[str]) -> list[Row]:

@@ -116,7 +116,10 @@ def as_classifier(name: str, network, processor, device: torch.device | str = "c
 
     config = network.config
     labels = [config.id2label[i] for i in range(config.num_labels)]
-    return Classifier(name, labels, processor, logits, score_function(config), rejection, applied_thresholds(config))
+    by_processes = torch.device(device).type != "cpu"
+    return Classifier(
+        name, labels, processor, logits, score_function(config), rejection, applied_thresholds(config), by_processes
+    )
 
 
 def _open_exported(name: str, device: torch.device | str) -> Classifier:

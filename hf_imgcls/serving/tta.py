@@ -29,6 +29,7 @@ class ClassifierOfViews:
         self.name = f"{classifier.name}-tta-{'-'.join(kinds)}"
         self.labels, self.top, self.thresholds = classifier.labels, classifier.top, classifier.thresholds
         self.process = Views(classifier.processor, kinds)
+        self.by_processes = False  # which hand over one image at a time, not its views; and the network is slower here
 
     def scores(self, pixels: list[list[torch.Tensor]]) -> np.ndarray:
         """Mean scores, shape (images, classes), of the views of each image."""

@@ -20,7 +20,7 @@ from hf_imgcls.cli import main
 from hf_imgcls.images.processors import process_image
 from hf_imgcls.images.read import read_image
 from hf_imgcls.models.head_input import input_of_head
-from hf_imgcls.serving import inference
+from hf_imgcls.serving import reading
 from hf_imgcls.serving.inference import Classifier
 
 OUTPUT = Path("embeddings.parquet")
@@ -90,19 +90,19 @@ def test_the_file_has_its_documented_columns_for_every_reader(model, photos):
 
 def test_an_interrupted_run_continues_and_embeds_nothing_twice(model, photos, monkeypatch):
     embed_images(model, ["photos"], Path("whole.parquet"))
-    read, opened = inference.read_source, []
+    read, opened = reading.read_source, []
 
     def stop(name, limits):
         if name == "photos/4.png":
             raise KeyboardInterrupt
         return read(name, limits)
 
-    monkeypatch.setattr(inference, "read_source", stop)
+    monkeypatch.setattr(reading, "read_source", stop)
     with pytest.raises(KeyboardInterrupt):
         embed_images(model, ["photos"], OUTPUT, EmbedOptions(batch_size=2))
     part = Path(f"{OUTPUT}.part-0")
     part.write_bytes(part.read_bytes()[:-7])  # killed in the middle of a line
-    monkeypatch.setattr(inference, "read_source", lambda name, limits: opened.append(name) or read(name, limits))
+    monkeypatch.setattr(reading, "read_source", lambda name, limits: opened.append(name) or read(name, limits))
     assert embed_images(model, ["photos"], OUTPUT) == (6, 2, 3)
     assert len(opened) == 6
     check_alike(rows_of(), rows_of(Path("whole.parquet")))

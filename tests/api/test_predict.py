@@ -19,9 +19,10 @@ from transformers import pipeline
 
 from hf_imgcls.api.predict import predict_images
 from hf_imgcls.cli import main
-from hf_imgcls.serving import inference
-from hf_imgcls.serving.inference import Classifier, predict_rows, read_ahead
+from hf_imgcls.serving import inference, reading
+from hf_imgcls.serving.inference import Classifier, predict_rows
 from hf_imgcls.serving.open import PredictOptions
+from hf_imgcls.serving.reading import read_ahead
 from hf_imgcls.serving.rows import RowWriter
 
 FORMATS = (".csv", ".jsonl", ".parquet")
@@ -98,14 +99,14 @@ def test_every_image_has_a_row_with_the_prediction_of_pipeline_or_the_error(suff
 def test_an_interrupted_run_continues_and_predicts_nothing_twice(suffix, processes_before, model, photos, monkeypatch):
     whole, output = Path(f"whole{suffix}"), Path(f"predictions{suffix}")
     assert predict_images(model, ["photos"], whole) == (11, 2, 0)
-    read, opened = inference.read_source, []
+    read, opened = reading.read_source, []
 
     def stop(name, limits):
         if name == "photos/3.png":
             raise KeyboardInterrupt
         return read(name, limits)
 
-    monkeypatch.setattr(inference, "read_source", stop)
+    monkeypatch.setattr(reading, "read_source", stop)
     with pytest.raises(KeyboardInterrupt):
         predict_images(model, ["photos"], output, PredictOptions(batch_size=2))
     if suffix == ".parquet":
@@ -119,7 +120,7 @@ def test_an_interrupted_run_continues_and_predicts_nothing_twice(suffix, process
     unfinished.write_bytes(unfinished.read_bytes()[:-7])  # killed in the middle of a line
     for left in ("part-list", "part-new"):
         Path(f"{output.name}.{left}").write_text("of a killed run")
-    monkeypatch.setattr(inference, "read_source", lambda name, limits: opened.append(name) or read(name, limits))
+    monkeypatch.setattr(reading, "read_source", lambda name, limits: opened.append(name) or read(name, limits))
     counts = predict_images(model, ["photos"], output)
     assert counts.earlier == 1
     assert counts.images == 10
@@ -254,7 +255,7 @@ def test_bugs_and_exhausted_memory_are_no_unreadable_images(step, error, photos,
     def fail(*arguments):
         raise error("of this machine, or of this package")
 
-    monkeypatch.setattr(inference, step, fail)
+    monkeypatch.setattr(reading if step == "read_source" else inference, step, fail)
     with pytest.raises(error):
         list(predict_rows(classifier, ["photos/1.png"], columns, 4))
 

@@ -16,8 +16,9 @@ from hf_imgcls.images import process_image, read_image
 from hf_imgcls.machine import cores_per_process, show_progress
 from hf_imgcls.recipe import load_recipe
 from hf_imgcls.scoring import choose_rows, interval
-from hf_imgcls.serving.inference import Classifier, reader_pool
+from hf_imgcls.serving.inference import Classifier
 from hf_imgcls.serving.parity import TOLERANCE, allowed_differences
+from hf_imgcls.serving.reading import reader_pool
 from hf_imgcls.store import RECIPE
 
 _LOGITS = 1e-3  # relative to the largest: probabilities close to 1 hide what their logits have lost

@@ -62,7 +62,8 @@ def open_onnx(
             raise InputError(f"model {name!r}: {model} and {CONFIG} differ in the number of labels")
     shown = f"{folder.resolve().name}@{model_digest(config, pixels, digests)}"
     rejection, thresholds = exported_rejection(config), applied_thresholds(config)
-    return Classifier(shown, labels, processor, logits, score_function(config), rejection, thresholds)
+    by_processes = torch.device(device).type != "cpu"
+    return Classifier(shown, labels, processor, logits, score_function(config), rejection, thresholds, by_processes)
 
 
 def _check_weights(name: str, folder: Path, files: dict[str, dict[str, Any]], model: str) -> list[bytes]:
