@@ -26,6 +26,7 @@ from hf_imgcls.store import (
     RESULTS,
     SPLITS,
     cache_in_use,
+    describe_weights,
     read_kept,
     try_place,
     write_csv,
@@ -171,6 +172,7 @@ def _write(folder: Path, recipe, soup: Soup, average: dict[str, Any], begun: flo
         results["temperature"] = temperature
     if rejection := set_rejection(recipe, folder, outputs, data, trainer.args.device):
         results["rejection"] = rejection
+    results |= describe_weights(folder)
     reports.draw_classes(folder, *_tested(results))
     name = Path(recipe.training.output_dir).name
     opened = (trainer.model, soup.scoring.processor)

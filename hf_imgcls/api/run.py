@@ -22,6 +22,7 @@ from hf_imgcls.store import (
     DIGESTS,
     Beginning,
     Lock,
+    describe_weights,
     open_run,
     resumed_with,
     write_csv,
@@ -127,6 +128,7 @@ def conclude_run(run: Run, trained: Trained) -> dict[str, Any]:
     shown = (data.splits, stages, data.labels, lambda: _scored_network(run, trained))
     subject = reports.Subject(folder.resolve().name, results, outputs, *shown)
     on_main(lambda: reports.write_report(folder, subject))
+    results |= on_main(lambda: describe_weights(folder))
     on_main(lambda: finish(folder, run.recipe, results, stages))
     tell_results(folder, results)
     push_trained(folder, run.arguments, data)

@@ -13,6 +13,7 @@ from hf_imgcls.errors import InputError
 from hf_imgcls.models.input_errors import as_input_error
 from hf_imgcls.models.saved import CONFIG, OF_ANOTHER_FORM, describe_adapter, read_object
 from hf_imgcls.recipe import ModelSection, resolve_checkpoint
+from hf_imgcls.store import check_weights
 from hf_imgcls.words import listed
 
 WEIGHTS = "model.safetensors"
@@ -27,6 +28,7 @@ def read_weights(
     """
     place = resolve_checkpoint(section)
     check_files(place)
+    check_weights(Path(place))
     with as_input_error(f"model.checkpoint: {section.checkpoint!r}", *OF_ANOTHER_FORM), _without_report():
         network, info = AutoModelForImageClassification.from_pretrained(
             place,

@@ -25,6 +25,7 @@ from hf_imgcls.store import (
     RECIPE,
     RESULTS,
     Lock,
+    check_weights,
     describe_if_several,
     lock_run,
     read_json,
@@ -158,6 +159,7 @@ def push_run(folder: Path, target: Target, images: Iterable[Image.Image] = (), e
 def _check_run(folder: Path) -> None:
     if not (folder / RESULTS).is_file():
         raise InputError(f"push: the run in {folder} is not finished; the command that started it resumes it")
+    check_weights(folder)
     results = read_json(folder / RESULTS)
     if "parity" not in results:
         raise InputError(

@@ -59,6 +59,7 @@ from hf_imgcls.store.run_folder import (
     lock_run,
     open_run,
 )
+from hf_imgcls.store.run_weights import check_weights, describe_weights
 from hf_imgcls.store.runs import FoundRun, find_runs, natural
 from hf_imgcls.store.search_folder import open_search
 from hf_imgcls.store.several import describe_if_several, open_several

@@ -36,7 +36,7 @@ def draft_of(checkpoint: Path) -> Path:
 
 def write_manifest(folder: Path, files: Iterable[Path]) -> None:
     """Sizes and hashes of files in a folder, beside them."""
-    described = {file.relative_to(folder).as_posix(): _describe(file) for file in sorted(files)}
+    described = {file.relative_to(folder).as_posix(): describe_file(file) for file in sorted(files)}
     write_json(folder / MANIFEST, described)
 
 
@@ -130,7 +130,7 @@ def find_fault(folder: Path, needed: Collection[str] = (), weights_alone: bool =
     if not described:
         return f"{MANIFEST} names no files"
     names = [name for name in described if not (weights_alone and name.startswith(_FOR_RESUMING))]
-    return next(filter(None, (_compare(folder / name, name, described[name]) for name in names)), None)
+    return next(filter(None, (compare_file(folder / name, name, described[name]) for name in names)), None)
 
 
 def find_fault_of_weights(folder: Path) -> str | None:
@@ -151,17 +151,19 @@ def _steps(folder: Path) -> Iterator[int]:
             yield int(number)
 
 
-def _describe(file: Path) -> list:
+def describe_file(file: Path) -> list:
+    """Its size and SHA-256."""
     with file.open("rb") as stream:
         return [os.fstat(stream.fileno()).st_size, hashlib.file_digest(stream, "sha256").hexdigest()]
 
 
-def _compare(file: Path, name: str, described: list) -> str | None:
+def compare_file(file: Path, name: str, described: list) -> str | None:
+    """What is wrong with a file that was described as this; or None."""
     try:
         size = file.stat().st_size
         if size != described[0]:
             return f"{name} has {size:,} bytes instead of {described[0]:,}"
-        return None if _describe(file) == described else f"{name} has other content than was written"
+        return None if describe_file(file) == described else f"{name} has other content than was written"
     except FileNotFoundError:
         return f"{name} is missing"
     except OSError as error:

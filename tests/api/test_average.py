@@ -58,6 +58,7 @@ def test_a_plain_average_is_a_folder_like_that_of_a_run(make_run, tmp_path, caps
     out = capsys.readouterr().out
     results = json.loads((tmp_path / "a-average" / "results.json").read_text())
     assert results["parity"]["passed"]
+    assert list(results["weights"]) == ["model.safetensors"]
     models = results["average"]["models"]
     assert [(each["model"], each["weight"]) for each in models] == [
         ("a", 0.5),

@@ -12,6 +12,7 @@ from transformers import TrainerCallback, pipeline
 from hf_imgcls import InputError, evaluate_classifier, train_classifier
 from hf_imgcls.errors import ParityError
 from hf_imgcls.models.restore import differing_tensors
+from hf_imgcls.store import describe_weights
 from hf_imgcls.training.trainer import ImageTrainer
 
 TRAINING = {
@@ -47,6 +48,7 @@ def test_a_run_leaves_everything_needed_to_score_again(recipe, tmp_path, capsys)
     assert json.loads((folder / "recipe.json").read_text()) == recipe
     assert results["images"] == {"train": 24, "validation": 12, "test": 15}
     assert results["scores"]["test"]["images"] == 15
+    assert results["weights"] == describe_weights(folder)["weights"] != {}
     assert results["versions"]["transformers"]
     verdict = results["parity"]
     assert (verdict["passed"], verdict["images"], verdict["split"]) == (True, 12, "validation")
