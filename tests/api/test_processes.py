@@ -11,9 +11,10 @@ from local_hub import LocalHub
 from pairs import Pairs
 from safetensors.torch import load_file
 from streamed import write_parquet
+from test_multi_label import make_pairs
 from tiny import tiny_model, tiny_processor
 
-from hf_imgcls import train_classifier
+from hf_imgcls import evaluate_classifier, train_classifier
 from hf_imgcls.api import train
 from hf_imgcls.errors import InputError
 from hf_imgcls.machine.processes import check_launch, requested
@@ -43,6 +44,16 @@ def recipe(make_folder, tmp_path):
     file = tmp_path / "recipe.json"
     file.write_text(json.dumps(content))
     return file
+
+
+@pytest.fixture
+def several(recipe, tmp_path):
+    """That recipe on images of several labels each."""
+    content = json.loads(recipe.read_text())
+    content["data"]["path"] = str(make_pairs(tmp_path / "pairs", train=21, validation=16, test=12))
+    content["model"]["multi_label"] = True
+    recipe.write_text(json.dumps(content))
+    return recipe
 
 
 def results(folder: Path) -> dict:
@@ -195,8 +206,10 @@ def test_plain_torchrun_trains_together_and_resumes_a_stream(recipe, tmp_path):
     assert report["sample"] == list(range(5))
 
 
-def test_a_signal_to_one_process_of_two_ends_both_after_the_same_step(recipe, tmp_path):
-    both = launch(TORCHRUN, "tests/signalled.py", "train", str(recipe), "training.save_strategy=no")
+def test_a_signal_to_one_process_of_two_ends_both_after_the_same_step_which_one_makes_too(several, tmp_path):
+    words = ["training.learning_rate=5e-2", "training.optim=sgd", "training.lr_scheduler_type=constant",
+             "model.config.hidden_dropout_prob=0.0", "loss.asymmetric={}", "training.save_strategy=no"]  # fmt: skip
+    both = launch(TORCHRUN, "tests/signalled.py", "train", str(several), *words)
     assert both.returncode != 0
     lines = [line for line in both.stderr.splitlines() if line.startswith("hf-imgcls: ")]
     assert lines == [f"hf-imgcls: interrupted at step 2; saved {tmp_path}/run/checkpoint-2; the same command resumes"]
@@ -204,14 +217,20 @@ def test_a_signal_to_one_process_of_two_ends_both_after_the_same_step(recipe, tm
         "progress-0.json",
         "progress-1.json",
     }
+    words += ["training.max_steps=2", "training.per_device_train_batch_size=8"]
+    train_classifier(several, [*words, f"training.output_dir={tmp_path / 'one'}"])
+    files = ("checkpoint/model.safetensors", "one/model.safetensors", "run/checkpoint-2/model.safetensors")
+    before, one, two = (load_file(tmp_path / file) for file in files)
+    assert max((two[key] - one[key]).abs().max() for key in one) < 1e-7
+    assert max((one[key] - before[key]).abs().max() for key in one if before[key].shape == one[key].shape) > 1e-4
 
 
-def test_what_fails_in_one_process_ends_both_and_the_next_attempt_resumes(recipe, tmp_path):
+def test_what_fails_in_one_process_ends_both_and_the_next_attempt_resumes(several, tmp_path):
     """One launch, which is started anew after each failure: first a whole run, then another one in pieces."""
     words = ["training.learning_rate=1e-2", "model.config.hidden_dropout_prob=0.2", "training.num_train_epochs=3",
              "training.logging_steps=1", f"training.output_dir={tmp_path / 'whole'}"]  # fmt: skip
     launched = launch(
-        [*TORCHRUN, "--max_restarts", str(len(FAILURES))], "tests/failing.py", "train", str(recipe), *words,
+        [*TORCHRUN, "--max_restarts", str(len(FAILURES))], "tests/failing.py", "train", str(several), *words,
         FAILING=",".join(FAILURES), RUN=str(tmp_path / "pieces"),
         TORCH_DISABLE_SHARE_RDZV_TCP_STORE="1",  # else a new attempt may read the addresses of the one before
     )  # fmt: skip
@@ -223,6 +242,11 @@ def test_what_fails_in_one_process_ends_both_and_the_next_attempt_resumes(recipe
     assert all(weights[0][name].equal(weights[1][name]) for name in weights[0])
     whole, pieces = (history(tmp_path / run) for run in ("whole", "pieces"))
     assert pieces == whole
+    two = results(tmp_path / "whole")
+    assert two["thresholds"] == results(tmp_path / "pieces")["thresholds"]
+    one = evaluate_classifier(tmp_path / "whole", tmp_path / "pairs", "validation", set_thresholds=True)
+    assert one["scores"] == two["scores"]["validation"]
+    assert {name: each["threshold"] for name, each in one["breakdown"]["classes"].items()} == two["thresholds"]
 
 
 def history(folder: Path) -> list[dict]:
