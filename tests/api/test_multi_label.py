@@ -44,6 +44,7 @@ def make_pairs(folder, **counts):
                 labels, image = SETS[number % len(SETS)], Image.new("RGB", (24, 24), (90, 90, 90))
                 for place, colour in enumerate(labels):
                     image.paste(make_image(colour, number + 1000 * len(split), (12, 24)), (12 * place, 0))
+                image.putpixel((0, 0), (number, len(split), 0))  # no two grey ones are alike
                 image.save(folder / split / f"{number:03d}.png")
                 table.writerow([f"{number:03d}.png", "|".join(labels)])
     return folder
@@ -150,7 +151,7 @@ def test_thresholds_are_set_anew_on_other_images(run, tmp_path, capsys):
     assert changed["thresholds"] != results["thresholds"]
     assert all(now[name]["f1"] >= before[name]["f1"] for name in NAMES)
     assert changed["scores"] == results["scores"]
-    later = "the thresholds were set later, on 15 images of test: F1, precision and recall are those of the ones before"
+    later = "the thresholds were set later, on 18 images of test: F1, precision and recall are those of the ones before"
     assert changed["cautions"]["test"][-1] == later
     assert later[1:] in (tmp_path / "run/README.md").read_text()
     assert "test: the thresholds were set on these images, so F1" in capsys.readouterr().out
@@ -180,7 +181,7 @@ def test_a_folder_that_scores_with_a_softmax_fails_the_parity_check(run, tmp_pat
     shutil.copytree(folder, tmp_path / "changed", ignore=shutil.ignore_patterns("stage*", "checkpoint*"))
     config = json.loads((tmp_path / "changed/config.json").read_text())
     (tmp_path / "changed/config.json").write_text(json.dumps({**config, "problem_type": "single_label_classification"}))
-    path = f"{recipe['data']['path']}/test/000.png"
+    path = f"{recipe['data']['path']}/test/003.png"  # of two labels, whose sigmoids are both high
     with Image.open(path) as image:
         logits = open_classifier(str(folder)).outputs([open_classifier(str(folder)).process(image.convert("RGB"))])
     rows = [{"image": {"bytes": None, "path": path}, "name": "000.png"}] * 2
