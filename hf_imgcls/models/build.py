@@ -11,6 +11,7 @@ from transformers import AutoModelForImageClassification, PreTrainedConfig, PreT
 from hf_imgcls.errors import InputError
 from hf_imgcls.images import input_size, process_image
 from hf_imgcls.models.borrowed import borrow_processor
+from hf_imgcls.models.channels import as_rgb, says_channels, set_channels
 from hf_imgcls.models.configure import get_config, set_labels
 from hf_imgcls.models.construct import check_construction
 from hf_imgcls.models.head import head_keys, with_custom_head
@@ -54,6 +55,8 @@ def build_model(section: ModelSection, labels: list[str], seed: int):
 def _make_processor(section: ModelSection, config: PreTrainedConfig):
     """The recipe's image processor; the input size, and the settings of timm, in `config` follow it."""
     processor = get_processor(section, config)
+    if section.checkpoint and says_channels(section, config):
+        processor = as_rgb(config, processor)
     if section.image_size:
         processor = set_image_size(config, processor, section.image_size)
     if section.processor_of:
@@ -75,8 +78,8 @@ def _construct(config: PreTrainedConfig) -> PreTrainedModel:
 
 def _load_weights(section: ModelSection, config, original, new_head: bool) -> PreTrainedModel:
     model, missing, reshaped = read_weights(section, original)
-    if "num_channels" in section.config and (channels := channels_of_stem(reshaped)):
-        original.num_channels = channels
+    if says_channels(section, original) and (channels := channels_of_stem(reshaped)):
+        set_channels(original, channels)
         model, missing, reshaped = read_weights(section, original)
     lost = {*missing, *reshaped}
     head = head_keys(original)

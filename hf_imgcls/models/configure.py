@@ -7,6 +7,7 @@ import transformers
 from transformers import CONFIG_MAPPING, AutoConfig, AutoModelForImageClassification, PreTrainedConfig
 
 from hf_imgcls.errors import InputError, nearest
+from hf_imgcls.models.channels import check_channels, named_otherwise
 from hf_imgcls.models.convnet import ConvNetConfig, ConvNetForImageClassification
 from hf_imgcls.models.dropout import check_dropout, check_dropped, dropout_keys
 from hf_imgcls.models.ensemble import EnsembleConfig, EnsembleForImageClassification
@@ -56,8 +57,8 @@ def get_config(section: ModelSection, trust_remote_code: bool = False, own_label
         raise InputError(f"model: {name!r} is of type {config.model_type!r}, which is no image classifier")
     if isinstance(config, BUILT_IN):
         _check_built_in(config, section.image_size)
-    elif config.to_dict().get("num_channels", 3) != 3:
-        _refuse_channels(section, config.num_channels)
+    else:
+        check_channels(section, config)
     if config.model_type == "timm_wrapper" and config.model_args:
         config.model_args.pop("num_classes", None)  # timm's save_for_hf writes it, and the wrapper passes it twice
     config.architectures = config.architectures or []  # None breaks the families of two classes (DeiT, LeViT)
@@ -65,15 +66,6 @@ def get_config(section: ModelSection, trust_remote_code: bool = False, own_label
         config.id2label = {i: f"LABEL_{i}" for i in range(config.num_labels)}
     check_dropped(config, section.config)
     return config
-
-
-def _refuse_channels(section: ModelSection, found: int) -> None:
-    why = f"model.config.num_channels: found {found}, must be 3: pipeline delivers red, green and blue of any image"
-    if section.checkpoint and "num_channels" not in section.config:
-        raise InputError(f"{why}; model.config.num_channels=3 adapts the checkpoint's first convolution to train it")
-    if found == 1:
-        raise InputError(f"{why}, a grey one's three equal, on which three channels see what one would; leave it out")
-    raise InputError(f"{why}; choose three channels, and save each image as RGB")
 
 
 def _saved_config(section: ModelSection, trusted: bool, own_labels: bool) -> tuple[PreTrainedConfig, bool]:
@@ -164,7 +156,7 @@ def _override(config: PreTrainedConfig, overrides: dict, section: str = "model.c
             raise InputError(f"{section}.{key}: the labels come from the data (data.label_names names them)")
         known = [*config.to_dict(), *config.attribute_map]
         if key not in known:
-            hint = nearest(key, known)
+            hint = named_otherwise(config, key) or nearest(key, known)
             if config.model_type == "timm_wrapper" and not hint:
                 hint = '; what timm builds the network with goes into "model_args"'
             elif "drop" in key and not hint:
