@@ -272,7 +272,7 @@ def test_a_network_that_cannot_be_saved_is_refused_before_it_is_trained():
         ("timm/test_resnet", {"drop_rate": 0.1}, 'model.config.drop_rate: timm_wrapper has no such setting; what timm'),
         ("timm/test_resnet", {"model_args": {"drop": 0}}, "model.config: ResNet.__init__() got an unexpected keyword"),
         ("timm/test_resnet", {"model_args": {"in_chans": 1}}, "model_args.in_chans: found 1, must be 3: pipeline"),
-        ("timm/test_resnet", {"num_channels": 1}, "num_channels: timm_wrapper has no such setting; it is model_args.in"),
+        ("timm/test_resnet", {"num_channels": 1}, "timm_wrapper has no such setting; it is model_args.in_chans"),
         ("pp_lcnet", {}, "gives no scores of 3 classes"),
         ("swin", {"window_size": 16, "image_size": 32}, "does not take the 32x32 images of its image processor"),
     ],
