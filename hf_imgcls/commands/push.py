@@ -8,7 +8,10 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("folder", type=Path, metavar="RUN", help="its output_dir")
     parser.add_argument("--repo-id", metavar="OWNER/NAME", help="default: training.hub_model_id, or the name of RUN")
     parser.add_argument("--private", action="store_true", default=None, help="a new repository is private")
-    extras = {"demo": "publish its demo too, as the Space OWNER/NAME-demo"}
+    extras = {
+        "demo": "publish its demo too, as the Space OWNER/NAME-demo",
+        "handler": "add handler.py, with which Inference Endpoints serve it with its thresholds and its own code",
+    }
     for name, what in extras.items():
         parser.add_argument(f"--with-{name}", action="append_const", dest="extras", const=name, default=[], help=what)
 

@@ -15,6 +15,7 @@ from transformers.trainer_utils import HubStrategy
 
 from hf_imgcls.errors import InputError, PushError
 from hf_imgcls.machine import on_main, say
+from hf_imgcls.publishing.endpoint import handler_files
 from hf_imgcls.publishing.hub import Target, as_push_error, download, make_repository, upload
 from hf_imgcls.publishing.shareable import kept_adapter, shareable_files
 from hf_imgcls.publishing.space import push_demo
@@ -118,7 +119,8 @@ def push_run(folder: Path, target: Target, images: Iterable[Image.Image] = (), e
 
     Args:
         images: on which repository and folder are compared afterwards; synthetic ones if there are none.
-        extras: what is pushed too, once the model is there: its demo page as a Space ("demo").
+        extras: what is pushed too. Once the model is there: its demo page as a Space ("demo"); with it: the
+            files for Inference Endpoints ("handler").
 
     Returns:
         `owner/name`.
@@ -133,11 +135,12 @@ def push_run(folder: Path, target: Target, images: Iterable[Image.Image] = (), e
         name = make_repository(target)
         with tempfile.TemporaryDirectory() as place:
             prepare_card(folder, name, download(name, CARD, target, Path(place)))
-        files = shareable_files(folder)
-        commit = upload(name, files, target, "Model, card and results")
-        compared = as_push_error(lambda: list(images)) or synthetic_images()
-        verdict = open_pushed(folder, name, commit, compared)
+        files, compared = shareable_files(folder), as_push_error(lambda: list(images)) or synthetic_images()
         changed = [path for path, content in files.items() if isinstance(content, bytes)]
+        if "handler" in extras:
+            files |= handler_files(folder, name, target, compared)
+        commit = upload(name, files, target, "Model, card and results")
+        verdict = open_pushed(folder, name, commit, compared)
         without = f" ({', '.join(changed)} without paths of this machine)" if changed else ""
         say(
             f"pushed: {constants.ENDPOINT}/{name}, {plural(len(files), 'file')} verified{without}; loaded by its id it "

@@ -70,7 +70,10 @@ def space_files(folder: Path, name: str, revision: str | None, before: Path | No
         CARD: _card(folder, name, before).encode(),
         "app.py": _app(folder, name, revision).encode(),
         "page.py": PAGE.read_bytes(),
-        "requirements.txt": "".join(f"{line}\n" for line in _requirements(folder)).encode(),
+        # gradio comes with the Space.
+        "requirements.txt": "".join(
+            f"{line}\n" for line in pinned(folder, "torch", "torchvision", "transformers")
+        ).encode(),
     }
 
 
@@ -99,12 +102,11 @@ def _app(folder: Path, name: str, revision: str | None) -> str:
     )
 
 
-def _requirements(folder: Path) -> list[str]:
-    """The versions that the model was pushed with; gradio comes with the Space."""
-    needed = ["torch", "torchvision", "transformers"]
+def pinned(folder: Path, *packages: str) -> list[str]:
+    """Packages, and timm where the model needs it, in the versions that the model was pushed with."""
     if any("timm" in file.read_text(encoding="utf-8") for file in (folder / "config.json", *folder.glob("*.py"))):
-        needed.append("timm")
-    return [f"{package}=={version(package).partition('+')[0]}" for package in needed]
+        packages = (*packages, "timm")
+    return [f"{package}=={version(package).partition('+')[0]}" for package in packages]
 
 
 def _card(folder: Path, name: str, before: Path | None) -> str:

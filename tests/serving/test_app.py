@@ -23,7 +23,7 @@ from hf_imgcls.images.limits import Limits
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.mark.parametrize("file", ["examples/app.py", "hf_imgcls/serving/page.py"])
+@pytest.mark.parametrize("file", ["examples/app.py", "hf_imgcls/serving/page.py", "hf_imgcls/publishing/handler.py"])
 def test_what_runs_without_this_package_has_its_limits(file):
     numbers = re.search(r"^MAX_PIXELS, MAX_ASPECT_RATIO = ([\d_]+), ([\d_]+)", (ROOT / file).read_text(), re.MULTILINE)
     assert tuple(map(int, numbers.groups())) == Limits()
