@@ -57,13 +57,16 @@ def export_model(model: str, output: Path | None = None, options: ExportOptions 
     with serving.silenced():
         network, processor = load_network(model, dtype="auto", trust_remote_code=options.trust_remote_code)
     labels = [network.config.id2label[i] for i in range(network.config.num_labels)]
-    images = serving.evaluation_images(model, labels, (options.data, options.split, options.overrides))
+    source = (options.data, options.split, options.overrides)
+    images, calibration = serving.evaluation_images(model, labels, source), None
     if options.quantize and export_format.quantize is None:
         raise InputError(f"export: --quantize is not available for {options.format}; leave it out")
     if options.quantize and images.labels is None:
         raise InputError(f"export: --quantize needs images with labels ({images.reason}); name some with --data")
     if options.quantize and images.labels.ndim == 2:
         raise InputError("export: --quantize measures what int8 costs with one label an image; leave it out")
+    if options.quantize and export_format.calibrates:
+        calibration = serving.calibration_images(model, images, source)
     weights, int8 = str(network.dtype).removeprefix("torch."), None
     with serving.new_folder(target) as draft:
         about = {"format": options.format, "model": name, "weights": weights}
@@ -77,7 +80,7 @@ def export_model(model: str, output: Path | None = None, options: ExportOptions 
         exported = export_format.open(str(draft), "cpu")
         checked = serving.check_export(original, exported, images)
         if options.quantize:
-            export_format.quantize(draft)
+            export_format.quantize(draft, calibration)
             int8 = serving.measure_int8(exported, export_format.open(str(draft / INT8), "cpu"), images)
             int8["bytes"] = {"float32": _size(draft, export_format), INT8: _size(draft / INT8, export_format)}
         _record(draft, export_format, checked, int8)

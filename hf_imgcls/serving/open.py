@@ -20,11 +20,15 @@ from hf_imgcls.models import (
 )
 from hf_imgcls.serving.distance import open_rejection
 from hf_imgcls.serving.embedder import Embedder
+from hf_imgcls.serving.export.calibration import CalibrationImages
 from hf_imgcls.serving.export.folder import EXPORT, is_exported
 from hf_imgcls.serving.inference import Classifier, model_digest, score_function
 from hf_imgcls.serving.onnx.readme import write_onnx_readme
 from hf_imgcls.serving.onnx.session import open_onnx
 from hf_imgcls.serving.onnx.write import import_exporter, write_int8, write_onnx_export
+from hf_imgcls.serving.openvino.quantize import write_openvino_int8
+from hf_imgcls.serving.openvino.session import FILES, open_openvino
+from hf_imgcls.serving.openvino.write import check_installed, write_openvino_export, write_openvino_readme
 from hf_imgcls.serving.triton.write import VERSION, open_triton, write_triton, write_triton_readme
 from hf_imgcls.store import read_json
 
@@ -34,14 +38,25 @@ class ExportFormat(NamedTuple):
 
     require: Callable[[], None]  # raises InputError where a package is missing
     write: Callable[[Path, Any, Any, dict], None]  # (folder, network, processor, for export.json), in float32
-    quantize: Callable[[Path], None] | None  # writes the folder int8 in that of an export; None: the format has no int8
+    # (folder, images to calibrate on) writes the folder int8 in that of an export; None: the format has no int8
+    quantize: Callable[[Path, CalibrationImages], None] | None
     write_readme: Callable[[Path, dict], None]  # (folder, content of export.json)
     open: Callable[[str, torch.device | str], Classifier]  # (name of the folder, device)
     files: str  # a pattern of the files with the model
+    calibrates: bool = False  # whether its int8 is calibrated on images
 
 
 FORMATS = {
     "onnx": ExportFormat(import_exporter, write_onnx_export, write_int8, write_onnx_readme, open_onnx, "model.onnx*"),
+    "openvino": ExportFormat(
+        check_installed,
+        write_openvino_export,
+        write_openvino_int8,
+        write_openvino_readme,
+        open_openvino,
+        f"{FILES}*",
+        calibrates=True,
+    ),
     "triton": ExportFormat(
         import_exporter, write_triton, None, write_triton_readme, open_triton, f"*/{VERSION}/model.onnx*"
     ),

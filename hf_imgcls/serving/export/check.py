@@ -14,7 +14,7 @@ from hf_imgcls.data import choose_splits, load_data, load_split, naming_changed,
 from hf_imgcls.errors import InputError, ParityError
 from hf_imgcls.images import process_image, read_image
 from hf_imgcls.machine import cores_per_process, show_progress
-from hf_imgcls.recipe import load_recipe
+from hf_imgcls.recipe import DataSection, load_recipe
 from hf_imgcls.scoring import choose_rows, interval
 from hf_imgcls.serving.inference import Classifier
 from hf_imgcls.serving.parity import TOLERANCE, allowed_differences
@@ -147,14 +147,13 @@ def evaluation_images(
         raise InputError(f"override {other!r}: export takes data.key=value only")
     recipe = Path(model).expanduser() / RECIPE
     if data:
-        sections = {"data": {"path": data}, "model": {"checkpoint": model}, "training": {"output_dir": "none"}}
-        return _of_split(load_recipe(sections, overrides).data, split, labels)
+        return _of_split(data_section(model, source), split, labels)
     if not recipe.is_file():
         if split or overrides:
             raise InputError(f"export: {split or overrides[0]} needs --data, since {model} is not the folder of a run")
         return CheckImages(None, _synthetic(), None, f"{model} is not the folder of a run")
     try:
-        section = load_recipe(recipe, overrides).data
+        section = data_section(model, source)
         if section.streaming:
             raise InputError("data.streaming: the images are not on this machine")
         return _of_split(section, split, labels) if split else _of_run(section, labels)
@@ -162,6 +161,13 @@ def evaluation_images(
         if split or overrides:
             raise
         return CheckImages(None, _synthetic(), None, str(error))
+
+
+def data_section(model: str, source: tuple[str | None, str | None, Sequence[str]]) -> DataSection:
+    """What is said of the data of `evaluation_images`, by its arguments or else by the run's recipe."""
+    data, _, overrides = source
+    sections = {"data": {"path": data}, "model": {"checkpoint": model}, "training": {"output_dir": "none"}}
+    return load_recipe(sections if data else Path(model).expanduser() / RECIPE, overrides).data
 
 
 def _of_split(section, split: str | None, labels: list[str]) -> CheckImages:

@@ -74,15 +74,19 @@ def prepare(image: Image.Image, about: dict) -> np.ndarray:
 _USAGE = """\
 import json
 
-import onnxruntime
+import {module}
 from PIL import Image, ImageOps
 {definition}
 
 about = json.load(open("preprocessing.json", encoding="utf-8"))
 image = ImageOps.exif_transpose(Image.open("photo.jpg")).convert("RGB")
 pixels = {pixels}
-logits = onnxruntime.InferenceSession("model.onnx").run(["logits"], {{"pixel_values": pixels}})[0][0]
+logits = {run}
 {label}"""
+_ONNXRUNTIME = (
+    "onnxruntime",
+    'onnxruntime.InferenceSession("model.onnx").run(["logits"], {"pixel_values": pixels})[0][0]',
+)
 _LABEL = 'print(about["labels"][logits.argmax()])'
 _CONFIDENCE = {
     "score": "1 / np.exp(logits - logits.max()).sum()",
@@ -99,8 +103,12 @@ scores = zip(about["labels"], 1 / (1 + np.exp(-logits)), about["thresholds"])
 print([label for label, score, threshold in scores if score >= threshold])"""
 
 
-def usage(about: dict[str, Any]) -> str:
-    """Python code to copy, from a file to a label, with the function that the description was compared with."""
+def usage(about: dict[str, Any], runtime: tuple[str, str] = _ONNXRUNTIME) -> str:
+    """Python code to copy, from a file to a label, with the function that the description was compared with.
+
+    Args:
+        runtime: a module, and the expression that makes the logits of an image of `pixels`.
+    """
     if about["resize"]:
         definition, pixels = f"import numpy as np\n\n\n{inspect.getsource(prepare)}", "prepare(image, about)[None]"
     else:
@@ -113,7 +121,8 @@ def usage(about: dict[str, Any]) -> str:
         label = _OR_NONE.format(confidence=_CONFIDENCE[rejection["by"]])
     if not about["resize"] and label != _LABEL:
         definition = f"import numpy as np\n{definition}"
-    return _USAGE.format(definition=definition, pixels=pixels, label=label)
+    module, run = runtime
+    return _USAGE.format(module=module, definition=definition, pixels=pixels, run=run, label=label)
 
 
 def _interpretations(processor, height: int, width: int, bars: list[int]) -> Iterator[dict[str, Any]]:

@@ -16,7 +16,7 @@ from hf_imgcls.errors import InputError
 from hf_imgcls.images import process_image
 from hf_imgcls.models import applied_thresholds, as_input_error, check_thresholds, get_processor
 from hf_imgcls.recipe import ModelSection
-from hf_imgcls.serving.export.folder import EXPORT, file_digest
+from hf_imgcls.serving.export.folder import EXPORT, INT8, file_digest
 from hf_imgcls.serving.inference import Classifier, exported_rejection, model_digest, score_function
 
 MODEL, CONFIG = "model.onnx", "config.json"
@@ -43,6 +43,30 @@ def open_onnx(
         device: a string was requested by the user, a torch.device detected: onnxruntime then runs on the CPU where it
             has no provider for it.
     """
+
+    def start(folder: Path, about: dict[str, Any]) -> Callable[[torch.Tensor], torch.Tensor]:
+        session = _open_session(folder / model, device)
+        if check:
+            with as_input_error(f"model {name!r}"):
+                check(session)
+        return _logits_function(session, one_by_one=about["precision"] == INT8)
+
+    return open_export(name, model, start, lambda: _refusals(import_onnxruntime()))
+
+
+def open_export(
+    name: str,
+    model: str,
+    start: Callable[[Path, dict[str, Any]], Callable[[torch.Tensor], torch.Tensor]],
+    refusals: Callable[[], list[type[Exception]]] = list,
+) -> Classifier:
+    """Open an export's folder, whose weights are verified first.
+
+    Args:
+        model: how the paths of its model's files begin.
+        start: of the folder and the content of its export.json, what maps pixels (n, 3, h, w) to logits (n, classes).
+        refusals: exceptions that running it raises for an input which does not fit.
+    """
     folder = Path(name).expanduser()
     with as_input_error(f"model {name!r}"):
         about = json.loads((folder / EXPORT).read_text(encoding="utf-8"))
@@ -51,15 +75,11 @@ def open_onnx(
         labels = [config.id2label[i] for i in range(config.num_labels)]
         check_thresholds(config)
     processor = get_processor(ModelSection(checkpoint=str(folder)), config)
-    session = _open_session(folder / model, device)
-    if check:
-        with as_input_error(f"model {name!r}"):
-            check(session)
-    logits = _logits_function(session, one_by_one=about["precision"] == "int8")
-    with as_input_error(f"model {name!r}", *_refusals(import_onnxruntime())):
+    logits = start(folder, about)
+    with as_input_error(f"model {name!r}", *refusals()):
         pixels = process_image(processor, PIL.Image.new("RGB", (320, 240), "grey"))
         if logits(pixels[None]).shape != (1, len(labels)):
-            raise InputError(f"model {name!r}: {model} and {CONFIG} differ in the number of labels")
+            raise InputError(f"model {name!r}: its weights and {CONFIG} differ in the number of labels")
     shown = f"{folder.resolve().name}@{model_digest(config, pixels, digests)}"
     rejection, thresholds = exported_rejection(config), applied_thresholds(config)
     by_processes = torch.device(device).type != "cpu"
@@ -67,7 +87,7 @@ def open_onnx(
 
 
 def _check_weights(name: str, folder: Path, files: dict[str, dict[str, Any]], model: str) -> list[bytes]:
-    """Digests of the model's files, verified: with a few changed bytes onnxruntime would run and predict otherwise."""
+    """Digests of the model's files, verified: with a few changed bytes it would run and predict otherwise."""
     digests = []
     for file in sorted(file for file in files if file.startswith(model)):
         if not (folder / file).is_file():

@@ -19,6 +19,7 @@ from hf_imgcls.images import input_size
 from hf_imgcls.machine import package_versions
 from hf_imgcls.models import applied_thresholds, as_input_error
 from hf_imgcls.scoring import REJECTION
+from hf_imgcls.serving.export.calibration import CalibrationImages
 from hf_imgcls.serving.export.folder import EXPORT, INT8, write_manifest
 from hf_imgcls.serving.inference import activation, exported_rejection
 from hf_imgcls.serving.onnx.pixels import describe_pixels
@@ -74,8 +75,8 @@ def exporter_versions() -> dict[str, str]:
     }
 
 
-def write_int8(folder: Path) -> None:
-    """Write the folder `int8` in that of an export: its dense layers in int8, all else the same."""
+def write_int8(folder: Path, images: CalibrationImages | None = None) -> None:
+    """Write the folder `int8` in that of an export: its dense layers in int8, all else the same; without images."""
     quantized = folder / INT8
     quantized.mkdir()
     quantize(folder / MODEL, quantized / MODEL)

@@ -1,0 +1,1 @@
+"""OpenVINO: the folder, int8 by NNCF, running it on the CPU."""

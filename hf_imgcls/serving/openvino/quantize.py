@@ -1,0 +1,81 @@
+"""Post-training quantization by NNCF: convolutions and dense layers in int8, calibrated on real images."""
+
+import shutil
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from hf_imgcls.data import naming_changed
+from hf_imgcls.images import process_image, read_image
+from hf_imgcls.machine import say
+from hf_imgcls.models import as_input_error
+from hf_imgcls.serving.export.calibration import CalibrationImages
+from hf_imgcls.serving.export.folder import EXPORT, INT8, write_manifest
+from hf_imgcls.serving.onnx.write import silenced
+from hf_imgcls.serving.openvino.session import FILES, MODEL, open_openvino, read_model
+from hf_imgcls.serving.openvino.write import save_graph
+from hf_imgcls.store import read_json
+
+_TELEMETRY = "openvino_telemetry"
+
+
+def write_openvino_int8(folder: Path, images: CalibrationImages) -> None:
+    """Write the folder `int8` in that of an export: convolutions and dense layers in int8, all else the same."""
+    say(f"export: calibrating int8 on {len(images.rows)} {images.split} images")
+    quantized = folder / INT8
+    quantized.mkdir()
+    model = read_model(folder / MODEL)
+    processor = open_openvino(str(folder)).processor
+    with silenced(), as_input_error("export: --quantize"):
+        save_graph(_quantize(model, images.rows, processor), quantized / MODEL)
+    about = read_json(folder / EXPORT)
+    for name in about["files"]:
+        if not name.startswith(FILES):
+            shutil.copy(folder / name, quantized / name)
+    calibrated = {"split": images.split, "images": len(images.rows)}
+    write_manifest(quantized, {**about, "precision": INT8, "calibrated": calibrated})
+
+
+def _quantize(model: Any, rows: Sequence[dict], processor: Any) -> Any:
+    nncf = _import_nncf()
+
+    def pixels(row: dict) -> np.ndarray:
+        with naming_changed([row["image"]]):
+            return process_image(processor, read_image(row["image"])).float().numpy()[None]
+
+    # For attention NNCF leaves some operators alone and smooths the ranges of others; without it its int8 is useless.
+    kind = nncf.ModelType.TRANSFORMER if any(map(_attends, model.get_ops())) else None
+    return nncf.quantize(model, nncf.Dataset(rows, pixels), subset_size=len(rows), model_type=kind)
+
+
+def _attends(operator: Any) -> bool:
+    """Whether it is of an attention: the product of two matrices neither of which is a weight."""
+    if operator.get_type_name() == "ScaledDotProductAttention":
+        return True
+    return operator.get_type_name() == "MatMul" and not any(map(_is_weight, operator.input_values()))
+
+
+def _is_weight(value: Any) -> bool:
+    """Whether it is computed from constants alone."""
+    operator = value.get_node()
+    if operator.get_type_name() in ("Constant", "Parameter"):
+        return operator.get_type_name() == "Constant"
+    return all(map(_is_weight, operator.input_values()))
+
+
+def _import_nncf() -> ModuleType:
+    """The module, without the package by which its import writes an identifier into the home folder to send events."""
+    before = sys.modules.get(_TELEMETRY)
+    sys.modules[_TELEMETRY] = None  # as if it was not installed, which NNCF allows
+    try:
+        import nncf
+    finally:
+        if before is None:
+            del sys.modules[_TELEMETRY]
+        else:
+            sys.modules[_TELEMETRY] = before
+    return nncf
