@@ -68,7 +68,7 @@ def write_openvino_readme(folder: Path, about: dict[str, Any]) -> None:
         f"`model.xml` and `model.bin`, {precision}; {describe_graph(pixels)}",
         "In this folder, with openvino alone:" if pixels["resize"] else "In this folder:",
         f"```python\n{usage(pixels, _RUN)}\n```",
-        "Without `INFERENCE_PRECISION_HINT` a CPU with bfloat16 computes in it, and predicts some images otherwise. "
+        "Without `INFERENCE_PRECISION_HINT` a CPU with bfloat16 computes in it, and may predict otherwise. "
         "`hf-imgcls predict` accepts this folder as a model. `preprocessing.json` describes the preprocessing, "
         "`export.json` the check and the package versions.",
         *describe_measured(about, "OpenVINO"),
