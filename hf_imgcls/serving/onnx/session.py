@@ -51,7 +51,8 @@ def open_onnx(
                 check(session)
         return _logits_function(session, one_by_one=about["precision"] == INT8)
 
-    return open_export(name, model, start, lambda: _refusals(import_onnxruntime()))
+    opened = open_export(name, model, start, lambda: _refusals(import_onnxruntime()))
+    return opened._replace(by_processes=torch.device(device).type != "cpu")
 
 
 def open_export(
@@ -82,8 +83,7 @@ def open_export(
             raise InputError(f"model {name!r}: its weights and {CONFIG} differ in the number of labels")
     shown = f"{folder.resolve().name}@{model_digest(config, pixels, digests)}"
     rejection, thresholds = exported_rejection(config), applied_thresholds(config)
-    by_processes = torch.device(device).type != "cpu"
-    return Classifier(shown, labels, processor, logits, score_function(config), rejection, thresholds, by_processes)
+    return Classifier(shown, labels, processor, logits, score_function(config), rejection, thresholds)
 
 
 def _check_weights(name: str, folder: Path, files: dict[str, dict[str, Any]], model: str) -> list[bytes]:
