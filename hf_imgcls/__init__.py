@@ -30,6 +30,7 @@ _HOMES = {
     "find_batch_size": "api",
     "tune_recipe": "api",
     "inspect_data": "api",
+    "pack_data": "api",
 }
 _FORMER = {"predict_pictures": "predict_images"}  # names of earlier versions
 __all__ = sorted(_HOMES)

@@ -15,6 +15,7 @@ from hf_imgcls.api.fit import FitOptions, fit_folder
 from hf_imgcls.api.image_rows import describe_counts
 from hf_imgcls.api.init import write_recipe
 from hf_imgcls.api.inspect import InspectOptions, inspect_data
+from hf_imgcls.api.pack import PackOptions, pack_data
 from hf_imgcls.api.predict import predict_images
 from hf_imgcls.api.similar import SimilarOptions, find_similar
 from hf_imgcls.api.train import train_classifier

@@ -54,7 +54,7 @@ def inspect_data(
         InputError: the data cannot be loaded, or the output is there already.
         FindingsError: with `strict`, there is a finding of a kind that is not allowed.
     """
-    recipe = _read(source, list(overrides))
+    recipe = read_data_recipe(source, list(overrides))
     section = recipe.data
     _check(options, section)
     machine.prepare_launch()
@@ -83,7 +83,7 @@ def inspect_data(
     return report
 
 
-def _read(source: str | Path | dict, overrides: list[str]):
+def read_data_recipe(source: str | Path | dict, overrides: list[str]):
     """The recipe; around a folder or dataset, a recipe of its own."""
     if isinstance(source, dict):
         return load_recipe(source, overrides)

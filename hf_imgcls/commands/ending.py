@@ -14,7 +14,7 @@ from hf_imgcls.words import one_line
 
 _SAME = 1.0  # seconds: a launcher passes on the Ctrl-C that its processes have got from the terminal as well
 _MOST = 300  # characters of a command that is shown
-_RESUMED = ("train", "predict", "embed", "tune")
+_RESUMED = ("train", "predict", "embed", "tune", "pack")
 
 
 class Ending:

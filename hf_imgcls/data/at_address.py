@@ -54,7 +54,7 @@ def _find_shards(address: str) -> tuple[list[Stored], list[str]]:
     kinds = {file.name.lower().rpartition(".")[2] for file in shards}
     if len(kinds) > 1:
         raise InputError(f"data.path: {without_secrets(address)} holds Parquet and tar files; name one of them")
-    left = [file.name for file in files if file not in shards and file.name != "manifest.json"]
+    left = [file.name for file in files if file not in shards and file.name != "_MANIFEST"]
     return shards, [f"skipped {plural(len(left), 'other file')}: {listed(left)}"] if left else []
 
 

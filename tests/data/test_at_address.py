@@ -94,7 +94,7 @@ def test_a_stream_goes_on_exactly_where_it_was(shards):
 
 def test_slices_and_notes(shards):
     write_stored(f"{shards}/README.md", b"x")
-    write_stored(f"{shards}/manifest.json", b"{}")
+    write_stored(f"{shards}/_MANIFEST", b"{}")
     data = load(shards, label_names=NAMES, train_split="train[:25]", validation_split="train[25:30]")
     assert [int(row["image"]["bytes"] is not None) for row in data.splits["validation"]] == [1] * 5
     assert any("skipped 1 other file: README.md" in note for note in data.notes)

@@ -1,0 +1,223 @@
+"""The story of packing: the images of a folder or dataset as Parquet or tar shards at an address, or in a folder."""
+
+import functools
+import hashlib
+import json
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from tqdm.auto import tqdm
+
+from hf_imgcls import data, machine
+from hf_imgcls.api.inspect import read_data_recipe
+from hf_imgcls.data import Packing, Shard
+from hf_imgcls.errors import InputError, ReadError
+from hf_imgcls.machine import say
+from hf_imgcls.recipe import check_path, lies_in, local_path
+from hf_imgcls.store import (
+    cache_in_use,
+    check_address,
+    is_address,
+    list_stored,
+    look_up,
+    open_stored,
+    read_stored,
+    write_stored,
+)
+from hf_imgcls.words import as_json, listed, megabytes, plural, without_secrets
+
+FORMATS = ("parquet", "tar")
+_MANIFEST, _BLOCK = "_MANIFEST", 1 << 22  # without an ending of data files, among which it lies
+
+
+class PackOptions(NamedTuple):
+    """How to pack.
+
+    Attributes:
+        output: the address of a folder, or a folder.
+        format: "parquet" or "tar".
+        shard_size: MB of images in a shard.
+    """
+
+    output: str
+    format: str = "parquet"
+    shard_size: float = 256
+
+
+@cache_in_use()
+def pack_data(source: str | Path, overrides: Iterable[str], options: PackOptions) -> dict[str, Any]:
+    """Write the images and labels of a source as shards, which training reads as the same rows.
+
+    The bytes of an image stay as they are; one that cannot be read is skipped, or refused with data.bad_images=raise.
+    The same source makes the same shards, and a second run writes only those that are missing or damaged.
+
+    Args:
+        source: a recipe, or anything that `data.path` can be.
+        overrides: `section.key=value`.
+
+    Returns:
+        The content of the file _MANIFEST, which lies beside the shards.
+
+    Raises:
+        InputError: the data cannot be loaded, or the output holds something else.
+    """
+    section = read_data_recipe(source, list(overrides)).data
+    _check(options, section)
+    machine.prepare_launch()
+    place = _as_address(options.output)
+    packing = data.open_packing(section)
+    if section.bad_images == "raise":
+        data.refuse_bad_images(packing.bad)
+    for line in [*packing.notes, *_skipped(packing)]:
+        say(f"data: {line}")
+    shards = [
+        shard
+        for part in packing.parts
+        for shard in data.plan_shards(part, options.format, int(options.shard_size * 1e6))
+    ]
+    make = _writer(packing, section, options)
+    manifest = _begin(place, _describe(packing, shards, options), options.output)
+    written = _write(place, shards, manifest, make)
+    for line in _report(options, manifest, written):
+        say(line)
+    return manifest
+
+
+def _check(options: PackOptions, section) -> None:
+    if options.format not in FORMATS:
+        raise InputError(f"--format: found {options.format!r}, expected {' or '.join(FORMATS)}")
+    if not options.shard_size > 0:
+        raise InputError(f"--shard-size: found {options.shard_size:g}, expected more than 0 (MB)")
+    if section.streaming:
+        raise InputError("data.streaming: pack reads every image before it writes; leave it out")
+    if section.multi_label:
+        raise InputError("model.multi_label: pack writes one label an image")
+    if section.relabel:
+        raise InputError("data.relabel: it is applied by training, whose file names pack keeps; leave it out")
+    if section.group_column and options.format == "tar":
+        raise InputError("data.group_column: a tar has no column of groups; use --format parquet")
+    check_path(section)
+    if is_address(options.output):
+        check_address(options.output)
+    elif (
+        lies_in(Path(options.output).expanduser(), source := local_path(section.path, "data.path")) and source.is_dir()
+    ):
+        raise InputError(
+            f"--output: {options.output} lies in {section.path}, whose images are packed; name another place"
+        )
+
+
+def _as_address(output: str) -> str:
+    return output.rstrip("/") if is_address(output) else Path(output).expanduser().resolve().as_uri()
+
+
+def _skipped(packing: Packing) -> list[str]:
+    shown = (f"{bad.file} ({bad.reason})" for bad in packing.bad)
+    return [f"skipped {plural(len(packing.bad), 'unreadable image')}: {listed(shown, 3)}"] if packing.bad else []
+
+
+def _describe(packing: Packing, shards: list[Shard], options: PackOptions) -> dict[str, Any]:
+    """The manifest of what is to be written."""
+    planned = [[shard.name, shard.key] for shard in shards]
+    return {
+        "format": options.format,
+        "labels": packing.labels,
+        "images": {part.split: len(part.good) for part in packing.parts},
+        "skipped": [bad._asdict() for bad in packing.bad],
+        "key": hashlib.sha256(json.dumps([packing.labels, planned]).encode()).hexdigest()[:32],
+        "shards": {},
+    }
+
+
+def _begin(place: str, manifest: dict[str, Any], output: str) -> dict[str, Any]:
+    """The manifest with the shards that an earlier run has written; an InputError where something else is there."""
+    shown = without_secrets(output)
+    if look_up(f"{place}/{_MANIFEST}") is None:
+        if there := _names_in(place):
+            raise InputError(f"--output: {shown} holds other files already ({listed(there, 3)}); name an empty place")
+        write_stored(f"{place}/{_MANIFEST}", _as_bytes(manifest))
+        return manifest
+    try:
+        before = json.loads(read_stored(f"{place}/{_MANIFEST}"))
+        key, shards = before["key"], before["shards"]
+    except (ValueError, LookupError, TypeError):
+        raise InputError(f"--output: {shown} holds a {_MANIFEST} of something else; name an empty place") from None
+    if key != manifest["key"]:
+        raise InputError(
+            f"--output: {shown} was packed from other images, labels or options; name another place, or empty it"
+        )
+    return manifest | {"shards": shards}
+
+
+def _names_in(place: str) -> list[str]:
+    try:
+        files, folders = list_stored(place)
+    except InputError:  # nothing is there
+        return []
+    return [file.name for file in files] + folders
+
+
+def _writer(packing: Packing, section, options: PackOptions) -> Callable[[Shard], bytes]:
+    if options.format == "parquet":
+        return functools.partial(data.write_parquet, labels=packing.labels, group=section.group_column)
+    names = data.tar_names(packing.parts)
+    return lambda shard: data.write_tar(shard, names[shard.part.split])
+
+
+def _write(place: str, shards: list[Shard], manifest: dict[str, Any], make: Callable[[Shard], bytes]) -> list[str]:
+    """Write the shards that are not there as the manifest says, and after each the manifest; the names of them."""
+    written = []
+    bar = tqdm(
+        total=sum(len(each.rows) for each in shards), desc="packing", unit="image", disable=not machine.show_progress()
+    )
+    with bar:
+        for shard in shards:
+            address = f"{place}/{shard.name}"
+            if not _is_there(address, manifest["shards"].get(shard.name)):
+                content = make(shard)
+                write_stored(address, content)
+                found = look_up(address)
+                if found is None or found.size not in (None, len(content)):
+                    raise ReadError(f"{without_secrets(address)}: is not there as it was written; run again")
+                manifest["shards"][shard.name] = {
+                    "images": len(shard.rows), "size": len(content), "sha256": hashlib.sha256(content).hexdigest(),
+                }  # fmt: skip
+                write_stored(f"{place}/{_MANIFEST}", _as_bytes(manifest))
+                written.append(shard.name)
+            bar.update(len(shard.rows))
+    return written
+
+
+def _is_there(address: str, known: dict[str, Any] | None) -> bool:
+    """Whether a file has the size and the hash that it was written with."""
+    found = known and look_up(address)
+    if not found or found.size != known["size"]:
+        return False
+    hashed = hashlib.sha256()
+    with open_stored(address) as file:
+        while block := file.read(_BLOCK):
+            hashed.update(block)
+    return hashed.hexdigest() == known["sha256"]
+
+
+def _as_bytes(manifest: dict[str, Any]) -> bytes:
+    return f"{as_json(manifest, indent=1)}\n".encode()
+
+
+def _report(options: PackOptions, manifest: dict[str, Any], written: list[str]) -> list[str]:
+    """What was written, and what to put into a recipe."""
+    shards = manifest["shards"].values()
+    size = megabytes(sum(shard["size"] for shard in shards))
+    images = ", ".join(f"{split} {count:,}" for split, count in manifest["images"].items())
+    earlier = len(shards) - len(written)
+    there = f", {earlier:,} of them written earlier" if earlier else ""
+    path = options.output if is_address(options.output) else str(Path(options.output))
+    section = {"path": without_secrets(path), "streaming": True}
+    if options.format == "tar":
+        section["label_names"] = manifest["labels"]
+    return [
+        f"packed: {images} images in {plural(len(shards), 'shard')} of {size}{there}",
+        f'in a recipe: "data": {json.dumps(section, ensure_ascii=False)}; without "streaming" the shards are '
+        f"{'downloaded into the cache' if is_address(path) else 'read'} once",
+    ]

@@ -1,0 +1,115 @@
+"""What of a source is packed into shards: its splits, labels and readable images, and which rows are in which shard."""
+
+import hashlib
+import json
+from typing import NamedTuple
+
+import datasets
+import numpy as np
+import pyarrow.compute as pc
+
+from hf_imgcls.data.check import check_images, limits_of
+from hf_imgcls.data.folders import SPLIT_NAMES
+from hf_imgcls.data.labels import encode_labels, label_values, name_labels, note_alike
+from hf_imgcls.data.rows import BadImage
+from hf_imgcls.data.sources import open_source
+from hf_imgcls.data.splits import choose_splits, split_names
+from hf_imgcls.recipe import DataSection
+
+
+class Packed(NamedTuple):
+    """A split that is packed: its rows, and of each the class's number (-1: none), its name, and the image's digest.
+
+    Attributes:
+        good: numbers of the rows whose images can be read.
+        sizes: bytes of each row's image.
+    """
+
+    split: str
+    rows: datasets.Dataset
+    ids: list[int]
+    names: list[str]
+    digests: list[str]
+    good: list[int]
+    sizes: np.ndarray
+
+
+class Shard(NamedTuple):
+    """A file that is written: its name, the rows of it, and a hash of what they are."""
+
+    name: str
+    part: Packed
+    rows: list[int]
+    key: str
+
+
+class Packing(NamedTuple):
+    """All that is packed, the class names by number, what is skipped, and notes."""
+
+    parts: list[Packed]
+    labels: list[str]
+    bad: list[BadImage]
+    notes: list[str]
+
+
+def open_packing(data: DataSection) -> Packing:
+    """Read every image of a source's splits, and name the labels as training does.
+
+    Raises:
+        InputError: what `open_source` raises, or a label that train does not have.
+    """
+    available, notes, _ = open_source(data)
+    chosen = choose_splits(available, data)
+    roles = {name: role for role, spec in chosen.items() for name in split_names(spec or None)}
+    train = available[next(name for name, role in roles.items() if role == "train")]
+    labels = name_labels(train, data.label_names)
+    parts, bad = [], []
+    for name, rows in available.items():
+        role = roles.get(name) or SPLIT_NAMES.get(name)
+        if role is None:
+            notes = [*notes, f"the split {name} is left out: it is none of train, validation and test"]
+            continue
+        part, more = _part(role, rows, labels, data)
+        parts.append(part)
+        bad += more
+    return Packing(parts, labels, bad, [*notes, *note_alike(labels)])
+
+
+def _part(split: str, rows: datasets.Dataset, labels: list[str], data: DataSection) -> tuple[Packed, list[BadImage]]:
+    texts = label_values(rows, data.label_names, labels)
+    ids = encode_labels(texts, labels, split, "data.label_names" if data.label_names else "train")
+    verdicts = check_images(rows, split, limits_of(data))
+    reasons, files = verdicts["reason"][:], verdicts["file"][:]
+    names = rows["name"][:] if "name" in rows.column_names else files
+    shown = [name or f"row {row}" for row, name in enumerate(names)]
+    bad = [BadImage(shown[row], texts[row] or "", split, why) for row, why in enumerate(reasons) if why]
+    good = [row for row, why in enumerate(reasons) if not why]
+    return Packed(split, rows, ids, names, verdicts["digest"][:], good, _sizes(rows)), bad
+
+
+def _sizes(rows: datasets.Dataset) -> np.ndarray:
+    if "size" in rows.column_names:
+        return np.array(rows["size"][:])
+    images = rows.with_format("arrow")["image"][:]
+    lengths = pc.binary_length(pc.struct_field(images, "bytes"))
+    return np.array(pc.fill_null(lengths, 0))
+
+
+def plan_shards(part: Packed, ending: str, most: int) -> list[Shard]:
+    """The shards of a split: rows in their order, each of `most` bytes of images or of one image that is larger."""
+    groups, size = [[]], 0
+    for row in part.good:
+        if groups[-1] and size + part.sizes[row] > most:
+            groups.append([])
+            size = 0
+        groups[-1].append(row)
+        size += part.sizes[row]
+    return [
+        Shard(f"{part.split}-{i:05d}-of-{len(groups):05d}.{ending}", part, rows, _key(part, rows))
+        for i, rows in enumerate(groups)
+    ]
+
+
+def _key(part: Packed, rows: list[int]) -> str:
+    content = [[part.names[row], part.ids[row], part.digests[row]] for row in rows]
+    return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:32]
