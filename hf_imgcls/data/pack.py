@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow.compute as pc
 
 from hf_imgcls.data.check import check_images, limits_of
-from hf_imgcls.data.folders import SPLIT_NAMES
+from hf_imgcls.data.folders import SPLIT_NAMES, USUAL_NAMES
 from hf_imgcls.data.labels import encode_labels, label_values, name_labels, note_alike
 from hf_imgcls.data.rows import BadImage
 from hf_imgcls.data.sources import open_source
@@ -72,6 +72,7 @@ def open_packing(data: DataSection) -> Packing:
         part, more = _part(role, rows, labels, data)
         parts.append(part)
         bad += more
+    parts.sort(key=lambda part: list(USUAL_NAMES).index(SPLIT_NAMES.get(part.split, part.split)))
     return Packing(parts, labels, bad, [*notes, *note_alike(labels)])
 
 

@@ -8,6 +8,7 @@ import pytest
 import streamed
 from test_streaming import NAMES, numbers, parquet, to_numbers
 
+from hf_imgcls.api import PackOptions, pack_data
 from hf_imgcls.data import shards as reading
 from hf_imgcls.data.load import load_data
 from hf_imgcls.data.streaming import attach_transform
@@ -164,3 +165,12 @@ def test_the_recipe_is_checked_without_asking_the_storage():
     check_path(DataSection(path="memory://nothing/there"))
     with pytest.raises(InputError, match="no such kind of address"):
         check_path(DataSection(path="s4://bucket/x"))
+
+
+def test_packed_into_a_bucket(bucket, make_folder):
+    folder, place = make_folder(2), f"{bucket}/packed/"
+    manifest = pack_data(folder, [], PackOptions(place, shard_size=0.004))
+    assert pack_data(folder, [], PackOptions(place, shard_size=0.004)) == manifest
+    train = load(place).splits["train"]
+    assert train.num_shards == 3
+    assert len(list(train)) == 6
