@@ -1,13 +1,19 @@
 """The recipes that come with the package."""
 
 import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import torch
 
 from hf_imgcls import InputError, train_classifier
 from hf_imgcls.recipe import json_schema, load_recipe
+from hf_imgcls.recipe.sections import Recipe
 from hf_imgcls.recipe.shipped import copy_recipe, describe_recipes, shipped_recipes
+
+EFFECTS = Path(__file__).parents[2] / "docs/effects.md"
 
 # Keras's RMSprop, rho 0.9 and epsilon 1e-7 inside the root, in torch's words; no clipping, a constant rate.
 KERAS_RMSPROP = {
@@ -106,6 +112,25 @@ def test_every_shipped_recipe_stands_in_the_readme_with_its_deviations():
     for name in shipped_recipes():
         assert f"`{name}.json`" in results, name
         assert f"`{name}`" in deviations, name
+
+
+def paths(content, before: str = "") -> Iterator[str]:
+    """The dotted name of every key, of stages and networks without their number."""
+    for key, value in content.items() if isinstance(content, dict) else ():
+        yield f"{before}.{key}"
+        for each in value if isinstance(value, list) else [value]:
+            yield from paths(each, f"{before}.{key}")
+
+
+def test_each_option_of_training_has_its_effect_and_a_recipe_that_uses_it():
+    rows = dict(re.findall(r"^\| `([\w.]+)` \| `(\w+)\.json` \| .+ \|$", EFFECTS.read_text(), re.MULTILINE))
+    for key, name in rows.items():
+        known = list(paths(json.loads(shipped_recipes()[name].read_text())))
+        assert any(path.endswith(f".{key}") for path in known), f"{name} has no {key}"
+    sections = ("augmentation", "loss", "sampling", "averaging", "optimizer")
+    for section in sections:
+        assert {f"{section}.{key}" for key in Recipe.model_fields[section].annotation.model_fields} <= rows.keys()
+    assert {"lora", "distillation", "model.multi_label", "rejection", "tune", "ensemble"} <= rows.keys()
 
 
 def test_torchs_weight_decay_of_the_recipe_takes_off_what_kerass_decoupled_one_does():
