@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+import math
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
@@ -19,6 +21,9 @@ from hf_imgcls.serving.reading import read_batches
 from hf_imgcls.serving.rows import SEPARATOR, Row, labels_per_image
 
 _DEFAULTS = Limits()
+
+
+_thread = threading.local()
 
 
 class Classifier(NamedTuple):
@@ -54,7 +59,7 @@ class Classifier(NamedTuple):
         if len({image.shape for image in pixels}) > 1:  # of a processor that does not resize to one shape
             return np.concatenate([self.outputs([image]) for image in pixels])
         try:
-            return self.logits(torch.stack(pixels)).numpy()
+            return self.logits(_stack(pixels)).numpy()
         except torch.OutOfMemoryError:
             raise InputError(
                 f"--batch-size: {len(pixels)} images do not fit into the device's memory; take fewer"
@@ -63,6 +68,20 @@ class Classifier(NamedTuple):
     def top(self, scores: np.ndarray, top_k: int) -> list[tuple[str, float]]:
         """The best labels for an image's scores, shape (classes,); equal scores in the order of the outputs."""
         return [(self.labels[i], float(scores[i])) for i in np.argsort(-scores, kind="stable")[:top_k]]
+
+
+def _stack(images: list[torch.Tensor]) -> torch.Tensor:
+    """Images of one shape as a batch, which is valid until this thread stacks the next one.
+
+    Its memory is used again: to have new memory for each batch takes ten times as long as the copy.
+    """
+    shape = (len(images), *images[0].shape)
+    kept = getattr(_thread, "batch", None)
+    if kept is None or kept.dtype != images[0].dtype or kept.numel() < math.prod(shape):
+        _thread.batch = kept = torch.empty(
+            math.prod(shape), dtype=images[0].dtype, pin_memory=torch.cuda.is_initialized()
+        )
+    return torch.stack(images, out=kept[: math.prod(shape)].view(shape))
 
 
 def chosen_labels(classifier, scores: np.ndarray) -> list[str]:

@@ -2,6 +2,7 @@
 
 import json
 import os
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -209,3 +210,15 @@ def test_half_precision_is_close_and_shows_in_the_name(tmp_path):
     whole, half = open_classifier(place), open_classifier(place, half=True)
     assert half.name == f"{whole.name}-half"
     assert 0 < np.abs(predict(half) - predict(whole)).max() < 5e-3
+
+
+def test_batches_of_any_size_and_of_several_threads_are_kept_apart():
+    classifier = Classifier("x", ["a"], None, lambda pixels: pixels.mean((2, 3)), lambda logits: logits)
+
+    def score(number: int) -> bool:
+        height, count = 4 + number % 3, 1 + number % 5
+        images = [torch.full((1, height, 6), float(number + place)) for place in range(count)]
+        return classifier.scores(images)[:, 0].tolist() == [number + place for place in range(count)]
+
+    with ThreadPoolExecutor(4) as pool:
+        assert all(pool.map(score, range(200)))
