@@ -48,7 +48,14 @@ def read_upload(file) -> Image.Image:
     width, height = image.size
     if width * height > MAX_PIXELS or max(width, height) > MAX_ASPECT_RATIO * min(width, height):
         raise ValueError(f"{width}x{height} pixels are too many, or too long and narrow")
-    return load_image(image)
+    upright = load_image(image)
+    upright.info.clear()  # pipeline reads the EXIF data once more, which may be damaged
+    return upright
+
+
+@app.get("/health")
+def health():
+    return {"status": "ok"}
 
 
 @app.post("/classify")

@@ -110,13 +110,17 @@ def read_image(value) -> Image.Image:
     except ValueError:
         raise ValueError("inputs: the text is not base64; addresses and names of files are not read") from None
     try:
-        image = value if isinstance(value, Image.Image) else Image.open(io.BytesIO(value), formats=FORMATS)
+        Image.init()
+        known = [name for name in FORMATS if name in Image.OPEN]  # an older Pillow has no AVIF
+        image = value if isinstance(value, Image.Image) else Image.open(io.BytesIO(value), formats=known)
         width, height = image.size
         if width * height > MAX_PIXELS or max(image.size) > MAX_ASPECT_RATIO * min(image.size):
             raise ValueError(f"{width}x{height} pixels are too many, or too long and narrow")
         if image.mode[0] in "IF" and image.getextrema()[1] > 255:
             raise ValueError("its values exceed 255; scale them to 8 bits")
-        return load_image(image)
+        upright = load_image(image)
+        upright.info.clear()  # pipeline reads the EXIF data once more, which may be damaged
+        return upright
     except UnidentifiedImageError:
         reason = f"it is no {', '.join(FORMATS[:-1])} or {FORMATS[-1]}, or its header is broken"
     except UNREADABLE as error:

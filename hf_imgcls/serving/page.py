@@ -79,7 +79,9 @@ def load(path: str) -> Image.Image:
     width, height = image.size
     if width * height > MAX_PIXELS or max(image.size) > MAX_ASPECT_RATIO * min(image.size):
         raise ValueError(f"{width}x{height} pixels; at most {MAX_PIXELS:,} and a ratio of sides of {MAX_ASPECT_RATIO}")
-    return load_image(image)
+    upright = load_image(image)
+    upright.info.clear()  # pipeline reads the EXIF data once more, which may be damaged
+    return upright
 
 
 def make_page(classify: Classify, title: str, about: str, examples: Sequence[str] = (), read: Read = load) -> gr.Blocks:

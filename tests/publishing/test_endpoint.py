@@ -13,7 +13,6 @@ from conftest import COLOURS, make_image
 from finished import finished_run
 from PIL import Image
 from test_push import fails, pushed
-from tiny import timm_model, tiny_processor
 from transformers import pipeline
 
 from hf_imgcls.errors import PushError
@@ -64,6 +63,8 @@ def test_the_handler_of_a_repository_predicts_as_pipeline_whatever_way_an_image_
     for sent in (jpeg, bytearray(jpeg), text, f"data:image/jpeg;base64,{text}", Image.open(io.BytesIO(jpeg))):
         assert handle({"inputs": sent}) == wanted
     assert handle({"inputs": [image, jpeg]}) == [serve(image), wanted]
+    damaged = as_bytes(image, "JPEG", exif=b"Exif\0\0\xff\xff\xff\xff\0\0\0\x08")  # which pipeline predicts
+    assert handle({"inputs": damaged}) == serve(Image.open(io.BytesIO(damaged)))
     assert handle({"inputs": jpeg, "parameters": {"top_k": 2}}) == wanted[:2]
     assert handle({"inputs": jpeg, "parameters": None}) == wanted
     json.dumps(wanted)
@@ -148,9 +149,7 @@ def test_several_labels_are_those_that_reach_their_thresholds(tmp_path):
 def test_a_model_with_code_of_its_own_and_one_of_timm(tmp_path):
     own = finished_run(tmp_path / "own", "convnet")
     check_handler(own, [make_image("red", 1, (50, 30))])
-    timm = finished_run(tmp_path / "timm")
-    timm_model("resnet10t", 16).save_pretrained(timm)
-    tiny_processor().save_pretrained(timm)
+    timm = change(finished_run(tmp_path / "timm"), model_type="timm_wrapper")
     assert [line.partition("==")[0] for line in endpoint.pinned(timm, "transformers")] == ["transformers", "timm"]
 
 
