@@ -89,7 +89,7 @@ def export_model(model: str, output: Path | None = None, options: ExportOptions 
     say(f"exported: {target}, {f'opset {opset}, ' if opset else ''}{megabytes(_size(target, export_format))}{note}")
     say(describe_check(checked, images))
     if int8:
-        say(_describe_int8(int8, target))
+        say(_describe_int8(int8, target, kept=not export_format.calibrates))
     return target
 
 
@@ -114,9 +114,10 @@ def describe_check(checked: dict[str, Any], images: CheckImages) -> str:
     )
 
 
-def _describe_int8(int8: dict[str, Any], target: Path) -> str:
+def _describe_int8(int8: dict[str, Any], target: Path, kept: bool) -> str:
+    """The cost of int8 in a line; `kept`: convolutions stay in float32."""
     accuracy = serving.describe_accuracy(int8)
-    large = int8["bytes"][INT8] > int8["bytes"]["float32"] / 2
+    large = kept and int8["bytes"][INT8] > int8["bytes"]["float32"] / 2
     note = "; its convolutions stay in float32, which is faster" if large else ""
     return (
         f"int8: {target / INT8}, {megabytes(int8['bytes'][INT8])}{note}; accuracy {accuracy['int8']}, in float32 "

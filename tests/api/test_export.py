@@ -26,8 +26,8 @@ from hf_imgcls.images.read import read_image
 from hf_imgcls.models.build import load_network
 from hf_imgcls.models.convnet import ConvNetForImageClassification
 from hf_imgcls.scoring.metrics import interval
-from hf_imgcls.serving.export.check import evaluation_images
 from hf_imgcls.serving.export.folder import new_folder, write_manifest
+from hf_imgcls.serving.export.images import evaluation_images
 from hf_imgcls.serving.inference import Classifier, score_function
 from hf_imgcls.serving.onnx import write as onnx_folder
 from hf_imgcls.serving.onnx.pixels import describe_pixels, prepare, usage

@@ -24,10 +24,10 @@ from hf_imgcls.models.build import load_network
 from hf_imgcls.models.ensemble import EnsembleConfig, EnsembleForImageClassification
 from hf_imgcls.models.label_kind import set_thresholds
 from hf_imgcls.serving.export.calibration import calibration_images
-from hf_imgcls.serving.export.check import CheckImages, evaluation_images
+from hf_imgcls.serving.export.images import CheckImages, evaluation_images
 from hf_imgcls.serving.open import open_classifier
 from hf_imgcls.serving.openvino import session
-from hf_imgcls.serving.openvino.quantize import _attends
+from hf_imgcls.serving.openvino.quantize import has_attention
 from hf_imgcls.serving.openvino.session import open_openvino, read_model
 from hf_imgcls.serving.openvino.write import write_openvino_export
 
@@ -89,7 +89,7 @@ def test_predict_gives_the_models_rows_and_int8s_do_not_depend_on_the_batch(expo
 def test_int8_has_its_convolutions_in_int8_and_attention_is_told_from_other_products(exported_run):
     _, folder, *_ = exported_run
     whole, small = read_model(folder / "model.xml"), read_model(folder / "int8" / "model.xml")
-    assert any(map(_attends, whole.get_ops()))
+    assert has_attention(whole)
     kinds = {operator.get_type_name() for operator in small.get_ops()}
     assert "FakeQuantize" in kinds
     (convolution,) = (each for each in small.get_ops() if each.get_type_name() == "Convolution")

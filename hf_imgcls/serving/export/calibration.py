@@ -9,7 +9,7 @@ import numpy as np
 from hf_imgcls.data import find_rows
 from hf_imgcls.errors import InputError
 from hf_imgcls.images import UNREADABLE, read_image
-from hf_imgcls.serving.export.check import CheckImages, data_section
+from hf_imgcls.serving.export.images import CheckImages, data_section
 
 _MOST = 300  # NNCF's default
 
@@ -32,7 +32,10 @@ def calibration_images(
     """
     section = data_section(model, source)
     measured = {_identity(row["image"]) for row in images.rows}
-    splits = find_rows(section).splits
+    try:
+        splits = find_rows(section).splits
+    except InputError as error:
+        raise InputError(f"export: --quantize is calibrated on images of train: {error}") from None
     for split in ("train", "validation"):
         rows, chosen = splits.get(split, ()), []
         for i in np.random.default_rng(seed).permutation(len(rows)).tolist():

@@ -26,12 +26,13 @@ _TELEMETRY = "openvino_telemetry"
 def write_openvino_int8(folder: Path, images: CalibrationImages) -> None:
     """Write the folder `int8` in that of an export: convolutions and dense layers in int8, all else the same."""
     say(f"export: calibrating int8 on {len(images.rows)} {images.split} images")
-    quantized = folder / INT8
+    quantized, nncf = folder / INT8, _import_nncf()
     quantized.mkdir()
     model = read_model(folder / MODEL)
     processor = open_openvino(str(folder)).processor
-    with silenced(), as_input_error("export: --quantize"):
-        save_graph(_quantize(model, images.rows, processor), quantized / MODEL)
+    refusals = [each for each in vars(nncf.errors).values() if isinstance(each, type) and issubclass(each, Exception)]
+    with silenced(), as_input_error("export: --quantize", *refusals):
+        save_graph(_quantize(nncf, model, images.rows, processor), quantized / MODEL)
     about = read_json(folder / EXPORT)
     for name in about["files"]:
         if not name.startswith(FILES):
@@ -40,31 +41,26 @@ def write_openvino_int8(folder: Path, images: CalibrationImages) -> None:
     write_manifest(quantized, {**about, "precision": INT8, "calibrated": calibrated})
 
 
-def _quantize(model: Any, rows: Sequence[dict], processor: Any) -> Any:
-    nncf = _import_nncf()
-
+def _quantize(nncf: ModuleType, model: Any, rows: Sequence[dict], processor: Any) -> Any:
     def pixels(row: dict) -> np.ndarray:
         with naming_changed([row["image"]]):
             return process_image(processor, read_image(row["image"])).float().numpy()[None]
 
     # For attention NNCF leaves some operators alone and smooths the ranges of others; without it its int8 is useless.
-    kind = nncf.ModelType.TRANSFORMER if any(map(_attends, model.get_ops())) else None
+    kind = nncf.ModelType.TRANSFORMER if has_attention(model) else None
     return nncf.quantize(model, nncf.Dataset(rows, pixels), subset_size=len(rows), model_type=kind)
 
 
-def _attends(operator: Any) -> bool:
-    """Whether it is of an attention: the product of two matrices neither of which is a weight."""
-    if operator.get_type_name() == "ScaledDotProductAttention":
-        return True
-    return operator.get_type_name() == "MatMul" and not any(map(_is_weight, operator.input_values()))
-
-
-def _is_weight(value: Any) -> bool:
-    """Whether it is computed from constants alone."""
-    operator = value.get_node()
-    if operator.get_type_name() in ("Constant", "Parameter"):
-        return operator.get_type_name() == "Constant"
-    return all(map(_is_weight, operator.input_values()))
+def has_attention(model: Any) -> bool:
+    """Whether a graph multiplies two matrices neither of which is a weight."""
+    constant: set[str] = set()
+    for operator in model.get_ordered_ops():
+        kind, sources = operator.get_type_name(), {value.get_node().get_name() for value in operator.input_values()}
+        if kind == "Constant" or (sources and sources <= constant):
+            constant.add(operator.get_name())
+        elif kind == "ScaledDotProductAttention" or (kind == "MatMul" and sources.isdisjoint(constant)):
+            return True
+    return False
 
 
 def _import_nncf() -> ModuleType:

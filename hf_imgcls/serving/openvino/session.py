@@ -29,6 +29,12 @@ def import_openvino() -> ModuleType:
     return openvino
 
 
+def failures() -> list[type[Exception]]:
+    """OpenVINO's own exceptions, which have no class in common; what it raises besides is a RuntimeError."""
+    found = vars(import_openvino().frontend).values()
+    return [each for each in found if isinstance(each, type) and issubclass(each, Exception)]
+
+
 def open_openvino(name: str, device: torch.device | str = "cpu") -> Classifier:
     """Open a folder that was exported for OpenVINO.
 
@@ -57,7 +63,7 @@ def _compile(name: str, file: Path) -> Any:
         "INFERENCE_NUM_THREADS": torch.get_num_threads(),  # as many as torch uses for the network
         "ENABLE_CPU_PINNING": False,  # several processes would be pinned to the same cores
     }
-    with as_input_error(f"model {name!r}"):
+    with as_input_error(f"model {name!r}", *failures()):
         return openvino.Core().compile_model(read_model(file), "CPU", settings)
 
 
