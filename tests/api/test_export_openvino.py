@@ -10,10 +10,12 @@ import threading
 from pathlib import Path
 
 import numpy as np
+import onnx
 import openvino
 import pytest
 import torch
 from conftest import COLOURS, make_image
+from onnx import helper
 from PIL import Image
 from test_export import make_photos, one_line, predict, save
 from tiny import SIZE, tiny_model, tiny_processor
@@ -26,7 +28,7 @@ from hf_imgcls.models.label_kind import set_thresholds
 from hf_imgcls.serving.export.calibration import calibration_images
 from hf_imgcls.serving.export.images import CheckImages, evaluation_images
 from hf_imgcls.serving.open import open_classifier
-from hf_imgcls.serving.openvino import session
+from hf_imgcls.serving.openvino import session, write
 from hf_imgcls.serving.openvino.quantize import has_attention
 from hf_imgcls.serving.openvino.session import open_openvino, read_model
 from hf_imgcls.serving.openvino.write import write_openvino_export
@@ -162,6 +164,10 @@ def test_calibration_takes_no_image_that_measures(tmp_path):
     (photos / "train" / "red" / "0.png").write_bytes(b"no image")
     found = calibration_images(str(run), CheckImages("test", [], None), nothing)
     assert str(photos / "train" / "red" / "0.png") not in [row["image"]["path"] for row in found.rows]
+    (photos / "train").rename(tmp_path / "elsewhere")
+    with pytest.raises(InputError, match=r"--quantize is calibrated on images of train: data.train_split: "):
+        calibration_images(str(run), images, nothing)
+    (tmp_path / "elsewhere").rename(photos / "train")
     everything = (str(photos), "train", ())
     with pytest.raises(InputError, match="images to calibrate on besides the train ones that measure its accuracy"):
         calibration_images(str(run), evaluation_images(str(run), labels, everything), everything)
@@ -185,6 +191,20 @@ def test_an_ensemble_of_several_labels_opens_as_it_is(tmp_path):
     assert np.abs(ours.scores(pixels) - theirs.scores(pixels)).max() < 1e-5
     assert ours.labels == theirs.labels
     assert theirs.thresholds.tolist() == [0.3, 0.5, 0.6]
+
+
+def test_a_graph_that_openvino_cannot_read_is_one_line(tmp_path, monkeypatch, capsys):
+    def write_unknown(network, size, file):
+        image, scores = (helper.make_tensor_value_info(name, 1, None) for name in ("pixel_values", "logits"))
+        node = helper.make_node("NobodysOperator", ["pixel_values"], ["logits"])
+        onnx.save(helper.make_model(helper.make_graph([node], "graph", [image], [scores])), file)
+
+    monkeypatch.setattr(write, "write_onnx", write_unknown)
+    line = one_line(capsys, "export", str(save(tmp_path / "model")), "--format", "openvino")
+    assert "export: OpenVINO cannot read the model: " in line
+    assert "NobodysOperator" in line
+    assert len(line) < 400
+    assert [path.name for path in tmp_path.iterdir()] == ["model"]
 
 
 @pytest.fixture
