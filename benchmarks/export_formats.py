@@ -7,12 +7,11 @@ Accuracy and agreement with torch are those on all images that the run was evalu
 alone, on the first of these images, which lie ready in memory: every round has all sides in turn, and the median of the
 rounds is printed with their range. torch is the network as `predict` runs it (channels last, batch norms folded).
 "bfloat16" is what OpenVINO computes on a CPU that has it, unless told otherwise. The load of the machine is printed
-before each round: other work shows there.
+before each round: other work shows there, and less in the images for a second of the CPU, which are printed too.
 """
 
 import argparse
 import os
-import statistics
 import time
 from pathlib import Path
 from unittest.mock import patch
@@ -45,18 +44,29 @@ def open_sides(run: Path, folders: dict[str, Path]) -> dict:
     return sides
 
 
-def measure_rates(sides: dict, pixels: torch.Tensor, size: int, rounds: int) -> dict[str, list[float]]:
-    rates: dict[str, list[float]] = {name: [] for name in sides}
+def measure_rates(sides: dict, pixels: torch.Tensor, size: int, rounds: int) -> dict[str, np.ndarray]:
+    """Images a second, and for a second of the CPU, shape (rounds, 2), of each side."""
+    rates: dict[str, list] = {name: [] for name in sides}
     for classifier in sides.values():
         classifier.logits(pixels[:size])  # each prepares itself for this size of a batch
     for number in range(rounds):
         print(f"batches of {size}, round {number + 1}, load {os.getloadavg()[0]:.1f}", flush=True)
         for name in sorted(sides, reverse=number % 2 == 1):
-            begun = time.perf_counter()
+            begun, used = time.perf_counter(), time.process_time()
             for batch in pixels.split(size):
                 sides[name].logits(batch)
-            rates[name].append(len(pixels) / (time.perf_counter() - begun))
-    return rates
+            seconds = np.array([time.perf_counter() - begun, time.process_time() - used])
+            rates[name].append(len(pixels) / seconds)
+    return {name: np.stack(found) for name, found in rates.items()}
+
+
+def describe_rates(found: np.ndarray, base: np.ndarray) -> str:
+    middle, ratio = np.median(found, axis=0), np.median(found / base, axis=0)
+    low, high = found[:, 0].min(), found[:, 0].max()
+    return (
+        f"{middle[0]:.1f} ({low:.1f} to {high:.1f}), {ratio[0]:.2f} times ONNX; "
+        f"for a second of the CPU {middle[1]:.1f}, {ratio[1]:.2f} times"
+    )
 
 
 def megabytes_of(folder: Path) -> float:
@@ -83,16 +93,12 @@ def measure(run: Path, options: argparse.Namespace) -> None:
         found = logits[name].argmax(axis=1)
         scores = np.abs(ours.to_scores(logits[name]) - ours.to_scores(logits["torch"])).max()
         folder = run if name == "torch" else folders[name.replace(" bfloat16", "")]
-        shown = [
-            f"batches of {size} {statistics.median(each[name]):.1f} ({min(each[name]):.1f} to {max(each[name]):.1f}), "
-            f"{statistics.median(np.divide(each[name], each['ONNX'])):.2f} times ONNX"
-            for size, each in rates.items()
-        ]
         print(
             f"{name}: accuracy {np.mean(found == labels):.4f}, agreement {np.mean(found == best):.4f}, "
-            f"probability off by at most {scores:.1e}, {megabytes_of(folder):.1f} MB; images/s: {'; '.join(shown)}",
-            flush=True,
+            f"probability off by at most {scores:.1e}, {megabytes_of(folder):.1f} MB; images a second:"
         )
+        for size, each in rates.items():
+            print(f"    batches of {size}: {describe_rates(each[name], each['ONNX'])}", flush=True)
 
 
 def main() -> None:

@@ -1,9 +1,11 @@
 """Running an exported folder with OpenVINO on the CPU, in float32 where the CPU would prefer bfloat16."""
 
+import contextlib
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from textwrap import shorten
 from types import ModuleType
 from typing import Any
 
@@ -18,6 +20,7 @@ MODEL = "model.xml"  # the graph; its weights are in model.bin
 FILES = "model."  # how the names of both begin
 # A CPU with bfloat16 would compute in it, and probabilities then differ from the model's by up to some hundredths.
 PRECISION = {"INFERENCE_PRECISION_HINT": "f32"}
+_MOST = 220  # characters of a message
 
 
 def import_openvino() -> ModuleType:
@@ -29,8 +32,18 @@ def import_openvino() -> ModuleType:
     return openvino
 
 
-def failures() -> list[type[Exception]]:
-    """OpenVINO's own exceptions, which have no class in common; what it raises besides is a RuntimeError."""
+@contextlib.contextmanager
+def refusals_in_a_line(what: str) -> Iterator[None]:
+    """What OpenVINO raises as a user error: `what`, and the end of its message, which begins with its source files."""
+    try:
+        yield
+    except (RuntimeError, *_failures()) as error:
+        lines = [line for line in str(error).splitlines() if line.strip()]
+        raise InputError(f"{what}: {shorten(lines[-1] if lines else type(error).__name__, _MOST)}") from None
+
+
+def _failures() -> list[type[Exception]]:
+    """OpenVINO's own exceptions, which have no class in common."""
     found = vars(import_openvino().frontend).values()
     return [each for each in found if isinstance(each, type) and issubclass(each, Exception)]
 
@@ -63,7 +76,7 @@ def _compile(name: str, file: Path) -> Any:
         "INFERENCE_NUM_THREADS": torch.get_num_threads(),  # as many as torch uses for the network
         "ENABLE_CPU_PINNING": False,  # several processes would be pinned to the same cores
     }
-    with as_input_error(f"model {name!r}", *failures()):
+    with refusals_in_a_line(f"model {name!r}"):
         return openvino.Core().compile_model(read_model(file), "CPU", settings)
 
 

@@ -9,12 +9,11 @@ from typing import Any
 from hf_imgcls.errors import InputError
 from hf_imgcls.images import input_size
 from hf_imgcls.machine import package_versions
-from hf_imgcls.models import as_input_error
 from hf_imgcls.serving.export.folder import write_manifest
 from hf_imgcls.serving.onnx.pixels import usage
 from hf_imgcls.serving.onnx.readme import README, describe_graph, describe_measured
 from hf_imgcls.serving.onnx.write import PREPROCESSING, silenced, write_onnx, write_settings
-from hf_imgcls.serving.openvino.session import MODEL, failures, import_openvino, read_model
+from hf_imgcls.serving.openvino.session import MODEL, import_openvino, read_model, refusals_in_a_line
 from hf_imgcls.store import read_json
 
 _PACKAGES = ("nncf", "onnx", "onnxscript", "openvino")
@@ -41,7 +40,7 @@ def write_openvino_export(folder: Path, network, processor, about: dict[str, Any
     with tempfile.TemporaryDirectory(dir=folder) as place:
         graph = Path(place) / "model.onnx"
         write_onnx(network, input_size(processor), graph)
-        with as_input_error("export: OpenVINO cannot read the model", *failures()):
+        with refusals_in_a_line("export: OpenVINO cannot read the model"):
             save_graph(read_model(graph), folder / MODEL)
     write_settings(folder, network.config, processor)
     versions = package_versions() | {package: metadata.version(package) for package in _PACKAGES}
