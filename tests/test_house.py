@@ -1,4 +1,4 @@
-"""The house: a wing imports only wings to its left, only their faces, and nothing runs in a circle."""
+"""Who imports whom: a layer imports only layers to its left, as their `__init__.py` exports it, without circles."""
 
 import ast
 from pathlib import Path
@@ -8,7 +8,7 @@ import pytest
 import hf_imgcls
 
 PACKAGE = Path(hf_imgcls.__file__).parent
-# Wings in one place never import each other; what is right of a wing never is imported by it.
+# Layers in one set never import each other; what is right of a layer is never imported by it.
 ORDER = (
     {"errors", "words", "scoring"}, {"store"}, {"recipe"}, {"machine", "images"}, {"data", "models"},
     {"training", "serving"}, {"reports"}, {"publishing"}, {"api"}, {"commands"}, {"cli"},
@@ -41,21 +41,21 @@ def module_name(file: Path) -> str:
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(PACKAGE)))
-def test_a_wing_imports_only_the_faces_of_wings_to_its_left(file):
+def test_a_layer_imports_only_what_layers_to_its_left_export(file):
     own = file.relative_to(PACKAGE).parts[0].removesuffix(".py")
     if own == "__init__":
         return  # its names are imported when they are used
     for name in imports(file):
-        wing, *inner = [*name.split(".")[1:]] or [""]
-        if wing == own:
+        layer, *inner = [*name.split(".")[1:]] or [""]
+        if layer == own:
             continue
-        assert PLACE[wing] < PLACE[own], f"{own} is not right of {wing}"
-        assert not inner, f"{name} is not the face of {wing}"
+        assert PLACE[layer] < PLACE[own], f"{own} may not import {layer}: it does not stand to its left"
+        assert not inner, f"{name}: import what hf_imgcls.{layer} exports"
 
 
 def test_there_are_no_import_circles():
     edges = {module_name(file): {n for n in imports(file) if is_module(n)} for file in FILES}
-    # A face re-exports: an import of it is one of what it re-exports. A module imports its own wing's modules only.
+    # An import of an `__init__.py` is one of what it re-exports. A module imports modules of its own layer only.
     done, path = set(), []
 
     def visit(name: str) -> None:
@@ -71,16 +71,16 @@ def test_there_are_no_import_circles():
         visit(name)
 
 
-def test_the_front_hall_is_small_and_every_place_in_it_has_its_place_in_the_order():
-    places = {p.stem for p in PACKAGE.iterdir() if p.suffix == ".py" or (p / "__init__.py").is_file()}
-    assert len(places) <= 20
-    assert places - {"__init__"} == set(PLACE)
+def test_there_are_few_layers_and_each_has_its_place_in_the_order():
+    layers = {p.stem for p in PACKAGE.iterdir() if p.suffix == ".py" or (p / "__init__.py").is_file()}
+    assert len(layers) <= 20
+    assert layers - {"__init__"} == set(PLACE)
 
 
-@pytest.mark.parametrize("face", sorted(PACKAGE.glob("*/__init__.py")), ids=lambda file: file.parent.name)
-def test_a_face_re_exports_and_does_nothing_else(face):
+@pytest.mark.parametrize("file", sorted(PACKAGE.glob("*/__init__.py")), ids=lambda file: file.parent.name)
+def test_an_init_re_exports_and_does_nothing_else(file):
     allowed = (ast.ImportFrom, ast.Expr, ast.Assign)
-    for node in ast.parse(face.read_text(encoding="utf-8")).body:
+    for node in ast.parse(file.read_text(encoding="utf-8")).body:
         assert isinstance(node, allowed)
         if isinstance(node, ast.Expr):
             assert isinstance(node.value, ast.Constant)

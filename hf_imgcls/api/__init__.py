@@ -1,4 +1,4 @@
-"""The Python API: each function is the whole story of one command, from left to right through the wings."""
+"""The Python API: each function is the complete workflow of one command, across the other layers."""
 
 from hf_imgcls.api.average import average_models
 from hf_imgcls.api.benchmark import describe_measurement, measure_recipe

@@ -1,4 +1,4 @@
-"""The story of an average: finished runs, or checkpoints of one, become one model, scored beside each of them."""
+"""An average: finished runs, or checkpoints of one, become one model, scored beside each of them."""
 
 import os
 import tempfile

@@ -1,4 +1,4 @@
-"""The story of a comparison: scored runs, paired image by image. Nothing is scored again, and no run is changed."""
+"""A comparison: scored runs, paired image by image. Nothing is scored again, and no run is changed."""
 
 import os
 from collections.abc import Mapping, Sequence

@@ -1,4 +1,4 @@
-"""The story of describing a network: a recipe's model, without its weights, as a table of layers."""
+"""Describing a network: a recipe's model, without its weights, as a table of layers."""
 
 from collections.abc import Iterable
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The story of finding the largest batch size of a recipe's stage."""
+"""Finding the largest batch size of a recipe's stage."""
 
 import contextlib
 import copy

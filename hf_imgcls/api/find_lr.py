@@ -1,4 +1,4 @@
-"""The story of a learning-rate range test."""
+"""A learning-rate range test."""
 
 from collections.abc import Iterable
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The story of a fit: a folder of images in; networks compared, the best one trained and checked as any run is."""
+"""A fit: a folder of images in; networks compared, the best one trained and checked as any run is."""
 
 import functools
 import time

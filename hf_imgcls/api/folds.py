@@ -1,4 +1,4 @@
-"""The story of a cross-validation: a run for each fold, each as any other; then mean and spread of their scores."""
+"""A cross-validation: a run for each fold, each as any other; then mean and spread of their scores."""
 
 from typing import Any
 

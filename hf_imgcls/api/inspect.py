@@ -1,4 +1,4 @@
-"""The story of an inspection: what a dataset holds, and what is wrong with it. Nothing is trained or changed."""
+"""An inspection: what a dataset holds, and what is wrong with it. Nothing is trained or changed."""
 
 from collections.abc import Iterable
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The story of packing: the images of a folder or dataset as Parquet or tar shards at an address, or in a folder."""
+"""Packing: the images of a folder or dataset as Parquet or tar shards at an address, or in a folder."""
 
 import functools
 import hashlib

@@ -1,4 +1,4 @@
-"""The story of several seeds: a run for each, each as any other; then mean and spread of their scores."""
+"""Several seeds: a run for each, each as any other; then mean and spread of their scores."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path

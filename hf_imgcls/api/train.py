@@ -1,4 +1,4 @@
-"""The story of a run, top to bottom."""
+"""A run, top to bottom."""
 
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence

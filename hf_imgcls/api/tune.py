@@ -1,4 +1,4 @@
-"""The story of a search: trials of a recipe with other values, each trained as any run, compared on validation."""
+"""A search: trials of a recipe with other values, each trained as any run, compared on validation."""
 
 import shutil
 import time

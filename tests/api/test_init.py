@@ -7,7 +7,7 @@ import pytest
 from tiny import tiny_model, tiny_processor
 
 from hf_imgcls.api import fit_stages
-from hf_imgcls.api import init as story
+from hf_imgcls.api import init
 from hf_imgcls.cli import main
 from hf_imgcls.training import PRESETS
 
@@ -60,7 +60,7 @@ def test_every_value_has_a_reason_and_no_image_is_opened(here, capsys):
                 (here / "photos" / split / colour / f"{number}.png").write_bytes(b"not opened")
     (here / "to").mkdir()
     (here / "to" / "recipe.schema.json").write_text("{}")
-    recipe = story.write_recipe("photos", Path("to/mine.json"))
+    recipe = init.write_recipe("photos", Path("to/mine.json"))
     out = capsys.readouterr().out
     assert json.loads((here / "to" / "mine.json").read_text()) == recipe
     assert recipe["$schema"] == "recipe.schema.json"
@@ -69,7 +69,7 @@ def test_every_value_has_a_reason_and_no_image_is_opened(here, capsys):
     assert "the Hub cannot be reached" in reasons(out)["model.checkpoint"]
     assert recipe["training"]["metric_for_best_model"] == "macro_f1"
     assert "50 'blue', 10 'red'" in reasons(out)["training.metric_for_best_model"]
-    keys = [key for key, _ in story._values(recipe)]
+    keys = [key for key, _ in init._values(recipe)]
     assert set(keys) <= reasons(out).keys()
     assert "stages.1.training.learning_rate" in keys
     assert not [key for key in keys if reasons(out)[key].endswith("as hf-imgcls fit has it")]
@@ -77,7 +77,7 @@ def test_every_value_has_a_reason_and_no_image_is_opened(here, capsys):
 
 def test_few_images_of_a_class_train_a_head_alone(here, make_folder, capsys):
     make_folder(10)
-    assert story.write_recipe("photos/")["stages"] == [fit_stages.HEAD]
+    assert init.write_recipe("photos/")["stages"] == [fit_stages.HEAD]
     assert "24 images are few to train all weights on" in reasons(capsys.readouterr().out)["stages.0.train"]
 
 

@@ -1,4 +1,4 @@
-"""The whole story, on a small folder of images and tiny models."""
+"""A run from its recipe to its results, on a small folder of images and tiny models."""
 
 import csv
 import json
