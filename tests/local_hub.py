@@ -23,6 +23,23 @@ from local_hub_calls import ROUTES, Calls, Refused
 WRITER, READER, STRANGER = "hf_writer_secret", "hf_reader_secret", "hf_stranger_secret"
 
 
+def settings_of(url: str) -> list[tuple]:
+    """What libraries that are imported already keep of a hub's environment: owner, name and value."""
+    import datasets
+    from huggingface_hub import constants, hf_api
+
+    template = url + "/{repo_id}/resolve/{revision}/{filename}"
+    return [
+        (constants, "ENDPOINT", url),
+        (constants, "HUGGINGFACE_CO_URL_TEMPLATE", template),
+        (hf_api.api, "endpoint", url),
+        (datasets.config, "HF_ENDPOINT", url),
+        (constants, "HF_HUB_DISABLE_XET", True),
+        (constants, "HF_HUB_OFFLINE", False),
+        (datasets.config, "HF_HUB_OFFLINE", False),
+    ]
+
+
 class LocalHub:
     """The hub's state, its faults and its server.
 
@@ -109,17 +126,8 @@ class LocalHub:
 
     def use(self, monkeypatch, token: str | None = WRITER) -> None:
         """Let the libraries of this process, which have read their environment already, talk to this hub."""
-        import datasets
-        from huggingface_hub import constants, hf_api
-
-        monkeypatch.setattr(constants, "ENDPOINT", self.url)
-        template = self.url + "/{repo_id}/resolve/{revision}/{filename}"
-        monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
-        monkeypatch.setattr(hf_api.api, "endpoint", self.url)
-        monkeypatch.setattr(datasets.config, "HF_ENDPOINT", self.url)
-        monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
-        for settings in (constants, datasets.config):
-            monkeypatch.setattr(settings, "HF_HUB_OFFLINE", False)
+        for setting in settings_of(self.url):
+            monkeypatch.setattr(*setting)
         for name, value in self.environment(token).items():
             monkeypatch.setenv(name, value)
         if token is None:

@@ -1,4 +1,4 @@
-"""Real launches: two gloo processes on a CPU, against one."""
+"""Launches: two gloo processes on a CPU, against one."""
 
 import json
 import subprocess
@@ -65,7 +65,7 @@ def test_two_processes_score_exactly_what_one_scores_and_one_of_them_pushes(reci
         hub.fail("POST .*/commit/", 403)
         words = [str(recipe), f"training.output_dir={tmp_path / 'two'}", "training.push_to_hub=true"]
         words += ["rejection.by=distance"]
-        two = launch_for_real(TWO, "hf_imgcls/train.py", *words, **hub.environment())
+        two = launch(TWO, "tests/pushing.py", json.dumps(hub.environment()), "train", *words)
     assert two.returncode != 0
     assert two.stderr.count("hf-imgcls: push: ") == 1, two.stderr
     assert "hf-imgcls: push: 403 Forbidden" in two.stderr
@@ -84,6 +84,13 @@ def test_two_processes_score_exactly_what_one_scores_and_one_of_them_pushes(reci
     assert two["rejection"] == one["rejection"]
     assert two["fingerprints"] == one["fingerprints"]
     assert two["parity"]["passed"]
+
+
+def test_a_real_launch_starts_the_script_in_each_process_and_a_mistake_is_said_once(recipe):
+    """All other launches are forks of a process that has imported everything."""
+    both = launch_for_real(TORCHRUN, "hf_imgcls/train.py", str(recipe), "training.learning_rat=1")
+    assert both.returncode != 0
+    assert both.stderr.count('hf-imgcls: training.learning_rat: unknown key; did you mean "learning_rate"?\n') == 1
 
 
 def test_two_processes_make_the_steps_of_one_batch_and_of_accumulated_ones(recipe, tmp_path, monkeypatch):
