@@ -6,8 +6,7 @@ from pathlib import Path
 import pytest
 from tiny import tiny_model, tiny_processor
 
-from hf_imgcls.api import fit_stages
-from hf_imgcls.api import init
+from hf_imgcls.api import fit_stages, init
 from hf_imgcls.cli import main
 from hf_imgcls.training import PRESETS
 
