@@ -1,11 +1,14 @@
 """Checkpoints and architectures as models: labels and heads, what is saved, and what is refused in one line."""
 
+import json
+
 import pytest
 import torch
 import transformers
 from conftest import make_image
 from transformers import ViTImageProcessor
 
+from hf_imgcls.errors import InputError
 from hf_imgcls.images.processors import input_size, process_image
 from hf_imgcls.models.build import build_model, load_network
 from hf_imgcls.models.head import head_keys, head_module
@@ -47,6 +50,21 @@ def saved(folder, architecture="vit", **options):
     model.save_pretrained(folder)
     processor.save_pretrained(folder)
     return model
+
+
+def refusal(section: dict, labels=LABELS) -> str:
+    with pytest.raises(InputError) as caught:
+        build_model(ModelSection(**section), list(labels), 0)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def change_config(**values):
+    def change(folder):
+        config = json.loads((folder / "config.json").read_text())
+        (folder / "config.json").write_text(json.dumps({**config, **values}))
+
+    return change
 
 
 def logits(model, processor):

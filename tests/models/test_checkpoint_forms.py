@@ -1,25 +1,16 @@
 """Checkpoints of every form: without a head, in half precision, without weights, of timm."""
 
-import json
-
 import pytest
 import torch
 import transformers
 from safetensors.torch import load_file
-from test_build import LABELS, VIT, different, saved, scratch
+from test_build import LABELS, VIT, change_config, different, refusal, saved, scratch
 from tiny import tiny_model
 from transformers import ViTImageProcessor
 
 from hf_imgcls.errors import InputError
 from hf_imgcls.models.build import build_model, load_network
 from hf_imgcls.recipe.sections import ModelSection
-
-
-def refusal(section: dict, labels=LABELS) -> str:
-    with pytest.raises(InputError) as caught:
-        build_model(ModelSection(**section), list(labels), 0)
-    assert "\n" not in str(caught.value)
-    return str(caught.value)
 
 
 def test_a_backbone_without_a_head_gets_one(tmp_path):
@@ -102,11 +93,3 @@ def test_a_folder_that_timm_saved(tmp_path):
 
 def test_a_network_that_cannot_be_saved_is_refused_before_it_is_trained():
     assert "cannot be saved" in refusal({"architecture": "timm/coat_tiny", "from_scratch": True})
-
-
-def change_config(**values):
-    def change(folder):
-        config = json.loads((folder / "config.json").read_text())
-        (folder / "config.json").write_text(json.dumps({**config, **values}))
-
-    return change

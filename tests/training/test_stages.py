@@ -8,6 +8,7 @@ import torch
 import transformers
 from safetensors.torch import load_file
 from tiny import tiny_model, tiny_processor
+from transformers import TrainerCallback
 
 from hf_imgcls import InputError, train_classifier
 from hf_imgcls.training.trainer import ImageTrainer
@@ -44,6 +45,26 @@ def weights(folder):
 
 def changed(before: dict, after: dict) -> set[str]:
     return {name for name in before if not before[name].equal(after[name])}
+
+
+class Killed(Exception):
+    pass
+
+
+def kill(monkeypatch, stage: int, step: int):
+    """Stop a run in the middle of a stage."""
+    original = ImageTrainer.__init__
+
+    class Kill(TrainerCallback):
+        def on_step_end(self, args, state, control, **kwargs):
+            if state.global_step == step and args.output_dir.endswith(f"stage-{stage}"):
+                raise Killed
+
+    def with_a_killer(self, *args, **kwargs):
+        original(self, *args, **kwargs)
+        self.add_callback(Kill())
+
+    monkeypatch.setattr(ImageTrainer, "__init__", with_a_killer)
 
 
 def test_each_stage_trains_its_part_and_the_next_starts_from_it(recipe, tmp_path, capsys):

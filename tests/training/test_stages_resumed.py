@@ -5,37 +5,16 @@ from types import SimpleNamespace
 
 import pytest
 import test_stages
-from test_stages import AUGMENTATION, changed, weights
-from transformers import TrainerCallback, pipeline
+from test_stages import AUGMENTATION, Killed, changed, kill, weights
+from transformers import pipeline
 
 from hf_imgcls import InputError, train_classifier
 from hf_imgcls.models.restore import differing_tensors
 from hf_imgcls.training.records import is_better
-from hf_imgcls.training.trainer import ImageTrainer
 
 recipe = test_stages.recipe
 
 pytestmark = pytest.mark.usefixtures("undrawn")
-
-
-class Killed(Exception):
-    pass
-
-
-def kill(monkeypatch, stage: int, step: int):
-    """Stop a run in the middle of a stage."""
-    original = ImageTrainer.__init__
-
-    class Kill(TrainerCallback):
-        def on_step_end(self, args, state, control, **kwargs):
-            if state.global_step == step and args.output_dir.endswith(f"stage-{stage}"):
-                raise Killed
-
-    def with_a_killer(self, *args, **kwargs):
-        original(self, *args, **kwargs)
-        self.add_callback(Kill())
-
-    monkeypatch.setattr(ImageTrainer, "__init__", with_a_killer)
 
 
 @pytest.mark.parametrize(("features", "kills"), [(False, [(1, 5), (2, 5)]), (True, [(1, 5), (2, 1)])])
