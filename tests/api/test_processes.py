@@ -90,7 +90,9 @@ def test_a_real_launch_starts_the_script_in_each_process_and_a_mistake_is_said_o
     """All other launches are forks of a process that has imported everything."""
     both = launch_for_real(TORCHRUN, "hf_imgcls/train.py", str(recipe), "training.learning_rat=1")
     assert both.returncode != 0
-    assert both.stderr.count('hf-imgcls: training.learning_rat: unknown key; did you mean "learning_rate"?\n') == 1
+    line = f'hf-imgcls: {recipe}: training.learning_rat: unknown key; did you mean "learning_rate"?\n'
+    assert both.stderr.count(line) == 1, both.stderr
+    assert all(f"(local_rank: {rank})" in both.stderr for rank in (0, 1))
 
 
 def test_two_processes_make_the_steps_of_one_batch_and_of_accumulated_ones(recipe, tmp_path, monkeypatch):

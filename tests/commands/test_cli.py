@@ -44,7 +44,6 @@ OTHER = {
     "caltech101_efficientnet_scratch": ["model.architecture=timm/test_efficientnet"],
     "cats_vs_dogs_convnet": ["model.config.filters=[4, 8, 8, 8, 8]"],
     "cats_vs_dogs_convnet_augmented": ["model.config.filters=[4, 8, 8, 8, 8]"],
-    "cats_vs_dogs_mini_xception": ['model.config={"stem_filters": 4, "filters": [8, 8], "top_filters": 8}'],
     "celeba_attributes": ["data.label_column=null", "data.group_column=null", "data.name=null"],
     "clothing_distilled": ["distillation.teacher=checkpoint"],
     "clothing_long_tail": ["data.long_tail=4"],
