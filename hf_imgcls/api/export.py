@@ -78,7 +78,8 @@ def export_model(model: str, output: Path | None = None, options: ExportOptions 
             network, processor = load_network(model, trust_remote_code=options.trust_remote_code)
         original = serving.as_classifier(model, network, processor)
         exported = export_format.open(str(draft), "cpu")
-        checked = serving.check_export(original, exported, images)
+        checked = serving.check_export(original, exported, images, own_pixels=export_format.own_pixels)
+        smaller = export_format.smaller(draft, exported, images) if export_format.smaller else None
         if options.quantize:
             export_format.quantize(draft, calibration)
             int8 = serving.measure_int8(exported, export_format.open(str(draft / INT8), "cpu"), images)
@@ -88,6 +89,8 @@ def export_model(model: str, output: Path | None = None, options: ExportOptions 
     opset = read_json(target.expanduser() / EXPORT).get("opset")
     say(f"exported: {target}, {f'opset {opset}, ' if opset else ''}{megabytes(_size(target, export_format))}{note}")
     say(describe_check(checked, images))
+    if smaller:
+        say(smaller)
     if int8:
         say(_describe_int8(int8, target, kept=not export_format.calibrates))
     return target

@@ -22,6 +22,7 @@ from hf_imgcls.serving.distance import open_rejection
 from hf_imgcls.serving.embedder import Embedder
 from hf_imgcls.serving.export.calibration import CalibrationImages
 from hf_imgcls.serving.export.folder import EXPORT, is_exported
+from hf_imgcls.serving.export.images import CheckImages
 from hf_imgcls.serving.inference import Classifier, model_digest, score_function
 from hf_imgcls.serving.onnx.readme import write_onnx_readme
 from hf_imgcls.serving.onnx.session import open_onnx
@@ -30,6 +31,8 @@ from hf_imgcls.serving.openvino.quantize import write_openvino_int8
 from hf_imgcls.serving.openvino.session import FILES, open_openvino
 from hf_imgcls.serving.openvino.write import check_installed, write_openvino_export, write_openvino_readme
 from hf_imgcls.serving.triton.write import VERSION, open_triton, write_triton, write_triton_readme
+from hf_imgcls.serving.web.readme import write_web_readme
+from hf_imgcls.serving.web.write import GRAPH, add_quantized, open_web, write_web
 from hf_imgcls.store import read_json
 
 
@@ -44,6 +47,9 @@ class ExportFormat(NamedTuple):
     open: Callable[[str, torch.device | str], Classifier]  # (name of the folder, device)
     files: str  # a pattern of the files with the model
     calibrates: bool = False  # whether its int8 is calibrated on images
+    own_pixels: bool = False  # it does not have the model's image processor, but a preprocessing of its own
+    # (folder, opened export, images), after the check: writes a smaller graph too, and returns a line about it
+    smaller: Callable[[Path, Classifier, CheckImages], str] | None = None
 
 
 FORMATS = {
@@ -59,6 +65,9 @@ FORMATS = {
     ),
     "triton": ExportFormat(
         import_exporter, write_triton, None, write_triton_readme, open_triton, f"*/{VERSION}/model.onnx*"
+    ),
+    "web": ExportFormat(
+        import_exporter, write_web, None, write_web_readme, open_web, GRAPH, own_pixels=True, smaller=add_quantized
     ),
 }
 

@@ -21,8 +21,13 @@ _LOGITS = 1e-3  # relative to the largest: probabilities close to 1 hide what th
 _BATCHES = (1, 2, 5, 16)  # the sizes of the first batches; all others have the last
 
 
-def check_export(model: Classifier, exported: Classifier, images: CheckImages, seed: int = 42) -> dict[str, Any]:
+def check_export(
+    model: Classifier, exported: Classifier, images: CheckImages, seed: int = 42, *, own_pixels: bool = False
+) -> dict[str, Any]:
     """Compare the predictions of a model and its export, on at most 500 images in batches of several sizes.
+
+    Args:
+        own_pixels: the export's image processor is not the model's; each has the pixels of its own.
 
     Raises:
         ParityError: a probability differs by more than is allowed, a logit by more than a thousandth of the largest,
@@ -30,10 +35,11 @@ def check_export(model: Classifier, exported: Classifier, images: CheckImages, s
     """
     chosen = choose_rows(len(images.rows), seed)
     agreed, logit, score, sizes = 0, 0.0, 0.0, set()
-    for rows, pixels in _batches(images.rows, chosen, model.processor, "checking the export"):
-        if not sizes and not torch.equal(pixels[0], _pixels(exported.processor, rows[0]["image"])):
+    processors = [model.processor, exported.processor] if own_pixels else [model.processor]
+    for rows, pixels in _batches(images.rows, chosen, processors, "checking the export"):
+        if not (own_pixels or sizes or torch.equal(pixels[0][0], _pixels([exported.processor], rows[0]["image"])[0])):
             raise ParityError("export: the exported image processor's output differs from that of the model's own")
-        ours, theirs = model.logits(pixels).numpy(), exported.logits(pixels).numpy()
+        ours, theirs = model.logits(pixels[0]).numpy(), exported.logits(pixels[-1]).numpy()
         our_scores, their_scores = model.to_scores(ours), exported.to_scores(theirs)
         best, other = our_scores.argmax(axis=1), their_scores.argmax(axis=1)
         leads = np.take_along_axis(our_scores, best[:, None], 1) - np.take_along_axis(our_scores, other[:, None], 1)
@@ -71,7 +77,7 @@ def measure_int8(exported: Classifier, quantized: Classifier, images: CheckImage
     """The accuracy of both on all images, with 95 % intervals, and the number of different predictions."""
     logits: dict[str, list[np.ndarray]] = {"float32": [], "int8": []}
     everything = np.arange(len(images.rows))
-    for _, pixels in _batches(images.rows, everything, exported.processor, "accuracy in float32 and int8"):
+    for _, (pixels,) in _batches(images.rows, everything, [exported.processor], "accuracy in float32 and int8"):
         logits["float32"].append(exported.logits(pixels).numpy())
         logits["int8"].append(quantized.logits(pixels).numpy())
     whole = {precision: np.concatenate(parts) for precision, parts in logits.items()}
@@ -97,10 +103,26 @@ def describe_accuracy(int8: dict[str, Any]) -> dict[str, str]:
     }
 
 
+def measure_agreement(exported: Classifier, other: Classifier, images: CheckImages, seed: int = 42) -> dict[str, Any]:
+    """On how many of at most 500 images an export and another one of the same model predict the same, as a fraction.
+
+    Of several labels an image, the same are all that are predicted.
+    """
+    chosen, same, largest = choose_rows(len(images.rows), seed), 0, 0.0
+    for _, (pixels,) in _batches(images.rows, chosen, [exported.processor], "agreement of the smaller graph"):
+        one, two = (each.to_scores(each.logits(pixels).numpy()) for each in (exported, other))
+        if exported.thresholds is None:
+            same += int((one.argmax(axis=1) == two.argmax(axis=1)).sum())
+        else:
+            same += int(((one >= exported.thresholds) == (two >= exported.thresholds)).all(axis=1).sum())
+        largest = np.maximum(largest, np.abs(one - two).max())  # NaN stays
+    return {"images": len(chosen), "agreement": same / len(chosen), "max_difference": float(largest)}
+
+
 def _batches(
-    rows: Sequence[dict], chosen: np.ndarray, processor, description: str
-) -> Iterator[tuple[list[dict], torch.Tensor]]:
-    """Rows with their pixels (n, 3, h, w), in batches of several sizes."""
+    rows: Sequence[dict], chosen: np.ndarray, processors: Sequence, description: str
+) -> Iterator[tuple[list[dict], list[torch.Tensor]]]:
+    """Rows with the pixels (n, 3, h, w) of each image processor, in batches of several sizes."""
     with (
         reader_pool(min(8, cores_per_process())) as pool,
         tqdm(total=len(chosen), desc=description, unit="image", disable=not show_progress()) as bar,
@@ -109,11 +131,12 @@ def _batches(
         while start < len(chosen):
             size = next((size for size in _BATCHES if size > start), _BATCHES[-1])
             batch = [rows[i] for i in chosen[start : start + size].tolist()]
-            yield batch, torch.stack(list(pool.map(lambda row: _pixels(processor, row["image"]), batch)))
+            read = list(pool.map(lambda row: _pixels(processors, row["image"]), batch))
+            yield batch, [torch.stack(each) for each in zip(*read, strict=True)]
             bar.update(len(batch))
             start += size
 
 
-def _pixels(processor, image) -> torch.Tensor:
+def _pixels(processors: Sequence, image) -> list[torch.Tensor]:
     with naming_changed([image] if isinstance(image, dict) else ()):
         return process_image(processor, read_image(image))

@@ -38,7 +38,7 @@ def describe_pixels(processor) -> dict[str, Any]:
     }
     bars = (process_image(processor, Image.new("RGB", (9 * width, height))).numpy()[:, 0, 0] - shift) / scale
     bars = [round(float(level)) for level in bars]  # black where nothing is padded
-    images = [_noise(size) for size in _SIZES]
+    images = sample_images()
     expected = [process_image(processor, image).numpy() for image in images]
     best, distance = None, _MATCH
     for rule in _interpretations(processor, height, width, bars):
@@ -49,16 +49,19 @@ def describe_pixels(processor) -> dict[str, Any]:
     return {**about, **(best or {"resize": None, "crop": None, "own_way": type(processor).__name__})}
 
 
+def resized_size(size: tuple[int, int], resize: dict) -> tuple[int, ...]:
+    """Width and height to which an image of this width and height is resized."""
+    if "shorter_side" in resize:
+        return tuple(side * resize["shorter_side"] // min(size) for side in size)
+    if "longer_side" in resize:
+        return tuple(max(1, round(side * resize["longer_side"] / max(size))) for side in size)
+    return resize["width"], resize["height"]
+
+
 def prepare(image: Image.Image, about: dict) -> np.ndarray:
     """Pixels of an RGB image, as preprocessing.json describes them: float32, shape (3, height, width)."""
     resize, crop, pad = about["resize"], about["crop"], about.get("pad")
-    if "shorter_side" in resize:
-        size = [side * resize["shorter_side"] // min(image.size) for side in image.size]
-    elif "longer_side" in resize:
-        size = [max(1, round(side * resize["longer_side"] / max(image.size))) for side in image.size]
-    else:
-        size = [resize["width"], resize["height"]]
-    image = image.resize(size, Image.Resampling[resize["resample"].upper()])
+    image = image.resize(resized_size(image.size, resize), Image.Resampling[resize["resample"].upper()])
     if crop:
         half = {"down": int, "even": round}[crop["half_pixel"]]
         left, top = half((image.width - crop["width"]) / 2), half((image.height - crop["height"]) / 2)
@@ -110,7 +113,8 @@ def usage(about: dict[str, Any], runtime: tuple[str, str] = _ONNXRUNTIME) -> str
         runtime: a module, and the expression that makes the logits of an image of `pixels`.
     """
     if about["resize"]:
-        definition, pixels = f"import numpy as np\n\n\n{inspect.getsource(prepare)}", "prepare(image, about)[None]"
+        code = "\n\n".join(map(inspect.getsource, (resized_size, prepare)))
+        definition, pixels = f"import numpy as np\n\n\n{code}", "prepare(image, about)[None]"
     else:
         definition = "from transformers import AutoImageProcessor"
         pixels = 'AutoImageProcessor.from_pretrained(".")(image, return_tensors="pt")["pixel_values"].numpy()'
@@ -147,6 +151,11 @@ def _interpretations(processor, height: int, width: int, bars: list[int]) -> Ite
             yield {**rule, "crop": None}
         else:
             yield from ({**rule, "crop": {**whole, "half_pixel": half}} for half in ("down", "even"))
+
+
+def sample_images() -> list[Image.Image]:
+    """Images of several sizes that no two rules prepare alike."""
+    return [_noise(size) for size in _SIZES]
 
 
 def _noise(size: tuple[int, int]) -> Image.Image:
