@@ -5,9 +5,10 @@ from hf_imgcls.serving.distance import ClassMeans, DistanceRejection, open_rejec
 from hf_imgcls.serving.embedder import Embedder, embed_batches, embed_rows
 from hf_imgcls.serving.embedding_file import EmbeddingFile, nearest_rows, open_embeddings
 from hf_imgcls.serving.export.calibration import CalibrationImages, calibration_images
-from hf_imgcls.serving.export.check import check_export, describe_accuracy, measure_int8
+from hf_imgcls.serving.export.check import check_export
 from hf_imgcls.serving.export.folder import EXPORT, INT8, check_target, is_exported, new_folder, write_manifest
 from hf_imgcls.serving.export.images import CheckImages, evaluation_images
+from hf_imgcls.serving.export.measure import describe_accuracy, measure_int8
 from hf_imgcls.serving.image_list import (
     READ_ERRORS,
     ListSize,

@@ -1,4 +1,4 @@
-"""Whether an export reproduces its model's predictions, and the accuracy that int8 costs."""
+"""Whether an export reproduces its model's predictions."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -11,7 +11,7 @@ from hf_imgcls.data import naming_changed
 from hf_imgcls.errors import ParityError
 from hf_imgcls.images import process_image, read_image
 from hf_imgcls.machine import cores_per_process, show_progress
-from hf_imgcls.scoring import choose_rows, interval
+from hf_imgcls.scoring import choose_rows
 from hf_imgcls.serving.export.images import CheckImages
 from hf_imgcls.serving.inference import Classifier
 from hf_imgcls.serving.parity import TOLERANCE, allowed_differences
@@ -36,7 +36,7 @@ def check_export(
     chosen = choose_rows(len(images.rows), seed)
     agreed, logit, score, sizes = 0, 0.0, 0.0, set()
     processors = [model.processor, exported.processor] if own_pixels else [model.processor]
-    for rows, pixels in _batches(images.rows, chosen, processors, "checking the export"):
+    for rows, pixels in row_batches(images.rows, chosen, processors, "checking the export"):
         if not (own_pixels or sizes or torch.equal(pixels[0][0], _pixels([exported.processor], rows[0]["image"])[0])):
             raise ParityError("export: the exported image processor's output differs from that of the model's own")
         ours, theirs = model.logits(pixels[0]).numpy(), exported.logits(pixels[-1]).numpy()
@@ -73,53 +73,7 @@ def _differ(ours: np.ndarray, theirs: np.ndarray, tolerance: float | np.ndarray)
     return ~(np.abs(ours - theirs).max(axis=1) <= tolerance * np.maximum(1, np.abs(ours).max(axis=1)))
 
 
-def measure_int8(exported: Classifier, quantized: Classifier, images: CheckImages) -> dict[str, Any]:
-    """The accuracy of both on all images, with 95 % intervals, and the number of different predictions."""
-    logits: dict[str, list[np.ndarray]] = {"float32": [], "int8": []}
-    everything = np.arange(len(images.rows))
-    for _, (pixels,) in _batches(images.rows, everything, [exported.processor], "accuracy in float32 and int8"):
-        logits["float32"].append(exported.logits(pixels).numpy())
-        logits["int8"].append(quantized.logits(pixels).numpy())
-    whole = {precision: np.concatenate(parts) for precision, parts in logits.items()}
-    # NaN logits count as wrong.
-    best = {key: np.where(np.isnan(each).any(axis=1), -1, each.argmax(axis=1)) for key, each in whole.items()}
-    accuracy = {key: float(np.mean(each == images.labels)) for key, each in best.items()}
-    return {
-        "split": images.split,
-        "images": len(images.rows),
-        "accuracy": {key: round(value, 6) for key, value in accuracy.items()},
-        "accuracy_interval_95": {
-            key: [round(end, 6) for end in interval(value, len(images.rows))] for key, value in accuracy.items()
-        },
-        "different_predictions": int((best["float32"] != best["int8"]).sum()),
-    }
-
-
-def describe_accuracy(int8: dict[str, Any]) -> dict[str, str]:
-    """By precision, `0.9000 (95 % interval 0.7438 to 0.9654)`."""
-    return {
-        precision: f"{int8['accuracy'][precision]:.4f} (95 % interval {low:.4f} to {high:.4f})"
-        for precision, (low, high) in int8["accuracy_interval_95"].items()
-    }
-
-
-def measure_agreement(exported: Classifier, other: Classifier, images: CheckImages, seed: int = 42) -> dict[str, Any]:
-    """On how many of at most 500 images an export and another one of the same model predict the same, as a fraction.
-
-    Of several labels an image, the same are all that are predicted.
-    """
-    chosen, same, largest = choose_rows(len(images.rows), seed), 0, 0.0
-    for _, (pixels,) in _batches(images.rows, chosen, [exported.processor], "agreement of the smaller graph"):
-        one, two = (each.to_scores(each.logits(pixels).numpy()) for each in (exported, other))
-        if exported.thresholds is None:
-            same += int((one.argmax(axis=1) == two.argmax(axis=1)).sum())
-        else:
-            same += int(((one >= exported.thresholds) == (two >= exported.thresholds)).all(axis=1).sum())
-        largest = np.maximum(largest, np.abs(one - two).max())  # NaN stays
-    return {"images": len(chosen), "agreement": same / len(chosen), "max_difference": float(largest)}
-
-
-def _batches(
+def row_batches(
     rows: Sequence[dict], chosen: np.ndarray, processors: Sequence, description: str
 ) -> Iterator[tuple[list[dict], list[torch.Tensor]]]:
     """Rows with the pixels (n, 3, h, w) of each image processor, in batches of several sizes."""
@@ -139,4 +93,5 @@ def _batches(
 
 def _pixels(processors: Sequence, image) -> list[torch.Tensor]:
     with naming_changed([image] if isinstance(image, dict) else ()):
-        return process_image(processor, read_image(image))
+        rgb = read_image(image)
+    return [process_image(processor, rgb) for processor in processors]

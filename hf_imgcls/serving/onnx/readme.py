@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from hf_imgcls.serving.export.check import describe_accuracy
+from hf_imgcls.serving.export.measure import describe_accuracy
 from hf_imgcls.serving.onnx.pixels import usage
 from hf_imgcls.serving.onnx.session import INPUT, OUTPUT
 from hf_imgcls.serving.onnx.write import PREPROCESSING

@@ -9,8 +9,9 @@ import torch
 from hf_imgcls.errors import InputError
 from hf_imgcls.images import input_size
 from hf_imgcls.models import as_input_error
-from hf_imgcls.serving.export.check import CheckImages, measure_agreement
 from hf_imgcls.serving.export.folder import EXPORT, write_manifest
+from hf_imgcls.serving.export.images import CheckImages
+from hf_imgcls.serving.export.measure import measure_agreement
 from hf_imgcls.serving.inference import Classifier
 from hf_imgcls.serving.onnx.session import CONFIG, MODEL, open_onnx
 from hf_imgcls.serving.onnx.write import PREPROCESSING, exporter_versions, silenced, write_onnx, write_settings
