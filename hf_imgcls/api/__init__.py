@@ -17,6 +17,7 @@ from hf_imgcls.api.init import write_recipe
 from hf_imgcls.api.inspect import InspectOptions, inspect_data
 from hf_imgcls.api.pack import PackOptions, pack_data
 from hf_imgcls.api.predict import predict_images
+from hf_imgcls.api.push import push_model
 from hf_imgcls.api.similar import SimilarOptions, find_similar
 from hf_imgcls.api.train import train_classifier
 from hf_imgcls.api.tune import TuneOptions, tune_recipe

@@ -1,6 +1,6 @@
 """Exporting: any image classifier as a folder that runs without it, checked against the model."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -29,7 +29,9 @@ _DEFAULTS = ExportOptions()
 
 
 @cache_in_use()
-def export_model(model: str, output: Path | None = None, options: ExportOptions = _DEFAULTS) -> Path:
+def export_model(
+    model: str, output: Path | None = None, options: ExportOptions = _DEFAULTS, tell: Callable[[str], None] = say
+) -> Path:
     """Export a model with all that is needed to run it, and compare both on real images.
 
     Weights of half precision are exported, and compared, in float32. After an error the output is unchanged.
@@ -37,6 +39,7 @@ def export_model(model: str, output: Path | None = None, options: ExportOptions 
     Args:
         output: a new folder; `<model>-<format>` if None. With `quantize`, the folder `int8` in it is an export of its
             own.
+        tell: is called with the lines about the export, of which the first names it.
 
     Raises:
         ParityError: the export does not reproduce the model's predictions.
@@ -87,12 +90,12 @@ def export_model(model: str, output: Path | None = None, options: ExportOptions 
         _record(draft, export_format, checked, int8)
     note = "" if weights == "float32" else f" (converted from {weights} to float32)"
     opset = read_json(target.expanduser() / EXPORT).get("opset")
-    say(f"exported: {target}, {f'opset {opset}, ' if opset else ''}{megabytes(_size(target, export_format))}{note}")
-    say(describe_check(checked, images))
+    tell(f"exported: {target}, {f'opset {opset}, ' if opset else ''}{megabytes(_size(target, export_format))}{note}")
+    tell(describe_check(checked, images))
     if smaller:
-        say(smaller)
+        tell(smaller)
     if int8:
-        say(_describe_int8(int8, target, kept=not export_format.calibrates))
+        tell(_describe_int8(int8, target, kept=not export_format.calibrates))
     return target
 
 

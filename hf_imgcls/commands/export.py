@@ -7,7 +7,7 @@ from pathlib import Path
 def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", help="a folder or a Hub id, of this package, of transformers or of timm")
     parser.add_argument("overrides", nargs="*", default=(), metavar="data.key=value", help="data.label_column=kind ...")
-    parser.add_argument("--format", default="onnx", help="onnx (default), openvino or triton")
+    parser.add_argument("--format", default="onnx", help="onnx (default), openvino, triton or web")
     parser.add_argument("--output", type=Path, metavar="FOLDER", help="a new folder (default: MODEL-FORMAT)")
     parser.add_argument("--quantize", action="store_true", help="write an int8 version too, and measure its accuracy")
     parser.add_argument("--data", help="dataset to check it on, as data.path (default: the run's own)")

@@ -10,6 +10,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--private", action="store_true", default=None, help="a new repository is private")
     extras = {
         "demo": "publish its demo too, as the Space OWNER/NAME-demo",
+        "web": "publish a page that classifies in the browser too, as the static Space OWNER/NAME-web",
         "handler": "add handler.py, with which Inference Endpoints serve it with its thresholds and its own code",
     }
     for name, what in extras.items():
@@ -17,6 +18,6 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    from hf_imgcls.publishing import push_saved
+    from hf_imgcls.api import push_model
 
-    push_saved(options.folder, options.repo_id, options.private, options.extras)
+    push_model(options.folder, options.repo_id, options.private, options.extras)

@@ -3,7 +3,7 @@
 import os
 import shlex
 import tempfile
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 
 from accelerate import PartialState
@@ -20,6 +20,7 @@ from hf_imgcls.publishing.hub import Target, as_push_error, download, make_repos
 from hf_imgcls.publishing.shareable import kept_adapter, shareable_files
 from hf_imgcls.publishing.space import push_demo
 from hf_imgcls.publishing.verify import first_images, open_pushed, synthetic_images
+from hf_imgcls.publishing.web_space import push_web
 from hf_imgcls.reports import CARD, prepare_card
 from hf_imgcls.store import (
     PUSHED,
@@ -86,8 +87,18 @@ def _target_of(arguments: TrainingArguments) -> Target:
     return Target(name, arguments.hub_private_repo, arguments.hub_revision)
 
 
-def push_saved(folder: Path, name: str | None = None, private: bool | None = None, extras: Collection[str] = ()) -> str:
-    """Push the folder of a finished run; by default to the repository that its recipe names. `extras` of `push_run`."""
+def push_saved(
+    folder: Path,
+    name: str | None = None,
+    private: bool | None = None,
+    extras: Collection[str] = (),
+    make_web: Callable[[Path], object] | None = None,
+) -> str:
+    """Push the folder of a finished run; by default to the repository that its recipe names.
+
+    Args:
+        extras: of `push_run`; "web" needs `make_web`, which exports the run for browsers into a new folder.
+    """
     if not (folder / RECIPE).is_file():
         what = describe_if_several(folder) or f"is not the folder of a run: it has no {RECIPE}"
         raise InputError(f"push: {folder} {what}")
@@ -95,10 +106,14 @@ def push_saved(folder: Path, name: str | None = None, private: bool | None = Non
     name = name or settings.get("hub_model_id") or folder.resolve().name
     private = private if private is not None else settings.get("hub_private_repo")
     _check_name(name)
-    with Lock() as lock:
+    with Lock() as lock, tempfile.TemporaryDirectory() as place:
         if os.access(folder, os.W_OK):  # else no card is written either
             lock_run(folder, lock, "push")
-        return push_run(folder, Target(name, private, settings.get("hub_revision")), extras=extras)
+        web = Path(place, "web") if make_web else None
+        if make_web:  # before anything is pushed, since it may be refused
+            _check_run(folder)
+            make_web(web)
+        return push_run(folder, Target(name, private, settings.get("hub_revision")), extras=extras, web=web)
 
 
 def _check_name(name: str) -> None:
@@ -112,15 +127,22 @@ def _check_name(name: str) -> None:
         ) from None
 
 
-def push_run(folder: Path, target: Target, images: Iterable[Image.Image] = (), extras: Collection[str] = ()) -> str:
+def push_run(
+    folder: Path,
+    target: Target,
+    images: Iterable[Image.Image] = (),
+    extras: Collection[str] = (),
+    web: Path | None = None,
+) -> str:
     """Push a finished run in one commit, read it back and note it in `pushed.json`.
 
     It may be repeated: what is there already is not sent.
 
     Args:
         images: on which repository and folder are compared afterwards; synthetic ones if there are none.
-        extras: what is pushed too. Once the model is there: its demo page as a Space ("demo"); with it: the
-            files for Inference Endpoints ("handler").
+        extras: what is pushed too. Once the model is there: its demo page as a Space ("demo"), its page that runs in
+            the browser ("web", of the export in the folder `web`); with it: the files for Inference Endpoints
+            ("handler").
 
     Returns:
         `owner/name`.
@@ -151,6 +173,8 @@ def push_run(folder: Path, target: Target, images: Iterable[Image.Image] = (), e
         write_json(folder / PUSHED, kept)
         if "demo" in extras:
             push_demo(folder, name, target.revision)
+        if web:
+            push_web(folder, name, web)
     except (PushError, KeyboardInterrupt) as error:
         what = error if isinstance(error, PushError) else "interrupted"
         flags = ["--private"] * bool(target.private) + [f"--with-{extra}" for extra in extras]

@@ -2,23 +2,32 @@
 
 import json
 import sys
-import tempfile
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
-from huggingface_hub import HfApi, ModelCard, SpaceCard, SpaceCardData, constants
+from huggingface_hub import constants
 
 from hf_imgcls.errors import PushError
 from hf_imgcls.machine import say
-from hf_imgcls.publishing.hub import Files, Target, download, make_repository, upload, with_retries
+from hf_imgcls.publishing.hub import Files
+from hf_imgcls.publishing.space_repository import SpaceKind, push_space, space_address, space_card
 from hf_imgcls.reports import CARD
 from hf_imgcls.scoring import read_rejection
 from hf_imgcls.serving import PAGE, TOP_K, describe_demo
 from hf_imgcls.store import RESULTS, own_code, read_json
-from hf_imgcls.words import plural
 
 _GRADIO = "6.31.0"  # what page.py is written for and tested with; a Space takes exactly one
+_DEMO = SpaceKind(
+    "demo",
+    "drop an image, see its labels.",
+    {
+        "sdk": "gradio",
+        "sdk_version": _GRADIO,
+        "python_version": f"{sys.version_info.major}.{sys.version_info.minor}",
+        "app_file": "app.py",
+    },
+)
 _APP = '''\
 """Demo of {name}, written by `hf-imgcls push --with-demo`."""
 
@@ -44,22 +53,11 @@ def push_demo(folder: Path, name: str, revision: str | None = None) -> str:
     Returns:
         The Space's name.
     """
-    try:
-        private = bool(with_retries(lambda: HfApi().repo_info(name)).private)
-        target = Target(f"{name}-demo", private)
-        space = make_repository(target, "space", space_sdk="gradio")
-        with tempfile.TemporaryDirectory() as place:
-            before = download(space, CARD, target, Path(place), "space")
-            files = space_files(folder, name, revision, before)
-        upload(space, files, target, f"Demo of {name}", "space")
-    except PushError as error:
-        raise PushError(f"{name} is on the Hub, its demo is not: {error}") from error
-    address = f"{constants.ENDPOINT}/spaces/{space}"
-    say(f"demo: {address}, {plural(len(files), 'file')} verified")
+    space, private = push_space(name, _DEMO, partial(space_files, folder, name, revision))
     if private:
         say(
             f"demo: the model is private, so the Space is too; it needs a secret HF_TOKEN with a token that may "
-            f"read {name}: {address}/settings"
+            f"read {name}: {space_address(space)}/settings"
         )
     return space
 
@@ -67,7 +65,7 @@ def push_demo(folder: Path, name: str, revision: str | None = None) -> str:
 def space_files(folder: Path, name: str, revision: str | None, before: Path | None = None) -> Files:
     """Card, app, page, requirements; `before` is the Space's card, which people may have written into."""
     return {
-        CARD: _card(folder, name, before).encode(),
+        CARD: space_card(folder, name, _DEMO, before).encode(),
         "app.py": _app(folder, name, revision).encode(),
         "page.py": PAGE.read_bytes(),
         # gradio comes with the Space.
@@ -107,27 +105,3 @@ def pinned(folder: Path, *packages: str) -> list[str]:
     if any("timm" in file.read_text(encoding="utf-8") for file in (folder / "config.json", *folder.glob("*.py"))):
         packages = (*packages, "timm")
     return [f"{package}=={version(package).partition('+')[0]}" for package in packages]
-
-
-def _card(folder: Path, name: str, before: Path | None) -> str:
-    """Metadata that the Space needs; whatever else its card has stays."""
-    there = SpaceCard.load(before, ignore_metadata_errors=True) if before else None
-    text = there.text.strip() if there else ""
-    if not text or "spaces-config-reference" in text:  # what the Hub writes into a new one
-        text = f"Demo of [{name}]({constants.ENDPOINT}/{name}): drop an image, see its labels."
-    data: dict[str, Any] = {"title": f"{name.rpartition('/')[2]} demo"} | _license(folder)
-    data |= there.data.to_dict() if there else {}
-    data |= {
-        "sdk": "gradio",
-        "sdk_version": _GRADIO,
-        "python_version": f"{sys.version_info.major}.{sys.version_info.minor}",
-        "app_file": "app.py",
-        "models": [name],
-    }
-    return f"---\n{SpaceCardData(**data).to_yaml()}\n---\n\n{text}\n"
-
-
-def _license(folder: Path) -> dict[str, Any]:
-    card = folder / CARD
-    data = ModelCard.load(card, ignore_metadata_errors=True).data.to_dict() if card.is_file() else {}
-    return {key: data[key] for key in ("license", "license_name", "license_link") if key in data}

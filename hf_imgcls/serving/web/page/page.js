@@ -34,18 +34,23 @@ async function getFile(name) {
   return answer;
 }
 
+async function getGraph() {
+  const answer = await getFile("onnx/model.onnx"), size = Number(answer.headers.get("content-length"));
+  if (size) say(`Loading the model, ${(size / 1e6).toFixed(1)} MB …`);
+  return new Uint8Array(await answer.arrayBuffer());
+}
+
 async function load() {
   about = await (await getFile("preprocessing.json")).json();
   const title = about.model || "Image classifier";
   [document.title, part("name").textContent, part("name").title] = [title, title, title];
-  const classes = about.labels.length.toLocaleString("en");
-  part("about").textContent = `${classes} labels. The image stays in this browser: it is sent nowhere.`;
+  const count = about.labels.length, labels = `${count.toLocaleString("en")} label${count === 1 ? "" : "s"}`;
+  part("about").textContent = `${labels}. The image stays in this browser: it is sent nowhere.`;
   say("Loading the model …");
   ort = await importRuntime();
   ort.env.wasm.numThreads = 1; // more need headers that plain servers do not send
   ort.env.logLevel = "error";
-  const graph = new Uint8Array(await (await getFile("onnx/model.onnx")).arrayBuffer());
-  session = await ort.InferenceSession.create(graph, { executionProviders: ["wasm"] });
+  session = await ort.InferenceSession.create(await getGraph(), { executionProviders: ["wasm"] });
   part("choose").disabled = false;
   part("camera").disabled = !navigator.mediaDevices?.getUserMedia;
   if (part("camera").disabled) part("camera").title = "A camera needs https or localhost";
@@ -138,12 +143,14 @@ async function toggleCamera() {
   if (camera) {
     newest++;
     stopCamera();
-    return say("The camera is off.");
+    say("The camera is off.");
+    return;
   }
   const mine = ++newest, video = part("video");
   try {
-    camera = await navigator.mediaDevices.getUserMedia({ video: { facingMode: "environment" } });
-    video.srcObject = camera;
+    const stream = await navigator.mediaDevices.getUserMedia({ video: { facingMode: "environment" } });
+    if (mine !== newest) return stream.getTracks().forEach((track) => track.stop());
+    camera = video.srcObject = stream;
     await video.play();
     [video.hidden, part("seen").hidden, part("hint").hidden] = [false, true, true];
     part("camera").textContent = "Stop the camera";
@@ -154,8 +161,9 @@ async function toggleCamera() {
       await new Promise((done) => setTimeout(done, PAUSE));
     }
   } catch (error) {
+    if (mine !== newest) return; // it was stopped meanwhile
     stopCamera();
-    if (mine === newest) say(`The camera: ${error.message}`, true);
+    say(`The camera: ${error.message}`, true);
   }
 }
 

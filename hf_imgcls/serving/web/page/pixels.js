@@ -63,8 +63,8 @@ function resample(data, { lines, from, to, step, between, filter, rounding }, ou
 }
 
 /** An image {data: RGB, 3 bytes a pixel, width, height} at another size. */
-export function resize(image, width, height, resample_, rounding) {
-  const filter = FILTERS[resample_];
+export function resize(image, width, height, name, rounding) {
+  const filter = FILTERS[name];
   let { data, width: w, height: h } = image;
   if (w !== width) {
     const out = new Uint8Array(3 * width * h);
