@@ -9,7 +9,8 @@ import pytest
 
 _CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 _FLAGS = ("headless", "no-sandbox", "disable-gpu", "disable-quic", "no-first-run", "disable-background-networking",
-          "disable-component-update", "disable-sync", "disable-dev-shm-usage", "use-fake-device-for-media-stream", "use-fake-ui-for-media-stream", "window-size=1100,820")  # fmt: skip
+          "disable-component-update", "disable-sync", "disable-dev-shm-usage", "use-fake-device-for-media-stream",
+          "use-fake-ui-for-media-stream", "window-size=1100,820")  # fmt: skip
 
 
 @contextlib.contextmanager

@@ -137,6 +137,8 @@ def test_a_wheel_brings_the_recipes_the_schema_and_the_digits(tmp_path):
     assert f"hf-imgcls {hf_imgcls.__version__}" in done.stdout
     modules = {path.relative_to(PACKAGE.parent) for path in PACKAGE.rglob("*.py")}
     assert {path.relative_to(target) for path in (target / "hf_imgcls").rglob("*.py")} >= modules
+    page = {path.relative_to(PACKAGE.parent) for path in (PACKAGE / "serving/web/page").iterdir()}
+    assert [path for path in page if not (target / path).is_file()] == []
     for name in ("recipe.schema.json", "launch/two_cpu_processes.yaml"):
         assert (target / "hf_imgcls/recipe/shipped" / name).is_file()
 
