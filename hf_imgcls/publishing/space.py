@@ -20,6 +20,7 @@ from hf_imgcls.store import RESULTS, own_code, read_json
 _GRADIO = "6.31.0"  # what page.py is written for and tested with; a Space takes exactly one
 _DEMO = SpaceKind(
     "demo",
+    "demo",
     "drop an image, see its labels.",
     {
         "sdk": "gradio",

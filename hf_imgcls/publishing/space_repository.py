@@ -17,13 +17,14 @@ from hf_imgcls.words import plural
 class SpaceKind(NamedTuple):
     """What distinguishes one of a model's Spaces from the others."""
 
-    name: str  # after the model's, and what it is called
+    suffix: str  # of its name, after the model's
+    what: str  # it is called
     about: str  # of its card, after the model's name
     settings: dict[str, Any]  # of its card: sdk, and what that needs
 
 
 def push_space(name: str, kind: SpaceKind, make_files: Callable[[Path | None], Files]) -> tuple[str, bool]:
-    """Push a Space `owner/name-kind`, as private as the model, and verify it.
+    """Push a Space `owner/name-suffix`, as private as the model, and verify it.
 
     Args:
         name: of the model's repository.
@@ -34,14 +35,14 @@ def push_space(name: str, kind: SpaceKind, make_files: Callable[[Path | None], F
     """
     try:
         private = bool(with_retries(lambda: HfApi().repo_info(name)).private)
-        target = Target(f"{name}-{kind.name}", private)
+        target = Target(f"{name}-{kind.suffix}", private)
         space = make_repository(target, "space", space_sdk=kind.settings["sdk"])
         with tempfile.TemporaryDirectory() as place:
             files = make_files(download(space, CARD, target, Path(place), "space"))
-        upload(space, files, target, f"{kind.name.capitalize()} of {name}", "space")
+        upload(space, files, target, f"{kind.what.capitalize()} of {name}", "space")
     except PushError as error:
-        raise PushError(f"{name} is on the Hub, its {kind.name} is not: {error}") from error
-    say(f"{kind.name}: {space_address(space)}, {plural(len(files), 'file')} verified")
+        raise PushError(f"{name} is on the Hub, its {kind.what} is not: {error}") from error
+    say(f"{kind.what}: {space_address(space)}, {plural(len(files), 'file')} verified")
     return space, private
 
 
@@ -54,8 +55,8 @@ def space_card(folder: Path, name: str, kind: SpaceKind, before: Path | None) ->
     there = SpaceCard.load(before, ignore_metadata_errors=True) if before else None
     text = there.text.strip() if there else ""
     if not text or "spaces-config-reference" in text:  # what the Hub writes into a new one
-        text = f"{kind.name.capitalize()} of [{name}]({constants.ENDPOINT}/{name}): {kind.about}"
-    data: dict[str, Any] = {"title": f"{name.rpartition('/')[2]} {kind.name}"} | _license(folder)
+        text = f"{kind.what.capitalize()} of [{name}]({constants.ENDPOINT}/{name}): {kind.about}"
+    data: dict[str, Any] = {"title": f"{name.rpartition('/')[2]} {kind.what}"} | _license(folder)
     data |= there.data.to_dict() if there else {}
     data |= {**kind.settings, "models": [name]}
     return f"---\n{SpaceCardData(**data).to_yaml()}\n---\n\n{text}\n"

@@ -9,6 +9,7 @@ from hf_imgcls.reports import CARD
 
 _PAGE = SpaceKind(
     "web",
+    "web page",
     "drop a photo or use the camera, see the labels. Images stay in the browser: they are sent nowhere.",
     {"sdk": "static", "app_file": "index.html"},
 )

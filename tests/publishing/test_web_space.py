@@ -38,12 +38,12 @@ def test_the_page_is_a_static_space_behind_its_model(run, hub, unopened, exports
     before = test_push.but_the_card(run)
     printed = pushed(capsys, run, "--with-web").splitlines()
     assert printed[0] == "web: parity check passed"
-    assert printed[-1] == f"web: {hub.url}/spaces/{SPACE}, 4 files verified"
+    assert printed[-1] == f"web page: {hub.url}/spaces/{SPACE}, 4 files verified"
     there = {path: content for path, content in hub.files(SPACE, "spaces").items() if path != ".gitattributes"}
     card = SpaceCard(there.pop("README.md").decode())
     assert there == {name: content.encode() for name, content in PAGE.items() if name != "README.md"}
     assert card.data.to_dict() == {
-        "title": "colours web", "license": "apache-2.0", "sdk": "static", "app_file": "index.html",
+        "title": "colours web page", "license": "apache-2.0", "sdk": "static", "app_file": "index.html",
         "models": ["someone/colours"],
     }  # fmt: skip
     assert f"[someone/colours]({hub.url}/someone/colours)" in card.text
@@ -73,7 +73,7 @@ def test_a_run_that_is_not_finished_is_not_exported(run, hub, unopened, exports,
 def test_the_page_of_a_private_model_is_private_and_a_fault_names_the_command(run, hub, unopened, exports, capsys):
     hub.fail("POST /api/spaces/.*/commit/", 503)
     line = fails(capsys, 3, "push", run, "--private", "--with-web")
-    assert "push: someone/colours is on the Hub, its web is not: 503" in line
+    assert "push: someone/colours is on the Hub, its web page is not: 503" in line
     command = line.partition("to finish the push: hf-imgcls ")[2].split()
     assert command == ["push", str(run), "--repo-id", "colours", "--private", "--with-web"]
     hub.heal()

@@ -9,7 +9,7 @@ import torch
 from hf_imgcls.errors import InputError
 from hf_imgcls.images import input_size
 from hf_imgcls.models import as_input_error
-from hf_imgcls.serving.export.folder import EXPORT, write_manifest
+from hf_imgcls.serving.export.folder import EXPORT, file_digest, write_manifest
 from hf_imgcls.serving.export.images import CheckImages
 from hf_imgcls.serving.export.measure import measure_agreement
 from hf_imgcls.serving.inference import Classifier
@@ -48,8 +48,11 @@ def write_web(folder: Path, network, processor, about: dict[str, Any]) -> None:
 
 def open_web(name: str, device: torch.device | str = "cpu") -> Classifier:
     """Open a folder of this format, with the preprocessing of its page."""
+    folder = Path(name).expanduser()
     with as_input_error(f"model {name!r}"):
-        about = read_json(Path(name).expanduser() / PREPROCESSING)
+        about = read_json(folder / PREPROCESSING)
+        if file_digest(folder / PREPROCESSING) != read_json(folder / EXPORT)["files"][PREPROCESSING]["sha256"]:
+            raise InputError(f"model {name!r}: {PREPROCESSING} has been changed; export the model again")
     return open_onnx(name, device, GRAPH)._replace(processor=PagePixels(about))
 
 
