@@ -1,11 +1,11 @@
-"""Whether the page of an export for browsers predicts as the model does, in a headless Chromium with real onnxruntime-web.
+"""Whether the page of an export for browsers predicts as the model does, in Chromium with the real onnxruntime-web.
 
     hf-imgcls export RUN --format web --output FOLDER
     npm pack onnxruntime-web@1.30.0 && tar -xzf onnxruntime-web-*.tgz
     python benchmarks/web_page.py FOLDER RUN PHOTOS --runtime package/dist --screenshot page.png
 
-Every photo is chosen in the page as a user would. Prints on how many the best label is the model's, the largest difference
-of a shown probability, and the seconds a photo takes; needs Chromium with its driver, and selenium.
+Every photo is chosen in the page as a user would. Prints on how many the best label is the model's, the largest
+difference of a shown probability, and the seconds a photo takes; needs Chromium with its driver, and selenium.
 """
 
 import argparse

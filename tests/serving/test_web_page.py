@@ -111,6 +111,8 @@ def test_images_are_read_as_in_python_and_none_is_sent(open_page, browser, tmp_p
         exif = Image.Exif()
         exif[0x0112] = orientation
         saved[f"{orientation}.{suffix}"] = photo, {"exif": exif, **({"lossless": True} if suffix == "webp" else {})}
+    xmp = b'<x:xmpmeta><rdf:Description tiff:Orientation="6"/></x:xmpmeta>'
+    saved |= {"xmp.webp": (photo, {"xmp": xmp, "lossless": True}), "xmp.jpg": (photo, {"xmp": xmp})}
     if browser.execute_script("return Boolean(document.createElement('canvas').getContext('webgl'))"):
         saved["alpha.png"] = alpha, {}
     for name, (image, how) in saved.items():
