@@ -177,7 +177,7 @@ def test_its_readme_says_how_to_serve_it_and_what_transformers_js_knows(copied):
     pixels, config = (json.loads((copied / name).read_text()) for name in ("preprocessing.json", "config.json"))
     for name, content, line in [
         ("config.json", {**config, "model_type": "timm_wrapper"}, "does not open models of the type timm_wrapper"),
-        ("config.json", config, "It resizes images in a way of its own"),
+        ("config.json", config, "But it resizes images"),
         ("preprocessing.json", {**pixels, "activation": "sigmoid"}, "would apply a softmax"),
         ("preprocessing.json", {**pixels, "none_of_these": {}}, "It knows nothing of the threshold"),
     ]:

@@ -34,14 +34,20 @@ mkdir runtime
 cp package/dist/ort.wasm.bundle.min.mjs package/dist/ort-wasm-simd-threaded.* runtime/
 ```"""
 _TRANSFORMERS_JS = """\
-With transformers.js, in a page or in Node, this folder is a model:
+With transformers.js this folder is a model: `pipeline("image-classification", "THIS-FOLDER")`. But it resizes images
+without averaging the pixels of large ones, so its probabilities differ from the model's, and some labels too. With
+`pixels.js` of this folder they are the model's:
 
 ```js
-const classify = await pipeline("image-classification", "THIS-FOLDER");
-```
+import { AutoModelForImageClassification, RawImage, Tensor } from "@huggingface/transformers";
+import { prepare, toScores } from "./THIS-FOLDER/pixels.js";
 
-It resizes images in a way of its own, so its probabilities differ from the model's by some hundredths, and where two
-labels are close it may predict the other one; `page.js` shows how to run the graph on the model's own pixels."""
+const model = await AutoModelForImageClassification.from_pretrained("THIS-FOLDER");
+const about = await (await fetch("THIS-FOLDER/preprocessing.json")).json();
+const image = (await RawImage.read("photo.jpg")).rgb();
+const pixels = new Tensor("float32", prepare(image, about), [1, 3, about.height, about.width]);
+const scores = toScores((await model({ pixel_values: pixels })).logits.data, about.activation); // of about.labels
+```"""
 
 
 def write_web_readme(folder: Path, about: dict[str, Any]) -> None:
@@ -67,5 +73,9 @@ def _describe_transformers_js(folder: Path) -> str:
         return f"{_KNOWS} does not open models of the type {kind}; the page runs the graph with onnxruntime-web alone."
     if pixels["activation"] != "softmax":
         return f"{_KNOWS} would apply a softmax, which is not this model's score; use the page's code instead."
-    unseen = " It knows nothing of the threshold of `none_of_these`." if REJECTION in pixels else ""
+    unseen = (
+        "\n\nIt knows nothing of the threshold of `none_of_these`, which `isNone` of `pixels.js` applies."
+        if REJECTION in pixels
+        else ""
+    )
     return _TRANSFORMERS_JS + unseen
