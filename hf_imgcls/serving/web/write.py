@@ -69,7 +69,7 @@ def add_quantized(folder: Path, exported: Classifier, images: CheckImages) -> st
     sizes = f"{megabytes(bytes_of[QUANTIZED])} instead of {megabytes(bytes_of[GRAPH])}"
     if bytes_of[QUANTIZED] > _SMALLER * bytes_of[GRAPH]:
         file.unlink()
-        return f"no {QUANTIZED}: with its dense layers in int8 it has {sizes}; its convolutions stay in float32"
+        return f"no {QUANTIZED}: with its dense layers in int8 it would have {sizes}; convolutions stay in float32"
     write_manifest(folder, about)  # opening it checks digests
     measured = measure_agreement(exported, open_onnx(str(folder), model=QUANTIZED), images)
     found = f"{sizes}, predicts as float32 does on {percent(measured['agreement'])} of {measured['images']} images"
