@@ -156,9 +156,9 @@ def test_agreement_of_several_labels_is_of_all_that_are_predicted(exported):
     images = CheckImages("test", [{"image": make_image(colour, 5)} for colour in COLOURS], None)
     found = open_classifier(str(exported[1]))
     several = found._replace(
-        thresholds=np.array([0.5, 0.5, 0.5]), to_scores=lambda logits: np.float32([[0.9, 0.4, 0.1]])
+        thresholds=np.full(3, 0.5), to_scores=lambda rows: np.float32([[0.9, 0.4, 0.1]] * len(rows))
     )
-    shifted = several._replace(to_scores=lambda logits: np.float32([[0.9, 0.6, 0.1]]))
+    shifted = several._replace(to_scores=lambda rows: np.float32([[0.9, 0.6, 0.1]] * len(rows)))
     assert web.measure_agreement(several, shifted, images)["agreement"] == 0, "the best is the same, the second is not"
     assert web.measure_agreement(several, several, images)["agreement"] == 1
 
