@@ -74,6 +74,11 @@ def prepare(image: Image.Image, about: dict) -> np.ndarray:
     return ((values * about["scale"] - about["mean"]) / about["std"]).transpose(2, 0, 1).astype(np.float32)
 
 
+def code_of_prepare() -> str:
+    """`prepare` and what it calls, to copy."""
+    return "\n\n".join(map(inspect.getsource, (resized_size, prepare)))
+
+
 _USAGE = """\
 import json
 
@@ -113,8 +118,7 @@ def usage(about: dict[str, Any], runtime: tuple[str, str] = _ONNXRUNTIME) -> str
         runtime: a module, and the expression that makes the logits of an image of `pixels`.
     """
     if about["resize"]:
-        code = "\n\n".join(map(inspect.getsource, (resized_size, prepare)))
-        definition, pixels = f"import numpy as np\n\n\n{code}", "prepare(image, about)[None]"
+        definition, pixels = f"import numpy as np\n\n\n{code_of_prepare()}", "prepare(image, about)[None]"
     else:
         definition = "from transformers import AutoImageProcessor"
         pixels = 'AutoImageProcessor.from_pretrained(".")(image, return_tensors="pt")["pixel_values"].numpy()'

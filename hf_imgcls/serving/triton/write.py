@@ -12,7 +12,7 @@ from hf_imgcls.errors import InputError
 from hf_imgcls.images import input_size
 from hf_imgcls.serving.export.folder import write_manifest
 from hf_imgcls.serving.inference import Classifier
-from hf_imgcls.serving.onnx.pixels import prepare
+from hf_imgcls.serving.onnx.pixels import code_of_prepare
 from hf_imgcls.serving.onnx.readme import README, describe_checked
 from hf_imgcls.serving.onnx.session import MODEL, open_onnx
 from hf_imgcls.serving.onnx.write import PREPROCESSING, exporter_versions, write_onnx, write_settings
@@ -83,7 +83,7 @@ def client_code(about: dict[str, Any]) -> str:
     """The code of the client without this package."""
     code = inspect.getsource(client)
     if about["resize"]:
-        return code.replace(f"\n{_IMPORT}", f"\n\n{inspect.getsource(prepare)}")
+        return code.replace(f"\n{_IMPORT}", f"\n\n{code_of_prepare()}")
     return code.replace(_IMPORT, f"from transformers import AutoImageProcessor\n\n\n{_WITH_PROCESSOR}")
 
 
