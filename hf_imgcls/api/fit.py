@@ -17,9 +17,20 @@ from hf_imgcls.images import EvalTransform, input_size
 from hf_imgcls.machine import say
 from hf_imgcls.models import USUAL_DROPOUT, build_model, faster_in_half, strong_dropout
 from hf_imgcls.recipe import as_run, check_output_dir, check_path, load_recipe
-from hf_imgcls.store import CANDIDATES, RECIPE, Lock, cache_in_use, check_run_folder, read_kept, try_place, write_json
+from hf_imgcls.store import (
+    CANDIDATES,
+    RECIPE,
+    Lock,
+    cache_in_use,
+    check_run_folder,
+    is_address,
+    last_part,
+    read_kept,
+    try_place,
+    write_json,
+)
 from hf_imgcls.training import PRESETS, Candidate, choose_candidate, reckon_seconds, score_candidate
-from hf_imgcls.words import duration
+from hf_imgcls.words import duration, without_secrets
 
 _BATCH = 16
 _DEFAULTS = FitOptions()
@@ -45,7 +56,8 @@ def fit_folder(folder: str, options: FitOptions = _DEFAULTS, overrides: Iterable
     """
     begun, overrides = time.monotonic(), list(overrides)
     _check(options)
-    output = options.output or Path("runs") / Path(folder).expanduser().resolve().name
+    name = last_part(folder) if is_address(folder) else Path(folder).expanduser().resolve().name
+    output = options.output or Path("runs") / name
     recipe = _start(folder, output, overrides)
     check_run_folder(output)
     if (output / RECIPE).exists():
@@ -122,8 +134,9 @@ def _go_on(folder: str, output: Path, overrides: Sequence[str]) -> dict[str, Any
     """The run in a folder goes on with the recipe that was chosen, or is answered where it is finished."""
     content = read_kept(output / RECIPE)
     before = content.get("data", {}).get("path", "")
-    if Path(before).expanduser().resolve() != Path(folder).expanduser().resolve():
+    if Path(before).expanduser().resolve() != Path(without_secrets(folder)).expanduser().resolve():
         raise InputError(f"--output: {output} is a run on {before!r}, not on {folder!r}; name another folder")
+    content["data"]["path"] = folder  # which is saved without the signature of an address
     say(f"fit: the recipe of {output} is chosen already; another --output searches anew")
     return train_classifier(content, overrides)
 

@@ -18,7 +18,7 @@ from hf_imgcls.data import Data, find_rows
 from hf_imgcls.errors import InputError
 from hf_imgcls.machine import say, use_hub
 from hf_imgcls.recipe import SCHEMA, DataSection, as_run, check_path, lies_in, load_recipe, local_path
-from hf_imgcls.store import write_json
+from hf_imgcls.store import is_address, last_part, write_json
 from hf_imgcls.training import PRESETS, is_uneven
 from hf_imgcls.words import plural
 
@@ -69,7 +69,8 @@ def write_recipe(
     """
     overrides = list(overrides)
     place = local_path(folder, "data.path").resolve()
-    name = (place.stem if place.is_file() else place.name) or "recipe"
+    name = Path(last_part(folder)).stem if is_address(folder) else place.stem if place.is_file() else place.name
+    name = name or "recipe"
     network, why_network = (checkpoint, "as given") if checkpoint is not None else _network()
     output, why_output = _free(Path("runs", name))
     why = {**_WHY, "model.checkpoint": why_network, "training.output_dir": why_output}

@@ -7,28 +7,17 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from tqdm.auto import tqdm
-
 from hf_imgcls import data, machine
 from hf_imgcls.api.inspect import read_data_recipe
+from hf_imgcls.api.packed_shards import begin_shards, write_shards
 from hf_imgcls.data import Packing, Shard
-from hf_imgcls.errors import InputError, ReadError
+from hf_imgcls.errors import InputError
 from hf_imgcls.machine import say
 from hf_imgcls.recipe import check_path, lies_in, local_path
-from hf_imgcls.store import (
-    cache_in_use,
-    check_address,
-    is_address,
-    list_stored,
-    look_up,
-    open_stored,
-    read_stored,
-    write_stored,
-)
-from hf_imgcls.words import as_json, listed, megabytes, plural, without_secrets
+from hf_imgcls.store import cache_in_use, check_address, is_address
+from hf_imgcls.words import listed, megabytes, plural, without_secrets
 
 FORMATS = ("parquet", "tar")
-_MANIFEST, _BLOCK = "_MANIFEST", 1 << 22  # without an ending of data files, among which it lies
 
 
 class PackOptions(NamedTuple):
@@ -77,8 +66,8 @@ def pack_data(source: str | Path, overrides: Iterable[str], options: PackOptions
         for shard in data.plan_shards(part, options.format, int(options.shard_size * 1e6))
     ]
     make = _writer(packing, section, options)
-    manifest = _begin(place, _describe(packing, shards, options), options.output)
-    written = _write(place, shards, manifest, make)
+    manifest = begin_shards(place, _describe(packing, shards, options), options.output)
+    written = write_shards(place, shards, manifest, make)
     for line in _report(options, manifest, written):
         say(line)
     return manifest
@@ -130,79 +119,11 @@ def _describe(packing: Packing, shards: list[Shard], options: PackOptions) -> di
     }
 
 
-def _begin(place: str, manifest: dict[str, Any], output: str) -> dict[str, Any]:
-    """The manifest with the shards that an earlier run has written; an InputError where something else is there."""
-    shown = without_secrets(output)
-    if look_up(f"{place}/{_MANIFEST}") is None:
-        if there := _names_in(place):
-            raise InputError(f"--output: {shown} holds other files already ({listed(there, 3)}); name an empty place")
-        write_stored(f"{place}/{_MANIFEST}", _as_bytes(manifest))
-        return manifest
-    try:
-        before = json.loads(read_stored(f"{place}/{_MANIFEST}"))
-        key, shards = before["key"], before["shards"]
-    except (ValueError, LookupError, TypeError):
-        raise InputError(f"--output: {shown} holds a {_MANIFEST} of something else; name an empty place") from None
-    if key != manifest["key"]:
-        raise InputError(
-            f"--output: {shown} was packed from other images, labels or options; name another place, or empty it"
-        )
-    return manifest | {"shards": shards}
-
-
-def _names_in(place: str) -> list[str]:
-    try:
-        files, folders = list_stored(place)
-    except InputError:  # nothing is there
-        return []
-    return [file.name for file in files] + folders
-
-
 def _writer(packing: Packing, section, options: PackOptions) -> Callable[[Shard], bytes]:
     if options.format == "parquet":
         return functools.partial(data.write_parquet, labels=packing.labels, group=section.group_column)
     names = data.tar_names(packing.parts)
     return lambda shard: data.write_tar(shard, names[shard.part.split])
-
-
-def _write(place: str, shards: list[Shard], manifest: dict[str, Any], make: Callable[[Shard], bytes]) -> list[str]:
-    """Write the shards that are not there as the manifest says, and after each the manifest; the names of them."""
-    written = []
-    bar = tqdm(
-        total=sum(len(each.rows) for each in shards), desc="packing", unit="image", disable=not machine.show_progress()
-    )
-    with bar:
-        for shard in shards:
-            address = f"{place}/{shard.name}"
-            if not _is_there(address, manifest["shards"].get(shard.name)):
-                content = make(shard)
-                write_stored(address, content)
-                found = look_up(address)
-                if found is None or found.size not in (None, len(content)):
-                    raise ReadError(f"{without_secrets(address)}: is not there as it was written; run again")
-                manifest["shards"][shard.name] = {
-                    "images": len(shard.rows), "size": len(content), "sha256": hashlib.sha256(content).hexdigest(),
-                }  # fmt: skip
-                write_stored(f"{place}/{_MANIFEST}", _as_bytes(manifest))
-                written.append(shard.name)
-            bar.update(len(shard.rows))
-    return written
-
-
-def _is_there(address: str, known: dict[str, Any] | None) -> bool:
-    """Whether a file has the size and the hash that it was written with."""
-    found = known and look_up(address)
-    if not found or found.size != known["size"]:
-        return False
-    hashed = hashlib.sha256()
-    with open_stored(address) as file:
-        while block := file.read(_BLOCK):
-            hashed.update(block)
-    return hashed.hexdigest() == known["sha256"]
-
-
-def _as_bytes(manifest: dict[str, Any]) -> bytes:
-    return f"{as_json(manifest, indent=1)}\n".encode()
 
 
 def _report(options: PackOptions, manifest: dict[str, Any], written: list[str]) -> list[str]:

@@ -18,7 +18,7 @@ from hf_imgcls.recipe import DataSection
 
 
 class Packed(NamedTuple):
-    """A split that is packed: its rows, and of each the class's number (-1: none), its name, and the image's digest.
+    """A split that is packed: its rows, and of each the class's number (-1: none), its name, the image's digest, its group.
 
     Attributes:
         good: numbers of the rows whose images can be read.
@@ -32,6 +32,7 @@ class Packed(NamedTuple):
     digests: list[str]
     good: list[int]
     sizes: np.ndarray
+    groups: list
 
 
 class Shard(NamedTuple):
@@ -85,7 +86,8 @@ def _part(split: str, rows: datasets.Dataset, labels: list[str], data: DataSecti
     shown = [name or f"row {row}" for row, name in enumerate(names)]
     bad = [BadImage(shown[row], texts[row] or "", split, why) for row, why in enumerate(reasons) if why]
     good = [row for row, why in enumerate(reasons) if not why]
-    return Packed(split, rows, ids, names, verdicts["digest"][:], good, _sizes(rows)), bad
+    groups = rows["group"][:] if "group" in rows.column_names else [None] * len(rows)
+    return Packed(split, rows, ids, names, verdicts["digest"][:], good, _sizes(rows), groups), bad
 
 
 def _sizes(rows: datasets.Dataset) -> np.ndarray:
@@ -112,5 +114,5 @@ def plan_shards(part: Packed, ending: str, most: int) -> list[Shard]:
 
 
 def _key(part: Packed, rows: list[int]) -> str:
-    content = [[part.names[row], part.ids[row], part.digests[row]] for row in rows]
-    return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:32]
+    content = [[part.names[row], part.ids[row], part.digests[row], part.groups[row]] for row in rows]
+    return hashlib.sha256(json.dumps(content, default=str).encode()).hexdigest()[:32]

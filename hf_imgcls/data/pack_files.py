@@ -29,7 +29,7 @@ def write_parquet(shard: Shard, labels: list[str], group: str | None) -> bytes:
             rows = shard.rows[start : start + _ROW_GROUP]
             images = [{"bytes": image, "path": shard.part.names[row] or None} for row, image in _images(shard, rows)]
             columns = {"image": images, "label": [shard.part.ids[row] for row in rows]}
-            columns |= {group: shard.part.rows.select(rows)["group"][:]} if group else {}
+            columns |= {group: [shard.part.groups[row] for row in rows]} if group else {}
             writer.write_table(pa.table(columns, schema=schema))
     return out.getvalue()
 

@@ -49,7 +49,12 @@ _SAME = {
     "stages": "freeze unfreeze freeze_epochs freeze_layers frozen last_layer fine_tune base_lr_mult freeze_backbone",
     "stages.N.early_stopping.patience": "patience early_stop early_stopping_patience early_stopping",
 }
+_KEYS = (
+    "storage_options credentials aws_access_key_id aws_secret_access_key aws_session_token secret anon endpoint_url "
+    "client_kwargs"
+)
 _SAID = {
+    **dict.fromkeys(_KEYS.split(), "credentials and endpoints come from the environment (docs/data.md#object-storage)"),
     "num_classes": "the classes come from the data",
     "nc": "the classes come from the data",
     "resume": "an unfinished run resumes by itself from its training.output_dir",

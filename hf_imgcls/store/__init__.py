@@ -1,8 +1,8 @@
 """What lies on disk: files written whole or not at all, the run folder, checkpoints, the cache."""
 
+from hf_imgcls.store.address_errors import address_errors
 from hf_imgcls.store.addresses import (
     Stored,
-    address_errors,
     check_address,
     find_stored,
     is_address,

@@ -4,7 +4,6 @@ Credentials come from the environment, as the library of each kind of storage ta
 """
 
 import contextlib
-import errno
 import os
 import re
 import sys
@@ -14,29 +13,15 @@ from pathlib import PurePosixPath
 from typing import Any, BinaryIO, NamedTuple
 from urllib.parse import unquote, urlsplit
 
-from hf_imgcls.errors import InputError, MachineError, ReadError, UserError
-from hf_imgcls.words import one_line, without_secrets
+from hf_imgcls.errors import InputError
+from hf_imgcls.store.address_errors import address_errors
+from hf_imgcls.words import without_secrets
 
 _ADDRESS = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
-_NAMED = re.compile(r"\S+://\S+")
 _WEB = ("http://", "https://")
 _HUB = "hf://"
-_PACKAGES = {"s3": "s3fs", "s3a": "s3fs", "gs": "gcsfs", "gcs": "gcsfs", "abfs": "adlfs", "az": "adlfs"}
 _BLOCK = 1 << 23  # bytes that are read ahead
 _VERSIONS = ("ETag", "etag", "md5Hash", "blob_id", "mtime", "LastModified", "created")  # the first one known
-# What the libraries raise beside OSError and TimeoutError, by the modules that have them.
-_RAISED = {
-    "botocore.exceptions": ("BotoCoreError", "ClientError"),
-    "aiohttp": ("ClientError",),
-    "google.auth.exceptions": ("GoogleAuthError",),
-    "gcsfs.retry": ("HttpError",),
-    "azure.core.exceptions": ("AzureError",),
-    "huggingface_hub.errors": ("HTTPError", "RevisionResolutionError"),
-    "fsspec.exceptions": ("FSTimeoutError",),
-}
-_OF_THIS_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENOMEM)  # which store/denied.py has the lines of
-_KEYS = re.compile(r"credential|token|access.?denied|forbidden|unauthorized|signature|\b40[13]\b", re.IGNORECASE)
-_ENVIRONMENT = "credentials come from the environment (AWS_PROFILE, GOOGLE_APPLICATION_CREDENTIALS, HF_TOKEN, ...)"
 
 
 class Stored(NamedTuple):
@@ -65,6 +50,10 @@ def last_part(address: str) -> str:
 
 def check_address(address: str) -> None:
     """Refuse (InputError) a kind of address that is not known, or whose library is missing; nothing is asked for."""
+    if "***" in address:
+        raise InputError(
+            f"{without_secrets(address)}: was saved without its password or signature; give the whole address anew"
+        )
     with address_errors(address):
         _file_system(address)
 
@@ -130,11 +119,11 @@ def open_stored(address: str) -> Iterator[BinaryIO]:
             yield file
 
 
-def read_stored(address: str) -> bytes:
-    """All of the file at an address."""
+def read_stored(address: str, most: int | None = None) -> bytes:
+    """All of the file at an address, or so many of its bytes."""
     with address_errors(address):
         system, path = _file_system(address)
-        return system.cat_file(path)
+        return system.cat_file(path, end=most) if most else system.cat_file(path)
 
 
 def write_stored(address: str, content: bytes) -> None:
@@ -143,7 +132,11 @@ def write_stored(address: str, content: bytes) -> None:
         system, path = _file_system(address)
         if not address.startswith(("s3://", "s3a://", "gs://", "gcs://")):  # which have no folders
             system.makedirs(system._parent(path), exist_ok=True)
+        if is_disk := "file" in system.protocol:  # elsewhere a file is there when all of it is
+            path, whole = f"{path}.part", path
         system.pipe_file(path, content)
+        if is_disk:
+            os.replace(path, whole)
         system.invalidate_cache()
 
 
@@ -166,57 +159,3 @@ def _stored(about: dict[str, Any], name: str, address: str) -> Stored:
     version = next((about[key] for key in _VERSIONS if about.get(key)), "")
     version = version.timestamp() if isinstance(version, datetime) else version  # one of the two, by the call
     return Stored(address, name, about.get("size"), str(version))
-
-
-@contextlib.contextmanager
-def address_errors(address: str, doing: str = "read") -> Iterator[None]:
-    """What the libraries of storage raise, as one line that names the address without its secrets.
-
-    Raises:
-        InputError: there is nothing, or the address is none.
-        MachineError: no permission, or no credentials.
-        ReadError: it cannot be reached at present.
-    """
-    shown = without_secrets(address)
-    try:
-        yield
-    except UserError:
-        raise
-    except ImportError as error:
-        raise InputError(_missing_library(shown, error)) from None
-    except FileNotFoundError:
-        raise InputError(f"{shown}: no such bucket or file; check the address, and its service") from None
-    except (OSError, TimeoutError, ValueError, *_raised()) as error:
-        _raise_as_line(error, shown, doing)
-        raise
-
-
-def _raise_as_line(error: Exception, shown: str, doing: str) -> None:
-    """As InputError, MachineError or ReadError; nothing where an error is no matter of the storage."""
-    text = one_line(f"{type(error).__name__}: {without_secrets(str(error))}", 160).removesuffix(":")
-    if isinstance(error, ValueError) and not isinstance(error, OSError):
-        if "Protocol not known" not in str(error):
-            return
-        raise InputError(
-            f"{shown}: no such kind of address; expected s3://, gs://, hf://, https:// or a path"
-        ) from None
-    if getattr(error, "errno", None) in _OF_THIS_DISK:
-        return
-    if isinstance(error, PermissionError) or _KEYS.search(f"{type(error).__name__} {_NAMED.sub('', str(error))}"):
-        raise MachineError(f"{shown}: no permission to {doing} it ({text}); {_ENVIRONMENT}") from None
-    done = {"read": "read", "write": "written"}[doing]
-    raise ReadError(
-        f"{shown}: cannot be {done} at present ({text}); mend that, then run the same command again"
-    ) from None
-
-
-def _missing_library(shown: str, error: ImportError) -> str:
-    package = _PACKAGES.get(shown.partition("://")[0].lower())
-    how = 'pip install "hf-imgcls[storage]"' if package == "s3fs" else f"pip install {package}"
-    return f"{shown}: needs the package {package}, which is not installed: {how}" if package else f"{shown}: {error}"
-
-
-def _raised() -> tuple[type[Exception], ...]:
-    """The libraries' own errors: of those that are imported, since others have raised nothing."""
-    modules = ((sys.modules.get(name), classes) for name, classes in _RAISED.items())
-    return tuple(getattr(module, each) for module, classes in modules if module for each in classes)

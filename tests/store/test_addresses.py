@@ -6,8 +6,8 @@ import pytest
 from object_store import clear_instances
 
 from hf_imgcls.errors import InputError, MachineError, ReadError
+from hf_imgcls.store.address_errors import address_errors
 from hf_imgcls.store.addresses import (
-    address_errors,
     check_address,
     find_stored,
     is_address,

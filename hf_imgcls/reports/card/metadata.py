@@ -13,6 +13,7 @@ from huggingface_hub.utils import HFValidationError, validate_repo_id
 from hf_imgcls.machine import use_hub
 from hf_imgcls.reports.card.edits import front_matter
 from hf_imgcls.scoring import metrics_in
+from hf_imgcls.store import is_address, last_part
 
 _TASK = "image-classification"
 _LICENSE = ("license", "license_name", "license_link")
@@ -45,7 +46,7 @@ def eval_results(section, results: dict[str, Any]) -> list[EvalResult]:
             task_name="Image classification",
             # A Hub id must not be claimed for a folder that happens to have its name.
             dataset_type=own or "custom",
-            dataset_name=own or Path(section.path).name or "custom",
+            dataset_name=own or data_name(section.path),
             dataset_config=section.name,
             dataset_revision=section.revision,
             dataset_split=split,
@@ -81,6 +82,11 @@ def hub_id(name: str | None) -> str | None:
     except HFValidationError:
         return None
     return name
+
+
+def data_name(path: str) -> str:
+    """The last part of a path or an address."""
+    return (last_part(path) if is_address(path) else Path(path).name) or "custom"
 
 
 def base_of(section) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from hf_imgcls.recipe import as_run, networks_of, stages_of, value_of
 from hf_imgcls.reports.average import average_section
-from hf_imgcls.reports.card.metadata import hub_id
+from hf_imgcls.reports.card.metadata import data_name, hub_id
 from hf_imgcls.reports.card.results import plain_sentence
 from hf_imgcls.words import as_json, clean_word, duration, plain, plural, table, without_paths
 
@@ -46,7 +46,7 @@ def _how(folder: Path, recipe, results: dict[str, Any]) -> list[str]:
 
 def _data(recipe, results: dict[str, Any]) -> str:
     name = recipe.data.path
-    source = f"[{name}](https://huggingface.co/datasets/{name})" if hub_id(name) else f"`{Path(name).name or name}`"
+    source = f"[{name}](https://huggingface.co/datasets/{name})" if hub_id(name) else f"`{data_name(name)}`"
     images, fingerprints = results.get("images", {}), results.get("fingerprints", {})
     if not images:
         return f"Dataset: {source}, streamed."
