@@ -26,6 +26,8 @@ SHARDS = {"train-0": range(5), "train-1": range(5, 9), "train-2": range(9, 14), 
 BAD = (1, 9)  # images that cannot be read
 AUGMENTATION = [{"RandomResizedCrop": {"scale": [0.3, 1.0]}}, "RandomHorizontalFlip"]
 PASS = 12  # images of train that can be read
+BATCH = {"per_device_train_batch_size": 3}
+FOUR = {"train-0": range(5), "train-1": range(5, 9), "train-2": range(9, 14), "train-3": range(14, 18)}
 
 
 def png(number: int) -> bytes:
@@ -37,8 +39,8 @@ def png(number: int) -> bytes:
     return out.getvalue()
 
 
-def write_parquet(folder: Path, bad=BAD) -> Path:
-    for name, numbers in SHARDS.items():
+def write_parquet(folder: Path, bad=BAD, shards=SHARDS) -> Path:
+    for name, numbers in shards.items():
         images = [b"bad %d" % i if i in bad else png(i) for i in numbers]
         table = pa.table({"image": images, "label": [NAMES[i % 3] for i in numbers]})
         pq.write_table(table, folder / f"{name}.parquet")
@@ -117,9 +119,11 @@ def compare_resumed(data: Path, folder: Path, steps: list[int], **training) -> t
 def main(recipe: str, folder: Path) -> None:
     """Write report.json, of a launch of several processes."""
     train_classifier(recipe)
-    trained, same = compare_resumed(folder, folder, [1, 3], max_steps=4, per_device_train_batch_size=3)
+    trained, same = compare_resumed(folder, folder, [1, 3], max_steps=4, **BATCH)
     scored, _ = trained.score(trained.eval_dataset, "validation", range(500))
+    divided, same_divided = compare_resumed(folder / "four", folder / "four", [1, 3], max_steps=4, **BATCH)
     report = {
+        "divided": {"same": list(same_divided.values()), "seen": gather_object([divided.seen])},
         "same": list(same.values()),
         "seen": gather_object([trained.seen]),
         "labels": scored.label_ids.tolist(),

@@ -18,7 +18,7 @@ from hf_imgcls.recipe import DataSection
 
 
 class Packed(NamedTuple):
-    """A split that is packed: its rows, and of each the class's number (-1: none), its name, the image's digest, its group.
+    """A split that is packed: its rows, and of each the class's number (-1: none), name, image digest and group.
 
     Attributes:
         good: numbers of the rows whose images can be read.

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import datasets
 import torch
+from datasets.distributed import split_dataset_by_node
 from torch.utils.data import IterableDataset, get_worker_info
 
 from hf_imgcls.data.check import verdict
@@ -35,6 +36,12 @@ class StreamRows(IterableDataset):
         self.rows, self.transform, self.bad_images = rows, transform, bad_images
         self.numbered, self.first = False, 1
         self._resumed: tuple[int, list[list[int]]] = (-1, [])
+
+    def part_of(self, process: int, processes: int) -> "StreamRows | None":
+        """The rows of the shards that one of several processes reads; None where each would not have as many shards."""
+        if self.rows.num_shards % processes:
+            return None
+        return StreamRows(split_dataset_by_node(self.rows, process, processes), self.transform, self.bad_images)
 
     def set_epoch(self, epoch: int) -> None:
         self.rows.set_epoch(epoch)

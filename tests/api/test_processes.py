@@ -10,7 +10,7 @@ from launches import TORCHRUN, TWO, launch, launch_for_real
 from local_hub import LocalHub
 from pairs import Pairs
 from safetensors.torch import load_file
-from streamed import write_parquet
+from streamed import FOUR, write_parquet
 from test_multi_label import make_pairs
 from tiny import tiny_model, tiny_processor
 
@@ -198,8 +198,9 @@ FAILURES = {  # one an attempt, and what is printed once
 
 def test_plain_torchrun_trains_together_and_resumes_a_stream(recipe, tmp_path):
     folder = tmp_path / "stream"
-    folder.mkdir()
+    (folder / "four").mkdir(parents=True)
     write_parquet(folder, bad=[1])
+    write_parquet(folder / "four", bad=[1], shards=FOUR | {"validation-0": range(100, 105)})
     both = launch(TORCHRUN, "tests/streamed.py", str(recipe), str(folder))
     assert both.returncode == 0, both.stderr
     assert results(tmp_path / "run")["processes"] == 2
@@ -213,6 +214,16 @@ def test_plain_torchrun_trains_together_and_resumes_a_stream(recipe, tmp_path):
     assert steps[2][1] == steps[0][0]
     assert report["labels"] == [n % 3 for n in range(100, 105)]
     assert report["sample"] == list(range(5))
+    # Each process reads two of the four files; the pass ends with the first that has no more, and the fourth step is of
+    # the next pass.
+    assert report["divided"]["same"] == [True, True]
+    passes = [{image for step in process[:3] for _, image in step} for process in report["divided"]["seen"]]
+    assert not passes[0] & passes[1]
+    assert [sum(map(len, process[:3])) for process in report["divided"]["seen"]] == list(map(len, passes))
+    assert sum(map(len, passes)) >= 16
+    assert {pass_ for process in report["divided"]["seen"] for pass_, _ in process[3]} == {1}
+    assert "each of 2 processes reads 2 of 4 files of train" in both.stdout
+    assert "the first process reads for all 2, among which 3 files cannot be divided evenly" in both.stdout
 
 
 def test_a_signal_to_one_process_of_two_ends_both_after_the_same_step_which_one_makes_too(several, tmp_path):

@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+import itertools
 
 import fsspec
 import pytest
@@ -91,6 +92,18 @@ def test_a_stream_goes_on_exactly_where_it_was(shards):
     rest = list(resumed)[17:]
     assert [row["number"] for row in rest] == [row["number"] for row in whole[17:]]
     assert sorted(row["number"] for row in whole) == list(range(40))
+
+
+def test_processes_read_shards_of_their_own(shards):
+    train = attach_transform(load(shards, label_names=NAMES, shuffle_buffer=3).splits["train"], to_numbers)
+    assert train.part_of(0, 3) is None
+    for epoch in (0, 1):
+        parts = [train.part_of(process, 2) for process in range(2)]
+        for part in parts:
+            part.set_epoch(epoch)
+        found = [[row["number"] for row in part] for part in parts]
+        assert [len({number // 10 for number in each}) for each in found] == [2, 2]
+        assert sorted(itertools.chain(*found)) == list(range(40))
 
 
 def test_slices_and_notes(shards):
