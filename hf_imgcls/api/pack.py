@@ -98,7 +98,7 @@ def _check(options: PackOptions, section) -> None:
 
 
 def _as_address(output: str) -> str:
-    return output.rstrip("/") if is_address(output) else Path(output).expanduser().resolve().as_uri()
+    return output.rstrip("/") if is_address(output) else f"file://{Path(output).expanduser().resolve()}"
 
 
 def _skipped(packing: Packing) -> list[str]:

@@ -44,8 +44,10 @@ def is_address(name: str) -> bool:
 
 def last_part(address: str) -> str:
     """The name of what is at an address, without a query."""
+    if not address.startswith(_WEB):  # in a name there, ? and # are letters as any other
+        return PurePosixPath(address.partition("://")[2]).name
     parts = urlsplit(address)
-    return PurePosixPath(unquote(parts.path) if address.startswith(_WEB) else parts.path).name or parts.netloc
+    return PurePosixPath(unquote(parts.path)).name or parts.netloc
 
 
 def check_address(address: str) -> None:

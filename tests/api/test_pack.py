@@ -208,10 +208,11 @@ def test_a_folder_as_output_and_the_line_for_a_recipe(make_folder, tmp_path, cap
     folder = make_folder(2)
     with pytest.raises(InputError, match=r"lies in .*, whose images are packed"):
         pack_data(folder, [], PackOptions(str(folder / "packed")))
-    pack_data(folder, [], PackOptions(str(tmp_path / "packed"), "tar"))
+    pack_data(folder, [], PackOptions(str(tmp_path / "packed here"), "tar"))
     line = capsys.readouterr().out.splitlines()[-1]
     section = json.loads(line.partition('"data": ')[2].partition("; ")[0])
-    assert section == {"path": str(tmp_path / "packed"), "streaming": True, "label_names": sorted(COLOURS)}
+    assert (tmp_path / "packed here" / "_MANIFEST").is_file()
+    assert section == {"path": str(tmp_path / "packed here"), "streaming": True, "label_names": sorted(COLOURS)}
     assert load_data(DataSection(**section)).labels == sorted(COLOURS)
     del section["streaming"]
     assert load_data(DataSection(**section)).count_classes("train")

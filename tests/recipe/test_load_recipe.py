@@ -51,6 +51,7 @@ def test_an_override_reaches_into_a_list():
         ("training.eval_strategy=steps training.load_best_model_at_end=true", ["eval_strategy", "steps and epoch"]),
         ("training.remove_unused_columns=true", ["remove_unused_columns", "must be false"]),
         ("training.hub_token=hf_abc", ["training.hub_token", "HF_TOKEN"]),
+        ("data.storage_options.secret=x", ["data.storage_options: unknown key", "come from the environment"]),
         ("data.validation_fraction=1.5", ["data.validation_fraction", "1.5", "less than 1"]),
         ('stages=[{"trian":"head"}]', ["stages.0.trian: unknown key", '"train"']),
         ('stages=[{"train":"heads"}]', ["stages.0.train", '"heads"', 'did you mean "head"']),

@@ -124,7 +124,8 @@ def test_what_an_address_is(name, is_one):
 def test_the_last_part():
     assert last_part("s3://b/x/train 0.tar/") == "train 0.tar"
     assert last_part("https://h/x/a%20b.tar?X-Amz-Signature=1/2") == "a b.tar"
-    assert last_part("s3://bucket") == "bucket"
+    assert last_part("s3://bucket") == last_part("s3://bucket/") == "bucket"
+    assert last_part("s3://bucket/a#1?.tar") == "a#1?.tar"
 
 
 def test_no_line_has_a_secret():
