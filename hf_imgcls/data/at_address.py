@@ -8,7 +8,7 @@ from PIL import Image
 
 from hf_imgcls.data.datafiles import SourcePart, load_files, split_files
 from hf_imgcls.data.folders import split_of
-from hf_imgcls.data.shards import stream_shards
+from hf_imgcls.data.shards import check_shard, stream_shards
 from hf_imgcls.errors import InputError
 from hf_imgcls.recipe import DataSection
 from hf_imgcls.store import Stored, cached, list_stored, look_up, open_stored
@@ -28,6 +28,8 @@ def open_parts(data: DataSection) -> tuple[dict[str, list[SourcePart]], Path | N
     where = without_secrets(data.path)
     if data.streaming:
         return {split: [SourcePart(stream_shards(each), None, where)] for split, each in found.items()}, None, notes
+    for each in found.values():
+        check_shard(each[0])  # before all are downloaded
     folder = _download([file for each in found.values() for file in each])
     try:
         parts = {split: load_files([folder / _flat(file) for file in each], False) for split, each in found.items()}

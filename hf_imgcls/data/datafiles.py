@@ -1,9 +1,12 @@
 """Data files on disk: which of a folder's files they are, for which split, and how each kind is loaded."""
 
+import contextlib
 import itertools
 import re
 import tarfile
+import tempfile
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -95,7 +98,7 @@ def _load(files: list[Path], where: str, streaming: bool, options: dict[str, str
     try:
         if kind == "webdataset":
             check_tars(files)
-        with silent_datasets():
+        with silent_datasets(), _elsewhere() if kind == "webdataset" else contextlib.nullcontext():
             source = {"path": kind, "data_files": paths, **options}
             if streaming:
                 rows = with_features(datasets.load_dataset(**source, split="train", streaming=True))
@@ -110,6 +113,16 @@ def _load(files: list[Path], where: str, streaming: bool, options: dict[str, str
     if empty:
         raise InputError(f"data.path: {where} {NO_ROWS}")
     return rows
+
+
+@contextlib.contextmanager
+def _elsewhere() -> Iterator[None]:
+    """In an empty folder: `datasets` takes a file of the working directory for an image of a tar that has its name."""
+    if not Path(datasets.config.HF_DATASETS_CACHE).is_absolute():
+        yield
+        return
+    with tempfile.TemporaryDirectory() as empty, contextlib.chdir(empty):
+        yield
 
 
 def with_features(rows: Rows) -> Rows:

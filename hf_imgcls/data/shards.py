@@ -29,23 +29,36 @@ def stream_shards(shards: list[Stored]) -> datasets.IterableDataset:
     Raises:
         InputError: the first one is not what its name says, or has no rows.
     """
-    features = _features(shards[0])
+    features = check_shard(shards[0])
     arguments = {"shards": list(shards), "columns": tuple(features)}  # of these only lists are divided among workers
     return datasets.IterableDataset.from_generator(_read_shards, features=features, gen_kwargs=arguments)
 
 
-def _features(shard: Stored) -> datasets.Features:
-    """The columns of a shard."""
+def check_shard(shard: Stored) -> datasets.Features:
+    """The columns of a shard; an InputError where it is not what its name says, has no rows, or paths for images."""
     with _naming(shard), open_stored(shard.address) as file:
         if _is_parquet(shard):
             parquet = pq.ParquetFile(file)
-            found, rows = datasets.Features.from_arrow_schema(parquet.schema_arrow), parquet.metadata.num_rows
+            found = datasets.Features.from_arrow_schema(parquet.schema_arrow)
+            rows = next((batch.to_pylist() for batch in parquet.iter_batches(_ROWS)), [])
         else:
-            samples = list(itertools.islice(_samples(file, shard), _FIRST))
-            found, rows = _columns_of(samples), len(samples)
+            rows = list(itertools.islice(_samples(file, shard), _FIRST))
+            found = _columns_of(rows)
+    where = without_secrets(shard.address)
     if not rows:
-        raise InputError(f"data.path: {without_secrets(shard.address)} {NO_ROWS}")
+        raise InputError(f"data.path: {where} {NO_ROWS}")
+    for name in filter(lambda name: _is_encoded(found[name]), found):
+        images = [row[name] for row in rows if isinstance(row[name], dict) and row[name]["path"] is not None]
+        if images and all(image["bytes"] is None for image in images):
+            raise InputError(
+                f"data.path: {where} has paths in its column {name!r} ({images[0]['path']}), not images; write the "
+                "images into it: hf-imgcls pack, where these files are"
+            )
     return found
+
+
+def _is_encoded(feature: Any) -> bool:
+    return isinstance(feature, datasets.Image) or (isinstance(feature, dict) and {"bytes", "path"} <= feature.keys())
 
 
 def _columns_of(samples: list[dict[str, Any]]) -> datasets.Features:
@@ -78,22 +91,23 @@ def _read_on(shard: Stored, columns: tuple[str, ...]) -> Iterator[dict[str, Any]
 
 def _rows(shard: Stored, columns: tuple[str, ...]) -> Iterator[dict[str, Any]]:
     with _naming(shard), open_stored(shard.address) as file:
-        if _is_parquet(shard):
-            parquet = pq.ParquetFile(file)
-            if missing := set(columns) - set(parquet.schema_arrow.names):
-                raise InputError(
-                    f"data.path: {without_secrets(shard.address)} has no column {min(missing)!r}, but other files do"
-                )
-            for batch in parquet.iter_batches(_ROWS, columns=list(columns)):
-                yield from batch.to_pylist()
-            return
-        for sample in _samples(file, shard):
-            images = {
-                name: {"path": f"{sample['__key__']}.{name}", "bytes": sample[name]}
-                for name in columns
-                if name in _image_fields(sample)
-            }
-            yield {name: sample.get(name) for name in columns} | images
+        yield from (_parquet_rows if _is_parquet(shard) else _tar_rows)(file, shard, columns)
+
+
+def _parquet_rows(file: BinaryIO, shard: Stored, columns: tuple[str, ...]) -> Iterator[dict[str, Any]]:
+    parquet = pq.ParquetFile(file)
+    if missing := set(columns) - set(parquet.schema_arrow.names):
+        where = without_secrets(shard.address)
+        raise InputError(f"data.path: {where} has no column {min(missing)!r}, but other files do")
+    for batch in parquet.iter_batches(_ROWS, columns=list(columns)):
+        yield from batch.to_pylist()
+
+
+def _tar_rows(file: BinaryIO, shard: Stored, columns: tuple[str, ...]) -> Iterator[dict[str, Any]]:
+    for sample in _samples(file, shard):
+        names = [name for name in _image_fields(sample) if name in columns]
+        images = {name: {"bytes": sample[name], "path": f"{sample['__key__']}.{name}"} for name in names}
+        yield {name: sample.get(name) for name in columns} | images
 
 
 def _samples(file: BinaryIO, shard: Stored) -> Iterator[dict[str, Any]]:

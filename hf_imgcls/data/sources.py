@@ -25,6 +25,7 @@ from hf_imgcls.data.datafiles import (
 )  # fmt: skip
 from hf_imgcls.data.formats import packed
 from hf_imgcls.data.group_table import add_groups
+from hf_imgcls.data.image_column import undecoded
 from hf_imgcls.data.label_columns import merge_label_columns
 from hf_imgcls.data.paths import path_columns
 from hf_imgcls.data.prepare import load_prepared
@@ -168,7 +169,7 @@ def _own_columns(part: SourcePart, columns: _Columns, root: Path | None, alone: 
     image, label, group = columns
     rows = part.rows.select_columns([name for name in columns if name])
     if isinstance(rows.features[image], datasets.Image):
-        rows = rows.cast_column(image, datasets.Image(decode=False))
+        rows = rows.cast_column(image, undecoded(rows))
     if part.base is not None and holds_paths(rows, image):
         entries = list_entries(rows, columns, part.base, root)
         found = by_split_folder(entries) if alone else {None: entries}
@@ -180,7 +181,7 @@ def _own_columns(part: SourcePart, columns: _Columns, root: Path | None, alone: 
         )
     # A stream refuses to rename a column to the name that it has.
     names = {old: new for old, new in zip(columns, ("image", "label", "group"), strict=True) if old and old != new}
-    return {None: rows.rename_columns(names).cast_column("image", datasets.Image(decode=False))}
+    return {None: rows.rename_columns(names).cast_column("image", undecoded(rows))}
 
 
 def _stream(rows: Rows) -> datasets.IterableDataset:

@@ -7,6 +7,8 @@ import itertools
 import fsspec
 import pytest
 import streamed
+from conftest import make_image
+from datasets import Dataset, Image
 from test_streaming import NAMES, numbers, parquet, to_numbers
 
 from hf_imgcls.api import PackOptions, pack_data
@@ -104,6 +106,32 @@ def test_processes_read_shards_of_their_own(shards):
         found = [[row["number"] for row in part] for part in parts]
         assert [len({number // 10 for number in each}) for each in found] == [2, 2]
         assert sorted(itertools.chain(*found)) == list(range(40))
+
+
+@pytest.mark.parametrize("form", ["parquet", "tar"])
+def test_files_of_the_working_directory_are_not_taken_for_images_of_their_names(
+    form, make_folder, tmp_path, monkeypatch
+):
+    folder, places = make_folder(2), (f"memory://{tmp_path.name}", str(tmp_path / "packed"))
+    for place in places:
+        pack_data(folder, [], PackOptions(place, form))
+    whole = [file.read_bytes() for file in sorted(folder.rglob("*.png"))]
+    for file in folder.rglob("*.png"):
+        make_image("red", 99).save(file)
+    monkeypatch.chdir(folder)
+    for place in places:
+        for keys in ({"streaming": True}, {"streaming": False, "validation_fraction": 0}):
+            train = load(place, label_names=NAMES, **keys).splits["train"]
+            assert sorted(row["image"]["bytes"] for row in train) == sorted(whole)
+
+
+def test_paths_in_place_of_images_are_refused(tmp_path):
+    rows = Dataset.from_dict({"image": ["cat/1.jpg"], "label": [0]}).cast_column("image", Image())
+    rows.to_parquet(tmp_path / "x.parquet")
+    write_stored(f"memory://{tmp_path.name}/x.parquet", (tmp_path / "x.parquet").read_bytes())
+    for streaming in (True, False):
+        with pytest.raises(InputError, match=r"has paths in its column 'image' \(cat/1.jpg\), not images"):
+            load(f"memory://{tmp_path.name}", streaming, label_names=NAMES)
 
 
 def test_slices_and_notes(shards):
