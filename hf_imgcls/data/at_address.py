@@ -64,6 +64,8 @@ def _refused(address: str, files: list[Stored], folders: Iterable[str] = ()) -> 
     where, endings = without_secrets(address), Image.registered_extensions()
     images = [file.name for file in files if PurePosixPath(file.name).suffix.lower() in endings]
     if images or folders:
+        if where.startswith("file://"):
+            return InputError(f"data.path: {where} is no file of shards; name a folder of images by its path alone")
         there = f"loose images ({listed(images, 2)})" if images else f"the folders {listed(folders, 3)}"
         return InputError(
             f"data.path: {where} holds {there} and no .parquet or .tar file; images are not read one by one from "

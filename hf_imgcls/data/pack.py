@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 
 from hf_imgcls.data.check import check_images, limits_of
 from hf_imgcls.data.folders import SPLIT_NAMES, USUAL_NAMES
-from hf_imgcls.data.labels import encode_labels, label_values, name_labels, note_alike
+from hf_imgcls.data.labels import check_values, encode_labels, label_values, name_labels, note_alike
 from hf_imgcls.data.rows import BadImage
 from hf_imgcls.data.sources import open_source
 from hf_imgcls.data.splits import choose_splits, split_names
@@ -59,10 +59,11 @@ def open_packing(data: DataSection) -> Packing:
     Raises:
         InputError: what `open_source` raises, or a label that train does not have.
     """
-    available, notes, _ = open_source(data)
+    available, notes, origin = open_source(data)
     chosen = choose_splits(available, data)
     roles = {name: role for role, spec in chosen.items() for name in split_names(spec or None)}
     train = available[next(name for name, role in roles.items() if role == "train")]
+    notes = [*notes, *check_values(train, origin, data)]
     labels = name_labels(train, data.label_names)
     parts, bad = [], []
     for name, rows in available.items():

@@ -202,6 +202,11 @@ def test_what_is_no_shards_is_refused_with_what_to_do(tmp_path):
             assert len(str(caught.value)) < 380
 
 
+def test_a_folder_of_images_is_named_by_its_path(make_folder):
+    with pytest.raises(InputError, match="name a folder of images by its path alone"):
+        load(f"file://{make_folder(2)}", streaming=False)
+
+
 def test_the_recipe_is_checked_without_asking_the_storage():
     check_path(DataSection(path="memory://nothing/there"))
     with pytest.raises(InputError, match="no such kind of address"):
