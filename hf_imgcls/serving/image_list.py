@@ -133,6 +133,8 @@ def _from_lines(lines: Iterable[bytes]) -> Iterator[str]:
         name = os.fsdecode(line.rstrip(b"\r\n"))
         if os.path.isdir(name):
             yield from _in_folder(name)
+        elif is_address(name) and name.endswith("/") and not name.startswith(SCHEMES):
+            yield from _below(name)
         elif name:
             yield _normalize(name)
 

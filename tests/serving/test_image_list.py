@@ -4,6 +4,7 @@ import http.server
 import io
 import os
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from conftest import make_image
@@ -195,7 +196,7 @@ def test_a_signed_address_is_shown_without_its_signature_and_not_as_another_one(
     assert "first" not in shown[0]
 
 
-def test_addresses_are_files_or_folders_of_images(tmp_path):
+def test_addresses_are_files_or_folders_of_images(tmp_path, monkeypatch):
     root = f"memory://{tmp_path.name}"
     image = io.BytesIO()
     make_image("red", 1).save(image, "PNG")
@@ -204,6 +205,9 @@ def test_addresses_are_files_or_folders_of_images(tmp_path):
     found = list(find_images([root]))
     assert [name.partition(tmp_path.name)[2] for name in found] == ["/a.png", "/b/1.JPG", "/b/2.png"]
     assert list(find_images([f"{root}/b/notes.txt"])) == [f"{root}/b/notes.txt"]
+    listed = SimpleNamespace(buffer=io.BytesIO(f"{root}/a.png\n{root}/b/\n".encode()))
+    monkeypatch.setattr("sys.stdin", listed)
+    assert [name.rpartition("/")[2] for name in find_images(["-"])] == ["a.png", "1.JPG", "2.png"]
     assert read_source(found[2]).getpixel((0, 0)) == make_image("red", 1).getpixel((0, 0))
     write_stored(f"{root}/none/x.txt", b"")
     for folder, line in (("none", "no images there"), ("missing", "no such bucket or file")):
