@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from hf_imgcls import data, machine
 from hf_imgcls.api.inspect import read_data_recipe
-from hf_imgcls.api.packed_shards import begin_shards, write_shards
+from hf_imgcls.api.packed_shards import begin_shards, open_place, write_shards
 from hf_imgcls.data import Packing, Shard
 from hf_imgcls.errors import InputError
 from hf_imgcls.machine import say
@@ -55,6 +55,7 @@ def pack_data(source: str | Path, overrides: Iterable[str], options: PackOptions
     _check(options, section)
     machine.prepare_launch()
     place = _as_address(options.output)
+    open_place(place, options.output)
     packing = data.open_packing(section)
     if section.bad_images == "raise":
         data.refuse_bad_images(packing.bad)

@@ -19,20 +19,24 @@ _BLOCK = 1 << 22  # bytes
 _EVERY = 20  # seconds between two manifests: that of 40,000 shards has 6 MB
 
 
-def begin_shards(place: str, manifest: dict[str, Any], output: str) -> dict[str, Any]:
-    """The manifest with the shards that an earlier run has written; an InputError where something else is there."""
-    shown = without_secrets(output)
+def open_place(place: str, output: str) -> None:
+    """Before every image is read: refuse (InputError) a place with other files, and find out that it can be written."""
     if look_up(f"{place}/{_MANIFEST}") is None:
         if there := _names_in(place):
+            shown = without_secrets(output)
             raise InputError(f"--output: {shown} holds other files already ({listed(there, 3)}); name an empty place")
-        write_stored(f"{place}/{_MANIFEST}", _as_bytes(manifest))
-        return manifest
+        write_stored(f"{place}/{_MANIFEST}", _as_bytes({"key": None, "shards": {}}))
+
+
+def begin_shards(place: str, manifest: dict[str, Any], output: str) -> dict[str, Any]:
+    """The manifest with the shards that an earlier run has written; an InputError where those are of something else."""
+    shown = without_secrets(output)
     try:
         before = json.loads(read_stored(f"{place}/{_MANIFEST}"))
         key, shards = before["key"], before["shards"]
     except (ValueError, LookupError, TypeError):
         raise InputError(f"--output: {shown} holds a {_MANIFEST} of something else; name an empty place") from None
-    if key != manifest["key"]:
+    if key not in (None, manifest["key"]):
         raise InputError(
             f"--output: {shown} was packed from other images, labels or options; name another place, or empty it"
         )
