@@ -14,6 +14,7 @@ from hf_imgcls.data.labels import check_values, encode_labels, label_values, nam
 from hf_imgcls.data.rows import BadImage
 from hf_imgcls.data.sources import open_source
 from hf_imgcls.data.splits import choose_splits, split_names
+from hf_imgcls.errors import InputError
 from hf_imgcls.recipe import DataSection
 
 
@@ -87,6 +88,10 @@ def _part(split: str, rows: datasets.Dataset, labels: list[str], data: DataSecti
     shown = [name or f"row {row}" for row, name in enumerate(names)]
     bad = [BadImage(shown[row], texts[row] or "", split, why) for row, why in enumerate(reasons) if why]
     good = [row for row, why in enumerate(reasons) if not why]
+    if not good:
+        raise InputError(
+            f"data: none of the {len(rows)} images of {split} can be read; the first, {bad[0].file}: {bad[0].reason}"
+        )
     groups = rows["group"][:] if "group" in rows.column_names else [None] * len(rows)
     return Packed(split, rows, ids, names, verdicts["digest"][:], good, _sizes(rows), groups), bad
 

@@ -154,6 +154,10 @@ def test_unreadable_images_are_skipped_and_named_or_refused(make_folder, place, 
     assert pq.read_table(io.BytesIO(content(place)[file])).num_rows == 8
     with pytest.raises(InputError, match=r"red/001.png .* cannot be read"):
         pack_data(folder, ["data.bad_images=raise"], PackOptions(f"{place}2"))
+    for file in folder.rglob("*.png"):
+        file.write_bytes(b"no image")
+    with pytest.raises(InputError, match="none of the 9 images of train can be read"):
+        pack_data(folder, [], PackOptions(f"{place}3"))
 
 
 def test_an_image_that_changes_while_it_is_packed_is_not_packed(make_folder, place, monkeypatch):
