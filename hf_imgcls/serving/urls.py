@@ -16,7 +16,6 @@ SCHEMES = ("http://", "https://")
 TEMPORARY = "temporary: "  # begins the error of an image that the same command tries again
 _TIMEOUT = 30  # seconds without a byte from a server
 _MAX_BYTES = 200_000_000  # of an image: an endless response must not fill the memory
-_LARGER = f"larger than {_MAX_BYTES // 1_000_000} MB"
 # Many servers reject the default agent.
 _AGENT = "Mozilla/5.0 (compatible; hf-imgcls)"
 # What a server has nothing to do with.
@@ -76,7 +75,7 @@ def read_address(name: str) -> bytes:
             raise UnusableImage(MISSING[0]) from None
         raise
     if len(data) > _MAX_BYTES:
-        raise UnusableImage(_LARGER)
+        raise UnusableImage(f"larger than {_MAX_BYTES // 1_000_000} MB")
     return data
 
 
@@ -85,7 +84,7 @@ def _download(name: str) -> bytes:
     with urllib.request.urlopen(request, timeout=_TIMEOUT) as response:
         data = response.read(_MAX_BYTES + 1)
         if len(data) > _MAX_BYTES:
-            raise ValueError(_LARGER)
+            raise ValueError(f"larger than {_MAX_BYTES // 1_000_000} MB")
         if left := getattr(response, "length", None):  # it ended early, which `read` of so many bytes does not say
             raise http.client.IncompleteRead(data, left)
     return data

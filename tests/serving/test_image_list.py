@@ -219,9 +219,9 @@ def test_an_image_that_is_not_at_its_address_is_one_bad_image_and_a_failing_serv
     with pytest.raises(UnusableImage, match="no such file"):
         read_source("memory://nothing/here.png")
 
-    def fail(name):
+    def fail(name, most):
         raise ReadError("s3://b/x cannot be read at present")
 
     monkeypatch.setattr(urls, "read_stored", fail)
     with pytest.raises(urls.TemporaryError, match=r"^temporary: "):
-        read_source("s3://b/x.png")
+        read_source("memory://nothing/here.png")
