@@ -11,7 +11,6 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-import openvino
 import pytest
 import torch
 from conftest import COLOURS, make_image
@@ -34,25 +33,32 @@ from hf_imgcls.serving.openvino.session import open_openvino, read_model
 from hf_imgcls.serving.openvino.write import write_openvino_export
 
 
+@pytest.fixture(scope="module", autouse=True)
+def home(tmp_path_factory):
+    """A home folder, in which nothing may be written; whatever is imported here is imported with it."""
+    place = tmp_path_factory.mktemp("home")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HOME", str(place))
+        assert not sys.modules.keys() & {"nncf", "openvino"}, "their import is not seen here"
+        yield place
+
+
 @pytest.fixture(scope="module")
-def exported_run(tmp_path_factory):
-    """(folder of a run, of its export with --quantize, standard output, files in the home folder, hosts asked)."""
+def exported_run(home, tmp_path_factory):
+    """(folder of a run, of its export with --quantize, standard output, addresses that were connected to)."""
     place = tmp_path_factory.mktemp("사진 openvino")
     run = save(place / "빛깔 run", "vit", make_photos(place / "photos", train=2, test=10))
-    home, asked, out = place / "home", [], io.StringIO()
-    home.mkdir()
+    asked, out = [], io.StringIO()
     with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(out):
-        patch.setenv("HOME", str(home))
         patch.setattr(socket.socket, "connect", lambda self, address: asked.append(address))
-        assert "nncf" not in sys.modules, "imported by another test: what its import does is not seen here"
         assert main(["export", str(run), "--format", "openvino", "--quantize"]) == 0
-    return run, place / "빛깔 run-openvino", out.getvalue(), list(home.rglob("*")), asked
+    return run, place / "빛깔 run-openvino", out.getvalue(), asked
 
 
-def test_the_folder_is_complete_and_nothing_is_sent_or_written_elsewhere(exported_run):
-    run, folder, out, home, asked = exported_run
-    assert (home, asked) == ([], [])
-    assert "openvino_telemetry" not in sys.modules or sys.modules["openvino_telemetry"] is not None
+def test_the_folder_is_complete_and_nothing_is_sent_or_written_elsewhere(exported_run, home):
+    run, folder, out, asked = exported_run
+    assert (list(home.rglob("*")), asked) == ([], [])
+    assert "openvino_telemetry" not in sys.modules
     lines = out.splitlines()
     assert lines[0] == "export: calibrating int8 on 5 train images"
     assert lines[1].startswith(f"exported: {folder}, ")
@@ -120,7 +126,8 @@ def test_its_readmes_code_runs_with_openvino_alone(exported_run, tmp_path, monke
 
 
 def test_float32_is_asked_for_and_as_many_threads_as_torch_has(exported_run, monkeypatch):
-    asked, compile_model = [], openvino.Core.compile_model
+    openvino, asked = session.import_openvino(), []
+    compile_model = openvino.Core.compile_model
 
     def note(self, model, device, settings):
         asked.append(settings)

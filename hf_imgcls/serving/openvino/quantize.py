@@ -1,7 +1,6 @@
 """Post-training quantization by NNCF: convolutions and dense layers in int8, calibrated on real images."""
 
 import shutil
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
@@ -16,17 +15,15 @@ from hf_imgcls.models import as_input_error
 from hf_imgcls.serving.export.calibration import CalibrationImages
 from hf_imgcls.serving.export.folder import EXPORT, INT8, write_manifest
 from hf_imgcls.serving.onnx.write import silenced
-from hf_imgcls.serving.openvino.session import FILES, MODEL, open_openvino, read_model
+from hf_imgcls.serving.openvino.session import FILES, MODEL, import_without_telemetry, open_openvino, read_model
 from hf_imgcls.serving.openvino.write import save_graph
 from hf_imgcls.store import read_json
-
-_TELEMETRY = "openvino_telemetry"
 
 
 def write_openvino_int8(folder: Path, images: CalibrationImages) -> None:
     """Write the folder `int8` in that of an export: convolutions and dense layers in int8, all else the same."""
     say(f"export: calibrating int8 on {len(images.rows)} {images.split} images")
-    quantized, nncf = folder / INT8, _import_nncf()
+    quantized, nncf = folder / INT8, import_without_telemetry("nncf")
     quantized.mkdir()
     model = read_model(folder / MODEL)
     processor = open_openvino(str(folder)).processor
@@ -61,17 +58,3 @@ def has_attention(model: Any) -> bool:
         elif kind == "ScaledDotProductAttention" or (kind == "MatMul" and sources.isdisjoint(constant)):
             return True
     return False
-
-
-def _import_nncf() -> ModuleType:
-    """The module, without the package by which its import writes an identifier into the home folder to send events."""
-    before = sys.modules.get(_TELEMETRY)
-    sys.modules[_TELEMETRY] = None  # as if it was not installed, which NNCF allows
-    try:
-        import nncf
-    finally:
-        if before is None:
-            del sys.modules[_TELEMETRY]
-        else:
-            sys.modules[_TELEMETRY] = before
-    return nncf

@@ -1,7 +1,9 @@
 """Running an exported folder with OpenVINO on the CPU, in float32 where the CPU would prefer bfloat16."""
 
 import contextlib
+import importlib
 import os
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -21,15 +23,28 @@ FILES = "model."  # how the names of both begin
 # A CPU with bfloat16 would compute in it, and probabilities then differ from the model's by up to some hundredths.
 PRECISION = {"INFERENCE_PRECISION_HINT": "f32"}
 _MOST = 220  # characters of a message
+_TELEMETRY = "openvino_telemetry"
 
 
 def import_openvino() -> ModuleType:
     """The module; InputError where it is not installed."""
     try:
-        import openvino
+        return import_without_telemetry("openvino")
     except ImportError:
         raise InputError('openvino is not installed; pip install "hf-imgcls[openvino]"') from None
-    return openvino
+
+
+def import_without_telemetry(package: str) -> ModuleType:
+    """A package that reports its import: it sends an event, and writes an identifier into the home folder."""
+    before = sys.modules.get(_TELEMETRY)
+    sys.modules[_TELEMETRY] = None  # as if it was not installed, which OpenVINO and NNCF allow
+    try:
+        return importlib.import_module(package)
+    finally:
+        if before is None:
+            del sys.modules[_TELEMETRY]
+        else:
+            sys.modules[_TELEMETRY] = before
 
 
 @contextlib.contextmanager
