@@ -67,7 +67,14 @@ def pytest_sessionfinish():
 @pytest.fixture
 def undrawn(monkeypatch):
     """A run prepares its plots and has their files, but matplotlib, tested elsewhere, does not draw them."""
-    monkeypatch.setattr("hf_imgcls.reports.figures.import_plots", Plots)
+    for drawing in ("figures", "trials"):
+        monkeypatch.setattr(f"hf_imgcls.reports.{drawing}.import_plots", Plots)
+
+
+@pytest.fixture
+def without_folds(monkeypatch):
+    """A validation split, however small, chooses the penalty of a solved head without the folds of train beside it."""
+    monkeypatch.setattr("hf_imgcls.training.regression._FEW", 0)
 
 
 @pytest.fixture

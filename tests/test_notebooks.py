@@ -63,6 +63,8 @@ sys.path.append({str(ROOT / "tests")!r})
 from hf_imgcls.reports import figures, inspection_figures
 from undrawn import Plots
 figures.import_plots = inspection_figures.import_plots = Plots
+from hf_imgcls.training import regression
+regression._FEW = 0  # as the fixture without_folds does
 """
 
 
