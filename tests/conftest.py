@@ -15,6 +15,8 @@ os.environ.update(
     HF_DATASETS_DISABLE_PROGRESS_BARS="1",
     ACCELERATE_USE_CPU="true",
     TOKENIZERS_PARALLELISM="false",
+    RAY_AUTH_MODE="disabled",  # else Ray writes a token into the home folder
+    RAY_USAGE_STATS_ENABLED="0",
 )
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
