@@ -11,15 +11,13 @@ from hf_imgcls import InputError
 from hf_imgcls.api import check_recipe
 
 
-def train(config: dict) -> None:
+def train(config: dict) -> dict:
     """In each worker: Ray has joined their processes already, and the training takes them as it finds them."""
-    import ray.train
-
     from hf_imgcls import train_classifier
 
     os.chdir(config["folder"])  # of relative paths; Ray starts elsewhere
     results = train_classifier(config["recipe"], config["overrides"])
-    ray.train.report({"processes": results["processes"], "scores": results["scores"]})
+    return {"processes": results["processes"], "scores": results["scores"]}
 
 
 def main(*words: str) -> dict:
@@ -50,7 +48,7 @@ def main(*words: str) -> dict:
             failure_config=FailureConfig(max_failures=options.restarts),
         ),
     )
-    return trainer.fit().metrics
+    return trainer.fit().return_value
 
 
 if __name__ == "__main__":
