@@ -2,6 +2,7 @@
 
 import http.server
 import io
+import json
 import os
 from pathlib import Path
 from types import SimpleNamespace
@@ -24,6 +25,7 @@ from hf_imgcls.serving.image_list import (
     write_list,
 )
 from hf_imgcls.store import write_stored
+from hf_imgcls.words import as_json
 
 
 @pytest.fixture
@@ -194,6 +196,8 @@ def test_a_signed_address_is_shown_without_its_signature_and_not_as_another_one(
     assert shown[0].endswith("&w=9")
     assert len(set(shown)) == 2
     assert "first" not in shown[0]
+    for name in (*names, "https://me:pass@h/x.jpg"):
+        assert json.loads(as_json(display_name(name))) == display_name(name)
 
 
 def test_addresses_are_files_or_folders_of_images(tmp_path, monkeypatch):

@@ -129,6 +129,10 @@ def test_the_last_part():
 
 
 def test_no_line_has_a_secret():
+    assert (
+        one_line("https://h/x?sig=abc: gone (https://h/y?token=d.e).")
+        == "https://h/x?sig=***: gone (https://h/y?token=***)."
+    )
     address = "https://me:pass@h/x.tar?id=7&X-Amz-Signature=abc&X-Amz-Credential=k%2F1&sv=3&sig=d%3D#e"
     with pytest.raises(ReadError) as caught, address_errors(address):
         raise OSError(f"timed out: {address}")
