@@ -141,12 +141,14 @@ def test_what_cannot_be_read_is_one_line_and_the_page_goes_on(open_page, browser
     Image.fromarray(noise).save(tmp_path / "deep.png")
     Image.fromarray(clear).save(tmp_path / "clear.png")
     Image.new("RGB", (2021, 20)).save(tmp_path / "narrow.png")
+    make_image("red", 1, (30, 20)).quantize(16).save(tmp_path / "clear.gif", transparency=3)
     (tmp_path / f"{HOSTILE.replace('/', '')}{'한' * 40}.png").write_bytes(b"")
     lines = {
         "empty.jpg": "not an image that this browser can read, or a damaged one",
         "text.png": "not an image that this browser can read, or a damaged one",
         "half.jpg": "not an image that this browser can read, or a damaged one",
         "deep.png": "16-bit grey, which would be clipped; save it in 8 bits",
+        "clear.gif": "transparent, and this browser does not give out its colours; put it on a background",
         "narrow.png": "2021 x 20 pixels: one side is more than 100 times the other",
     }
     if browser.execute_script("return Boolean(document.createElement('canvas').getContext('webgl'))"):

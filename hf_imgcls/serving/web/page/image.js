@@ -20,7 +20,7 @@ export async function readFile(file) {
     throw unreadable(error);
   }
   const image = readFrame(bitmap, bitmap.width, bitmap.height);
-  if (image.transparent) readUnderAlpha(image, bitmap);
+  if (image.transparent) readUnderAlpha(image, bitmap, type);
   bitmap.close();
   return turn(image, orientation);
 }
@@ -69,10 +69,11 @@ export function readFrame(source, width, height) {
 }
 
 /** Replaces the pixels of an image, from which a canvas has taken the colours that are under its transparency. */
-function readUnderAlpha({ data, width, height }, bitmap) {
+function readUnderAlpha({ data, width, height }, bitmap, type) {
   const gl = document.createElement("canvas").getContext("webgl");
-  if (!gl || Math.max(width, height) > gl.getParameter(gl.MAX_TEXTURE_SIZE)) {
-    throw new Error("transparent, and this browser does not give out the colours of such images; put it on a background");
+  // Of a GIF the decoder has made them black.
+  if (!gl || type === "image/gif" || Math.max(width, height) > gl.getParameter(gl.MAX_TEXTURE_SIZE)) {
+    throw new Error("transparent, and this browser does not give out its colours; put it on a background");
   }
   gl.bindTexture(gl.TEXTURE_2D, gl.createTexture());
   gl.texImage2D(gl.TEXTURE_2D, 0, gl.RGBA, gl.RGBA, gl.UNSIGNED_BYTE, bitmap);
