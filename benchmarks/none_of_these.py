@@ -108,7 +108,8 @@ def main() -> None:
                     found[name, *key].append(value)
                     print(f"seed {seed}, {name}, {', '.join(key)}: AUROC {value:.4f}", flush=True)
     for key, values in found.items():
-        print(f"{', '.join(key)}: AUROC {np.mean(values):.3f} ± {np.std(values, ddof=1):.3f}")
+        deviation = f" ± {np.std(values, ddof=1):.3f}" if len(values) > 1 else ""
+        print(f"{', '.join(key)}: AUROC {np.mean(values):.3f}{deviation}")
 
 
 if __name__ == "__main__":

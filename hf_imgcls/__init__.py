@@ -19,6 +19,7 @@ _HOMES = {
     "average_models": "api",
     "compare_runs": "api",
     "predict_images": "api",
+    "predict_on_ray": "api",
     "embed_images": "api",
     "find_similar": "api",
     "explain_images": "api",

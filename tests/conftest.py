@@ -15,6 +15,8 @@ os.environ.update(
     HF_DATASETS_DISABLE_PROGRESS_BARS="1",
     ACCELERATE_USE_CPU="true",
     TOKENIZERS_PARALLELISM="false",
+    RAY_AUTH_MODE="disabled",  # else Ray writes a token into the home folder
+    RAY_USAGE_STATS_ENABLED="0",
 )
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
@@ -67,7 +69,14 @@ def pytest_sessionfinish():
 @pytest.fixture
 def undrawn(monkeypatch):
     """A run prepares its plots and has their files, but matplotlib, tested elsewhere, does not draw them."""
-    monkeypatch.setattr("hf_imgcls.reports.figures.import_plots", Plots)
+    for drawing in ("figures", "trials"):
+        monkeypatch.setattr(f"hf_imgcls.reports.{drawing}.import_plots", Plots)
+
+
+@pytest.fixture
+def without_folds(monkeypatch):
+    """A validation split, however small, chooses the penalty of a solved head without the folds of train beside it."""
+    monkeypatch.setattr("hf_imgcls.training.regression._FEW", 0)
 
 
 @pytest.fixture

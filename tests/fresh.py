@@ -5,6 +5,7 @@ environment, arguments, folder and output, another order of hashes (PYTHONHASHSE
 """
 
 import atexit
+import contextlib
 import gc
 import json
 import os
@@ -127,7 +128,8 @@ def _answer(connection: socket.socket) -> None:
     if job == 0:
         return _run(files)
     status = os.waitstatus_to_exitcode(os.waitpid(job, 0)[1])
-    connection.sendall(str(status).encode())
+    with contextlib.suppress(BrokenPipeError):  # who asked has been killed
+        connection.sendall(str(status).encode())
     os._exit(0)
 
 

@@ -7,12 +7,13 @@ from collections.abc import Iterator
 from unittest import mock
 
 import fsspec
-from moto.server import ThreadedMotoServer
 
 
 @contextlib.contextmanager
 def serve_s3() -> Iterator[str]:
     """The address of an empty bucket, `s3://bucket`, while inside."""
+    from moto.server import ThreadedMotoServer  # takes seconds, which each worker would spend while it collects tests
+
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
     server.start()
     host, port = server.get_host_and_port()

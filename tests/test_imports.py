@@ -5,7 +5,7 @@ from fresh import run_fresh
 # Each of them takes a second or more, and is there on many machines. (peft too: transformers' Trainer imports it.)
 UNUSED = {
     "matplotlib", "sklearn", "gradio", "onnx", "onnxruntime", "onnxscript", "tensorflow", "keras", "jax", "torchaudio",
-    "timm", "IPython", "tensorboard", "cv2",
+    "timm", "IPython", "tensorboard", "cv2", "ray",
 }  # fmt: skip
 
 

@@ -2,6 +2,7 @@
 
 from hf_imgcls.api.average import average_models
 from hf_imgcls.api.benchmark import describe_measurement, measure_recipe
+from hf_imgcls.api.blocks_on_ray import RayOptions
 from hf_imgcls.api.check import check_recipe
 from hf_imgcls.api.compare import compare_runs
 from hf_imgcls.api.describe import describe_network
@@ -15,6 +16,7 @@ from hf_imgcls.api.fit import FitOptions, fit_folder
 from hf_imgcls.api.image_rows import describe_counts
 from hf_imgcls.api.init import write_recipe
 from hf_imgcls.api.inspect import InspectOptions, inspect_data
+from hf_imgcls.api.on_ray import predict_on_ray
 from hf_imgcls.api.pack import PackOptions, pack_data
 from hf_imgcls.api.predict import predict_images
 from hf_imgcls.api.push import push_model

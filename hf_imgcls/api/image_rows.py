@@ -87,7 +87,15 @@ def note(line: str) -> None:
             print(clean(line), file=sys.stderr, flush=True)
 
 
-def describe_counts(counts: ImageCounts, output: Path | None, done: str = "predicted") -> str:
+def note_counts(again: int, rejected: int) -> None:
+    """Lines of the images that are to be read again, and of those that show none of the classes."""
+    if rejected:
+        note(f"{plural(rejected, 'image')} predicted as {NONE_OF_THESE}")
+    if again:
+        note(f"{plural(again, 'image')} could not be read for now; the same command tries them again")
+
+
+def describe_counts(counts: ImageCounts, output: Path | str | None, done: str = "predicted") -> str:
     """The counts in a line."""
     failed = f", {counts.unreadable} of them unreadable (see the column error)" if counts.unreadable else ""
     earlier = f", {counts.earlier} skipped (already there)" if counts.earlier else ""
@@ -120,12 +128,9 @@ def _write_new(
             unreadable, again, rejected = _make_rows(work, _writer(output, work, size), file, size.to_do)
         # Also waits until every process has written its rows.
         unreadable, again, rejected = map(sum, zip(*gather_object([(unreadable, again, rejected)]), strict=True))
-        if rejected:
-            note(f"{plural(rejected, 'image')} predicted as {NONE_OF_THESE}")
         if output:
             on_main(lambda: serving.merge_parts(output, work.columns, work.raw_csv, work.about))
-            if again:
-                note(f"{plural(again, 'image')} could not be read for now; the same command tries them again")
+        note_counts(again if output else 0, rejected)
     finally:
         if PartialState().is_main_process and isinstance(file, Path):
             file.unlink(missing_ok=True)

@@ -9,7 +9,7 @@ from hf_imgcls.errors import InputError
 
 # Default batch sizes. On a CPU the activations of a batch have to fit into its caches: MobileNetV2 is twice as fast
 # with 4 images at a time as with 16, DeiT a tenth faster.
-_ON_CPU, _ON_GPU = 4, 64
+BATCH_SIZES = {"cpu": 4, "cuda": 64}
 
 
 def open_here(opening: Callable[..., Any], model: str, options) -> Any:
@@ -26,7 +26,7 @@ def open_here(opening: Callable[..., Any], model: str, options) -> Any:
 
 
 def batch_size_of(options) -> int:
-    return options.batch_size or (_ON_CPU if _on_cpu(options) else _ON_GPU)
+    return options.batch_size or BATCH_SIZES["cpu" if _on_cpu(options) else "cuda"]
 
 
 def _on_cpu(options) -> bool:

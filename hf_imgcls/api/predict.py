@@ -28,11 +28,7 @@ def predict_images(
         images: files, folders, patterns, URLs; `-` reads a list from standard input.
         output: a .csv, .jsonl or .parquet file; if None, a table on a terminal, else CSV on standard output.
     """
-    for key in ("top_k", "batch_size"):
-        value = getattr(options, key)
-        if value is not None and value < 1:
-            raise InputError(f"--{key.replace('_', '-')}: found {value}, expected 1 or more")
-    options = options._replace(tta=check_views(options.tta))
+    options = check_options(options)
     opened: list[Classifier | serving.ClassifierOfViews] = []
 
     def open_work() -> Work:
@@ -44,6 +40,15 @@ def predict_images(
         tally = serving.Tally(*map(sum, zip(*gather_object([opened[0].tally]), strict=True)))
         note(serving.describe_tally(options.tta, tally))
     return counts
+
+
+def check_options(options: PredictOptions) -> PredictOptions:
+    """Options that hold, with views as `images` names them; an InputError names the one that does not."""
+    for key in ("top_k", "batch_size"):
+        value = getattr(options, key)
+        if value is not None and value < 1:
+            raise InputError(f"--{key.replace('_', '-')}: found {value}, expected 1 or more")
+    return options._replace(tta=check_views(options.tta))
 
 
 def _open(model: str, options: PredictOptions) -> Classifier | serving.ClassifierOfViews:

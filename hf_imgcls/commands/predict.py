@@ -15,7 +15,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "overrides", nargs="+", metavar="IMAGE", help="files, folders, 'patterns*', URLs; -: a list on standard input"
     )
-    parser.add_argument("--output", type=Path, help="a .csv, .jsonl or .parquet file; images in it are skipped")
+    parser.add_argument("--output", help="a .csv, .jsonl or .parquet file; images in it are skipped")
     parser.add_argument("--top-k", type=int, default=5, help="labels per image (default: 5)")
     parser.add_argument("--batch-size", type=int, help="default: 4 on a CPU, else 64")
     parser.add_argument("--half", action="store_true", help="in half precision, on a GPU")
@@ -24,6 +24,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--raw-csv", action="store_true", help="no ' before cells that a spreadsheet would run")
     parser.add_argument("--trust-remote-code", action="store_true", help="run code from the model's repository")
     add_limits(parser)
+    parser.add_argument("--on", choices=["ray"], help="on the machines of a Ray cluster; --output is a folder for them")
+    parser.add_argument("--ray-address", metavar="HOST:PORT", help="of the cluster (default: RAY_ADDRESS, or one here)")
+    parser.add_argument("--actors", type=int, help="processes of --on ray (default: one a GPU, or else a machine)")
 
 
 def add_limits(parser: argparse.ArgumentParser) -> None:
@@ -47,11 +50,32 @@ def run(options: argparse.Namespace) -> None:
     from hf_imgcls.api import describe_counts, predict_images
     from hf_imgcls.machine import on_main
     from hf_imgcls.serving import PredictOptions
-    from hf_imgcls.words import clean
+    from hf_imgcls.words import clean, without_secrets
 
+    _check_ray(options)
     device = (options.device, options.trust_remote_code, options.half)
     limits = chosen_limits(options)
     how = PredictOptions(options.top_k, options.batch_size, *device, limits, options.raw_csv, options.tta)
-    counts = predict_images(options.model, options.overrides, options.output, how)
+    if options.on:
+        from hf_imgcls.api import RayOptions, predict_on_ray
+
+        cluster = RayOptions(options.ray_address, options.actors)
+        counts = predict_on_ray(options.model, options.overrides, options.output, how, cluster)
+    else:
+        output = Path(options.output) if options.output else None
+        counts = predict_images(options.model, options.overrides, output, how)
+    said = describe_counts(counts, options.output and without_secrets(options.output))
     with contextlib.suppress(OSError):  # nobody reads it: the rows are written
-        on_main(lambda: print(clean(describe_counts(counts, options.output)), file=sys.stderr, flush=True))
+        on_main(lambda: print(clean(said), file=sys.stderr, flush=True))
+
+
+def _check_ray(options: argparse.Namespace) -> None:
+    from hf_imgcls.errors import InputError
+    from hf_imgcls.store import is_address
+
+    if options.on and not options.output:
+        raise InputError("--on ray: needs --output, a folder that all machines share or an address")
+    if not options.on and (options.ray_address or options.actors is not None):
+        raise InputError(f"{'--ray-address' if options.ray_address else '--actors'}: is for --on ray")
+    if not options.on and options.output and is_address(options.output):
+        raise InputError("--output: an address is for --on ray; name a file")

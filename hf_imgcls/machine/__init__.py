@@ -1,6 +1,7 @@
 """Where a run takes place: hardware, processes, TrainingArguments on this machine, precision, network."""
 
 from hf_imgcls.machine.arguments import disable_evaluation, training_arguments
+from hf_imgcls.machine.cluster import Cluster, describe_actors, import_ray, open_cluster
 from hf_imgcls.machine.group import check_same, check_shared
 from hf_imgcls.machine.hardware import (
     Machine,

@@ -1,5 +1,6 @@
 """From weights to predictions: opening any model, predicting, the parity check, the demo, ONNX."""
 
+from hf_imgcls.serving.actor import ActorWork, BlockPredictor, Outcome, read_outcome
 from hf_imgcls.serving.demo import PAGE, TOP_K, describe_demo, serve_demo
 from hf_imgcls.serving.distance import ClassMeans, DistanceRejection, open_rejection, with_features
 from hf_imgcls.serving.embedder import Embedder, embed_batches, embed_rows
@@ -28,6 +29,15 @@ from hf_imgcls.serving.open import FORMATS, ExportFormat, PredictOptions, as_cla
 from hf_imgcls.serving.output import WrittenRows, check_continues, read_written
 from hf_imgcls.serving.output_place import check_place
 from hf_imgcls.serving.parity import TOLERANCE, check_serving, describe_parity
+from hf_imgcls.serving.part_files import (
+    Block,
+    as_blocks,
+    block_size,
+    clear_run,
+    drop_rows_of_parts,
+    put_list,
+    read_written_parts,
+)
 from hf_imgcls.serving.reading import each_batch
 from hf_imgcls.serving.rows import EMBEDDED, RowWriter, TerminalTable, column_names, tried_again
 from hf_imgcls.serving.tta import ClassifierOfViews, Tally, describe_tally

@@ -33,14 +33,14 @@ def drop_rows(output: Path, again: set[int], columns: list[str]) -> None:
     if not again:
         return
     for file in [output, *find_parts(output)]:
-        if not any(map(_dropped(again), read_rows(file))):
+        if not any(map(is_dropped(again), read_rows(file))):
             continue
         if file.suffix.lower() == ".parquet":
-            schema = _schema(columns).with_metadata(pq.read_schema(file).metadata)
-            _write_parquet(_draft(output), schema, (_without(batch, _dropped(again)) for batch in _batches(file)))
+            schema = schema_of(columns).with_metadata(pq.read_schema(file).metadata)
+            _write_parquet(_draft(output), schema, (_without(batch, is_dropped(again)) for batch in _batches(file)))
         else:
             with _draft(output).open("wb") as lines:
-                lines.writelines(line for line, row in read_lines(file) if row is None or not _dropped(again)(row))
+                lines.writelines(line for line, row in read_lines(file) if row is None or not is_dropped(again)(row))
         _put(_draft(output), file)
 
 
@@ -63,8 +63,8 @@ def merge_parts(
     rows = (row for row in alternating if row and row_hash(row) not in written)
     chunks = iter(lambda: list(itertools.islice(rows, CHUNK)), [])
     if output.suffix.lower() == ".parquet":
-        more = (pa.RecordBatch.from_pylist(list(map(_as_values, chunk)), _schema(columns)) for chunk in chunks)
-        schema = _schema(columns).with_metadata(dict(about) if about else None)
+        more = (pa.RecordBatch.from_pylist(list(map(_as_values, chunk)), schema_of(columns)) for chunk in chunks)
+        schema = schema_of(columns).with_metadata(dict(about) if about else None)
         _write_parquet(_draft(output), schema, itertools.chain(_batches(output), more))
         _put(_draft(output), output)
     else:
@@ -89,7 +89,7 @@ def _put(draft: Path, file: Path) -> None:
     draft.replace(place)
 
 
-def _dropped(again: set[int]) -> Callable[[Row], bool]:
+def is_dropped(again: set[int]) -> Callable[[Row], bool]:
     return lambda row: tried_again(row) and row_hash(row) in again
 
 
@@ -103,7 +103,7 @@ def _as_values(row: Row) -> Row:
     return row if row.get(FEATURES) is None else {**row, FEATURES: as_features(row[FEATURES])}
 
 
-def _schema(columns: list[str]) -> pa.Schema:
+def schema_of(columns: list[str]) -> pa.Schema:
     return pa.schema([(name, _type_of(name)) for name in columns])
 
 

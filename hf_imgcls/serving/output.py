@@ -11,7 +11,7 @@ import json
 import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -57,9 +57,14 @@ def read_written(output: Path) -> WrittenRows:
         try_place(output.parent, "--output")
     elif not os.access(output, os.R_OK | os.W_OK):
         raise MachineError(f"--output: {output}: no permission; grant the right to write it, or name another file")
+    return collect_written(((str(file), read_rows(file)) for file in [output, *find_parts(output)]), output)
+
+
+def collect_written(files: Iterable[tuple[str, Iterable[Row]]], output: Path | str) -> WrittenRows:
+    """What the rows of the files of an output, by their names, say that it holds."""
     done, again, models, columns = set(), set(), set(), None
-    for file in [output, *find_parts(output)]:
-        for row in read_rows(file):
+    for file, rows in files:
+        for row in rows:
             if columns not in (None, without_features(row)):
                 raise InputError(f"--output: {file} and {output} differ in their columns; name another file")
             columns = without_features(row)
@@ -68,7 +73,7 @@ def read_written(output: Path) -> WrittenRows:
     return WrittenRows(done, models, columns, again - done)
 
 
-def check_continues(written: WrittenRows, model: str, columns: list[str], output: Path) -> None:
+def check_continues(written: WrittenRows, model: str, columns: list[str], output: Path | str) -> None:
     """Refuse to mix models, whose names differ behind the @, features, or numbers of labels, in one output."""
     if written.columns is not None and (columns == EMBEDDED) != (written.columns == without_features(EMBEDDED)):
         kinds = ("predictions", "features") if columns == EMBEDDED else ("features", "predictions")
@@ -113,19 +118,24 @@ def read_rows(file: Path) -> Iterator[Row]:
     if file.suffix.lower() != ".parquet":
         yield from (row for _, row in read_lines(file) if row is not None)
     elif has_content(file):
-        try:
-            table = pq.ParquetFile(file)
-            _check_columns(table.schema_arrow.names, file)
-            if FEATURES in table.schema_arrow.names and not is_vector(table.schema_arrow.field(FEATURES).type):
-                raise ValueError("other features")
-            for batch in table.iter_batches(CHUNK, columns=without_features(table.schema_arrow.names)):
-                for row in batch.to_pylist():
-                    _check_values(row)
-                    yield row
-        except InputError:
-            raise
-        except (ValueError, TypeError, pa.ArrowException):
-            raise _not_ours(file, "it") from None
+        yield from parquet_rows(file, file)
+
+
+def parquet_rows(source: Path | BinaryIO, file: Path | str) -> Iterator[Row]:
+    """The rows of Parquet without features; `file` names it in an error."""
+    try:
+        table = pq.ParquetFile(source)
+        _check_columns(table.schema_arrow.names, file)
+        if FEATURES in table.schema_arrow.names and not is_vector(table.schema_arrow.field(FEATURES).type):
+            raise ValueError("other features")
+        for batch in table.iter_batches(CHUNK, columns=without_features(table.schema_arrow.names)):
+            for row in batch.to_pylist():
+                _check_values(row)
+                yield row
+    except InputError:
+        raise
+    except (ValueError, TypeError, pa.ArrowException):
+        raise _not_ours(file, "it") from None
 
 
 def read_lines(file: Path) -> Iterator[tuple[bytes, Row | None]]:
@@ -157,7 +167,7 @@ def read_lines(file: Path) -> Iterator[tuple[bytes, Row | None]]:
         raise _not_ours(file, f"line {number}") from None
 
 
-def _not_ours(file: Path, found: str) -> InputError:
+def _not_ours(file: Path | str, found: str) -> InputError:
     return InputError(f"--output: {file} exists, and {found} was not written by predict or embed; name another file")
 
 
@@ -167,7 +177,7 @@ def _check_values(row: Row) -> None:
         raise ValueError("other values")
 
 
-def _check_columns(columns: list[str], file: Path) -> None:
+def _check_columns(columns: list[str], file: Path | str) -> None:
     expected = EMBEDDED if FEATURES in columns else column_names(labels_per_image(columns), "labels" in columns)
     if columns == ["picture", *expected[1:]]:
         raise InputError(

@@ -63,4 +63,5 @@ from hf_imgcls.store.run_weights import check_weights, describe_weights
 from hf_imgcls.store.runs import FoundRun, find_runs, natural
 from hf_imgcls.store.search_folder import open_search
 from hf_imgcls.store.several import describe_if_several, open_several
+from hf_imgcls.store.shared_folder import SharedFolder
 from hf_imgcls.store.streams import close_output, close_terminal, flush_streams, open_streams

@@ -142,6 +142,27 @@ def write_stored(address: str, content: bytes) -> None:
         system.invalidate_cache()
 
 
+def stored_names(address: str) -> list[str]:
+    """The names of the files directly in a folder at an address, sorted; none where nothing is there."""
+    with address_errors(address):
+        system, path = _file_system(address)
+        system.invalidate_cache()
+        try:
+            found = system.ls(path, detail=True)
+        except FileNotFoundError:
+            return []
+    return sorted(PurePosixPath(each["name"]).name for each in found if each["type"] == "file")
+
+
+def remove_stored(address: str) -> None:
+    """Remove the file at an address, if it is there."""
+    with address_errors(address, "write"):
+        system, path = _file_system(address)
+        with contextlib.suppress(FileNotFoundError):
+            system.rm_file(path)
+        system.invalidate_cache()
+
+
 def _file_system(address: str) -> tuple[Any, str]:
     """The file system of an address, of this process, and the path in it."""
     import fsspec

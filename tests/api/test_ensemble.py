@@ -10,7 +10,7 @@ from hf_imgcls.api import check_recipe
 from hf_imgcls.api.ensemble import _best_alone, _unless_better
 from hf_imgcls.recipe import load_recipe, networks_of
 
-pytestmark = pytest.mark.usefixtures("undrawn")
+pytestmark = pytest.mark.usefixtures("undrawn", "without_folds")
 HEAD = {"train": "head", "cache_features": True, "augmentation": {}, "logistic_regression": True}
 
 

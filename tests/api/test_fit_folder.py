@@ -16,7 +16,7 @@ from hf_imgcls.errors import Interrupted
 from hf_imgcls.training.candidates import PRESETS, score_candidate
 from hf_imgcls.training.interruption import InterruptibleTrainer
 
-pytestmark = pytest.mark.usefixtures("undrawn")
+pytestmark = pytest.mark.usefixtures("undrawn", "without_folds")
 
 
 @pytest.fixture

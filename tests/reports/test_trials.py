@@ -1,9 +1,10 @@
 """The trials of a search: the table, the cells of its file, and the plot."""
 
 import pytest
+from PIL import Image
 
 from hf_imgcls.reports.plots.trials import trials
-from hf_imgcls.reports.trials import TrialRow, best_trial, trial_cells, trial_table
+from hf_imgcls.reports.trials import TrialRow, best_trial, draw_trials, trial_cells, trial_table
 
 ROWS = [
     TrialRow(1, "complete", 0.5, (0.4, 0.5), {"lr": 1e-3, "weights": None}, 12.0, ""),
@@ -68,3 +69,9 @@ def test_there_is_a_panel_for_each_key_and_none_is_empty(count):
     figure = trials([1], [0.5], {f"k{n}": [n] for n in range(count)}, ("loss", 0), [])
     assert len(figure.axes) == 1 + count
     assert all(ax.lines for ax in figure.axes)
+
+
+def test_the_plot_is_drawn_from_the_complete_trials(tmp_path):
+    draw_trials(tmp_path, ROWS, ("accuracy", ROWS[2]), ["lr", "weights"], ["lr"])
+    with Image.open(tmp_path / "plots/trials.png") as plot:
+        assert min(plot.size) > 100
