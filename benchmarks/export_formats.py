@@ -79,26 +79,33 @@ def measure(run: Path, options: argparse.Namespace) -> None:
     sides = open_sides(run, folders)
     ours = sides["torch"]
     images = evaluation_images(str(run), ours.labels)
-    pixels = torch.stack([process_image(ours.processor, read_image(row["image"])) for row in images.rows])
-    logits = {
-        name: np.concatenate([side.logits(batch).numpy() for batch in pixels.split(4)]) for name, side in sides.items()
-    }
-    labels, best = images.labels, logits["torch"].argmax(axis=1)
+    rows = [images.rows[i] for i in range(options.images if options.rates_alone else len(images.rows))]
+    pixels = torch.stack([process_image(ours.processor, read_image(row["image"])) for row in rows])
     some = pixels[: options.images]
     rates = {size: measure_rates(sides, some, size, options.rounds) for size in options.batch_sizes}
-    print(
-        f"\n{run}: {len(labels)} {images.split} images; {len(some)} for the rates, medians of {options.rounds} rounds"
-    )
+    print(f"\n{run}: rates on {len(some)} images, medians of {options.rounds} rounds")
+    if not options.rates_alone:
+        describe_predictions(sides, pixels, images.labels, images.split)
     for name in sides:
-        found = logits[name].argmax(axis=1)
-        scores = np.abs(ours.to_scores(logits[name]) - ours.to_scores(logits["torch"])).max()
         folder = run if name == "torch" else folders[name.replace(" bfloat16", "")]
-        print(
-            f"{name}: accuracy {np.mean(found == labels):.4f}, agreement {np.mean(found == best):.4f}, "
-            f"probability off by at most {scores:.1e}, {megabytes_of(folder):.1f} MB; images a second:"
-        )
+        print(f"{name}, {megabytes_of(folder):.1f} MB, images a second:")
         for size, each in rates.items():
             print(f"    batches of {size}: {describe_rates(each[name], each['ONNX'])}", flush=True)
+
+
+def describe_predictions(sides: dict, pixels: torch.Tensor, labels: np.ndarray, split: str) -> None:
+    """Accuracy, and agreement with torch, on images of shape (images, 3, h, w)."""
+    print(f"{len(labels)} {split} images")
+    logits = {}
+    for name, side in sides.items():
+        logits[name] = np.concatenate([side.logits(batch).numpy() for batch in pixels.split(4)])
+        best, ours = logits[name].argmax(axis=1), logits["torch"].argmax(axis=1)
+        scores = np.abs(side.to_scores(logits[name]) - side.to_scores(logits["torch"])).max()
+        print(
+            f"{name}: accuracy {np.mean(best == labels):.4f}, agreement {np.mean(best == ours):.4f}, "
+            f"probability off by at most {scores:.1e}",
+            flush=True,
+        )
 
 
 def main() -> None:
@@ -109,6 +116,7 @@ def main() -> None:
     parser.add_argument("--batch-sizes", type=int, nargs="+", default=[1, 4, 16])
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--rates-alone", action="store_true", help="no accuracy, which export.json has too")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     for run in options.runs:
