@@ -59,7 +59,7 @@ OTHER = {
 
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.name)
-@pytest.mark.usefixtures("undrawn")
+@pytest.mark.usefixtures("undrawn", "without_folds")
 def test_every_shipped_recipe_trains_on_other_data_and_weights_by_overrides_alone(
     path, make_folder, tmp_path, monkeypatch
 ):
