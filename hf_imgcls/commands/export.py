@@ -1,4 +1,4 @@
-"""write any image classifier as ONNX or for OpenVINO, checked against the model"""
+"""write a classifier for other engines, checked against the model"""
 
 import argparse
 from pathlib import Path

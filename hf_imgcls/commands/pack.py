@@ -1,4 +1,4 @@
-"""write the images of a folder as Parquet or tar shards, for object storage and streams"""
+"""write a folder's images as shards, for streams and object storage"""
 
 import argparse
 
