@@ -1,4 +1,4 @@
-"""write a folder's images as shards, for streams and object storage"""
+"""write a folder's images as shards, for streams and buckets"""
 
 import argparse
 
