@@ -1,4 +1,4 @@
-"""write a classifier for other engines, checked against the model"""
+"""write a classifier for other engines, checked against it"""
 
 import argparse
 from pathlib import Path
