@@ -1,6 +1,12 @@
-"""A Ray of this machine whose workers are forks of a process that has imported everything: each would take 12 s."""
+"""A Ray of this machine whose workers are forks of a process that has imported everything: each would take 12 s.
+
+What uses it is a fresh process too, as Ray changes the standard streams and the logging of the process it is opened in.
+"""
 
 import contextlib
+import importlib.util
+import io
+import json
 import os
 import signal
 import tempfile
@@ -11,6 +17,11 @@ from unittest import mock
 from hf_imgcls.serving import BlockPredictor
 from hf_imgcls.serving.part_files import begin_block
 
+_ROOT = Path(__file__).parents[1]
+FEW_DIGITS = [
+    "recipes/digits_resnet.json", "training.num_train_epochs=1",
+    *(f"data.max_samples.{split}=40" for split in ("train", "validation", "test")),
+]  # fmt: skip
 # What Ray runs for each worker, in place of its own setup_worker.py. Ray itself is imported by the fork, since it reads
 # the environment then.
 _SETUP = """
@@ -70,3 +81,30 @@ class KilledOnce(BlockPredictor):
             once.touch()
             os.kill(os.getpid(), signal.SIGKILL)
         return super()._predict(block)
+
+
+def predict_and_train(model: str, images: list[str], output: str, folder: str) -> None:
+    """With two processes: images predicted, one of the actors killed once; and digits trained by the example.
+
+    Leaves `found.json` with the counts, what was printed and the results of the training.
+    """
+    from hf_imgcls.api import predict_on_ray
+    from hf_imgcls.api.blocks_on_ray import RayOptions
+    from hf_imgcls.serving import PredictOptions
+
+    os.chdir(folder)
+    with start_ray(2):
+        streams = io.StringIO(), io.StringIO()
+        with (
+            contextlib.redirect_stdout(streams[0]),
+            contextlib.redirect_stderr(streams[1]),
+            mock.patch("hf_imgcls.api.blocks_on_ray.BlockPredictor", KilledOnce),
+        ):
+            counts = predict_on_ray(model, images, output, PredictOptions(batch_size=2), RayOptions(actors=2))
+        os.chdir(_ROOT)
+        spec = importlib.util.spec_from_file_location("ray_train", _ROOT / "examples/ray_train.py")
+        spec.loader.exec_module(example := importlib.util.module_from_spec(spec))
+        results = example.main(*FEW_DIGITS, f"training.output_dir={folder}/ray", "--workers", "2")
+    found = {"counts": counts, "printed": [stream.getvalue() for stream in streams]}
+    found |= {key: results[key] for key in ("processes", "scores")}
+    Path(folder, "found.json").write_text(json.dumps(found))

@@ -55,7 +55,7 @@ def check_parity(rows, folder):
 
 
 def check_an_export(rows, folder):
-    list(check._batches(rows, np.arange(len(rows)), tiny_processor(), ""))
+    list(check.row_batches(rows, np.arange(len(rows)), [tiny_processor()], ""))
 
 
 def compare_on_the_hub(rows, folder):
