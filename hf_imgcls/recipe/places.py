@@ -5,12 +5,14 @@ import itertools
 import os
 import re
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from huggingface_hub import constants
 
 from hf_imgcls.errors import InputError
 from hf_imgcls.recipe.sections import DataSection, Section
 from hf_imgcls.store import check_address, is_address
+from hf_imgcls.words import without_secrets
 
 # Endings of data files, and the builder of `datasets` that reads them.
 DATA_FILES = {
@@ -25,6 +27,7 @@ def check_path(data: DataSection) -> None:
     path = local_path(data.path, "data.path")
     if is_address(data.path):
         check_address(data.path)
+        _check_web(data.path)
     elif not path.exists():
         _check_id(data.path, "data.path", "datasets")
         if path.suffix.lower() in DATA_FILES:
@@ -34,6 +37,15 @@ def check_path(data: DataSection) -> None:
             f"data.relabel: no such file {data.relabel!r} (looked in {Path.cwd()}){beside(decisions)}; hf-imgcls "
             "inspect --labels --output FOLDER writes one"
         )
+
+
+def _check_web(address: str) -> None:
+    """Refuse what is no file of shards: the web has no folders, and its pages are no datasets."""
+    url = urlsplit(address)
+    if url.scheme in ("http", "https") and not url.path.lower().endswith((".parquet", ".tar")):
+        hint = "; name a dataset of the Hub by its id" if url.hostname == "huggingface.co" else ""
+        found = f"data.path: {without_secrets(address)} is a URL of no .parquet or .tar file"
+        raise InputError(f"{found}, all that is read from the web{hint}")
 
 
 def check_output_dir(recipe: Section) -> None:
