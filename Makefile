@@ -13,7 +13,7 @@ quickstart: environment
 		print('recipes/digits/seven.png is a', best['label'], 'with a score of', round(best['score'], 4))"
 
 test: environment
-	$(BIN)/python -m pytest -n 2 --dist worksteal
+	$(BIN)/python -m pytest -n 3 --dist worksteal
 
 check: environment
 	$(BIN)/ruff format --check .
