@@ -13,6 +13,7 @@ from hf_imgcls.machine.hardware import (
     detect_machine,
     exact_float32,
     package_versions,
+    readable_precision,
 )
 from hf_imgcls.machine.memory import PeakMemory, begin_peak, device_peak, free_memory, release_device
 from hf_imgcls.machine.network import reach_hub, use_hub

@@ -169,12 +169,26 @@ def exact_float32():
 
     By the settings that `training.tf32` is made of: torch refuses to read the older ones once these were used.
     """
-    settings = (torch.backends, torch.backends.cuda.matmul, torch.backends.cudnn.conv, torch.backends.cudnn.rnn)
-    before = [setting.fp32_precision for setting in settings]
-    try:
+    with _same_precision_afterwards() as settings:
         for setting in settings:
             setting.fp32_precision = "ieee"
         yield
+
+
+@contextlib.contextmanager
+def readable_precision():
+    """torch's own settings on the CPU, of which the older ones can be read, as torch does in an export."""
+    with _same_precision_afterwards():
+        torch.backends.cudnn.allow_tf32 = True  # the older one, which sets the newer ones of cuDNN to match
+        yield
+
+
+@contextlib.contextmanager
+def _same_precision_afterwards():
+    settings = (torch.backends, torch.backends.cuda.matmul, torch.backends.cudnn.conv, torch.backends.cudnn.rnn)
+    before = [setting.fp32_precision for setting in settings]
+    try:
+        yield settings
     finally:
         for setting, precision in zip(settings, before, strict=True):
             setting.fp32_precision = "none"

@@ -16,6 +16,7 @@ from hf_imgcls.machine.hardware import (
     detect_machine,
     exact_float32,
     fill_in_defaults,
+    readable_precision,
 )
 from hf_imgcls.recipe.load import load_recipe
 
@@ -153,11 +154,14 @@ def test_a_recipes_arguments_are_completed(tmp_path, monkeypatch):
 
 
 def test_scores_are_exact_on_a_gpu_that_trains_in_tf32():
-    backends = (torch.backends, torch.backends.cuda.matmul, torch.backends.cudnn.conv)
+    backends = (torch.backends, torch.backends.cuda.matmul, torch.backends.cudnn.conv, torch.backends.cudnn.rnn)
     before = [backend.fp32_precision for backend in backends]
     try:
         torch.backends.fp32_precision = "tf32"  # what training.tf32 sets
         with exact_float32():
+            assert {backend.fp32_precision for backend in backends} == {"ieee"}
+            with readable_precision():
+                assert torch.backends.cudnn.allow_tf32, "which torch reads in an export"
             assert {backend.fp32_precision for backend in backends} == {"ieee"}
         assert {backend.fp32_precision for backend in backends} == {"tf32"}
     finally:

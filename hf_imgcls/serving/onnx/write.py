@@ -16,7 +16,7 @@ from torch import nn
 
 from hf_imgcls.errors import InputError
 from hf_imgcls.images import input_size
-from hf_imgcls.machine import package_versions
+from hf_imgcls.machine import package_versions, readable_precision
 from hf_imgcls.models import applied_thresholds, as_input_error
 from hf_imgcls.scoring import REJECTION
 from hf_imgcls.serving.export.calibration import CalibrationImages
@@ -113,7 +113,7 @@ def write_onnx(network: nn.Module, size: tuple[int, int], file: Path, opset: int
         size: height and width of its input.
     """
     try:
-        with silenced(), torch.no_grad():
+        with silenced(), torch.no_grad(), readable_precision():
             torch.onnx.export(
                 _Logits(network).eval(),
                 (torch.zeros(2, 3, *size),),
