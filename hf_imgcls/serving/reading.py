@@ -1,7 +1,6 @@
 """From images to pixels, a batch at a time, in their order: threads or processes read ahead of the network."""
 
 import itertools
-import multiprocessing
 import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -41,18 +40,17 @@ def read_batches(
     first = list(itertools.islice(names, _WORTH + 1)) if by_processes else []
     processes = _processes(process) if len(first) > _WORTH else None
     names = itertools.chain(first, names)
-    ready = _read_by_threads(process, names, batch_size, limits)
-    if processes:
-        ready = _read_by_processes(partial(_read, process, limits), names, processes)
+    read = partial(_read, process, limits)
+    ready = _read_by_processes(read, names, processes) if processes else _read_by_threads(read, names, 2 * batch_size)
     while batch := list(itertools.islice(ready, batch_size)):
         yield batch
 
 
-def _read_by_threads(process: Callable, names: Iterable[str], batch_size: int, limits: Limits) -> Iterator[Read]:
+def _read_by_threads(read: Callable[[str], Read], names: Iterable[str], ahead: int) -> Iterator[Read]:
     # At least four, so that reading continues while one waits for a server.
     pool = reader_pool(min(_MOST, max(4, cores_per_process())))
     try:
-        yield from read_ahead(pool, partial(_read, process, limits), names, 2 * batch_size)
+        yield from read_ahead(pool, read, names, ahead)
     finally:
         pool.shutdown(cancel_futures=True)
 
@@ -67,7 +65,7 @@ class _Processes(NamedTuple):
 def _processes(process: Callable) -> _Processes | None:
     """Processes that read; None where threads do better, or nothing else can be had."""
     count = min(_MOST, cores_per_process() - 1)
-    if count < 2 or sys.platform != "linux" or "fork" not in multiprocessing.get_all_start_methods():
+    if count < 2 or sys.platform != "linux":
         return None  # elsewhere each would start by importing everything anew
     pixels = process(PIL.Image.new("RGB", (320, 240)))
     size = pixels.numel() * pixels.element_size()
