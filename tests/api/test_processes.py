@@ -169,8 +169,10 @@ def test_a_launch_that_starts_one_process_where_two_were_asked_for_says_so(tmp_p
     assert alone.stdout.count("ACCELERATE_MIXED_PRECISION=no\n") == 1
     assert "WORLD_SIZE=" not in alone.stdout
     monkeypatch.setenv("ACCELERATE_MIXED_PRECISION", "no")
-    (tmp_path / "accelerate").write_text("read line")
-    with subprocess.Popen(["sh", str(tmp_path / "accelerate"), *SINGLE[1:], "env"], stdin=subprocess.PIPE) as launcher:
+    (tmp_path / "accelerate").write_text("echo started; read line")
+    command = ["sh", str(tmp_path / "accelerate"), *SINGLE[1:], "env"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as launcher:
+        launcher.stdout.readline()  # Popen returns before the kernel shows the command line of the new program
         monkeypatch.setattr(psutil.Process, "parents", lambda process: [psutil.Process(launcher.pid)])
         requested.cache_clear()
         said = check_launch()
