@@ -1,6 +1,8 @@
 """Offline, on the CPU, with caches of their own; small data made here."""
 
+import contextlib
 import gc
+import io
 import json
 import os
 import sys
@@ -196,3 +198,18 @@ def bucket():
 
     with serve_s3() as address:
         yield address
+
+
+@pytest.fixture(scope="session")
+def exported_run(tmp_path_factory):
+    """(folder of a run, of its ONNX export with --quantize, standard output, standard error)."""
+    from exporting import make_photos, save
+
+    from hf_imgcls.cli import main
+
+    place = tmp_path_factory.mktemp("exported")
+    run = save(place / "colours", "vit", make_photos(place / "photos", train=2, test=10))
+    out, err = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        assert main(["export", str(run), "--quantize"]) == 0
+    return run, place / "colours-onnx", out.getvalue(), err.getvalue()

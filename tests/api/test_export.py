@@ -1,11 +1,6 @@
-"""Exporting: a folder with which onnxruntime reproduces the model's predictions, or none; and predicting with it."""
+"""Exporting as ONNX: a folder with which onnxruntime reproduces the model's predictions; and predicting with it."""
 
-import contextlib
-import csv
-import io
 import json
-import shutil
-import socket
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -16,83 +11,19 @@ import pytest
 import torch
 import transformers
 from conftest import COLOURS, make_image
-from PIL import Image
-from tiny import PROCESSORS, SIZE, timm_model, tiny_model, tiny_processor
+from exporting import make_photos, one_line, predict, save
+from tiny import SIZE, timm_model
 
 from hf_imgcls.cli import main
 from hf_imgcls.errors import InputError
-from hf_imgcls.images.processors import process_image
-from hf_imgcls.images.read import read_image
 from hf_imgcls.models.build import load_network
-from hf_imgcls.models.convnet import ConvNetForImageClassification
 from hf_imgcls.scoring.metrics import interval
-from hf_imgcls.serving.export.folder import new_folder, write_manifest
+from hf_imgcls.serving.export.folder import write_manifest
 from hf_imgcls.serving.export.images import evaluation_images
 from hf_imgcls.serving.inference import Classifier, score_function
-from hf_imgcls.serving.onnx import write as onnx_folder
-from hf_imgcls.serving.onnx.pixels import describe_pixels, prepare, usage
 from hf_imgcls.serving.onnx.session import _provider
-from hf_imgcls.serving.onnx.write import OPSET, write_onnx
+from hf_imgcls.serving.onnx.write import OPSET
 from hf_imgcls.serving.open import FORMATS, ExportFormat, open_classifier
-
-
-def save(folder: Path, family: str = "convnet", data: Path | None = None) -> Path:
-    """A model that predicts the colours; the folder of a run if it has data."""
-    model, features = tiny_model(family).eval(), []
-    pixels = torch.stack([process_image(tiny_processor(), make_image(colour, 50)) for colour in COLOURS])
-    model.classifier.register_forward_hook(lambda module, inputs, outputs: features.append(inputs[0]))
-    with torch.no_grad():
-        model(pixel_values=pixels)
-        middle = features[0].mean(dim=0)
-        away = features[0] - middle
-        model.classifier.weight.copy_(8 * away / away.square().sum(dim=1, keepdim=True))
-        model.classifier.bias.copy_(-model.classifier.weight @ middle)
-    model.save_pretrained(folder)
-    tiny_processor().save_pretrained(folder)
-    if data:
-        recipe = {"data": {"path": str(data)}, "model": {"checkpoint": "x"}, "training": {"output_dir": str(folder)}}
-        (folder / "recipe.json").write_text(json.dumps(recipe))
-    return folder
-
-
-def make_photos(root: Path, **splits: int) -> Path:
-    for split, count in splits.items():
-        for colour in COLOURS:
-            (root / split / colour).mkdir(parents=True)
-            for number in range(count):
-                # Odd and even sides, one of them turned by its EXIF orientation.
-                exif = Image.Exif()
-                exif[274] = 6 if number == 1 else 1
-                shape = (40 + number, 31)
-                make_image(colour, number, shape).save(root / split / colour / f"{number}.png", exif=exif)
-    return root
-
-
-@pytest.fixture(scope="module")
-def exported_run(tmp_path_factory):
-    """(folder of a run, of its export with --quantize, standard output, standard error)."""
-    place = tmp_path_factory.mktemp("exported")
-    run = save(place / "colours", "vit", make_photos(place / "photos", train=2, test=10))
-    out, err = io.StringIO(), io.StringIO()
-    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-        assert main(["export", str(run), "--quantize"]) == 0
-    return run, place / "colours-onnx", out.getvalue(), err.getvalue()
-
-
-def predict(folder: Path, photos: Path, output: Path, *words: str) -> list[dict]:
-    assert main(["predict", str(folder), str(photos), "--output", str(output), "--device", "cpu", *words]) == 0
-    with output.open() as file:
-        return list(csv.DictReader(file))
-
-
-def one_line(capsys, *words: str, status: int = 2) -> str:
-    capsys.readouterr()
-    assert main(list(words)) == status
-    printed = capsys.readouterr()
-    lines = [line for line in printed.err.splitlines() if line.startswith("hf-imgcls: ")]
-    assert len(lines) == 1, printed.err
-    assert "Traceback" not in printed.err
-    return lines[0]
 
 
 def test_the_export_prints_what_was_checked_and_nothing_else(exported_run):
@@ -149,77 +80,6 @@ def test_predict_gives_the_same_rows_for_the_folder_as_for_the_model(words, expo
     assert theirs[0]["model"] != ours[0]["model"]
 
 
-def test_the_code_of_its_readme_runs_without_transformers(exported_run, tmp_path, monkeypatch, capsys):
-    run, folder, *_ = exported_run
-    photo = run.parent / "photos" / "test" / "red" / "1.png"
-    lines = (folder / "README.md").read_text().split("```python\n")[1].split("```")[0]
-    assert "transformers" not in lines
-    for name in ("model.onnx", "preprocessing.json"):
-        (tmp_path / name).write_bytes((folder / name).read_bytes())
-    Image.open(photo).save(tmp_path / "photo.jpg", "PNG", exif=Image.open(photo).getexif())
-    monkeypatch.chdir(tmp_path)
-    found = {}
-    exec(lines, found)
-    (row,) = predict(run, photo, tmp_path / "answer.csv")
-    assert capsys.readouterr().out.splitlines()[0] == row["label_1"]
-    wanted = process_image(tiny_processor(), read_image({"bytes": None, "path": str(photo)})).numpy()
-    assert np.abs(found["pixels"][0] - wanted).mean() < 0.02
-    powers = np.exp(found["logits"] - found["logits"].max())
-    assert abs(powers.max() / powers.sum() - float(row["score_1"])) < 0.02  # Pillow and torchvision round differently
-
-
-@pytest.mark.parametrize("name", PROCESSORS)
-def test_the_described_preprocessing_is_what_the_processor_does(name, tmp_path, monkeypatch):
-    processor = PROCESSORS[name]()
-    about, photo = describe_pixels(processor), make_image("red", 3, (101, 66))
-    wanted = process_image(processor, photo).numpy()
-    assert about["channel_order"] == ("BGR" if "blue first" in name or "border" in name else "RGB")
-    assert (about["resize"] is None) == (name == "PP-LCNet, blue first")  # rounds the longer side to nearest
-    if about["resize"]:
-        assert np.abs(prepare(photo, about) - wanted).mean() < 0.02
-    fed = {}
-
-    class Session:
-        def __init__(self, file):
-            pass
-
-        def run(self, names, values):
-            fed.update(values)
-            return [np.eye(3)[None, 1]]
-
-    monkeypatch.setattr(onnxruntime, "InferenceSession", Session)
-    monkeypatch.chdir(tmp_path)
-    processor.save_pretrained(tmp_path)
-    Path("preprocessing.json").write_text(json.dumps({**about, "labels": ["a", "b", "c"]}))
-    photo.save("photo.jpg", "PNG")
-    exec(usage(about), {})
-    assert fed["pixel_values"].shape == (1, *wanted.shape)
-    assert fed["pixel_values"].dtype == np.float32
-    assert np.abs(fed["pixel_values"][0] - wanted).mean() < 0.02
-
-
-@pytest.mark.parametrize("name", ["ViT", "PP-LCNet, blue first"])  # the latter's preprocessing is its processor's
-@pytest.mark.parametrize(("by", "confidence"), [("score", 0.665), ("energy", 2.408)])
-def test_the_exports_code_says_none_of_these_below_the_threshold(name, by, confidence, tmp_path, monkeypatch, capsys):
-    class Session:
-        def __init__(self, file):
-            pass
-
-        def run(self, names, values):
-            return [np.array([[1.0, 2.0, 0.0]], np.float32)]
-
-    monkeypatch.setattr(onnxruntime, "InferenceSession", Session)
-    monkeypatch.chdir(tmp_path)
-    PROCESSORS[name]().save_pretrained(tmp_path)
-    make_image("red", 3).save("photo.jpg")
-    for threshold in (confidence - 0.01, confidence + 0.01):
-        rejection = {"none_of_these": {"by": by, "threshold": threshold}}
-        about = {**describe_pixels(PROCESSORS[name]()), "labels": ["a", "b", "c"], **rejection}
-        Path("preprocessing.json").write_text(json.dumps(about))
-        exec(usage(about), {})
-    assert capsys.readouterr().out.split("\n")[:2] == ["b", "none of these"]
-
-
 def test_int8_has_its_own_folder_and_its_cost_is_printed(exported_run, tmp_path):
     run, folder, out, _ = exported_run
     photos, small = run.parent / "photos" / "test", folder / "int8"
@@ -247,103 +107,6 @@ def test_an_int8_prediction_does_not_depend_on_the_batch(exported_run):
     pixels[4] *= 50  # the scale of the whole batch, if it had one
     together = classifier.logits(pixels)
     assert torch.equal(together[:1], classifier.logits(pixels[:1]))
-
-
-def test_an_export_that_predicts_otherwise_is_discarded(exported_run, tmp_path, monkeypatch, capsys):
-    place = save(tmp_path / "model", data=exported_run[0].parent / "photos")
-
-    def write_another_network(network, size, file):
-        with torch.no_grad():
-            network.classifier.bias += torch.tensor([0.02, 0, 0])
-        write_onnx(network, size, file)
-
-    monkeypatch.setattr(onnx_folder, "write_onnx", write_another_network)
-    before = sorted(path.name for path in tmp_path.iterdir())
-    line = one_line(capsys, "export", str(place), "--output", str(tmp_path / "deep" / "er" / "onnx"), status=1)
-    assert "parity check FAILED: the model predicts " in line
-    assert "the export as " in line
-    assert sorted(path.name for path in tmp_path.iterdir()) == before
-
-
-def test_files_in_the_output_folder_are_not_lost(exported_run, tmp_path, monkeypatch, capsys):
-    place, target = save(tmp_path / "model"), tmp_path / "onnx"
-
-    def refused() -> str:
-        before = {path: path.read_bytes() for path in target.rglob("*") if path.is_file()}
-        line = one_line(capsys, "export", str(place), "--output", str(target))
-        assert {path: path.read_bytes() for path in target.rglob("*") if path.is_file()} == before
-        assert sorted(path.name for path in tmp_path.iterdir()) == ["model", "onnx"]
-        return line
-
-    target.write_text("")
-    assert "is a file" in one_line(capsys, "export", str(place), "--output", str(target))
-    target.unlink()
-    target.mkdir()
-    (target / "thesis.txt").write_text("mine")
-    assert f"--output: {target} is not empty; name another folder, or remove this one" in refused()
-    target.joinpath("thesis.txt").unlink()
-    target.rmdir()
-    shutil.copytree(exported_run[1], target)
-    assert f"{target} is an export already" in one_line(capsys, "export", str(target))
-
-    assert f"--output: {target} has an earlier export; name another folder, or remove this one" in refused()
-    shutil.rmtree(target)
-    target.mkdir()
-    with monkeypatch.context() as broken:
-        broken.setattr(torch.onnx, "export", fail)
-        assert "torch cannot turn ConvNetForImageClassification into ONNX: ValueError: the cause" in refused()
-    assert main(["export", str(place), "--output", str(target)]) == 0
-    assert "on 32 synthetic images (" in capsys.readouterr().out
-    assert json.loads((target / "export.json").read_text())["model"] == "model"
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["model", "onnx"]
-
-
-def test_an_export_is_there_as_a_whole_or_not_at_all(tmp_path):
-    left = tmp_path / f".onnx.part-{socket.gethostname()}-999999999"
-    other = tmp_path / f".onnx.part-{socket.gethostname()}-1"
-    for folder in (left, other):
-        folder.mkdir()
-        (folder / "model.onnx").write_text("half")
-    with new_folder(tmp_path / "onnx") as draft:
-        (draft / "model.onnx").write_text("whole")
-        assert not (tmp_path / "onnx").exists()
-        assert not left.exists(), "what a killed export left is removed, of a live one it stays"
-        assert other.exists()
-    assert (tmp_path / "onnx" / "model.onnx").read_text() == "whole"
-    writing = new_folder(tmp_path / "deep" / "onnx")
-    (writing.__enter__() / "model.onnx").write_text("half")
-    assert not writing.__exit__(KeyboardInterrupt, KeyboardInterrupt(), None)
-    writing = new_folder(tmp_path / "new")
-    writing.__enter__()
-    (tmp_path / "new").mkdir()
-    (tmp_path / "new" / "mine").write_text("of another program, meanwhile")
-    with pytest.raises(InputError, match="is not empty"):
-        writing.__exit__(None, None, None)
-    assert sorted(path.name for path in tmp_path.iterdir()) == [other.name, "new", "onnx"]
-
-
-def fail(*arguments, **named):
-    print("pages of progress")
-    raise torch.onnx.OnnxExporterError("a page") from ValueError("the cause\nand more")
-
-
-@pytest.mark.parametrize("error", [MemoryError, torch.OutOfMemoryError, NameError])
-def test_bugs_and_exhausted_memory_are_no_user_errors(error, tmp_path, monkeypatch, capsys):
-    def fail(*arguments, **named):
-        try:
-            raise error("of this machine, or of this package")
-        except (MemoryError, torch.OutOfMemoryError) as cause:  # as the exporter wraps whatever it meets
-            raise torch.onnx.OnnxExporterError("a page") from cause
-
-    place = save(tmp_path / "model")
-    monkeypatch.setattr(torch.onnx, "export", fail)
-    if error is NameError:
-        with pytest.raises(NameError):
-            main(["export", str(place)])
-    else:
-        assert main(["export", str(place)]) == 1
-        assert "memory does not suffice; free some" in capsys.readouterr().err
-    assert [path.name for path in tmp_path.iterdir()] == ["model"]
 
 
 def test_a_format_is_one_entry_of_the_table(tmp_path, monkeypatch, capsys):
@@ -383,30 +146,6 @@ def test_of_several_processes_each_runs_onnx_on_its_own_gpu(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "current_device", lambda: 3)
     assert [_provider(onnxruntime, device)[1]["device_id"] for device in ("cuda", "cuda:1", "cuda:0")] == [3, 1, 0]
-
-
-def test_a_network_that_torch_cannot_translate_is_one_line(tmp_path, monkeypatch, capsys):
-    place, forward = save(tmp_path / "model"), ConvNetForImageClassification.forward
-    monkeypatch.setattr(
-        ConvNetForImageClassification,
-        "forward",
-        lambda self, pixel_values, **others: forward(self, pixel_values * (2 if pixel_values.sum() > 7 else 1)),
-    )
-    line = one_line(capsys, "export", str(place), "--output", str(tmp_path / "onnx"))
-    assert "torch cannot turn ConvNetForImageClassification into ONNX: " in line
-    assert len(line) < 450
-    assert [path.name for path in tmp_path.iterdir()] == ["model"]
-
-
-def test_int8_without_labelled_images_is_refused_before_anything_is_exported(tmp_path, monkeypatch, capsys):
-    place = save(tmp_path / "model")
-    monkeypatch.setitem(FORMATS, "onnx", FORMATS["onnx"]._replace(write=fail))
-    line = one_line(capsys, "export", str(place), "--quantize")
-    assert f"--quantize needs images with labels ({place} is not the folder of a run); name some with --data" in line
-    save(place, data=tmp_path / "gone")
-    line = one_line(capsys, "export", str(place), "--quantize")
-    assert "--quantize needs images with labels (data.path: " in line
-    assert "name some with --data" in line
 
 
 def test_trusted_code_is_not_needed_after_the_export(exported_run, tmp_path, capsys):
@@ -461,64 +200,6 @@ def test_large_weights_are_external_data_and_half_precision_becomes_float32(
     (folder / "model.onnx.data").unlink()
     with pytest.raises(InputError, match=r"model.onnx.data is missing in this export; export the model again"):
         open_classifier(str(folder))
-
-
-@pytest.fixture
-def exported(exported_run, tmp_path) -> Path:
-    folder = tmp_path / "onnx"
-    folder.mkdir()
-    for path in exported_run[1].iterdir():
-        if path.is_file():
-            (folder / path.name).write_bytes(path.read_bytes())
-    return folder
-
-
-def test_a_damaged_folder_is_one_line(exported, monkeypatch, capsys):
-    def refused(*words: str) -> str:
-        return one_line(capsys, "predict", str(exported), "no.png", *words)
-
-    exported_bytes = (exported / "model.onnx").read_bytes()
-    (exported / "no.png").touch()
-    monkeypatch.chdir(exported)
-    (exported / "model.onnx").write_bytes(exported_bytes[:-1] + b"?")
-    assert "model.onnx is damaged" in refused()
-    (exported / "model.onnx").unlink()
-    assert "model.onnx is missing in this export" in refused()
-    (exported / "model.onnx").write_bytes(exported_bytes)
-    (exported / "preprocessor_config.json").rename(exported / "elsewhere.json")
-    assert "has no preprocessor_config.json" in refused()
-    (exported / "elsewhere.json").rename(exported / "preprocessor_config.json")
-    assert "--device cuda: this onnxruntime does not support it (it has " in refused("--device", "cuda")
-    assert "--device warp" in refused("--device", "warp")
-    settings = (exported / "config.json").read_text()
-    (exported / "config.json").write_text(settings[:-20])
-    assert f"model '{exported}': " in refused()
-    (exported / "config.json").write_text(settings)
-    assert main(["predict", str(exported), "no.png"]) == 0
-    monkeypatch.setitem(__import__("sys").modules, "onnxruntime", None)
-    assert 'onnxruntime is not installed; pip install "hf-imgcls[onnx]"' in refused()
-    assert 'pip install "hf-imgcls[onnx]"' in one_line(capsys, "export", "x")
-
-
-def test_as_many_threads_as_torch_and_an_unsupported_accelerator_is_an_error_only_if_requested(exported, monkeypatch):
-    made_with, session = [], onnxruntime.InferenceSession
-
-    def note(file, options, providers):
-        made_with.append((options.intra_op_num_threads, providers[0][0]))
-        return session(file, options, providers=providers)
-
-    monkeypatch.setattr(onnxruntime, "InferenceSession", note)
-    before = torch.get_num_threads()
-    try:
-        torch.set_num_threads(3)
-        open_classifier(str(exported), torch.device("cuda", 1))
-        assert made_with == [(3, "CPUExecutionProvider")]
-        monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ["CUDAExecutionProvider"])
-        with pytest.raises(InputError, match=r"--device cuda:1: onnxruntime .* cannot use it here"):
-            open_classifier(str(exported), "cuda:1")
-        assert made_with[1][1] == "CUDAExecutionProvider"
-    finally:
-        torch.set_num_threads(before)
 
 
 def test_the_images_are_those_that_the_run_was_evaluated_on(tmp_path, capsys):

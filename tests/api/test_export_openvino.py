@@ -14,11 +14,12 @@ import onnx
 import pytest
 import torch
 from conftest import COLOURS, make_image
+from exporting import make_photos, one_line, predict, save
 from onnx import helper
 from PIL import Image
-from test_export import make_photos, one_line, predict, save
 from tiny import SIZE, tiny_model, tiny_processor
 
+from hf_imgcls import ImageClassifier
 from hf_imgcls.cli import main
 from hf_imgcls.errors import InputError
 from hf_imgcls.models.build import load_network
@@ -86,6 +87,8 @@ def test_predict_gives_the_models_rows_and_int8s_do_not_depend_on_the_batch(expo
         assert row["label_1"] == other["label_1"]
         assert abs(float(row["score_1"]) - float(other["score_1"])) < 1e-5
     assert theirs[0]["model"].startswith("빛깔 run-openvino@")
+    (best,) = ImageClassifier(folder)(theirs[0]["image"], top_k=1)
+    assert (best["label"], f"{best['score']:.4f}") == (theirs[0]["label_1"], f"{float(theirs[0]['score_1']):.4f}")
     small = open_classifier(str(folder / "int8"))
     pixels = torch.randn(5, 3, SIZE, SIZE)
     pixels[4] *= 50

@@ -9,7 +9,7 @@ import onnx
 import pytest
 import torch
 from conftest import COLOURS, make_image
-from test_export import make_photos, one_line, predict, save
+from exporting import make_photos, one_line, predict, save
 from tiny import SIZE
 
 from hf_imgcls.cli import main

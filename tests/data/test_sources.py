@@ -1,4 +1,4 @@
-"""Every kind of source comes out as splits with an image and a label column."""
+"""Sources that are one file or a folder with files: tables, archives, lists of paths."""
 
 import io
 import json
@@ -11,38 +11,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from conftest import make_image
-from datasets import ClassLabel, Dataset, DatasetDict, Features, Image, Value
+from listed_photos import COUNT, csv, png, put, section, write_parquet_bytes
 
 from hf_imgcls.data.check import verdict
 from hf_imgcls.data.sources import open_source
 from hf_imgcls.errors import InputError
 from hf_imgcls.images.read import read_image
-from hf_imgcls.recipe.sections import DataSection
-
-COUNT = 4
-
-
-def section(path, **keys) -> DataSection:
-    return DataSection(path=str(path), **keys)
-
-
-def png(number: int) -> bytes:
-    stream = io.BytesIO()
-    make_image("red", number, (8, 6)).save(stream, "PNG")
-    return stream.getvalue()
-
-
-def put(folder: Path, *names: str) -> Path:
-    for number, name in enumerate(names):
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_bytes(png(number))
-    return folder
-
-
-def csv(file: Path, head: str, *rows: str, sep: str = ",") -> Path:
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text("\n".join([head, *rows]).replace(",", sep) + "\n", encoding="utf-8")
-    return file
 
 
 def write_csv(root: Path, labels: list) -> Path:
@@ -67,12 +41,6 @@ def write_json(root: Path, labels: list) -> Path:
     file = root / "list.json"
     file.write_text(json.dumps([{"file_name": f"{i}.png", "label": labels[i]} for i in range(COUNT)], indent=1))
     return file
-
-
-def write_parquet_bytes(root: Path, labels: list) -> Path:
-    root.mkdir(exist_ok=True)
-    pq.write_table(pa.table({"content": [png(i) for i in range(COUNT)], "label": labels}), root / "list.parquet")
-    return root / "list.parquet"
 
 
 def write_parquet_encoded(root: Path, labels: list) -> Path:
@@ -193,126 +161,6 @@ def test_rows_without_an_image_and_files_that_are_gone_stay_to_be_reported(tmp_p
     assert rows[0]["image"]["path"] is None
 
 
-@pytest.mark.parametrize(
-    "beside", ["class_names.json", "classes.csv", "photos.tar", "broken.json"], ids=lambda name: name
-)
-def test_class_folders_with_a_data_file_that_is_none_of_theirs(tmp_path, beside):
-    put(tmp_path, "cat/1.png", "cat/2.png", "dog/1.png", "dog/2.png", "dog/3.png")
-    if beside.endswith("tar"):
-        with tarfile.open(tmp_path / beside, "w") as archive:
-            archive.add(tmp_path / "cat", "cat")
-    else:
-        (tmp_path / beside).write_text('{"0": "cat", "1": "dog"}' if "class_" in beside else "0\ncat\n")
-    splits, notes, _ = open_source(section(tmp_path))
-    assert splits["train"]["label"][:] == ["cat"] * 2 + ["dog"] * 3
-    assert notes[:2] == ["labels: folder names", f"skipped 1 non-image file: {beside}"]
-    assert notes[2].startswith(f"not read: {beside}")
-
-
-PEOPLE = ["cat/1.png,Ann,3", "cat/2.png,Bob,4", "dog/1.png,Ann,3", "dog/2.png,Bob,4"]
-
-
-def with_table(root: Path, place: str = "metadata.csv") -> Path:
-    """Two class folders, and a table of their images with other columns."""
-    put(root, "cat/1.png", "cat/2.png", "dog/1.png", "dog/2.png")
-    file, head = root / place, ["file_name", "who", "age"]
-    if place.endswith("csv"):
-        csv(file, ",".join(head), *PEOPLE)
-    else:
-        columns = dict(zip(head, zip(*(row.split(",") for row in PEOPLE), strict=True), strict=True))
-        table = Dataset.from_dict({name: list(values) for name, values in columns.items()})
-        table.to_parquet(file) if place.endswith("parquet") else table.to_json(file)
-    return root
-
-
-@pytest.mark.parametrize("table", ["metadata.csv", "metadata.jsonl", "people.parquet"])
-@pytest.mark.parametrize("streaming", [False, True])
-def test_class_folders_win_over_a_table_unless_one_of_its_columns_is_named(tmp_path, table, streaming):
-    root = with_table(tmp_path / "photos", table)
-    splits, notes, _ = open_source(section(root, streaming=streaming))
-    assert [row["label"] for row in splits["train"]] == ["cat", "cat", "dog", "dog"]
-    assert "labels: folder names" in notes
-    assert f"not read: {table} (file_name, who, age); data.label_column chooses a column" in notes
-    splits, notes, _ = open_source(section(root, streaming=streaming, label_column="who"))
-    assert [row["label"] for row in splits["train"]] == ["Ann", "Bob", "Ann", "Bob"]
-    assert notes[0] == f'labels: column "who" of {table}'
-
-
-@pytest.mark.parametrize("streaming", [False, True])
-def test_a_column_that_is_empty_at_first_is_read(tmp_path, streaming):
-    """As the column `error` of predictions: beside class folders, and in a table that is read as a stream."""
-    put(tmp_path / "a", "cat/1.png", "dog/2.png")
-    rows = ["cat/1.png,cat,,", "dog/2.png,dog,,0.5"]
-    csv(tmp_path / "a" / "predictions.csv", "image,label_1,error,score", *rows)
-    assert "not read: predictions.csv (image, label_1, error, score)" in open_source(section(tmp_path / "a")).notes[-1]
-    put(tmp_path / "b", "cat/1.png", "dog/2.png")
-    table = csv(tmp_path / "b" / "list.csv", "file,label,note,score", *rows)
-    splits, *_ = open_source(section(table, streaming=streaming))
-    assert [row["label"] for row in splits["train"]] == ["cat", "dog"]
-
-
-def test_tables_in_split_folders_and_in_class_folders(tmp_path):
-    for split in ("train", "test"):
-        with_table(tmp_path / "splits" / split)
-    splits, notes, _ = open_source(section(tmp_path / "splits"))
-    assert [sorted(set(rows["label"])) for rows in splits.values()] == [["cat", "dog"]] * 2
-    columns = "(file_name, who, age)"
-    assert f"not read: test/metadata.csv {columns}, train/metadata.csv {columns}; " in notes[-1]
-    splits, notes, _ = open_source(section(tmp_path / "splits", label_column="who"))
-    assert [sorted(set(rows["label"])) for rows in splits.values()] == [["Ann", "Bob"]] * 2
-    assert notes[0] == 'labels: column "who" of train/metadata.csv'
-
-    put(tmp_path / "deep", "cat/1.png", "dog/1.png", "dog/2.png")
-    csv(tmp_path / "deep/cat/metadata.csv", "file_name,who", "1.png,Ann")
-    csv(tmp_path / "deep/dog/metadata.csv", "file_name,who", "1.png,Bob", "2.png,Ann")
-    splits, notes, _ = open_source(section(tmp_path / "deep"))
-    assert splits["train"]["label"][:] == ["cat", "dog", "dog"]
-    assert "not read: cat/metadata.csv (file_name, who), dog/metadata.csv" in notes[-1]
-    rows = open_source(section(tmp_path / "deep", label_column="who"))[0]["train"]
-    assert dict(zip(rows["name"], rows["label"], strict=True)) == {
-        "cat/1.png": "Ann", "dog/1.png": "Bob", "dog/2.png": "Ann",
-    }  # fmt: skip
-
-
-def test_folders_that_hold_a_tables_images_are_no_classes(tmp_path):
-    for place in (("images", "masks"), ("images_001", "images_002")):
-        root = put(tmp_path / place[1], f"{place[0]}/a.png", f"{place[1]}/b.png")
-        csv(root / "list.csv", "file,finding", f"{place[0]}/a.png,yes", f"{place[1]}/b.png,no")
-        splits, notes, _ = open_source(section(root))
-        assert splits["train"]["label"][:] == ["yes", "no"]
-        assert notes == ['labels: column "finding" of list.csv']
-
-
-def test_a_dataset_of_its_own_beside_folders_of_images(tmp_path):
-    put(tmp_path, "assets/1.png", "examples/1.png")
-    write_parquet_bytes(tmp_path / "data", ["cat", "dog"] * 2)
-    splits, notes, _ = open_source(section(tmp_path))
-    assert splits["train"]["label"][:] == ["cat", "dog"] * 2
-    assert notes == ['labels: column "label" of data/list.parquet']
-
-
-@pytest.mark.parametrize(
-    ("table", "keys", "line"),
-    [
-        (False, {"label_column": "age"}, "data.label_column: .* has class folders, whose names are the labels, and no"),
-        (False, {"image_column": "img"}, "data.image_column: .* has class folders, whose names are the labels, and no"),
-        (
-            True,
-            {"image_column": "file_name"},
-            "data.image_column: the labels of .* are the names of its folders; ",
-        ),
-        (True, {"label_column": "agee"}, "has no column 'agee', it has file_name: .*; did you mean \"age\""),
-    ],
-)
-def test_columns_named_for_class_folders(tmp_path, table, keys, line):
-    root = with_table(tmp_path / "photos")
-    if not table:
-        (root / "metadata.csv").unlink()
-    with pytest.raises(InputError, match=line) as caught:
-        open_source(section(root, **keys))
-    assert "\n" not in str(caught.value)
-
-
 @pytest.mark.parametrize("encoded", [True, False])
 @pytest.mark.parametrize("streaming", [False, True])
 def test_a_null_image_is_one_bad_image(tmp_path, encoded, streaming):
@@ -327,58 +175,6 @@ def test_a_null_image_is_one_bad_image(tmp_path, encoded, streaming):
         opened = open_source(section(file, streaming=streaming)).splits["train"]
         reasons = [verdict(row["image"])["reason"] for row in opened]
         assert reasons == ["no image in this row" if i in missing else "" for i in range(COUNT)]
-
-
-def test_a_table_of_the_images_is_meant_even_if_it_does_not_fit(tmp_path):
-    put(tmp_path, "part_1/a.png", "part_1/b.png", "part_2/c.png")
-    csv(tmp_path / "list.csv", "image_id,dx", "a,nv", "b,mel", "c,nv")
-    with pytest.raises(InputError, match=r"data.image_column: no column of .*list.csv holds images, or paths"):
-        open_source(section(tmp_path))
-
-
-def test_a_table_without_a_line_of_names(tmp_path):
-    put(tmp_path, "1.png", "2.png")
-    csv(tmp_path / "list.csv", "1.png,cat", "2.png,dog")
-    with pytest.raises(InputError, match=r"list.csv begins with an image, 1.png; its first line must name the columns"):
-        open_source(section(tmp_path))
-
-
-def rows_of(order: list[str], numbers: list[int]) -> Dataset:
-    columns = {"img": [{"bytes": png(i), "path": None} for i in numbers], "kind": [n % 2 for n in numbers]}
-    return Dataset.from_dict(columns, features=Features({"img": Image(), "kind": ClassLabel(names=order)}))
-
-
-def test_a_saved_dataset_alone_and_with_splits(tmp_path):
-    train, test = rows_of(["cat", "dog"], [1, 2]), rows_of(["dog", "cat"], [3])
-    train.save_to_disk(tmp_path / "alone")
-    DatasetDict({"test": test, "train": train}).save_to_disk(tmp_path / "both")
-    assert list(open_source(section(tmp_path / "alone"))[0]) == ["train"]
-    splits = open_source(section(tmp_path / "both"))[0]
-    assert {split: rows.features["label"].names for split, rows in splits.items()} == {
-        "train": ["cat", "dog"],
-        "test": ["dog", "cat"],
-    }
-    assert splits["train"].column_names == ["image", "label"]
-    assert read_image(splits["test"][0]["image"]).size == (8, 6)
-
-
-def test_a_saved_dataset_that_names_files(tmp_path, monkeypatch):
-    put(tmp_path / "saved", "a.png", "b.png")
-    features = Features({"image": Image(decode=False), "label": Value("string")})
-    columns = {"image": [{"bytes": None, "path": name} for name in ("a.png", "b.png")], "label": ["cat", "dog"]}
-    monkeypatch.chdir(tmp_path / "saved")
-    Dataset.from_dict(columns, features=features).save_to_disk(tmp_path / "saved")
-    monkeypatch.chdir(tmp_path)
-    rows = open_source(section(tmp_path / "saved"))[0]["train"]
-    assert [read_image(image).size for image in rows["image"]] == [(8, 6), (8, 6)]
-
-
-@pytest.mark.parametrize(("name", "content"), [("*.arrow", b"nothing"), ("state.json", b"{}"), ("state.json", b"[]")])
-def test_a_damaged_saved_dataset(name, content, tmp_path):
-    rows_of(["cat", "dog"], [1, 2]).save_to_disk(tmp_path / "saved")
-    next((tmp_path / "saved").glob(name)).write_bytes(content)
-    with pytest.raises(InputError, match=r"saved cannot be read as a saved Dataset: \w+"):
-        open_source(section(tmp_path / "saved"))
 
 
 def test_a_changed_file_is_noticed(tmp_path):

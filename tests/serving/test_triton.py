@@ -18,8 +18,8 @@ import onnxruntime
 import pytest
 import torch
 from conftest import make_image
+from exporting import make_photos, save
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory, text_format
-from test_export import make_photos, save
 from tiny import PROCESSORS, SIZE
 
 from hf_imgcls.cli import main
