@@ -20,6 +20,7 @@ _HOMES = {
     "compare_runs": "api",
     "predict_images": "api",
     "predict_on_ray": "api",
+    "ImageClassifier": "serving",
     "embed_images": "api",
     "find_similar": "api",
     "explain_images": "api",

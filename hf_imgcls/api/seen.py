@@ -33,8 +33,8 @@ def find_seen(model: str, data: Data, output: Scored) -> tuple[list[dict[str, An
 def new_to_model(model: str, data: Data) -> tuple[np.ndarray, bool]:
     """Which images of the one split a model was not trained on, shape (images,), and whether they are its own run's.
 
-    Where its whole validation split is among them, and images of train, the split is what both were made of: then they
-    are those of its validation split, unless its run ended by training on these too.
+    Where its whole validation split is among them, and images of train that it does not have, the split is what both
+    were made of: then they are those of its validation split, unless its run ended by training on these too.
     """
     by_role, _ = _seen_by_role(model, data)
     trained, validation = by_role["train"], by_role["validation"]
@@ -43,7 +43,7 @@ def new_to_model(model: str, data: Data) -> tuple[np.ndarray, bool]:
         return ~(trained | validation), False
     ((_, digests),) = data.digests.items()
     held_out = read_seen(model)[1].get("validation", np.zeros(0))
-    own = bool(trained.any() and len(held_out) and np.isin(held_out, digests).all())
+    own = bool((trained & ~validation).any() and len(held_out) and np.isin(held_out, digests).all())
     return validation & ~trained if own else ~trained, own
 
 

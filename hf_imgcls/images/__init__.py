@@ -3,7 +3,7 @@
 from hf_imgcls.images.augmentation import build_transforms, draws_noise, own_transforms, random_transform
 from hf_imgcls.images.decode import decode_reduced
 from hf_imgcls.images.files import MISSING, UnusableImage, no_file
-from hf_imgcls.images.limits import Limits, allow_pixels, check_left, loses_depth
+from hf_imgcls.images.limits import Limits, allow_pixels, check_left, check_size, loses_depth
 from hf_imgcls.images.mixing import Mixing, fill_with_noise
 from hf_imgcls.images.placing import Placer, Placing
 from hf_imgcls.images.processors import channel_order, input_size, normalization, process_image

@@ -10,6 +10,7 @@ from hf_imgcls.serving.export.check import check_export
 from hf_imgcls.serving.export.folder import EXPORT, INT8, check_target, is_exported, new_folder, write_manifest
 from hf_imgcls.serving.export.images import CheckImages, evaluation_images
 from hf_imgcls.serving.export.measure import describe_accuracy, measure_int8
+from hf_imgcls.serving.image_classifier import ImageClassifier
 from hf_imgcls.serving.image_list import (
     READ_ERRORS,
     ListSize,

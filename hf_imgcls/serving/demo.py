@@ -14,23 +14,20 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from accelerate import PartialState
-from accelerate.utils import parse_flag_from_env
 from PIL import Image
 
 from hf_imgcls.errors import InputError, ReadError
-from hf_imgcls.images import Limits, process_image, read_usable
+from hf_imgcls.images import Limits, read_usable
 from hf_imgcls.machine import exact_float32, limit_progress_bars, say
-from hf_imgcls.scoring import NONE_OF_THESE, main_split
+from hf_imgcls.scoring import main_split
 from hf_imgcls.serving.demo_examples import copy_examples
+from hf_imgcls.serving.image_classifier import classify_image
 from hf_imgcls.serving.image_list import find_images
-from hf_imgcls.serving.inference import Classifier, chosen_labels
-from hf_imgcls.serving.open import PredictOptions, open_classifier
+from hf_imgcls.serving.open import PredictOptions, chosen_device, open_classifier
 from hf_imgcls.store import RESULTS, read_json
 from hf_imgcls.words import listed, percent, plain
 
 TOP_K = 5
-NO_LABEL = "none of the labels"
 PAGE = Path(__file__).with_name("page.py")  # a Space gets a copy of it
 _DEFAULTS, _ADDRESS = PredictOptions(TOP_K), ("127.0.0.1", 7860)
 
@@ -61,15 +58,15 @@ def open_demo(
         raise InputError(f"--top-k: found {options.top_k}, expected 1 or more")
     _check_address(*address)
     named = list(find_images([examples])) if examples else None
-    device = options.device or PartialState(cpu=parse_flag_from_env("ACCELERATE_USE_CPU")).device
-    classifier, folder = open_classifier(model, device, options.trust_remote_code), Path(model).expanduser()
+    folder, device = Path(model).expanduser(), chosen_device(options.device)
+    classifier = open_classifier(model, device, options.trust_remote_code)
     # A client may still be sending when it is deleted.
     folder_for_uploads = tempfile.TemporaryDirectory(prefix="hf-imgcls-", ignore_cleanup_errors=True)
     with folder_for_uploads as place, _environment(place, address[0]), exact_float32():
         shown = copy_examples(named, folder, Path(place), options.limits)
         several = classifier.thresholds is not None
         title, about = describe_demo(classifier.name.rpartition("@")[0], classifier.labels, folder, several)
-        show = partial(_classify, classifier, options.top_k), title, about, shown
+        show = partial(classify_image, classifier, top_k=options.top_k), title, about, shown
         blocks = page.make_page(*show, partial(_read, options.limits))
         try:
             _launch(blocks, *address, page.LAUNCH)
@@ -92,18 +89,6 @@ def _read(limits: Limits, path: str) -> Image.Image:
         return read_usable({"bytes": None, "path": path}, limits)
     except ReadError as error:
         raise ValueError(str(error)) from None
-
-
-def _classify(classifier: Classifier, top_k: int, image: Image.Image) -> list[dict[str, Any]]:
-    """As `pipeline(image, top_k=top_k)`; where the image shows none of the classes, that before them."""
-    (scores,), (rejected,) = classifier.judge([process_image(classifier.processor, image)])
-    best = classifier.top(scores, top_k)
-    none = [(NONE_OF_THESE, None)] if rejected else []
-    if classifier.thresholds is not None:  # those that are predicted, or all behind a word that none is
-        chosen = chosen_labels(classifier, scores)
-        best, none = [each for each in classifier.top(scores, len(scores)) if each[0] in chosen] or best, []
-        none = [] if chosen else [(NO_LABEL, None)]
-    return [{"label": label, "score": score} for label, score in none + best]
 
 
 def describe_demo(name: str, labels: Sequence[str], folder: Path, several: bool = False) -> tuple[str, str]:

@@ -6,6 +6,8 @@ from typing import Any, NamedTuple
 
 import PIL.Image
 import torch
+from accelerate import PartialState
+from accelerate.utils import parse_flag_from_env
 
 from hf_imgcls.errors import InputError
 from hf_imgcls.images import Limits, process_image
@@ -83,6 +85,11 @@ class PredictOptions(NamedTuple):
     limits: Limits = Limits()  # images beyond them are not read
     raw_csv: bool = False  # cells of a CSV that a spreadsheet would run as a formula stay as they are
     tta: str | Sequence[str] = ()  # test-time augmentation: flip, crops or both
+
+
+def chosen_device(asked: str | None) -> torch.device | str:
+    """The device that was asked for, or an accelerator; the CPU where there is none or ACCELERATE_USE_CPU is set."""
+    return asked or PartialState(cpu=parse_flag_from_env("ACCELERATE_USE_CPU")).device
 
 
 def open_classifier(

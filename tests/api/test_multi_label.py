@@ -14,7 +14,7 @@ from tiny import tiny_model, tiny_processor
 from transformers import pipeline
 from undrawn import Plots
 
-from hf_imgcls import InputError, evaluate_classifier, train_classifier
+from hf_imgcls import ImageClassifier, InputError, evaluate_classifier, train_classifier
 from hf_imgcls.api import average_models
 from hf_imgcls.api.fit import fit_folder
 from hf_imgcls.api.predict import predict_images
@@ -24,7 +24,7 @@ from hf_imgcls.models.ensemble import EnsembleConfig, EnsembleForImageClassifica
 from hf_imgcls.publishing.space import _app
 from hf_imgcls.recipe.sections import ModelSection
 from hf_imgcls.serving import open_classifier
-from hf_imgcls.serving.demo import NO_LABEL, _classify
+from hf_imgcls.serving.image_classifier import NO_LABEL
 from hf_imgcls.serving.onnx.pixels import usage
 from hf_imgcls.serving.page import with_thresholds
 from hf_imgcls.serving.parity import compare_predictions
@@ -124,11 +124,10 @@ def test_predict_demo_space_and_card_apply_the_thresholds(run, tmp_path, monkeyp
     assert [row["labels"] for row in rows] == ["|".join(each) for each in expected]
     assert predict_images(str(folder), images, tmp_path / "out.csv").earlier == 6
 
-    classifier, served = open_classifier(str(folder)), pipeline("image-classification", model=str(folder), device="cpu")
+    classify, served = ImageClassifier(folder, "cpu"), pipeline("image-classification", model=str(folder), device="cpu")
     of_space = with_thresholds(served, 3)
     for path, labels in zip(images, expected, strict=True):
-        with Image.open(path) as image:
-            shown = [each["label"] for each in _classify(classifier, 3, image.convert("RGB"))]
+        shown = [each["label"] for each in classify(path, 3)]
         assert shown == (labels or [NO_LABEL, *[each["label"] for each in served(path, top_k=3)]])
         assert [each["label"] for each in of_space(path)] == shown
     assert "make_page(with_thresholds(classifier, 3)" in _app(folder, "me/colours", None)

@@ -4,21 +4,24 @@ import csv
 import json
 import re
 import shutil
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 import transformers
 from conftest import make_image
+from datasets import Dataset
 from finished import content_of
 from PIL import Image
 from tiny import tiny_model, tiny_processor
 from transformers import AutoConfig, pipeline
 from undrawn import Plots
 
-from hf_imgcls import InputError, evaluate_classifier, train_classifier
-from hf_imgcls.api import check_recipe, predict_images
+from hf_imgcls import ImageClassifier, InputError, evaluate_classifier, train_classifier
+from hf_imgcls.api import check_recipe, predict_images, seen
 from hf_imgcls.api.rejection import check_can_reject, check_network, set_rejection
+from hf_imgcls.api.thresholds import leave_out_trained
 from hf_imgcls.cli import main
 from hf_imgcls.data import load_data
 from hf_imgcls.data.rows import Data
@@ -31,7 +34,6 @@ from hf_imgcls.recipe.sections import ModelSection
 from hf_imgcls.reports.card.use import use_section
 from hf_imgcls.scoring import scored_logits
 from hf_imgcls.serving import ClassifierOfViews, ClassMeans, open_classifier, page
-from hf_imgcls.serving.demo import _classify
 from hf_imgcls.serving.inference import exported_rejection
 
 HEAD = {"train": "head", "cache_features": True, "augmentation": {}, "logistic_regression": True}
@@ -129,7 +131,7 @@ def test_prediction_evaluation_the_page_and_the_cards_code_agree(run, saved, tmp
     monkeypatch.chdir(tmp_path)
     kept = next(row for row in rows if row["label_1"] != "none of these")
     by_pipeline = page.with_rejection(pipeline("image-classification", str(folder)), 2)
-    classifier = open_classifier(str(folder))
+    classify = ImageClassifier(folder, "cpu")
     for row in (none[0], kept):
         image = Image.open(row["image"]).convert("RGB")
         shutil.copy(row["image"], "photo.jpg")
@@ -138,7 +140,7 @@ def test_prediction_evaluation_the_page_and_the_cards_code_agree(run, saved, tmp
         place_of_best = 2 if label == "none of these" else 1
         assert (label, best) == (row["label_1"], row[f"label_{place_of_best}"])
         assert float(score) == pytest.approx(float(row[f"score_{place_of_best}"]), abs=1e-5)
-        for shown in (_classify(classifier, 2, image), by_pipeline(image)):
+        for shown in (classify(image, 2), by_pipeline(image)):
             assert shown[0]["label"] == row["label_1"]
             assert (shown[0]["score"] is None) == (label == "none of these")
             bars = page._bars(shown)
@@ -232,6 +234,18 @@ def test_the_threshold_of_a_finished_run_is_set_anew(run, copied, capsys):
     mixed = evaluate_classifier(copied, photos, "train+validation", set_thresholds=True)
     assert "24 of 54 images left out, since they are not of the model's validation split" in mixed["notes"]
     assert (mixed["rejection"]["by"], mixed["rejection"]["images"], mixed["rejection"]["kept"]) == ("score", 30, 29)
+
+
+def test_copies_of_training_images_in_the_validation_split_are_left_out_as_such(monkeypatch, tmp_path):
+    digests = np.arange(6)
+    data = SimpleNamespace(digests={"validation": digests}, files={"validation": [*"abcdef"]}, notes=[])
+    data.splits = {"validation": Dataset.from_dict({"label": digests})}
+    roles = {"train": digests == 2, "validation": np.ones(6, bool)}  # the third is in both
+    monkeypatch.setattr(seen, "_seen_by_role", lambda model, data: (roles, []))
+    monkeypatch.setattr(seen, "read_seen", lambda model: ({}, {"validation": digests}, []))
+    leave_out_trained(str(tmp_path), data)
+    assert data.notes == ["1 of 6 images left out, since the model was trained on them"]
+    assert data.files["validation"] == [*"abdef"]
 
 
 @pytest.mark.parametrize(
