@@ -17,7 +17,7 @@ a rate that falls linearly, the same batch size. Peers:
 Images a second: over --steps steps, after as many as workers may have read ahead, evaluation left out. On the photos
 as they are, and on 12 megapixels: as many of them as --large says, enlarged with a little grain, so that a JPEG has a
 photograph's bytes. Time to --target: seconds of training from the imports to the evaluation that reaches it, with the
-reading of the folder; evaluations, after every --every steps, stand beside it.
+reading of the folder; evaluations, after every --every steps, stand beside it. The seed is the number of the round.
 
 On a CPU it runs at a small size: --network timm/resnet18 --pixels 64 --batch 4 --steps 2 --large 8 --images 40
 """
@@ -131,7 +131,7 @@ def compare(what: str, key: str, job: dict, options: argparse.Namespace) -> None
             found[peer] = []
     for number in range(options.rounds):
         for peer in list(found):
-            answer = measure(peer, job, options)
+            answer = measure(peer, {**job, "seed": number + 1}, options)
             if isinstance(answer, str):
                 print(f"{peer}: left out: there is no {answer}; an option names another interpreter")
                 del found[peer]

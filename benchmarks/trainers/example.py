@@ -45,6 +45,7 @@ def train(job: Job) -> None:
         per_device_train_batch_size=job.batch,
         per_device_eval_batch_size=job.batch,
         learning_rate=job.learning_rate,
+        seed=job.seed,
         dataloader_num_workers=workers,
         dataloader_persistent_workers=workers > 0,
         remove_unused_columns=False,

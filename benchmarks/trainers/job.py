@@ -1,13 +1,15 @@
-"""What every trainer is asked, and when it has answered. Needs torch alone, to run in the environment of each."""
+"""What every trainer is asked, and when it has answered. Of packages it needs torch and numpy alone."""
 
 import contextlib
 import json
 import os
+import random
 import sys
 import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 _WARM_UP = 3  # steps before the clock starts, and as many more as workers may have made ready by then
@@ -39,8 +41,11 @@ class Job:
     @classmethod
     def read(cls) -> "Job":
         os.environ.update(HF_HUB_OFFLINE="1", HF_DATASETS_DISABLE_PROGRESS_BARS="1", TRANSFORMERS_VERBOSITY="error")
-        torch.manual_seed(1)
-        return cls(**json.loads(sys.argv[1]))
+        job = cls(**json.loads(sys.argv[1]))
+        random.seed(job.seed)  # timm and fastai draw from all three
+        np.random.seed(job.seed)
+        torch.manual_seed(job.seed)
+        return job
 
     @property
     def train(self) -> Path:

@@ -13,6 +13,7 @@ def recipe(job: Job) -> dict:
         "per_device_train_batch_size": job.batch,
         "per_device_eval_batch_size": job.batch,
         "learning_rate": job.learning_rate,
+        "seed": job.seed,
         "save_strategy": "no",
         "load_best_model_at_end": False,
         "eval_strategy": "steps" if job.target else "no",
