@@ -16,7 +16,7 @@ from hf_imgcls.errors import InputError
 from hf_imgcls.images import EvalTransform, check_views, input_size
 from hf_imgcls.machine import check_launch, first_on_machine, on_main, prepare_launch, say, training_arguments
 from hf_imgcls.models import channels_last, is_multi_label, load_network
-from hf_imgcls.recipe import load_recipe
+from hf_imgcls.recipe import check_outside, load_recipe
 from hf_imgcls.store import cache_in_use
 from hf_imgcls.training import ImageTrainer
 
@@ -65,6 +65,7 @@ def evaluate_classifier(
         raise InputError(f"--batch-size: found {batch_size}, expected 1 or more")
     if output:
         check_output(output)
+        check_outside(output, recipe.data.path)
     os.environ.pop("ACCELERATE_MIXED_PRECISION", None)  # a launcher's fp16 is for training: scores are float32
     prepare_launch()
     network, processor = load_network(str(model))

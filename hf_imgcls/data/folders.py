@@ -102,7 +102,7 @@ def _check_splits(place: str, splits: dict[str, str], folders: list[str], skippe
         if name not in splits and _images(os.path.join(place, name), name, "", beside):
             raise InputError(
                 f"{place}: the folder {name!r} with images lies beside the split folder {min(splits)!r}; "
-                "put it into a split folder, or take it out of here"
+                f"put it into a split folder, or take it out of here; if {min(splits)!r} is a class, rename that folder"
             )
     skipped.runs += beside.runs
     doubled = sorted(name for name in splits if list(splits.values()).count(splits[name]) > 1)

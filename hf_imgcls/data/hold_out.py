@@ -39,7 +39,8 @@ def hold_out(data: Data, role: str, fraction: float, section: DataSection) -> No
         few += "hold any out"
         if groups is not None:
             few = f"of {plural(len(np.unique(groups)), 'group')} in train each has all images of some class"
-        raise InputError(f"data.{role}_split: none is there, and {few}")
+        without = "; data.validation_fraction=0 does without it" if role == "validation" else ""
+        raise InputError(f"data.{role}_split: none is there, and {few}; add images{without}")
     if groups is not None and each is not None:
         _check_each(ids[rows], each, role, data.labels, section)
     held = limit(train.select(rows), data.labels, role, section)

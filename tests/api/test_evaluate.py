@@ -119,6 +119,13 @@ def test_only_an_evaluation_is_replaced(tmp_path):
         check_output(tmp_path / place)
 
 
+@pytest.mark.parametrize("place", ["scores", "red/scores.json"])
+def test_it_is_not_written_where_it_would_be_trained_on(place, make_folder):
+    photos = make_folder(1)
+    with pytest.raises(InputError, match=f"--output: .*/{place} would lie in .*/photos, and be taken for data"):
+        evaluate_classifier("no model", photos, output=photos / place)
+
+
 @pytest.mark.parametrize("override", ["train_split=train", "duplicates=drop_from_train", "validation_fraction=0.5"])
 def test_keys_of_a_training_are_refused(override):
     with pytest.raises(InputError, match=rf"data\.{override.partition('=')[0]}: evaluate scores one split as it is"):

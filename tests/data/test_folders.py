@@ -193,6 +193,7 @@ def test_kaggles_test_folder_without_classes_is_skipped(tmp_path):
             r"only one class folder, 'PetImages'.*data.path=.*/PetImages meant",
         ),
         (["train/cat/1.png", "fox/1.png"], "the folder 'fox' with images lies beside the split folder 'train'"),
+        (["bus/1.png", "train/1.png"], "'bus' .* beside the split folder 'train'; .* if 'train' is a class, rename"),
         (["train/cat/1.png", "val/cat/1.png", "valid/cat/1.png"], "'val' and 'valid' are the same split; keep one"),
         (["train/train/cat/1.png", "train/train/dog/1.png"], "holds a folder 'train', which is the name of a split"),
     ],
