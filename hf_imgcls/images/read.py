@@ -8,7 +8,7 @@ import struct
 import warnings
 import zlib
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 import PIL.Image
 import transformers
@@ -62,13 +62,18 @@ def open_image(value: dict) -> PIL.Image.Image:
             return PIL.Image.open(source)
     except PIL.UnidentifiedImageError:
         with source, naming_faults(value["path"]):
-            source.seek(0)
-            if _HEIC.match(source.read(12)):
-                raise UnusableImage("HEIC, which neither Pillow nor pipeline reads; save it as JPEG") from None
+            refuse_heic(source)
         raise
     except BaseException:
         source.close()
         raise
+
+
+def refuse_heic(source: BinaryIO) -> None:
+    """An UnusableImage where what Pillow could not identify is a photo as phones save it."""
+    source.seek(0)
+    if _HEIC.match(source.read(12)):
+        raise UnusableImage("HEIC, which neither Pillow nor pipeline reads; save it as JPEG") from None
 
 
 def read_image(value: dict | PIL.Image.Image) -> PIL.Image.Image:

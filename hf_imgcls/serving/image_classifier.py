@@ -16,6 +16,7 @@ from hf_imgcls.images import (
     process_image,
     read_image,
     read_usable,
+    refuse_heic,
     why_unreadable,
 )
 from hf_imgcls.machine import exact_float32
@@ -98,7 +99,11 @@ class ImageClassifier:
 def _read_bytes(content: bytes, limits: Limits) -> PIL.Image.Image:
     PIL.Image.init()
     known = [name for name in _FORMATS if name in PIL.Image.OPEN]  # an older Pillow has fewer
-    PIL.Image.open(io.BytesIO(content), formats=known).close()
+    try:
+        PIL.Image.open(io.BytesIO(content), formats=known).close()
+    except PIL.UnidentifiedImageError:
+        refuse_heic(io.BytesIO(content))
+        raise
     return read_usable({"bytes": content, "path": None}, limits)
 
 
