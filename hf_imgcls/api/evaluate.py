@@ -9,6 +9,7 @@ from typing import Any
 from hf_imgcls import reports
 from hf_imgcls.api.evaluation import check_output, save_evaluation
 from hf_imgcls.api.scored_split import describe_measured, measure_scored, of_one_split
+from hf_imgcls.api.seen import check_outside_trained
 from hf_imgcls.api.thresholds import Setting, check_can_set, check_rule, leave_out_trained, set_anew
 from hf_imgcls.api.tta import score_with
 from hf_imgcls.data import Data, load_split
@@ -66,6 +67,7 @@ def evaluate_classifier(
     if output:
         check_output(output)
         check_outside(output, recipe.data.path)
+        check_outside_trained(output, str(model))
     os.environ.pop("ACCELERATE_MIXED_PRECISION", None)  # a launcher's fp16 is for training: scores are float32
     prepare_launch()
     network, processor = load_network(str(model))

@@ -89,6 +89,10 @@ def test_korean_names_are_the_same_class_in_both_unicode_forms(tmp_path):
     )
     decomposed_file = next(entry for entry in found["test"] if entry.label == composed)
     assert decomposed_file.name == f"test/{composed}/나비.png"
+    put(tmp_path, f"train/{decomposed}/other.png")
+    assert scan_folder(tmp_path)[1] == [
+        f"folders whose names differ by Unicode form alone are one class: train/{composed}"
+    ]
     assert os.path.isfile(decomposed_file.path)
 
 
