@@ -1,6 +1,7 @@
 """Data files on disk: which of a folder's files they are, for which split, and how each kind is loaded."""
 
 import contextlib
+import glob
 import itertools
 import re
 import tarfile
@@ -13,6 +14,7 @@ from typing import NamedTuple
 import datasets
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 from datasets.exceptions import DatasetsError
 from huggingface_hub.errors import EntryNotFoundError, HTTPError, RevisionResolutionError, XetDownloadError
 
@@ -93,11 +95,13 @@ def _together(file: Path) -> tuple[Path, str, tuple]:
 
 def _load(files: list[Path], where: str, streaming: bool, options: dict[str, str]) -> Rows:
     kind = DATA_FILES[files[0].suffix.lower()]
-    paths = [str(path.absolute()) for path in files]
+    paths = [glob.escape(str(path.absolute())) for path in files]  # which `datasets` takes for patterns
     mixed = (TypeError,) if streaming else ()  # a column of several types, which otherwise is an error of `datasets`
     try:
         if kind == "webdataset":
             check_tars(files)
+        if kind == "parquet":
+            _check_classes(files)
         with silent_datasets(), _elsewhere() if kind == "webdataset" else contextlib.nullcontext():
             source = {"path": kind, "data_files": paths, **options}
             if streaming:
@@ -113,6 +117,28 @@ def _load(files: list[Path], where: str, streaming: bool, options: dict[str, str
     if empty:
         raise InputError(f"data.path: {where} {NO_ROWS}")
     return rows
+
+
+def _check_classes(files: list[Path]) -> None:
+    first = None
+    for file in files if len(files) > 1 else ():
+        found = datasets.Features.from_arrow_schema(pq.read_schema(file))
+        first = first or found
+        check_same_classes(found, first, str(file))
+
+
+def check_same_classes(found: datasets.Features, first: datasets.Features, where: str) -> None:
+    """Refuse (InputError) a file whose numbers of classes stand for others than in the first file of its split.
+
+    `datasets` takes the names of the first one for all.
+    """
+    for name in found.keys() & first.keys():
+        own, known = (getattr(getattr(each[name], "feature", each[name]), "names", None) for each in (found, first))
+        if own and known and own != known:
+            raise InputError(
+                f"data.path: {where} has the classes {listed(own, 3)} in its column {name!r}, the first file "
+                f"{listed(known, 3)}; write all with the same ones in the same order, or labels as text"
+            )
 
 
 @contextlib.contextmanager

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from datasets.packaged_modules.webdataset.webdataset import WebDataset
 
-from hf_imgcls.data.datafiles import LOAD_ERRORS, reason, without_nulls
+from hf_imgcls.data.datafiles import LOAD_ERRORS, check_same_classes, reason, without_nulls
 from hf_imgcls.data.formats import NO_ROWS, known_fault
 from hf_imgcls.errors import InputError, ReadError, UserError
 from hf_imgcls.store import Stored, look_up, open_stored
@@ -27,10 +27,11 @@ def stream_shards(shards: list[Stored]) -> datasets.IterableDataset:
     """The rows of shards of one kind; each worker reads shards of its own.
 
     Raises:
-        InputError: the first one is not what its name says, or has no rows.
+        InputError: the first one is not what its name says, or has no rows; or, while it is read, a column is missing
+            in one of them or has other classes than in the first.
     """
     features = check_shard(shards[0])
-    arguments = {"shards": list(shards), "columns": tuple(features)}  # of these only lists are divided among workers
+    arguments = {"shards": list(shards), "columns": features}  # of these only lists are divided among workers
     return datasets.IterableDataset.from_generator(_read_shards, features=features, gen_kwargs=arguments)
 
 
@@ -67,14 +68,14 @@ def _columns_of(samples: list[dict[str, Any]]) -> datasets.Features:
     return datasets.Features({**found, **dict.fromkeys(images, datasets.Image())})
 
 
-def _read_shards(shards: list[Stored], columns: tuple[str, ...]) -> Iterator[dict[str, Any]]:
+def _read_shards(shards: list[Stored], columns: datasets.Features) -> Iterator[dict[str, Any]]:
     for shard in shards:
         _check_unchanged(shard)
         yield from _read_on(shard, columns)
         _check_unchanged(shard)
 
 
-def _read_on(shard: Stored, columns: tuple[str, ...]) -> Iterator[dict[str, Any]]:
+def _read_on(shard: Stored, columns: datasets.Features) -> Iterator[dict[str, Any]]:
     """The rows of a shard; where its service fails for a while, from the next row on."""
     done = 0
     for pause in (*_PAUSES, None):
@@ -89,21 +90,24 @@ def _read_on(shard: Stored, columns: tuple[str, ...]) -> Iterator[dict[str, Any]
             time.sleep(pause)
 
 
-def _rows(shard: Stored, columns: tuple[str, ...]) -> Iterator[dict[str, Any]]:
+def _rows(shard: Stored, columns: datasets.Features) -> Iterator[dict[str, Any]]:
     with _naming(shard), open_stored(shard.address) as file:
         yield from (_parquet_rows if _is_parquet(shard) else _tar_rows)(file, shard, columns)
 
 
-def _parquet_rows(file: BinaryIO, shard: Stored, columns: tuple[str, ...]) -> Iterator[dict[str, Any]]:
+def _parquet_rows(file: BinaryIO, shard: Stored, columns: datasets.Features) -> Iterator[dict[str, Any]]:
     parquet = pq.ParquetFile(file)
     if missing := set(columns) - set(parquet.schema_arrow.names):
         where = without_secrets(shard.address)
         raise InputError(f"data.path: {where} has no column {min(missing)!r}, but other files do")
+    check_same_classes(
+        datasets.Features.from_arrow_schema(parquet.schema_arrow), columns, without_secrets(shard.address)
+    )
     for batch in parquet.iter_batches(_ROWS, columns=list(columns)):
         yield from batch.to_pylist()
 
 
-def _tar_rows(file: BinaryIO, shard: Stored, columns: tuple[str, ...]) -> Iterator[dict[str, Any]]:
+def _tar_rows(file: BinaryIO, shard: Stored, columns: datasets.Features) -> Iterator[dict[str, Any]]:
     for sample in _samples(file, shard):
         names = [name for name in _image_fields(sample) if name in columns]
         images = {name: {"bytes": sample[name], "path": f"{sample['__key__']}.{name}"} for name in names}

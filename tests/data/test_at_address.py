@@ -2,8 +2,10 @@
 
 import contextlib
 import functools
+import io
 import itertools
 
+import datasets
 import fsspec
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -19,7 +21,7 @@ from hf_imgcls.data.streaming import attach_transform
 from hf_imgcls.errors import InputError, ReadError
 from hf_imgcls.recipe import check_path
 from hf_imgcls.recipe.sections import DataSection
-from hf_imgcls.store import address_errors, write_stored
+from hf_imgcls.store import address_errors, find_stored, read_stored, write_stored
 
 
 @pytest.fixture(autouse=True)
@@ -159,6 +161,24 @@ def test_a_shard_that_goes_away_or_changes_ends_the_run(shards, fault, line):
     fault(shards)
     with pytest.raises(ReadError, match=line):
         list(attach_transform(train, to_numbers))
+
+
+def test_shards_that_number_the_classes_otherwise_end_the_run(tmp_path, make_folder):
+    place = f"memory://{tmp_path.name}/classes"
+    pack_data(make_folder(2), [], PackOptions(place, shard_size=0.004))
+    *_, last = (file.address for file in find_stored(place) if file.name.endswith(".parquet"))
+    table = pq.read_table(io.BytesIO(read_stored(last)))
+    features = datasets.Features.from_arrow_schema(table.schema)
+    features["label"] = datasets.ClassLabel(names=features["label"].names[::-1])
+    content = io.BytesIO()
+    pq.write_table(table.cast(features.arrow_schema).replace_schema_metadata(features.arrow_schema.metadata), content)
+    write_stored(last, content.getvalue())
+    with pytest.raises(
+        InputError, match=r"has the classes red, green, blue in its column 'label', the first file blue"
+    ):
+        list(attach_transform(load(place).splits["train"], to_numbers))
+    with pytest.raises(InputError, match="has the classes red, green, blue in its column"):
+        load(place, streaming=False)
 
 
 def test_a_service_that_fails_for_a_while_is_asked_again(shards, monkeypatch):

@@ -75,6 +75,31 @@ def test_files_of_one_folder_are_one_part(tmp_path):
     ]
 
 
+@pytest.mark.parametrize("name", ["photos [2024]", "photos*", "photos?", "{a,b}"])
+def test_a_folder_whose_name_is_a_pattern_is_that_folder_alone(name, tmp_path):
+    put(tmp_path, f"{name}/a.csv", "photos 2/a.csv", "photosX/a.csv", "a/a.csv")
+    (tmp_path / name / "a.csv").write_text("a\n7\n")
+    for streaming in (False, True):
+        (part,) = load_files([tmp_path / name / "a.csv"], streaming)
+        assert [row["a"] for row in part.rows] == [7]
+
+
+def write_classes(file, names: list[str]):
+    """Two rows of the classes in this order, as another program may number them."""
+    features = datasets.Features(x=datasets.Value("int64"), label=datasets.ClassLabel(names=names))
+    datasets.Dataset.from_dict({"x": [0, 1], "label": [0, 1]}, features=features).to_parquet(file)
+    return file
+
+
+@pytest.mark.parametrize("streaming", [False, True])
+def test_files_of_one_split_that_number_the_classes_otherwise_are_refused(streaming, tmp_path):
+    files = [write_classes(tmp_path / f"{i}.parquet", names) for i, names in enumerate((["a", "b"], ["a", "b"]))]
+    assert [row["label"] for row in load_files(files, streaming)[0].rows] == [0, 1, 0, 1]
+    write_classes(files[1], ["b", "a"])
+    with pytest.raises(InputError, match=r"1.parquet has the classes b, a in its column 'label', the first file a, b;"):
+        load_files(files, streaming)
+
+
 @pytest.mark.parametrize(
     ("name", "content", "kind"),
     [
