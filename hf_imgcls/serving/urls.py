@@ -11,6 +11,7 @@ from urllib.error import HTTPError, URLError
 from hf_imgcls.errors import InputError, ReadError
 from hf_imgcls.images import MISSING, UnusableImage, why_unreadable
 from hf_imgcls.store import look_up, read_stored
+from hf_imgcls.words import without_secrets
 
 SCHEMES = ("http://", "https://")
 TEMPORARY = "temporary: "  # begins the error of an image that the same command tries again
@@ -47,7 +48,9 @@ def read_url(name: str) -> bytes:
         except (OSError, http.client.HTTPException) as error:
             cause = error.reason if isinstance(error, URLError) and isinstance(error.reason, OSError) else error
             if getattr(cause, "errno", None) in _OF_THIS_MACHINE:
-                raise ReadError(f"{name}: {cause.strerror}; mend that, then run the same command again") from None
+                raise ReadError(
+                    f"{without_secrets(name)}: {cause.strerror}; mend that, then run the same command again"
+                ) from None
             if not _may_pass(error):
                 raise
             if pause is None:

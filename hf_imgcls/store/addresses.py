@@ -18,6 +18,7 @@ from hf_imgcls.store.address_errors import address_errors
 from hf_imgcls.words import without_secrets
 
 _ADDRESS = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
+_CHAINED = re.compile(r"::[a-z][a-z0-9+.-]*://", re.IGNORECASE)  # zip://a.parquet::s3://bucket/x.zip
 _WEB = ("http://", "https://")
 _HUB = "hf://"
 _BLOCK = 1 << 23  # bytes that are read ahead
@@ -169,7 +170,12 @@ def _file_system(address: str) -> tuple[Any, str]:
 
     if address.startswith(_HUB) and _is_offline():
         raise InputError(f"{without_secrets(address)}: the Hub is not asked, since HF_HUB_OFFLINE is set; unset it")
-    return fsspec.core.url_to_fs(address)
+    if _CHAINED.search(address):
+        return fsspec.core.url_to_fs(address)
+    # As `url_to_fs` does it, to which any :: in a name begins another address.
+    protocol = address.partition("://")[0]
+    kind = fsspec.get_filesystem_class(protocol)
+    return fsspec.filesystem(protocol, **kind._get_kwargs_from_urls(address)), kind._strip_protocol(address)
 
 
 def _is_offline() -> bool:
