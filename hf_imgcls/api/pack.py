@@ -3,6 +3,7 @@
 import functools
 import hashlib
 import json
+import math
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -77,7 +78,7 @@ def pack_data(source: str | Path, overrides: Iterable[str], options: PackOptions
 def _check(options: PackOptions, section) -> None:
     if options.format not in FORMATS:
         raise InputError(f"--format: found {options.format!r}, expected {' or '.join(FORMATS)}")
-    if not options.shard_size > 0:
+    if not 0 < options.shard_size < math.inf:
         raise InputError(f"--shard-size: found {options.shard_size:g}, expected more than 0 (MB)")
     if section.streaming:
         raise InputError("data.streaming: pack reads every image before it writes; leave it out")
@@ -90,6 +91,8 @@ def _check(options: PackOptions, section) -> None:
     check_path(section)
     if is_address(options.output):
         check_address(options.output)
+    elif Path(options.output).expanduser().is_file():
+        raise InputError(f"--output: {options.output} is a file; name a folder")
     elif (
         lies_in(Path(options.output).expanduser(), source := local_path(section.path, "data.path")) and source.is_dir()
     ):

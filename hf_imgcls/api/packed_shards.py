@@ -22,9 +22,7 @@ _EVERY = 20  # seconds between two manifests: that of 40,000 shards has 6 MB
 def open_place(place: str, output: str) -> None:
     """Before every image is read: refuse (InputError) a place with other files, and find out that it can be written."""
     if look_up(f"{place}/{_MANIFEST}") is None:
-        if there := _names_in(place):
-            shown = without_secrets(output)
-            raise InputError(f"--output: {shown} holds other files already ({listed(there, 3)}); name an empty place")
+        _refuse_others(place, output)
         write_stored(f"{place}/{_MANIFEST}", _as_bytes({"key": None, "shards": {}}))
 
 
@@ -40,15 +38,21 @@ def begin_shards(place: str, manifest: dict[str, Any], output: str) -> dict[str,
         raise InputError(
             f"--output: {shown} was packed from other images, labels or options; name another place, or empty it"
         )
+    if key is None:
+        _refuse_others(place, output)
+        # Before the first shard: a run that is killed leaves none that another one would not know of.
+        write_stored(f"{place}/{_MANIFEST}", _as_bytes(manifest))
     return manifest | {"shards": shards}
 
 
-def _names_in(place: str) -> list[str]:
+def _refuse_others(place: str, output: str) -> None:
     try:
         files, folders = list_stored(place)
     except InputError:  # nothing is there
-        return []
-    return [file.name for file in files] + folders
+        return
+    if there := [file.name for file in files if file.name != _MANIFEST] + folders:
+        shown = without_secrets(output)
+        raise InputError(f"--output: {shown} holds other files already ({listed(there, 3)}); name an empty place")
 
 
 def write_shards(

@@ -3,7 +3,6 @@
 import os
 import re
 import unicodedata
-from collections import Counter
 from pathlib import Path
 
 from hf_imgcls.data.formats import packed
@@ -26,7 +25,7 @@ class Skipped:
     """The names that a scan skips, for a note on each kind."""
 
     def __init__(self):
-        self.hidden, self.stray, self.loose, self.empty, self.runs, self.merged = [], [], [], [], [], []
+        self.hidden, self.stray, self.loose, self.empty, self.runs = [], [], [], [], []
 
     def notes(self) -> list[str]:
         counted = [
@@ -36,9 +35,7 @@ class Skipped:
             (self.empty, f"{plural(len(self.empty), 'class folder')} without images"),
             (self.runs, plural(len(self.runs), "training run")),
         ]
-        notes = [f"skipped {what}: {listed(sorted(names))}" for names, what in counted if names]
-        one = "folders whose names differ by Unicode form alone are one class"
-        return [*notes, f"{one}: {listed(self.merged)}"] if self.merged else notes
+        return [f"skipped {what}: {listed(sorted(names))}" for names, what in counted if names]
 
     def add_files(self, listing: Listing, shown: str) -> None:
         """Files that lie in no class folder."""
@@ -105,7 +102,7 @@ def _check_splits(place: str, splits: dict[str, str], folders: list[str], skippe
         if name not in splits and _images(os.path.join(place, name), name, "", beside):
             raise InputError(
                 f"{place}: the folder {name!r} with images lies beside the split folder {min(splits)!r}; "
-                f"put it into a split folder, or take it out of here; if {min(splits)!r} is a class, rename that folder"
+                "put it into a split folder, or take it out of here"
             )
     skipped.runs += beside.runs
     doubled = sorted(name for name in splits if list(splits.values()).count(splits[name]) > 1)
@@ -139,8 +136,6 @@ def _scan_classes(listing: Listing, shown: str, skipped: Skipped) -> list[Entry]
             skipped.empty.append(f"{shown}{name}/")
         entries += images
     skipped.add_files(listing, shown)
-    labels = Counter(unicodedata.normalize("NFC", name) for name in listing.folders)
-    skipped.merged += [f"{shown}{label}" for label, count in labels.items() if count > 1]
     return sorted(entries, key=lambda e: (e.label, e.name))
 
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Collection, Mapping
 from typing import NamedTuple
 
 import datasets
@@ -62,21 +63,39 @@ def open_packing(data: DataSection) -> Packing:
     """
     available, notes, origin = open_source(data)
     chosen = choose_splits(available, data)
-    roles = {name: role for role, spec in chosen.items() for name in split_names(spec or None)}
-    train = available[next(name for name, role in roles.items() if role == "train")]
+    train, names = available[split_names(chosen["train"])[0]], _name_splits(available, chosen)
     notes = [*notes, *check_values(train, origin, data)]
     labels = name_labels(train, data.label_names)
     parts, bad = [], []
     for name, rows in available.items():
-        role = roles.get(name) or SPLIT_NAMES.get(name)
-        if role is None:
-            notes = [*notes, f"the split {name} is left out: it is none of train, validation and test"]
+        if name not in names:
+            notes = [*notes, f"the split {name} is left out: {_why_left_out(name)}"]
             continue
-        part, more = _part(role, rows, labels, data)
+        part, more = _part(names[name], rows, labels, data)
         parts.append(part)
         bad += more
-    parts.sort(key=lambda part: list(USUAL_NAMES).index(SPLIT_NAMES.get(part.split, part.split)))
+    if "train" not in names.values():
+        raise InputError(f"data.train_split: pack writes whole splits, found {data.train_split!r}; name one of them")
+    parts.sort(key=lambda part: list(USUAL_NAMES).index(part.split))
     return Packing(parts, labels, bad, [*notes, *note_alike(labels)])
+
+
+def _name_splits(available: Collection[str], chosen: Mapping[str, str | None]) -> dict[str, str]:
+    """What each split is called that is packed: as the recipe uses it where it names the whole split, else as usual.
+
+    Slices of a split are the recipe's own affair, also of shards: the split is packed whole.
+    """
+    names = {spec: role for role, spec in chosen.items() if spec in available}
+    for name in available:
+        usual = SPLIT_NAMES.get(name)
+        if usual and name not in names and usual not in names.values():
+            names[name] = usual
+    return names
+
+
+def _why_left_out(name: str) -> str:
+    usual = SPLIT_NAMES.get(name)
+    return f"another one is {usual}" if usual else "it is none of train, validation and test"
 
 
 def _part(split: str, rows: datasets.Dataset, labels: list[str], data: DataSection) -> tuple[Packed, list[BadImage]]:

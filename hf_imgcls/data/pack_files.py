@@ -63,7 +63,8 @@ def _unique(part: Packed, ending: str) -> list[str]:
         path = PurePosixPath(name.lstrip("/") or f"{row:08d}")
         stem = path.stem.replace(".", "_").lstrip("_") or "_"
         place = path.with_name(stem).as_posix()
-        place = f"{place}-{row}" if place in seen else place
+        while place in seen:
+            place = f"{place}-{row}"
         seen.add(place)
         found.append(f"{place}.{ending}")
     return found

@@ -99,7 +99,7 @@ def test_only_what_is_missing_or_damaged_is_written_again(make_folder, place, mo
     folder, written = make_folder(6), []
 
     def count(address, what):
-        if len(written) == 3 and interrupted:  # the manifest and two shards
+        if len(written) == 4 and interrupted:  # the manifest, without and with its key, and two shards
             interrupted.pop()
             raise KeyboardInterrupt
         written.append(address.rpartition("/")[2])
@@ -195,9 +195,64 @@ def test_names_in_a_tar(tmp_path, place):
     assert list(content(f"{place}2")) == ["_MANIFEST"]
 
 
+def test_no_two_images_of_a_tar_have_one_name(tmp_path, place):
+    for colour in COLOURS:
+        (tmp_path / "photos" / colour).mkdir(parents=True)
+        for number, name in enumerate(("a.b.png", "a_b-2.png", "a_b.png")):
+            make_image(colour, number).save(tmp_path / "photos" / colour / name)
+    pack_data(tmp_path / "photos", [], PackOptions(place, "tar"))
+    data = load_data(DataSection(path=place, label_names=sorted(COLOURS), validation_fraction=0))
+    assert data.count_classes("train") == [3, 3, 3]
+
+
+def test_a_run_that_is_killed_leaves_no_shards_that_another_one_takes_for_its_own(make_folder, place, monkeypatch):
+    folder, written = make_folder(6), []
+
+    def write(address, what):
+        if len(written) == 5:
+            raise KeyboardInterrupt
+        written.append(address)
+        write_stored(address, what)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(packed_shards, "write_stored", write)
+        with pytest.raises(KeyboardInterrupt):
+            pack_data(folder, [], PackOptions(place, shard_size=SMALL))
+    assert len(content(place)) == 4
+    before = content(place)
+    for size in (SMALL / 2, SMALL * 2):
+        with pytest.raises(InputError, match="was packed from other images, labels or options"):
+            pack_data(folder, [], PackOptions(place, shard_size=size))
+    assert content(place) == before
+    write_stored(f"{place}/_MANIFEST", b'{"key": null, "shards": {}}')  # as earlier versions left it
+    with pytest.raises(InputError, match=r"holds other files already \(train-00000-of-"):
+        pack_data(folder, [], PackOptions(place, shard_size=SMALL))
+
+
+@pytest.mark.parametrize(("overrides", "images", "left_out"), [
+    ([], (9, 6, 3), None),
+    (["data.validation_split=test"], (9, 3), "validation"),
+    (["data.train_split=train+validation", "data.validation_split=false"], (9, 6, 3), None),
+    (["data.train_split=train[:50%]", "data.validation_split=train[50%:]"], (9, 6, 3), None),
+    (["data.train_split=test", "data.test_split=train"], (3, 6, 9), None),
+])  # fmt: skip
+def test_each_split_is_packed_whole_and_none_in_the_place_of_another(
+    overrides, images, left_out, make_folder, place, capsys
+):
+    manifest = pack_data(make_folder(train=3, validation=2, test=1), overrides, PackOptions(place))
+    images = dict(zip(("train", "validation", "test"), images, strict=False))
+    assert manifest["images"] == images
+    assert {name: pq.read_table(io.BytesIO(each)).num_rows for name, each in content(place).items() if "-" in name} == {
+        f"{split}-00000-of-00001.parquet": count for split, count in images.items()
+    }
+    line = f"the split {left_out} is left out: another one is {left_out}"
+    assert (line in capsys.readouterr().out) == bool(left_out)
+
+
 @pytest.mark.parametrize(("overrides", "options", "line"), [
     ([], {"format": "zip"}, "--format: found 'zip', expected parquet or tar"),
     ([], {"shard_size": 0}, "--shard-size: found 0, expected more than 0"),
+    ([], {"shard_size": float("inf")}, "--shard-size: found inf, expected more than 0"),
     (["data.streaming=true", "training.max_steps=1"], {}, "data.streaming: pack reads"),
     (["data.group_column=x"], {"format": "tar"}, "data.group_column: a tar has no column"),
     ([], {"output": "s4://b/x"}, "s4://b/x: no such kind of address"),
@@ -211,11 +266,14 @@ def test_a_folder_as_output_and_the_line_for_a_recipe(make_folder, tmp_path, cap
     folder = make_folder(2)
     with pytest.raises(InputError, match=r"lies in .*, whose images are packed"):
         pack_data(folder, [], PackOptions(str(folder / "packed")))
-    pack_data(folder, [], PackOptions(str(tmp_path / "packed here"), "tar"))
+    pack_data(folder, [], PackOptions(str(tmp_path / "packed [here]*"), "tar"))
     line = capsys.readouterr().out.splitlines()[-1]
     section = json.loads(line.partition('"data": ')[2].partition("; ")[0])
-    assert (tmp_path / "packed here" / "_MANIFEST").is_file()
-    assert section == {"path": str(tmp_path / "packed here"), "streaming": True, "label_names": sorted(COLOURS)}
+    file = tmp_path / "packed [here]*" / "_MANIFEST"
+    assert file.is_file()
+    assert section == {"path": str(tmp_path / "packed [here]*"), "streaming": True, "label_names": sorted(COLOURS)}
+    with pytest.raises(InputError, match=r"_MANIFEST is a file; name a folder"):
+        pack_data(folder, [], PackOptions(str(file)))
     assert load_data(DataSection(**section)).labels == sorted(COLOURS)
     del section["streaming"]
     assert load_data(DataSection(**section)).count_classes("train")
