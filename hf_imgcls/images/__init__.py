@@ -20,7 +20,6 @@ from hf_imgcls.images.read import (
     read_image,
     read_usable,
     reader_version,
-    refuse_heic,
     walk_folder,
     why_unreadable,
 )

@@ -1,7 +1,7 @@
 """Which images are refused although they can be decoded: too large, too long and narrow, or nothing left of them.
 
 The one place that decides; the page of a Space (`serving/page.py`) and the handler of an Inference Endpoint
-(`publishing/handler.py`), which run without this package, repeat the two numbers.
+(`publishing/handler.py`), which run without this package, repeat the numbers and `check_left`.
 """
 
 from typing import NamedTuple

@@ -7,8 +7,8 @@ import re
 import struct
 import warnings
 import zlib
-from collections.abc import Iterator
-from typing import BinaryIO, NamedTuple
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 import PIL.Image
 import transformers
@@ -32,8 +32,6 @@ _SUFFIXES = {
     ".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".apng", ".webp", ".gif", ".bmp", ".dib", ".tif", ".tiff", ".avif",
     ".heic", ".heif", ".jp2", ".ppm", ".pgm", ".pbm", ".pnm", ".tga", ".mpo",
 }  # fmt: skip
-# How a phone's photo begins: its length, and the brand of what is in it.
-_HEIC = re.compile(rb".{4}ftyp(hei[cmsx]|hev[cmsx]|mif1|msf1)", re.DOTALL)
 
 
 @contextlib.contextmanager
@@ -54,26 +52,19 @@ def reader_version() -> str:
     return f"pillow {PIL.__version__}, transformers {transformers.__version__}"
 
 
-def open_image(value: dict) -> PIL.Image.Image:
-    """Open one row's image, as `datasets.Image(decode=False)` delivers it, without decoding it; raises UNREADABLE."""
+def open_image(value: dict, formats: Sequence[str] | None = None) -> PIL.Image.Image:
+    """Open one row's image, as `datasets.Image(decode=False)` delivers it, without decoding it; raises UNREADABLE.
+
+    Args:
+        formats: those of Pillow that it may have; None: any.
+    """
     source = open_file(value["path"]) if value["bytes"] is None else io.BytesIO(value["bytes"])
     try:
         with _pillow_errors(value["path"]):
-            return PIL.Image.open(source)
-    except PIL.UnidentifiedImageError:
-        with source, naming_faults(value["path"]):
-            refuse_heic(source)
-        raise
+            return PIL.Image.open(source, formats=formats)
     except BaseException:
         source.close()
         raise
-
-
-def refuse_heic(source: BinaryIO) -> None:
-    """An UnusableImage where what Pillow could not identify is a photo as phones save it."""
-    source.seek(0)
-    if _HEIC.match(source.read(12)):
-        raise UnusableImage("HEIC, which neither Pillow nor pipeline reads; save it as JPEG") from None
 
 
 def read_image(value: dict | PIL.Image.Image) -> PIL.Image.Image:

@@ -11,6 +11,7 @@ import threading
 import zlib
 from pathlib import Path
 
+import numpy as np
 import torch
 from PIL import Image, UnidentifiedImageError
 from safetensors.torch import load_file
@@ -69,9 +70,9 @@ class EndpointHandler:
 
     def classify(self, image: Image.Image, top_k: int | None) -> list[dict]:
         if self.several:
-            best = self.classifier(image, top_k=self.labels, function_to_apply="sigmoid")
+            best = check_numbers(self.classifier(image, top_k=self.labels, function_to_apply="sigmoid"))
             reached = [each for each in best if each["score"] >= self.thresholds.get(each["label"], 0.5)]
-            return check_numbers(best[:top_k] if top_k else reached)
+            return best[:top_k] if top_k else reached
         if self.rejection:
             return self.classify_or_reject(image, top_k or 5)
         return check_numbers(self.classifier(image, top_k=top_k or 5))
@@ -116,9 +117,8 @@ def read_image(value) -> Image.Image:
         width, height = image.size
         if width * height > MAX_PIXELS or max(image.size) > MAX_ASPECT_RATIO * min(image.size):
             raise ValueError(f"{width}x{height} pixels are too many, or too long and narrow")
-        if image.mode[0] in "IF" and image.getextrema()[1] > 255:
-            raise ValueError("its values exceed 255; scale them to 8 bits")
         upright = load_image(image)
+        check_left(image, upright)
         upright.info.clear()  # pipeline reads the EXIF data once more, which may be damaged
         return upright
     except UnidentifiedImageError:
@@ -126,6 +126,28 @@ def read_image(value) -> Image.Image:
     except UNREADABLE as error:
         reason = " ".join(str(error).split())[:200] or type(error).__name__
     raise ValueError(f"inputs: the image cannot be read: {reason}")
+
+
+def check_left(image: Image.Image, rgb: Image.Image) -> None:
+    """A ValueError where the conversion to RGB has left too little of an image: `predict` refuses the same ones."""
+    if image.mode[0] in "IF":
+        values, what = sample(image), "its values are clipped to 0 to 255; scale them to 8 bits"
+    elif image.has_transparency_data:
+        values = sample(image.convert("RGBA").getchannel("A"))
+        what = "what it shows is in its alpha channel; put it on a background"
+    else:
+        return
+    left = sample(rgb)
+    darkest, lightest = np.quantile(left, [0.001, 0.999])
+    empty = (lightest <= 1 or darkest >= 254) and len(np.unique(values)) > len(np.unique(left))
+    if empty or np.mean((values < 0) | (values > 255)) > 0.01:
+        raise ValueError(f"white or black as 8-bit RGB: {what}")
+
+
+def sample(image: Image.Image) -> np.ndarray:
+    """Values of an image, shape (pixels, bands), evenly spread; not a number counts as 0, as in the conversion."""
+    values = np.asarray(image).reshape(image.width * image.height, -1)
+    return np.nan_to_num(values[:: -(-len(values) // (1 << 20))])
 
 
 def check_numbers(predictions: list[dict]) -> list[dict]:

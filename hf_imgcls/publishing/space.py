@@ -90,7 +90,8 @@ def _app(folder: Path, name: str, revision: str | None) -> str:
         more = "with_thresholds" if several else "with_rejection" if read_rejection(settings) else ""
     except ValueError as error:
         raise PushError(str(error)) from None
-    classify = f"{more}(classifier, {top_k})" if more else f"lambda image: classifier(image, top_k={top_k})"
+    branch = f", {json.dumps(revision)}" if revision and more == "with_rejection" else ""  # for the means of a distance
+    classify = f"{more}(classifier, {top_k}{branch})" if more else f"lambda image: classifier(image, top_k={top_k})"
     return _APP.format(
         name=name,
         arguments=", ".join(words),

@@ -17,7 +17,7 @@ from typing import Any
 from PIL import Image
 
 from hf_imgcls.errors import InputError, ReadError
-from hf_imgcls.images import Limits, read_usable
+from hf_imgcls.images import Limits, allow_pixels, read_usable
 from hf_imgcls.machine import exact_float32, limit_progress_bars, say
 from hf_imgcls.scoring import main_split
 from hf_imgcls.serving.demo_examples import copy_examples
@@ -53,6 +53,7 @@ def open_demo(
         examples: an image, a folder or a pattern; if None, images that the run was evaluated on.
     """
     limit_progress_bars()
+    allow_pixels(options.limits)
     page = _import_page()
     if options.top_k < 1:
         raise InputError(f"--top-k: found {options.top_k}, expected 1 or more")

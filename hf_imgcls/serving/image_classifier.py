@@ -1,22 +1,23 @@
 """A saved model in a program of one's own: the labels of an image, decided as `predict` and the demo decide them."""
 
-import io
 import math
 import os
 import threading
 from typing import Any
 
+import numpy as np
 import PIL.Image
 
 from hf_imgcls.errors import InputError
 from hf_imgcls.images import (
     Limits,
+    allow_pixels,
     check_left,
     check_size,
+    open_image,
     process_image,
     read_image,
     read_usable,
-    refuse_heic,
     why_unreadable,
 )
 from hf_imgcls.machine import exact_float32
@@ -52,6 +53,7 @@ class ImageClassifier:
         limits: Limits = _DEFAULTS,
     ):
         self._limits, self._one = limits, threading.Lock()
+        allow_pixels(limits)
         self._classifier = open_classifier(os.fspath(model), chosen_device(device), trust_remote_code)
 
     @property
@@ -99,17 +101,16 @@ class ImageClassifier:
 def _read_bytes(content: bytes, limits: Limits) -> PIL.Image.Image:
     PIL.Image.init()
     known = [name for name in _FORMATS if name in PIL.Image.OPEN]  # an older Pillow has fewer
-    try:
-        PIL.Image.open(io.BytesIO(content), formats=known).close()
-    except PIL.UnidentifiedImageError:
-        refuse_heic(io.BytesIO(content))
-        raise
-    return read_usable({"bytes": content, "path": None}, limits)
+    value = {"bytes": content, "path": None}
+    open_image(value, known).close()
+    return read_usable(value, limits)
 
 
 def classify_image(classifier: Classifier, image: PIL.Image.Image, top_k: int) -> list[dict[str, Any]]:
-    """What `ImageClassifier` returns, of an RGB image."""
+    """What `ImageClassifier` returns, of an RGB image; a score that is no number where the model gives out such."""
     (scores,), (rejected,) = classifier.judge([process_image(classifier.processor, image)])
+    if not np.isfinite(scores).all():  # of several labels, one may be no number
+        return [{"label": classifier.labels[0], "score": math.nan}]
     best = classifier.top(scores, top_k)
     none = [(NONE_OF_THESE, None)] if rejected else []
     if classifier.thresholds is not None:  # those that are predicted, or all behind a word that none is

@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import gradio as gr
+import numpy as np
 from fastapi import HTTPException
 from gradio.components.label import LabelConfidence, LabelData
 from PIL import Image, UnidentifiedImageError
@@ -74,14 +75,41 @@ _UNREADABLE = (
 
 
 def load(path: str) -> Image.Image:
-    """As `pipeline` reads it: first frame, EXIF orientation applied, RGB; a ValueError where it is too large."""
+    """As `pipeline` reads it: first frame, EXIF orientation applied, RGB.
+
+    Raises:
+        ValueError: it is too large, or nothing of it is left as 8-bit RGB.
+    """
     image = Image.open(path)
     width, height = image.size
     if width * height > MAX_PIXELS or max(image.size) > MAX_ASPECT_RATIO * min(image.size):
         raise ValueError(f"{width}x{height} pixels; at most {MAX_PIXELS:,} and a ratio of sides of {MAX_ASPECT_RATIO}")
     upright = load_image(image)
+    check_left(image, upright)
     upright.info.clear()  # pipeline reads the EXIF data once more, which may be damaged
     return upright
+
+
+def check_left(image: Image.Image, rgb: Image.Image) -> None:
+    """A ValueError where the conversion to RGB has left too little of an image: `predict` refuses the same ones."""
+    if image.mode[0] in "IF":
+        values, what = sample(image), "its values are clipped to 0 to 255; scale them to 8 bits"
+    elif image.has_transparency_data:
+        values = sample(image.convert("RGBA").getchannel("A"))
+        what = "what it shows is in its alpha channel; put it on a background"
+    else:
+        return
+    left = sample(rgb)
+    darkest, lightest = np.quantile(left, [0.001, 0.999])
+    empty = (lightest <= 1 or darkest >= 254) and len(np.unique(values)) > len(np.unique(left))
+    if empty or np.mean((values < 0) | (values > 255)) > 0.01:
+        raise ValueError(f"white or black as 8-bit RGB: {what}")
+
+
+def sample(image: Image.Image) -> np.ndarray:
+    """Values of an image, shape (pixels, bands), evenly spread; not a number counts as 0, as in the conversion."""
+    values = np.asarray(image).reshape(image.width * image.height, -1)
+    return np.nan_to_num(values[:: -(-len(values) // (1 << 20))])
 
 
 def make_page(classify: Classify, title: str, about: str, examples: Sequence[str] = (), read: Read = load) -> gr.Blocks:
@@ -162,18 +190,20 @@ def with_thresholds(classifier, top_k: int) -> Classify:
 
     def classify(image: Image.Image) -> list[dict]:
         best = classifier(image, top_k=settings.num_labels, function_to_apply="sigmoid")
+        if not all(math.isfinite(each["score"]) for each in best):
+            return best
         chosen = [each for each in best if each["score"] >= thresholds.get(each["label"], 0.5)]
         return chosen or [{"label": "none of the labels", "score": None}, *best[:top_k]]
 
     return classify
 
 
-def with_rejection(classifier, top_k: int) -> Classify:
+def with_rejection(classifier, top_k: int, revision: str | None = None) -> Classify:
     """A pipeline's predictions, with none of these before them where the threshold in the model's settings says so."""
     rejection, classes = classifier.model.config.none_of_these, classifier.model.config.num_labels
     known, features = {}, []
     if rejection["by"] == "distance":
-        known = load_file(cached_file(classifier.model.name_or_path, "none_of_these.safetensors"))
+        known = load_file(cached_file(classifier.model.name_or_path, "none_of_these.safetensors", revision=revision))
         head = classifier.model.get_submodule(rejection["head"])
         head.register_forward_pre_hook(lambda _, inputs: features.append(inputs[0].flatten(1).float().cpu()))
 

@@ -6,6 +6,7 @@ import io
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 import test_push
 import torch
@@ -16,8 +17,10 @@ from test_push import fails, pushed
 from transformers import pipeline
 
 from hf_imgcls.errors import PushError
+from hf_imgcls.images import Limits, read_usable
 from hf_imgcls.publishing import endpoint, handler
 from hf_imgcls.publishing.endpoint import check_handler
+from hf_imgcls.serving import page
 from hf_imgcls.serving.distance import ClassMeans
 from hf_imgcls.serving.open import open_classifier
 
@@ -88,7 +91,10 @@ PHOTO = as_bytes(make_image("red", 3, (50, 30)))
         ({"inputs": "/etc/passwd"}, "the image cannot be read|not base64"),
         ({"inputs": as_bytes(Image.new("1", (13_000, 13_000)))}, "13000x13000 pixels are too many"),
         ({"inputs": as_bytes(Image.new("L", (300, 1)))}, "300x1 pixels are too many, or too long and narrow"),
-        ({"inputs": as_bytes(Image.new("I;16", (9, 9), 4000))}, "its values exceed 255; scale them to 8 bits"),
+        (
+            {"inputs": as_bytes(Image.new("I;16", (9, 9), 4000))},
+            "its values are clipped to 0 to 255; scale them to 8 bits",
+        ),
         ({"inputs": 3}, "found int, expected the bytes of an image"),
         ({"inputs": {"image": "x"}}, "found dict, expected"),
         ({"inputs": [PHOTO, None]}, "found NoneType, expected"),
@@ -104,6 +110,50 @@ def test_what_is_wrong_with_a_request_is_one_line_and_the_next_is_answered(data,
     assert "\n" not in str(found.value)
     assert len(str(found.value)) < 400
     assert len(handle({"inputs": PHOTO})) == 3
+
+
+def odd_images() -> dict[str, bytes]:
+    """Files of deep and of transparent images."""
+    random = np.random.default_rng(0)
+    grey = random.integers(0, 255, (100, 100))
+    drawn = np.zeros((20, 30, 4), np.uint8)
+    drawn[5:9, 5:9, 3] = 255
+    palette = Image.new("P", (20, 20))
+    palette.putpalette([0, 0, 0] * 256)
+    palette.paste(1, (2, 2, 9, 9))
+    dead = grey.copy()
+    dead[3, 3] = 60_000
+    deep = {"12 bits": grey * 16, "8 bits": grey, "a dead pixel": dead}
+    floats = {"0 to 1": grey / 255, "negative": grey - 128.0, "0 to 255": grey * 1.0}
+    return {
+        **{name: as_bytes(Image.fromarray(values.astype(np.uint16))) for name, values in deep.items()},
+        **{name: as_bytes(Image.fromarray(values.astype(np.float32)), "TIFF") for name, values in floats.items()},
+        "in alpha": as_bytes(Image.fromarray(drawn)),
+        "in alpha of grey": as_bytes(Image.fromarray(drawn[..., 2:])),
+        "in the palette's": as_bytes(palette, transparency=0),
+        "a photo with alpha": as_bytes(Image.fromarray(random.integers(0, 255, (20, 30, 4), np.uint8))),
+        "black": as_bytes(Image.new("RGB", (20, 20))),
+    }  # fmt: skip
+
+
+def test_where_nothing_is_left_of_an_image_handler_and_space_refuse_it_as_predict_does(tmp_path):
+    verdicts = {}
+    for name, content in odd_images().items():
+        (tmp_path / "image").write_bytes(content)
+        verdicts[name] = []
+        for read, image in (
+            (lambda value: read_usable(value, Limits()), {"bytes": content, "path": None}),
+            (handler.read_image, content),
+            (page.load, str(tmp_path / "image")),
+        ):
+            try:
+                verdicts[name].append(np.asarray(read(image)).tobytes())
+            except ValueError:
+                verdicts[name].append(None)
+    assert {name: each for name, each in verdicts.items() if len(set(each)) > 1} == {}
+    assert {name for name, each in verdicts.items() if each[0] is None} == {
+        "12 bits", "0 to 1", "negative", "in alpha", "in alpha of grey", "in the palette's",
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize("by", ["score", "energy", "distance"])

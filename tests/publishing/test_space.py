@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import test_push
+import torch
 from conftest import make_image
 from finished import finished_run
 from gradio_client import Client, handle_file
@@ -18,6 +19,7 @@ from test_push import fails, pushed
 from transformers import pipeline
 
 from hf_imgcls.publishing.space import space_files
+from hf_imgcls.serving.distance import ClassMeans
 
 hub, run, unopened = test_push.hub, test_push.run, test_push.unopened
 FILES = {"README.md", "app.py", "page.py", "requirements.txt"}
@@ -174,3 +176,20 @@ def test_the_app_trusts_code_names_a_branch_and_installs_timm_only_where_needed(
     assert "{braces}" in app
     assert "top_k=4)" in app
     ModelCard(space_files(folder, "someone/own", None)["README.md"].decode())
+
+
+def test_the_means_of_a_distance_are_those_of_the_branch_that_the_space_shows(
+    run, hub, unopened, capsys, tmp_path, monkeypatch
+):
+    ClassMeans.of(torch.rand(12, 16, generator=torch.manual_seed(0)), torch.arange(12) % 3, 3).save(run)
+    rejection = {"by": "distance", "threshold": 2.0, "head": "classifier"}
+    for name, change in ("config", {"none_of_these": rejection}), ("recipe", {"training": {"hub_revision": "v2"}}):
+        content = json.loads((run / f"{name}.json").read_text())
+        (run / f"{name}.json").write_text(json.dumps(content | change))
+    pushed(capsys, run, "--with-demo")
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "cache"))
+    monkeypatch.syspath_prepend(hub.folder(SPACE, "spaces"))
+    app = runpy.run_path(str(hub.folder(SPACE, "spaces") / "app.py"))
+    page = sys.modules.pop("page")
+    classify = page.with_rejection(app["classifier"], 2, "v2")
+    assert classify(make_image("red", 1))[0] == {"label": "none of these", "score": None}

@@ -1,15 +1,21 @@
 """A model in a program: what it reads, what it refuses, and that it predicts what `pipeline` predicts."""
 
+import json
+import math
 from pathlib import Path
 
 import numpy as np
+import PIL.Image
 import pytest
-from PIL import Image
+from PIL import Image, PngImagePlugin
 from tiny import tiny_model, tiny_processor
 from transformers import pipeline
 
 from hf_imgcls import ImageClassifier, InputError
+from hf_imgcls.images import Limits
+from hf_imgcls.publishing import handler
 from hf_imgcls.serving.inference import Classifier
+from hf_imgcls.serving.page import with_thresholds
 
 
 @pytest.fixture
@@ -51,7 +57,6 @@ def test_what_cannot_be_an_answer_is_refused_in_a_line(folder, photo, tmp_path):
             b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EOF\n",
             "the image cannot be read: not an image, or its ",
         ),
-        (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(64), "the image cannot be read: HEIC, which neither"),
         (tmp_path / "cut.png", "cut.png: "),
         (tmp_path / "none.png", "none.png: "),
         (Image.new("1", (13_000, 13_000)), "13000x13000 pixels, more than max_pixels"),
@@ -74,3 +79,40 @@ def test_scores_that_are_not_numbers_are_no_answer(folder, photo, monkeypatch):
     monkeypatch.setattr(Classifier, "outputs", lambda self, pixels: np.array([[0, np.nan, 1]]))
     with pytest.raises(InputError, match="the model's scores are not numbers"):
         classify(photo)
+
+
+def test_of_several_labels_a_score_that_is_no_number_is_no_answer(folder, photo, monkeypatch):
+    settings = json.loads((folder / "config.json").read_text()) | {"problem_type": "multi_label_classification"}
+    (folder / "config.json").write_text(json.dumps(settings))
+    classify, handle = ImageClassifier(folder, "cpu"), handler.EndpointHandler(str(folder), "cpu")
+    monkeypatch.setattr(Classifier, "outputs", lambda self, pixels: np.array([[9, np.nan, -9]]))
+    with pytest.raises(InputError, match="the model's scores are not numbers"):
+        classify(photo, top_k=1)
+    best = [{"label": label, "score": score} for label, score in (("blue", 0.9), ("red", 0.1), ("green", math.nan))]
+
+    class Served:
+        model = handle.classifier.model
+
+        def __call__(self, image, **words):
+            return best
+
+    handle.classifier = Served()
+    with pytest.raises(ValueError, match="the model's scores are not numbers"):
+        handle({"inputs": photo.read_bytes()})
+    assert with_thresholds(Served(), 3)(None) == best  # which the page refuses
+
+
+def test_limits_hold_for_bytes_too_and_what_pillow_fails_on_is_a_line(folder, photo, monkeypatch):
+    monkeypatch.setattr(PIL.Image, "MAX_IMAGE_PIXELS", 100)  # of 2,400 pixels
+    with pytest.raises(InputError, match="more than max_pixels allows"):
+        ImageClassifier(folder, "cpu", limits=Limits(150))(photo.read_bytes())
+    classify = ImageClassifier(folder, "cpu", limits=Limits(2400))
+    assert classify(photo.read_bytes()) == classify(photo)
+    for error in (TypeError, AttributeError, AssertionError):
+
+        def fail(stream, *words, error=error):
+            raise error("of a parser")
+
+        monkeypatch.setattr(PngImagePlugin.PngImageFile, "_open", fail)
+        with pytest.raises(InputError, match="the image cannot be read: "):
+            classify(photo.read_bytes())
