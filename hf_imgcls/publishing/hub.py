@@ -4,9 +4,9 @@ Each call of the Hub's client is repeated where that may help, and its errors be
 """
 
 import json
+import re
 import time
 from collections.abc import Callable, Mapping
-from fnmatch import fnmatch
 from http import HTTPStatus
 from pathlib import Path
 from typing import NamedTuple, TypeVar
@@ -23,6 +23,8 @@ from hf_imgcls.machine import reach_hub, say
 T = TypeVar("T")
 _PAUSES = (1, 2, 4, 8)  # seconds before another attempt
 _TRANSIENT = {408, 412, 429, 500, 502, 503, 504}  # may succeed at the next attempt; 412: someone else committed
+# Of a model at its root; of a Space in the folder of a page's graphs.
+_WEIGHTS = {"model": r"model[^/]*\.safetensors[^/]*", "space": r"onnx/model[^/]*\.onnx[^/]*"}
 _TIMEOUT = 100  # seconds without a response; the client by itself waits for ever
 _WHAT_TO_DO = {
     401: "; the token is unknown or has expired: set HF_TOKEN or run `hf auth login`",
@@ -84,13 +86,14 @@ def _created(api: HfApi, name: str, private: bool | None, kind: str, settings: d
 def upload(name: str, files: Files, target: Target, message: str, kind: str = "model") -> str:
     """Put files into a repository in one commit, all of them or none, and verify it; returns the commit's id.
 
-    Weights of an earlier push that have another name now are deleted in the same commit, since `from_pretrained` could
-    prefer them. Nothing else in the repository is touched.
+    Weights of an earlier push that have another name now, or are not there any more, are deleted in the same commit,
+    since `from_pretrained` and transformers.js could prefer them. Nothing else in the repository is touched.
     """
     api, where = HfApi(), {"repo_type": kind, "revision": target.revision}
     added = [CommitOperationAdd(path, content) for path, content in files.items()]
     there = with_retries(lambda: api.list_repo_files(name, **where))
-    stale = [path for path in there if fnmatch(path, "model*.safetensors*") and "/" not in path and path not in files]
+    weights = _WEIGHTS[kind]
+    stale = [path for path in there if re.fullmatch(weights, path) and path not in files]
     # The client tries every call of the upload six times by itself, but the commit once.
     as_push_error(lambda: api.preupload_lfs_files(name, added, free_memory=False, **where))
     operations = [*added, *(CommitOperationDelete(path) for path in stale)]

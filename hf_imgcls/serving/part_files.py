@@ -90,6 +90,7 @@ def clear_run(folder: SharedFolder) -> None:
     """Remove what a run needs only while it goes on."""
     for name in filter(_is_of_a_run, folder.names()):
         folder.remove(name)
+    folder.remove_drafts()
 
 
 def read_block(folder: SharedFolder, list_name: str, block: Block) -> list[str]:

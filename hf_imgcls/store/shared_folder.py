@@ -17,6 +17,8 @@ from hf_imgcls.store.addresses import (
     write_stored,
 )
 
+_DRAFT = ".draft"
+
 
 class SharedFolder(NamedTuple):
     """Its files are written whole or not at all, whoever is killed meanwhile."""
@@ -28,10 +30,12 @@ class SharedFolder(NamedTuple):
         return None if is_address(self.place) else Path(self.place)
 
     def names(self) -> list[str]:
-        """The names in it, sorted; none where there is no such folder."""
+        """The names in it, sorted, without hidden ones; none where there is no such folder."""
         if self.path is None:
-            return stored_names(self.place)
-        return sorted(os.listdir(self.place)) if self.path.is_dir() else []
+            found = stored_names(self.place)
+        else:
+            found = sorted(os.listdir(self.place)) if self.path.is_dir() else []
+        return [name for name in found if not name.startswith(".")]
 
     def read(self, name: str) -> bytes | None:
         """The content of a file; None where there is none."""
@@ -51,13 +55,18 @@ class SharedFolder(NamedTuple):
         if self.path is None:
             return write_stored(self._address(name), content)
         self.path.mkdir(parents=True, exist_ok=True)
-        draft = self.path / f".{name}.{uuid.uuid4().hex[:8]}"
+        draft = self.path / f".{name}.{uuid.uuid4().hex[:8]}{_DRAFT}"
         try:
             draft.write_bytes(content)
             draft.replace(self.path / name)
         except BaseException:
             draft.unlink(missing_ok=True)
             raise
+
+    def remove_drafts(self) -> None:
+        """Remove what processes were writing that have been killed."""
+        for draft in self.path.glob(f".*{_DRAFT}") if self.path else ():
+            draft.unlink(missing_ok=True)
 
     def remove(self, name: str) -> None:
         if self.path is None:

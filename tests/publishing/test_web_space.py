@@ -79,3 +79,12 @@ def test_the_page_of_a_private_model_is_private_and_a_fault_names_the_command(ru
     hub.heal()
     pushed(capsys, *command[1:])
     assert hub.repositories["spaces", SPACE].private
+
+
+def test_a_graph_that_the_page_does_not_have_any_more_goes(run, hub, unopened, exports, monkeypatch, capsys):
+    monkeypatch.setitem(PAGE, "onnx/model_quantized.onnx", "of the model before")
+    pushed(capsys, run, "--with-web")
+    hub.commit("spaces", SPACE, "main", {"photo.txt": b"mine", "model.onnx": b"mine too"})
+    monkeypatch.delitem(PAGE, "onnx/model_quantized.onnx")
+    pushed(capsys, run, "--with-web")
+    assert hub.files(SPACE, "spaces").keys() - {".gitattributes"} == {*PAGE, "photo.txt", "model.onnx"}

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from hf_imgcls.serving import as_blocks, block_size, put_list, read_list, write_list
-from hf_imgcls.serving.part_files import read_block
+from hf_imgcls.serving.part_files import Block, clear_run, read_block, read_written_parts, write_part
+from hf_imgcls.serving.rows import column_names
 from hf_imgcls.store import SharedFolder
 
 
@@ -47,3 +48,23 @@ def test_a_file_that_is_cut_off_is_not_there(tmp_path, monkeypatch):
         folder.write("one", b"2")
     assert folder.names() == ["one"]
     assert folder.read("one") == b"1"
+
+
+@pytest.mark.parametrize("place", ["{folder}/rows", "memory://hidden"])
+def test_what_a_killed_process_or_a_file_manager_leaves_is_no_other_file(place, tmp_path, monkeypatch):
+    folder = SharedFolder(place.format(folder=tmp_path))
+    columns = column_names(1)
+    write_part(
+        folder, Block(0, 0, 9, 1), [dict(zip(columns, ["a.png", "red", 0.5, None, "m@1"], strict=True))], columns
+    )
+    folder.write(".DS_Store", b"")
+    if folder.path:
+        with monkeypatch.context() as patched:
+            patched.setattr(Path, "unlink", lambda self, **words: None)  # it is killed before
+            patched.setattr(Path, "replace", lambda self, target: [][0])
+            with pytest.raises(IndexError):
+                folder.write("part-000001-0123456789ab.parquet", b"half of it")
+        assert len(list(folder.path.iterdir())) == 3
+    assert read_written_parts(folder).models == {"m@1"}
+    clear_run(folder)
+    assert folder.path is None or {file.name[:5] for file in folder.path.iterdir()} == {".DS_S", "part-"}

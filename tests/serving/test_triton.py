@@ -20,15 +20,18 @@ import torch
 from conftest import make_image
 from exporting import make_photos, save
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory, text_format
+from PIL import Image
 from tiny import PROCESSORS, SIZE
 
 from hf_imgcls.cli import main
 from hf_imgcls.errors import InputError
 from hf_imgcls.images.processors import process_image
 from hf_imgcls.scoring import Rejection, sigmoid, softmax
+from hf_imgcls.serving.export.folder import write_manifest
 from hf_imgcls.serving.inference import Classifier
 from hf_imgcls.serving.onnx.pixels import describe_pixels
 from hf_imgcls.serving.open import open_classifier
+from hf_imgcls.serving.triton import client
 from hf_imgcls.serving.triton.client import choose
 from hf_imgcls.serving.triton.write import client_code, served_name
 
@@ -219,6 +222,16 @@ def test_a_name_that_an_address_takes():
     ]  # fmt: skip
 
 
+def test_a_model_called_int8_is_in_the_list_of_files_and_the_quantized_export_is_not(tmp_path):
+    (tmp_path / "int8" / "1").mkdir(parents=True)
+    (tmp_path / "int8" / "1" / "model.onnx").write_bytes(b"graph")
+    write_manifest(tmp_path, {})
+    assert list(json.loads((tmp_path / "export.json").read_text())["files"]) == ["int8/1/model.onnx"]
+    write_manifest(tmp_path / "int8", {})
+    write_manifest(tmp_path, {})
+    assert json.loads((tmp_path / "export.json").read_text())["files"] == {}
+
+
 @pytest.mark.parametrize("by", ["score", "energy"])
 def test_the_client_decides_as_predict_does(by):
     logits = np.random.default_rng(0).normal(size=(40, 4)).astype(np.float32) * 3
@@ -241,6 +254,23 @@ def test_the_client_decides_as_predict_does(by):
         reached = [label for label, least in zip("abcd", several["thresholds"], strict=True) if chances[label] >= least]
         assert {label for label, _ in choose(row, several)} == set(reached)
     assert choose(logits[0], {"labels": list("abcd"), "activation": "none"})[0][1] == logits[0].max()
+    with pytest.raises(ValueError, match="scores are not numbers"):
+        choose(np.array([0.5, np.nan, 2, 1]), several)
+
+
+def test_the_client_prints_all_labels_that_reach_their_thresholds(exported, tmp_path, monkeypatch, capsys):
+    about = json.loads((exported[1] / "preprocessing.json").read_text())
+    about |= {"labels": list("abcdefg"), "activation": "sigmoid", "thresholds": [0.5] * 7, "none_of_these": None}
+    (tmp_path / "preprocessing.json").write_text(json.dumps(about))
+    make_image("red", 1).save(tmp_path / "photo.png")
+    monkeypatch.setattr(client, "__file__", str(tmp_path / "client.py"))
+    monkeypatch.setattr(client, "infer", lambda *words: np.array([[1.0, 2, 3, 4, 5, 6, -1]]))
+    monkeypatch.setattr(sys, "argv", ["client.py", str(tmp_path / "photo.png")])
+    client.main()
+    assert capsys.readouterr().out.split(": ")[1].replace(",", " ").split()[::2] == list("fedcba")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 9)
+    with pytest.raises(SystemExit, match=r"photo.png: Image size .* exceeds limit"):
+        client.main()
 
 
 def test_where_no_description_fits_the_client_has_the_models_own_processor(tmp_path):

@@ -34,10 +34,11 @@ def file_digest(file: Path) -> str:
 def write_manifest(folder: Path, about: dict[str, Any]) -> None:
     """Write export.json: `about`, and size and digest of every other file; the folder int8 has its own."""
     inside = {path.relative_to(folder): path for path in sorted(folder.rglob("*")) if path.is_file()}
+    quantized = (folder / INT8 / EXPORT).is_file()  # else a folder of this name is that of a model
     files = {
         place.as_posix(): {"bytes": path.stat().st_size, "sha256": file_digest(path)}
         for place, path in inside.items()
-        if place != Path(EXPORT) and place.parts[0] != INT8
+        if place != Path(EXPORT) and not (quantized and place.parts[0] == INT8)
     }
     write_json(folder / EXPORT, {**about, "files": files})
 

@@ -42,6 +42,8 @@ def infer(pixels: np.ndarray, about: dict, url: str) -> np.ndarray:
 
 def choose(logits: np.ndarray, about: dict) -> list[tuple[str, float | None]]:
     """Labels with their scores, of logits (classes,)."""
+    if not np.isfinite(logits).all():
+        raise ValueError("the model's scores are not numbers")
     powers = np.exp(logits - logits.max())
     scores = {"sigmoid": 1 / (1 + np.exp(-logits)), "none": logits}.get(about["activation"], powers / powers.sum())
     order = np.argsort(-scores, kind="stable")
@@ -70,9 +72,10 @@ def main() -> None:
             best = classify(file, about, options.url)
         except urllib.error.HTTPError as error:
             raise SystemExit(f"{options.url}: {error} {error.read().decode(errors='replace')}") from None
-        except OSError as error:
+        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
             raise SystemExit(f"{file}: {error}") from None
-        shown = ", ".join(label if score is None else f"{label} {score:.4f}" for label, score in best[:5])
+        best = best if "thresholds" in about else best[:5]
+        shown = ", ".join(label if score is None else f"{label} {score:.4f}" for label, score in best)
         print(clean(f"{file}: {shown}"))
 
 
