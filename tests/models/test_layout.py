@@ -17,9 +17,13 @@ def layouts(model: nn.Module) -> set[bool]:
     return {p.is_contiguous(memory_format=torch.channels_last) for p in several}
 
 
+XCEPTION = {"stem_filters": 16, "filters": [32], "top_filters": 8, "image_size": 16}
+
+
 @pytest.mark.parametrize("family", ["convnet", "mini_xception", "timm"])
 def test_convolutional_networks_compute_the_same_in_the_other_layout(family, tmp_path):
-    model, images = tiny_model(family).eval(), torch.rand(2, 3, *SIZE)
+    model = stock_model(family, **XCEPTION) if family == "mini_xception" else tiny_model(family)
+    model, images = model.eval(), torch.rand(2, 3, *SIZE)
     with torch.no_grad():
         before = model(pixel_values=images).logits
         assert channels_last(model, SIZE)
@@ -44,8 +48,18 @@ def test_a_recipe_may_say_which(tmp_path):
     assert channels_last(tiny_model("vit"), SIZE, wanted=True)
 
 
+@pytest.mark.parametrize("filters", [[8], [16, 16]])
+def test_a_layer_whose_gradients_damage_memory_in_that_layout_keeps_the_other(filters):
+    """A network of such layers on 96 pixels ends the process."""
+    model = stock_model("mini_xception", **{**XCEPTION, "stem_filters": filters[0], "filters": filters})
+    assert not channels_last(model, SIZE)
+    with pytest.raises(InputError, match=r"model\.channels_last: .* damages memory in this layout; leave it out"):
+        channels_last(model, SIZE, wanted=True)
+    assert layouts(model) == {False}
+
+
 def test_a_network_that_relies_on_its_layout_keeps_it(monkeypatch):
-    model = stock_model("resnet", depths=[1, 1], hidden_sizes=[8, 16], num_stages=2, embedding_size=8)
+    model = stock_model("resnet", depths=[1, 1], hidden_sizes=[16, 32], num_stages=2, embedding_size=16)
     forward = type(model.resnet.embedder).forward
 
     def rows_in_line(self, pixel_values):
