@@ -45,34 +45,13 @@ def export_model(
         ParityError: the export does not reproduce the model's predictions.
     """
     limit_progress_bars()
-    if options.format not in FORMATS:
-        close = nearest(options.format, FORMATS)
-        raise InputError(f"--format: found {options.format!r}, expected {' or '.join(FORMATS)}{close}")
-    export_format = FORMATS[options.format]
-    export_format.require()
-    if serving.is_exported(model):
-        raise InputError(f"export: {model} is an export already; name the model that it was made from")
-    folder = Path(model).expanduser()
-    name = folder.resolve().name
-    target = output or (folder.parent if folder.is_dir() else Path()) / f"{name}-{options.format}"
-    serving.check_target(target)
-    try_place(target.absolute().parent, "--output")
+    export_format, target = _format_and_target(model, output, options)
     with serving.silenced():
         network, processor = load_network(model, dtype="auto", trust_remote_code=options.trust_remote_code)
-    labels = [network.config.id2label[i] for i in range(network.config.num_labels)]
-    source = (options.data, options.split, options.overrides)
-    images, calibration = serving.evaluation_images(model, labels, source), None
-    if options.quantize and export_format.quantize is None:
-        raise InputError(f"export: --quantize is not available for {options.format}; leave it out")
-    if options.quantize and images.labels is None:
-        raise InputError(f"export: --quantize needs images with labels ({images.reason}); name some with --data")
-    if options.quantize and images.labels.ndim == 2:
-        raise InputError("export: --quantize measures what int8 costs with one label an image; leave it out")
-    if options.quantize and export_format.calibrates:
-        calibration = serving.calibration_images(model, images, source)
+    images, calibration = _images(model, network.config, export_format, options)
     weights, int8 = str(network.dtype).removeprefix("torch."), None
     with serving.new_folder(target) as draft:
-        about = {"format": options.format, "model": name, "weights": weights}
+        about = {"format": options.format, "model": Path(model).expanduser().resolve().name, "weights": weights}
         export_format.write(draft, network.float(), processor, about)
         if (rejection := read_rejection(network.config.to_dict())) and rejection.by == "distance":
             say(f"export: it has no {NONE_OF_THESE}: a distance needs features, of which an export gives out none")
@@ -97,6 +76,37 @@ def export_model(
     if int8:
         tell(_describe_int8(int8, target, kept=not export_format.calibrates))
     return target
+
+
+def _format_and_target(model: str, output: Path | None, options: ExportOptions) -> tuple[ExportFormat, Path]:
+    """The format, whose packages are there, and the folder to write, which can be made."""
+    if options.format not in FORMATS:
+        close = nearest(options.format, FORMATS)
+        raise InputError(f"--format: found {options.format!r}, expected {' or '.join(FORMATS)}{close}")
+    export_format = FORMATS[options.format]
+    export_format.require()
+    if serving.is_exported(model):
+        raise InputError(f"export: {model} is an export already; name the model that it was made from")
+    folder = Path(model).expanduser()
+    target = output or (folder.parent if folder.is_dir() else Path()) / f"{folder.resolve().name}-{options.format}"
+    serving.check_target(target)
+    try_place(target.absolute().parent, "--output")
+    return export_format, target
+
+
+def _images(model: str, config, export_format: ExportFormat, options: ExportOptions) -> tuple[CheckImages, Any]:
+    """The images that the export is checked on, and those that its int8 is calibrated on, or None."""
+    source = (options.data, options.split, options.overrides)
+    images = serving.evaluation_images(model, [config.id2label[i] for i in range(config.num_labels)], source)
+    if not options.quantize:
+        return images, None
+    if export_format.quantize is None:
+        raise InputError(f"export: --quantize is not available for {options.format}; leave it out")
+    if images.labels is None:
+        raise InputError(f"export: --quantize needs images with labels ({images.reason}); name some with --data")
+    if images.labels.ndim == 2:
+        raise InputError("export: --quantize measures what int8 costs with one label an image; leave it out")
+    return images, serving.calibration_images(model, images, source) if export_format.calibrates else None
 
 
 def _record(folder: Path, export_format: ExportFormat, checked: dict[str, Any], int8: dict[str, Any] | None) -> None:
