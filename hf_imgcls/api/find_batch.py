@@ -89,7 +89,8 @@ def _reckon(opened: OneStage, most: int) -> int:
     sizes = min(_SMALL, max(1, most // 2)), min(_LARGE, most)
     if sizes[0] == sizes[1]:
         raise InputError("find-batch-size: there is one training image, so that the batch is one")
-    _train(opened, 1)  # what is allocated once, by libraries and by the optimizer
+    # What is allocated once, by libraries and by the optimizer; of one image some batch normalizations refuse a batch.
+    _train(opened, 2)
     free, grown = free_memory(), []
     for images in sizes:
         with PeakMemory() as memory:

@@ -10,7 +10,7 @@ import torch
 
 from hf_imgcls import machine, reports
 from hf_imgcls.api.network import open_network
-from hf_imgcls.api.search_space import build_extremes, check_corners, describe_values, own_values
+from hf_imgcls.api.search_space import build_extremes, check_corners, check_effects, describe_values, own_values
 from hf_imgcls.api.trial import Stopped, train_trial
 from hf_imgcls.data import Data, load_data
 from hf_imgcls.errors import DivergenceError, InputError, Interrupted
@@ -69,6 +69,7 @@ def tune_recipe(source: str | Path | dict, overrides: Iterable[str] = (), how: T
     _check(recipe, how)
     content = {key: value for key, value in as_run(recipe).items() if key not in ("tune", "$schema")}
     check_corners(content, recipe.tune)
+    check_effects(content, recipe.tune)
     folder = how.output or Path(f"{recipe.training.output_dir.rstrip('/')}-tune")
     try_place(folder, "--output")
     data = load_data(recipe.data)

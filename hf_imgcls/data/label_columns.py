@@ -49,18 +49,25 @@ def _merge(part: SourcePart, columns: Sequence[str]) -> SourcePart:
         kept = {name: each for name, each in rows.features.items() if name not in columns}
 
         def merge(row: dict) -> dict:
-            return {_MERGED: [i for i, name in enumerate(columns) if _has([row[name]], name, part.where)[0]]}
+            no = _no({row[name] for name in columns})
+            return {_MERGED: [i for i, name in enumerate(columns) if _has([row[name]], name, part.where, no)[0]]}
 
         features = datasets.Features({**kept, _MERGED: feature})
         return part._replace(rows=rows.map(merge, remove_columns=columns, features=features))
-    table = np.stack([_has(rows[name][:], name, part.where) for name in columns], axis=1)
+    values = {name: rows[name][:] for name in columns}
+    no = _no({value for column in values.values() for value in column})
+    table = np.stack([_has(column, name, part.where, no) for name, column in values.items()], axis=1)
     sets = [np.flatnonzero(row).tolist() for row in table]
     return part._replace(rows=rows.remove_columns(columns).add_column(_MERGED, sets, feature=feature))
 
 
-def _has(values: list, name: str, where: str) -> np.ndarray:
-    """Whether each value is 1; -1 and 1, as CelebA has them, are no and yes too."""
-    no = _NO if {0, "0"}.intersection(values) else {*_NO, -1, "-1"}
+def _no(values: set) -> set:
+    """What means no: -1 beside 1, as CelebA has them; beside 0 it means another thing, such as "uncertain"."""
+    return _NO if {0, "0"} & values else {*_NO, -1, "-1"}
+
+
+def _has(values: list, name: str, where: str, no: set) -> np.ndarray:
+    """Whether each value is 1."""
     for row, value in enumerate(values):
         if value not in _YES and value not in no:
             raise InputError(

@@ -8,6 +8,7 @@ from typing import Any
 
 import datasets
 
+from hf_imgcls.data.label_vectors import are_vectors, numpy_as_list, of_vector, vectors_of_text
 from hf_imgcls.data.labels import label_namer
 from hf_imgcls.errors import InputError, nearest
 from hf_imgcls.recipe import DataSection
@@ -32,9 +33,10 @@ def read_sets(
     """
     feature, values = rows.features["label"], rows["label"][:]
     if inner := _inner(feature):
-        if _are_vectors(values, inner):
-            names = section.label_names or known or list(map(str, range(len(values[0] or ()))))
-            return [None if value is None else _of_vector(value, names) for value in values], []
+        if are_vectors(values, inner, section.label_names or known):
+            width = len(next(value for value in values if value is not None))
+            names = section.label_names or known or list(map(str, range(width)))
+            return [None if value is None else of_vector(value, names) for value in values], []
         name = label_namer(inner, section.label_names)
         return [None if value is None else _unique(map(name, value), value) for value in values], []
     if not _is_text(feature):  # one label an image
@@ -42,8 +44,11 @@ def read_sets(
         return [[found] if (found := name(value)) is not None else None for value in values], []
     texts = [_plain(value or "") for value in values]
     separator = _separator(texts, known)
+    parts = [_divide(text, separator, known) for text in texts]
+    if vectors := vectors_of_text(parts, known):
+        return [None if vector is None else of_vector(vector, known) for vector in vectors], []
     notes = [f"several labels in one text are separated by {_SEPARATORS[separator]}"] if separator else []
-    return [_divide(text, separator, known) for text in texts], notes
+    return [list(dict.fromkeys(part)) for part in parts], notes
 
 
 def name_sets(rows: datasets.Dataset, found: Iterable[LabelSet | None], section: DataSection) -> list[str]:
@@ -95,12 +100,12 @@ def set_of_row(feature, section: DataSection, names: Sequence[str]) -> Callable[
     def read(value) -> LabelSet | None:
         if _is_text(feature):
             text = _plain(value or "")
-            return _divide(text, _separator([text], names), names)
+            parts = _divide(text, _separator([text], names), names)
+            vector = vectors_of_text([parts], names)
+            return of_vector(vector[0], names) if vector else list(dict.fromkeys(parts))
         if value is None or inner is None:
             return None if value is None else [name(value)]
-        if isinstance(value, list) and len(value) == len(names) == 2 and set(value) == {0, 1} and not _is_vector(inner):
-            raise InputError(f"data.label_column: a stream has {value}: two ids, or a vector of 0 and 1? write names")
-        return _of_vector(value, names) if _are_vectors([value], inner) else _unique(map(name, value), value)
+        return of_vector(value, names) if are_vectors([value], inner, names) else _unique(map(name, value), value)
 
     return read
 
@@ -112,29 +117,6 @@ def _inner(feature):
 
 def _is_text(feature) -> bool:
     return getattr(feature, "dtype", None) in ("string", "large_string")
-
-
-def _is_vector(inner) -> bool:
-    return getattr(inner, "dtype", "") == "bool" or getattr(inner, "dtype", "").startswith("float")
-
-
-def _are_vectors(values: Sequence, inner) -> bool:
-    """Whether lists of numbers say of each label whether the image has it: as long as each other, of 0 and 1 alone.
-
-    Ids of labels do not come twice in one list.
-    """
-    given = [value for value in values if value is not None]
-    if isinstance(inner, datasets.ClassLabel) or _is_text(inner) or not given:
-        return False
-    if len({len(value) for value in given}) != 1 or not {each for value in given for each in value} <= {0, 1}:
-        return False
-    return _is_vector(inner) or any(len(set(value)) < len(value) for value in given)
-
-
-def _of_vector(value: Sequence, names: Sequence[str]) -> LabelSet:
-    if len(value) != len(names):
-        raise InputError(f"data.label_names: has {len(names)} names, but a vector of labels has {len(value)} values")
-    return [name for name, has in zip(names, value, strict=True) if has]
 
 
 def _unique(names: Iterable[str | None], value) -> LabelSet:
@@ -160,15 +142,16 @@ def _is_list(text: str) -> bool:
     return text.startswith("[") and text.endswith("]")
 
 
-def _divide(text: str, separator: str | None, known: Collection[str] = ()) -> LabelSet:
+def _divide(text: str, separator: str | None, known: Collection[str] = ()) -> list[str]:
+    """The parts of a text, as often as each is there."""
     if not text or text in known:
         return [text] if text else []
     if not _is_list(text):
-        return list(dict.fromkeys(filter(None, map(str.strip, text.split(separator) if separator else [text]))))
+        return list(filter(None, map(str.strip, text.split(separator) if separator else [text])))
     try:
-        found = ast.literal_eval(text)  # as pandas writes lists into a CSV file
+        found = ast.literal_eval(numpy_as_list(text))  # as pandas writes lists into a CSV file
     except (ValueError, SyntaxError, MemoryError, RecursionError):
         found = [part.strip() for part in text[1:-1].split(",")]  # [cat, dog]
-    if not all(isinstance(each, str | int) for each in found):
+    if not all(isinstance(each, str | int) or each in (0, 1) for each in found):
         raise InputError(f"data.label_column: found {one_line(text, 60)}, expected a list of labels")
-    return list(dict.fromkeys(filter(None, (_plain(str(each)) for each in found))))
+    return list(filter(None, (_plain(str(each)) for each in found)))

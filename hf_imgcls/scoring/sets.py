@@ -113,16 +113,17 @@ def binary_cross_entropy(split: ScoredSets) -> float:
 def best_thresholds(split: ScoredSets) -> np.ndarray:
     """The probability of each label from which predicting it has the highest F1, shape (labels,).
 
-    A label that few images have takes the one threshold that has the highest micro-F1. Each lies between two scores, so
-    that rounding changes no prediction.
+    A label that few images have takes the one threshold that has the highest micro-F1. Each lies between two scores, as
+    they are served in float32, so that rounding changes no prediction.
     """
     known = split.select(~split.failed)
-    together = _best_threshold(known.probabilities.ravel(), known.label_ids.ravel())
+    served = known.probabilities.astype(np.float32).astype(float)
+    together = _best_threshold(served.ravel(), known.label_ids.ravel())
     found = [
         _best_threshold(scores, has) if has.sum() >= _FEW else together
-        for scores, has in zip(known.probabilities.T, known.label_ids.T, strict=True)
+        for scores, has in zip(served.T, known.label_ids.T, strict=True)
     ]
-    return np.array([float(f"{each:.6g}") for each in found])
+    return np.array(found)
 
 
 def _best_threshold(scores: np.ndarray, has: np.ndarray) -> float:
@@ -133,4 +134,10 @@ def _best_threshold(scores: np.ndarray, has: np.ndarray) -> float:
     f1 = 2 * right / (np.arange(1, len(ranked) + 1) + has.sum())
     f1[:-1][np.diff(ranked) == 0] = -1  # images of equal score are predicted together
     best = int(np.argmax(f1))
-    return float((ranked[best] + (ranked[best + 1] if best + 1 < len(ranked) else 0)) / 2)
+    return _between(ranked[best + 1] if best + 1 < len(ranked) else 0.0, ranked[best])
+
+
+def _between(low: float, high: float) -> float:
+    """Half way between two scores, in six digits, or as many as it takes to lie between them."""
+    rounded = (float(f"{(low + high) / 2:.{digits}g}") for digits in range(6, 18))
+    return next((each for each in rounded if low < each < high), float(high))

@@ -34,7 +34,7 @@ def test_steps_are_measured_and_the_line_sets_what_fits(recipe, tmp_path, monkey
     before = sorted(tmp_path.rglob("*"))
     assert main(["find-batch-size", str(recipe)]) == 0
     assert sorted(tmp_path.rglob("*")) == before
-    assert trained == [(1, 3, 0.9), (8, 24, 0.9), (32, 96, 0.9)]
+    assert trained == [(2, 6, 0.9), (8, 24, 0.9), (32, 96, 0.9)]
     assert len(set(heads)) == 3  # of copies: LoRA would be added to what has it already
     out = capsys.readouterr().out.splitlines()
     assert out[-1] == "stages.0.training.per_device_train_batch_size=32"

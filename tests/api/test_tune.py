@@ -7,8 +7,9 @@ import pytest
 from fresh import run_fresh
 from tiny import tiny_model, tiny_processor
 
-from hf_imgcls import train_classifier, tune_recipe
+from hf_imgcls import load_recipe, train_classifier, tune_recipe
 from hf_imgcls.api import TuneOptions
+from hf_imgcls.api.search_space import check_effects, own_values
 from hf_imgcls.cli import main
 from hf_imgcls.training.trainer import ImageTrainer
 
@@ -100,6 +101,8 @@ def test_two_processes_share_the_trials_and_one_repeats_what_was_killed_in_the_o
         (['tune={"training.num_train_epochs": {"low": -1, "high": 3}}'], "num_train_epochs: found -1"),
         (['tune={"stages.0.train": ["head", {"last_blocks": 1}]}'], 'stages.0.cache_features: needs "train": "head"'),
         (['tune={"model.config.no_such": [1]}'], "model.config.no_such"),
+        (['tune={"training.learning_rate": [0.1, 0.2]}'], "tune.training.learning_rate: makes no difference"),
+        (["stages.0.logistic_regression=true", f'tune={{"{RATE}": [0.1, 0.2]}}'], f"tune.{RATE}: makes no difference"),
         (["stages.0.cache_features=false", 'tune={"stages.0.train": ["all", {"last_blocks": 9}]}'], "last_blocks"),
         (["training.eval_strategy=no", *METRIC], "training.eval_strategy: tune compares"),
         (["data.validation_split=false", "data.validation_fraction=0", *METRIC], "there is no validation split to"),
@@ -111,6 +114,30 @@ def test_what_cannot_be_searched_is_one_line_before_any_trial(recipe, tmp_path, 
     assert line in error
     assert error.count("\n") == 1
     assert not (tmp_path / "run-tune").exists()
+
+
+def test_the_recipes_own_values_are_found_as_they_are_listed():
+    content = {
+        "data": {"path": "photos"},
+        "model": {"checkpoint": "a/b"},
+        "stages": [{"train": {"last_blocks": 2}}],
+        "tune": {
+            "training.label_smoothing_factor": [0.1, 0],
+            "stages.0.train": ["head", {"last_blocks": 2}],
+            "training.num_train_epochs": {"low": 1, "high": 5},
+        },
+        "training": {"output_dir": "run"},
+    }
+    recipe = load_recipe(content)
+    own, _ = own_values(recipe, recipe.tune)
+    assert own == {
+        "training.label_smoothing_factor": 0,
+        "stages.0.train": {"last_blocks": 2},
+        "training.num_train_epochs": 3.0,
+    }
+    check_effects({key: value for key, value in content.items() if key != "tune"}, recipe.tune)
+    recipe.tune["training.label_smoothing_factor"].pop()
+    assert own_values(recipe, recipe.tune)[0] is None
 
 
 def test_what_is_no_search_is_left_alone_and_optuna_may_be_missing(recipe, tmp_path, capsys, monkeypatch):

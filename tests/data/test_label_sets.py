@@ -58,6 +58,7 @@ def as_text(separator):
         (as_text(","), None),
         (as_text(" "), NAMES),
         (str, None),  # as pandas writes a list
+        (lambda labels: str(np.array(labels)), None),
     ],
 )
 def test_labels_of_a_text_are_divided(photos, write, named):
@@ -68,6 +69,58 @@ def test_labels_of_a_text_are_divided(photos, write, named):
     expected = [{word for name in each for word in (name.split() if named else [name])} for each in SETS]
     assert sets_of(data) == expected
     assert data.labels == (names or NAMES)
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        str,
+        lambda vector: str(np.array(vector)),
+        lambda vector: str(np.array(vector, float)),
+        lambda vector: str(np.array(vector, bool)),
+        lambda vector: " ".join(map(str, vector)),
+        lambda vector: "|".join(map(str, vector)),
+    ],
+)
+def test_vectors_as_text_are_no_names(photos, write):
+    vectors = [[int(name in each) for name in NAMES] for each in SETS]
+    table = write_csv(photos, ["image", "labels"], [[f"{n}.png", write(each)] for n, each in enumerate(vectors)])
+    assert sets_of(find_rows(section(table, label_names=NAMES))) == list(map(set, SETS))
+    with pytest.raises(InputError, match=r"vectors of 0 and 1; data\.label_names names them"):
+        find_rows(section(table))
+
+
+def test_labels_that_are_called_0_and_1_are_names(photos):
+    texts = ["0", "1", "0|1", "", "1", "0"]
+    data = find_rows(section(write_csv(photos, ["image", "labels"], [[f"{n}.png", t] for n, t in enumerate(texts)])))
+    assert data.labels == ["0", "1"]
+    assert sets_of(data) == [{*filter(None, text.split("|"))} for text in texts]
+
+
+@pytest.mark.parametrize(
+    ("train", "held_out", "line"),
+    [
+        ([[1, 1], [0, 1], [0, 0]], [[0, 1], [1, 0]], r"\[0, 1\] and the like: two ids, or a vector"),
+        ([[1, 1, 0], [0, 1]], [[0]], "vectors of 0 and 1 of several lengths, 2 and 3"),
+        ([None, [1, 1, 1], [0, 1, 0]], [[1, 0, 0]], "1 of 3 rows of train .* have no label"),
+    ],
+)
+def test_vectors_that_may_be_ids_and_those_that_are_damaged_are_refused(photos, train, held_out, line):
+    for split, values in {"train": train, "validation": held_out}.items():
+        lines = [json.dumps({"image": f"{n}.png", "labels": each}) for n, each in enumerate(values)]
+        (photos / f"{split}.jsonl").write_text("\n".join(lines))
+    with pytest.raises(InputError, match=line):
+        find_rows(section(photos))
+
+
+@pytest.mark.parametrize("streaming", [False, True])
+def test_minus_1_beside_0_is_not_no(photos, streaming):
+    rows = [[f"{n}.png", *values] for n, values in enumerate([(1, -1, 0), (1, 1, 0), (1, -1, 0)])]
+    data = {"path": str(write_csv(photos, ["image", *NAMES], rows)), "label_names": NAMES, "label_column": NAMES}
+    model, training = {"checkpoint": "a/b", "multi_label": True}, {"output_dir": "runs", "max_steps": 1}
+    recipe = load_recipe({"data": {**data, "streaming": streaming}, "model": model, "training": training})
+    with pytest.raises(InputError, match="'green' of .* has -1 in row 0, expected 0 and 1"):
+        list(load_data(recipe.data).splits["train"])
 
 
 @pytest.mark.parametrize("yes_no", [(1, 0), (1, -1), (True, False), (1.0, 0.0)])
@@ -106,6 +159,7 @@ def test_lists_are_names_or_ids_or_vectors(photos, write, named):
         (as_text("|"), {}),
         (lambda each: each, {}),
         (lambda each: [float(name in each) for name in NAMES], {}),
+        (lambda each: str([int(name in each) for name in NAMES]), {}),
         (lambda each: {name: int(name in each) for name in NAMES}, {"label_column": NAMES}),
     ],
 )

@@ -56,6 +56,14 @@ def test_each_label_has_the_threshold_of_highest_f1():
     assert best_thresholds(few)[3] != thresholds[3]  # of too few images: that of all labels together
 
 
+def test_a_threshold_between_scores_near_one_is_not_rounded_to_one():
+    logits = np.array([[18]] * 6 + [[15.5]] * 6, np.float32)
+    split = ScoredSets(logits, np.arange(12)[:, None] < 6)
+    (threshold,) = best_thresholds(split)
+    assert (split.probabilities >= threshold).tolist() == split.label_ids.tolist()
+    assert (sigmoid(logits) >= threshold).tolist() == split.label_ids.tolist()  # as it is served
+
+
 def test_an_image_without_a_prediction_counts_as_wrong():
     logits = np.array([[2, -2], [np.nan, 1], [-3, 3]], np.float32)
     split = ScoredSets(logits, np.array([[1, 0], [1, 1], [0, 1]], bool))
