@@ -9,7 +9,7 @@ from typing import Any
 from hf_imgcls import reports
 from hf_imgcls.api.evaluation import check_output, save_evaluation
 from hf_imgcls.api.scored_split import describe_measured, measure_scored, of_one_split
-from hf_imgcls.api.thresholds import Setting, check_can_set, check_rule, leave_out_trained, set_anew
+from hf_imgcls.api.thresholds import Setting, check_can_set, check_rule, kept_rule, leave_out_trained, set_anew
 from hf_imgcls.api.tta import score_with
 from hf_imgcls.data import Data, load_split
 from hf_imgcls.errors import InputError
@@ -110,7 +110,7 @@ def _read_recipe(model: str | Path, data: str, overrides: Sequence[str], set_thr
         more = "" if not other.startswith("rejection.") else "; with --set-thresholds also rejection.key=value"
         raise InputError(f"override {other!r}: evaluate takes data.key=value only{more}")
     if set_thresholds:  # the test split chooses nothing, unless it is named
-        overrides = ["data.test_split=false", *overrides]
+        overrides = ["data.test_split=false", *kept_rule(Path(model), overrides), *overrides]
     named = {"checkpoint": str(model), "multi_label": any(each.startswith("data.label_column=[") for each in overrides)}
     sections = {"data": {"path": str(data)}, "model": named, "training": {"output_dir": "none"}}
     recipe = load_recipe(sections, overrides)

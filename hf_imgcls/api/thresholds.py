@@ -1,6 +1,7 @@
 """Thresholds of a saved model, set anew by `evaluate`: those of several labels an image, or that of none of these."""
 
 import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -24,7 +25,7 @@ from hf_imgcls.scoring import (
     set_metrics,
 )
 from hf_imgcls.serving import as_classifier, open_rejection
-from hf_imgcls.store import RECIPE, RESULTS, Lock, is_launched, lock_run, read_kept, try_place, write_json
+from hf_imgcls.store import RECIPE, RESULTS, Lock, is_launched, lock_run, read_json, read_kept, try_place, write_json
 from hf_imgcls.words import listed, plural
 
 _OPTION, _LATER = "--set-thresholds", "the thresholds were set later"
@@ -59,6 +60,19 @@ def check_can_set(model: str, recipe, views: Any) -> None:
         raise InputError(f"{_OPTION}: it is the work of one process; start it without a launcher")
     check_unknown_path(recipe)
     try_place(local_path(model, "model"), _OPTION)
+
+
+def kept_rule(model: Path, overrides: Sequence[str]) -> list[str]:
+    """What a model's threshold is compared with, as an override, where other keys of `rejection` are given alone."""
+    given = [each.partition("=")[0] for each in overrides if each.startswith("rejection.")]
+    if not given or "rejection.by" in given:
+        return []
+    try:
+        settings = read_json(model.expanduser() / "config.json")
+        found = read_rejection(settings) if isinstance(settings, dict) else None
+    except (OSError, ValueError):  # which is said where the model is opened
+        return []
+    return [f"rejection.by={found.by}"] if found else []
 
 
 def check_rule(config, recipe) -> None:

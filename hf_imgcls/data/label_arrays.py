@@ -27,7 +27,7 @@ def count_classes(labels: np.ndarray, classes: int) -> np.ndarray:
 
 
 def label_texts(rows: datasets.Dataset, names: Sequence[str]) -> list[str]:
-    """The label of each row as text; several as `cat|dog`."""
+    """The label of each row as text; several as `cat|dog`, in the same order whatever their ids are."""
     if is_multi_label(rows):
-        return ["|".join(names[i] for i in each) for each in rows["label"][:]]
+        return ["|".join(sorted(names[i] for i in each)) for each in rows["label"][:]]
     return [names[i] for i in rows["label"][:]]

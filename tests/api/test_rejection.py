@@ -231,6 +231,9 @@ def test_the_threshold_of_a_finished_run_is_set_anew(run, copied, capsys):
     assert f"none of these: score below {found['threshold']:.6g}, set on 30 images of validation" in out
     assert "(was: energy below " in out
     assert "validation: the threshold of none of these was set on these images" in out
+    assert main([*map(str, words[:4]), "rejection.keep=0.5"]) == 0
+    assert json.loads((copied / "results.json").read_text())["rejection"]["splits"]["validation"]["kept"] == 15
+    assert "(was: score below " in capsys.readouterr().out
     mixed = evaluate_classifier(copied, photos, "train+validation", set_thresholds=True)
     assert "24 of 54 images left out, since they are not of the model's validation split" in mixed["notes"]
     assert (mixed["rejection"]["by"], mixed["rejection"]["images"], mixed["rejection"]["kept"]) == ("score", 30, 29)

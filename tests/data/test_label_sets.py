@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from hf_imgcls.data.iterative import sample_sets, stratify_sets
-from hf_imgcls.data.label_arrays import read_labels
+from hf_imgcls.data.label_arrays import label_texts, read_labels
 from hf_imgcls.data.load import find_rows, load_data
 from hf_imgcls.data.partition import fold_of_rows, hold_out_groups
 from hf_imgcls.errors import InputError
@@ -88,6 +88,13 @@ def test_vectors_as_text_are_no_names(photos, write):
     assert sets_of(find_rows(section(table, label_names=NAMES))) == list(map(set, SETS))
     with pytest.raises(InputError, match=r"vectors of 0 and 1; data\.label_names names them"):
         find_rows(section(table))
+
+
+def test_labels_as_text_do_not_depend_on_the_order_of_their_ids(photos):
+    table = write_csv(photos, ["image", "labels"], [[f"{n}.png", "|".join(each)] for n, each in enumerate(SETS)])
+    orders = (NAMES, NAMES[::-1])
+    one, two = (find_rows(section(table, label_names=names, validation_fraction=0)) for names in orders)
+    assert label_texts(one.splits["train"], NAMES) == label_texts(two.splits["train"], NAMES[::-1])
 
 
 def test_labels_that_are_called_0_and_1_are_names(photos):
