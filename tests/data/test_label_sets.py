@@ -126,7 +126,7 @@ def test_minus_1_beside_0_is_not_no(photos, streaming):
     data = {"path": str(write_csv(photos, ["image", *NAMES], rows)), "label_names": NAMES, "label_column": NAMES}
     model, training = {"checkpoint": "a/b", "multi_label": True}, {"output_dir": "runs", "max_steps": 1}
     recipe = load_recipe({"data": {**data, "streaming": streaming}, "model": model, "training": training})
-    with pytest.raises(InputError, match="'green' of .* has -1 in row 0, expected 0 and 1"):
+    with pytest.raises(InputError, match=r"'green' of .* has -1 in row 0, expected 0 and 1"):
         list(load_data(recipe.data).splits["train"])
 
 
