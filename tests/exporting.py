@@ -2,8 +2,10 @@
 
 import csv
 import json
+import shutil
 from pathlib import Path
 
+import numpy as np
 import torch
 from conftest import COLOURS, make_image
 from PIL import Image
@@ -59,3 +61,27 @@ def one_line(capsys, *words: str, status: int = 2) -> str:
     assert len(lines) == 1, printed.err
     assert "Traceback" not in printed.err
     return lines[0]
+
+
+def run_readme(exported_run, names: list[str], place: Path, capsys) -> tuple[dict, Path]:
+    """Run the code of an export's README in `place`, the present folder, with these of its files and a photo.
+
+    Its first line is the label that the model predicts, whose score is its own but for rounding.
+
+    Returns:
+        The code's variables, and the photo.
+    """
+    run, folder, *_ = exported_run
+    photo = run.parent / "photos" / "test" / "red" / "1.png"
+    lines = (folder / "README.md").read_text().split("```python\n")[1].split("```")[0]
+    assert "transformers" not in lines
+    for name in names:
+        shutil.copy(folder / name, place / name)
+    Image.open(photo).save(place / "photo.jpg", "PNG", exif=Image.open(photo).getexif())
+    found = {}
+    exec(lines, found)
+    (row,) = predict(run, photo, place / "answer.csv")
+    assert capsys.readouterr().out.splitlines()[0] == row["label_1"]
+    powers = np.exp(found["logits"] - found["logits"].max())
+    assert abs(powers.max() / powers.sum() - float(row["score_1"])) < 0.02  # Pillow and torchvision round differently
+    return found, photo
