@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,7 @@ from hf_imgcls.scoring import (
     threshold_keeping,
 )
 from hf_imgcls.store import write_text
+from hf_imgcls.words import plural
 
 _KEEP, _BATCH = 0.95, 16
 _EACH, _LARGEST = 200, 2000  # training images of a class for its mean; images of no class that are read
@@ -41,8 +42,10 @@ def check_can_reject(recipe, data: Data) -> None:
         raise InputError("rejection: its threshold is set on a validation split; data.validation_fraction makes one")
     if NONE_OF_THESE in data.labels:
         raise InputError(f"rejection: {NONE_OF_THESE!r} is a class of the data, which is trained as any; leave it out")
-    if recipe.rejection.unknown_path:
-        _unknown_images(recipe.rejection.unknown_path)
+    if path := recipe.rejection.unknown_path:
+        images, limits = _unknown_images(path), Limits(recipe.data.max_pixels, recipe.data.max_aspect_ratio)
+        if next(serving.each_batch(lambda image: image, images, 1, limits), None) is None:
+            raise _unreadable(images)
 
 
 def check_network(recipe, model, size: tuple[int, int]) -> None:
@@ -152,7 +155,11 @@ def unknown_values(classifier: serving.Classifier, rule, path: str, data_section
         found = [rule.confidences(classifier.outputs, batch)[1] for batch in batches]
     values = np.concatenate(found) if found else np.zeros(0)
     if not len(values):
-        raise InputError(f"rejection.unknown_path: none of its {len(images)} images can be read")
+        raise _unreadable(images)
     if len(values) < len(images):
         say(f"rejection: {len(images) - len(values)} of {len(images)} images of unknown_path cannot be read: left out")
     return values
+
+
+def _unreadable(images: Sequence[str]) -> InputError:
+    return InputError(f"rejection.unknown_path: none of {plural(len(images), 'image')} there can be read")

@@ -139,7 +139,8 @@ def _separator(texts: Collection[str], known: Collection[str]) -> str | None:
 
 
 def _is_list(text: str) -> bool:
-    return text.startswith("[") and text.endswith("]")
+    """Whether a text is a list, or a tuple or set of texts in quotation marks."""
+    return re.fullmatch(r"""\[.*\]|\(\s*['"].*\)|\{\s*['"].*\}""", text, re.DOTALL) is not None
 
 
 def _divide(text: str, separator: str | None, known: Collection[str] = ()) -> list[str]:
@@ -150,8 +151,10 @@ def _divide(text: str, separator: str | None, known: Collection[str] = ()) -> li
         return list(filter(None, map(str.strip, text.split(separator) if separator else [text])))
     try:
         found = ast.literal_eval(numpy_as_list(text))  # as pandas writes lists into a CSV file
+        found = [found] if isinstance(found, str) else found
     except (ValueError, SyntaxError, MemoryError, RecursionError):
-        found = [part.strip() for part in text[1:-1].split(",")]  # [cat, dog]
-    if not all(isinstance(each, str | int) or each in (0, 1) for each in found):
+        quoted = re.match(r"""\W\s*['"]""", text)  # of which something is no text
+        found = [None] if quoted else [part.strip() for part in text[1:-1].split(",")]  # [cat, dog]
+    if isinstance(found, dict) or not all(isinstance(each, str | int) or each in (0, 1) for each in found):
         raise InputError(f"data.label_column: found {one_line(text, 60)}, expected a list of labels")
     return list(filter(None, (_plain(str(each)) for each in found)))

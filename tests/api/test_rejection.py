@@ -294,12 +294,16 @@ def test_images_of_a_class_are_none_of_no_class(run):
         check_recipe({**recipe, "rejection": {"by": "score", "unknown_path": recipe["data"]["path"] + "/test"}})
 
 
-def test_what_only_the_data_show_is_refused_before_training(run):
+def test_what_only_the_data_show_is_refused_before_training(run, tmp_path):
     recipe = load_recipe({**run[1], "rejection": {"by": "score"}})
     with pytest.raises(InputError, match="rejection: its threshold is set on a validation split"):
         check_can_reject(recipe, Data({"train": [], "test": []}, ["a", "b"]))
     with pytest.raises(InputError, match="'none of these' is a class of the data"):
         check_can_reject(recipe, Data({"validation": []}, ["a", "none of these"]))
+    (tmp_path / "a.jpg").write_text("no image")
+    recipe = load_recipe({**run[1], "rejection": {"by": "score", "unknown_path": str(tmp_path)}})
+    with pytest.raises(InputError, match=r"rejection\.unknown_path: none of 1 image there can be read"):
+        check_can_reject(recipe, Data({"validation": []}, ["a", "b"]))
 
 
 def test_an_ensemble_rejects_by_score_as_a_whole(run):

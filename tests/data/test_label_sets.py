@@ -59,6 +59,8 @@ def as_text(separator):
         (as_text(" "), NAMES),
         (str, None),  # as pandas writes a list
         (lambda labels: str(np.array(labels)), None),
+        (lambda labels: str(tuple(labels)) if labels else "", None),
+        (lambda labels: str({*labels}) if labels else "[]", None),
     ],
 )
 def test_labels_of_a_text_are_divided(photos, write, named):
@@ -190,6 +192,8 @@ def test_a_stream_has_the_same_labels(photos, write, keys):
         ([[f"{n}.png", f"a|b{n}"] for n in range(24)], {}, "too many; it looks like ids"),
         ([["0.png", "a|b"], ["1.png", "c"]], {"label_names": ["a", "b"]}, "has the label 'c' .* not among the 2"),
         ([["0.png", "a"], ["1.png", "b"]], {"label_column": ["labels", "lable"]}, "has no column 'lable'"),
+        ([["0.png", '["a", null]'], ["1.png", "b"]], {}, r'found \["a", null\], expected a list of labels'),
+        ([["0.png", "['a' ... 'c']"], ["1.png", "b"]], {}, r"found \['a' ... 'c'\], expected a list of labels"),
     ],
 )
 def test_what_cannot_be_right_is_refused(photos, rows, keys, line):
