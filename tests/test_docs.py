@@ -88,6 +88,19 @@ def test_every_command_is_shown_somewhere():
     assert shown >= set(COMMANDS)
 
 
+def test_the_tests_that_are_named_are_there():
+    files = sorted((ROOT / "tests").rglob("test_*.py"))
+    known = {file.stem for file in files} | set(re.findall(r"def (test_\w+)", "\n".join(map(Path.read_text, files))))
+    named = re.findall(r"\btest_\w+", (ROOT / "docs" / "reliability.md").read_text(encoding="utf-8"))
+    assert sorted({*named} - known) == []
+
+
+def test_the_table_of_commands_has_all_of_them():
+    text = (ROOT / "docs" / "index.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `hf-imgcls ([a-z-]+)` \|", text, re.MULTILINE)
+    assert sorted(rows) == sorted(COMMANDS)
+
+
 @pytest.mark.parametrize("line", commands())
 def test_a_command_line_is_one_that_the_command_takes(line, monkeypatch):
     """Options, and of a recipe its overrides; what the command would do is left out."""

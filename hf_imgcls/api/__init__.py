@@ -1,7 +1,7 @@
 """The Python API: each function is the complete workflow of one command, across the other layers."""
 
 from hf_imgcls.api.average import average_models
-from hf_imgcls.api.benchmark import describe_measurement, measure_recipe
+from hf_imgcls.api.benchmark import check_measurement_file, describe_measurement, measure_recipe
 from hf_imgcls.api.blocks_on_ray import RayOptions
 from hf_imgcls.api.check import check_recipe
 from hf_imgcls.api.compare import compare_runs

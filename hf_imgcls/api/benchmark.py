@@ -14,7 +14,7 @@ from hf_imgcls.errors import InputError
 from hf_imgcls.images import EvalTransform
 from hf_imgcls.models import build_model, channels_last
 from hf_imgcls.recipe import load_recipe
-from hf_imgcls.store import cache_in_use
+from hf_imgcls.store import cache_in_use, read_json, try_place
 from hf_imgcls.training import plan_stages, train_rows
 
 PARTS = {"data": "the data path alone", "model": "the model alone (the limit)", "both": "both together"}
@@ -63,6 +63,22 @@ def measure_recipe(source: str | Path | dict, overrides: Iterable[str] = (), ste
         "machine": machine.chosen_settings(hardware, [plans[-1].arguments], laid_out),
         "notes": [*filter(None, [note, measurement.doubt(rows)])],
     }
+
+
+def check_measurement_file(file: Path) -> None:
+    """Before anything is measured: refuse (InputError) what would replace anything but an earlier measurement."""
+    if file.is_dir() or (file.exists() and not _is_measurement(file)):
+        raise InputError(f"--output: {file} is there, and not of a benchmark; name another file")
+    if not file.absolute().parent.is_dir():
+        raise InputError(f"--output: there is no folder {file.parent}")
+    try_place(file.absolute().parent, "--output")
+
+
+def _is_measurement(file: Path) -> bool:
+    try:
+        return {*PARTS, "ratio", "machine"} <= read_json(file).keys()
+    except (OSError, ValueError, AttributeError):
+        return False
 
 
 def describe_measurement(found: dict[str, Any]) -> list[str]:

@@ -9,7 +9,7 @@ from hf_imgcls import reports
 from hf_imgcls.data import load_data
 from hf_imgcls.errors import InputError, ReadError
 from hf_imgcls.machine import on_main, say
-from hf_imgcls.recipe import lies_in, load_recipe, local_path
+from hf_imgcls.recipe import check_outside, lies_in, load_recipe, local_path
 from hf_imgcls.store import cache_in_use, try_place
 
 _FILES = (".json", ".csv", ".html")
@@ -86,6 +86,6 @@ def _check_output(place: Path, runs: Sequence[reports.ScoredRun]) -> None:
     for run in runs:
         if lies_in(place, run.folder):
             raise InputError(f"--output: {place} would lie in the run {run.folder}; name a place outside it")
-        if run.data and (data := local_path(run.data, "data.path")).is_dir() and lies_in(place, data):
-            raise InputError(f"--output: {place} would lie in {data}, and be taken for data; name a place outside it")
+        if run.data:
+            check_outside(place, run.data)
     try_place(place.absolute().parent, "--output")

@@ -9,6 +9,7 @@ from typing import Any
 from hf_imgcls import reports
 from hf_imgcls.api.evaluation import check_output, save_evaluation
 from hf_imgcls.api.scored_split import describe_measured, measure_scored, of_one_split
+from hf_imgcls.api.seen import check_outside_trained
 from hf_imgcls.api.thresholds import Setting, check_can_set, check_rule, kept_rule, leave_out_trained, set_anew
 from hf_imgcls.api.tta import score_with
 from hf_imgcls.data import Data, load_split
@@ -16,7 +17,7 @@ from hf_imgcls.errors import InputError
 from hf_imgcls.images import EvalTransform, check_views, input_size
 from hf_imgcls.machine import check_launch, first_on_machine, on_main, prepare_launch, say, training_arguments
 from hf_imgcls.models import channels_last, is_multi_label, load_network
-from hf_imgcls.recipe import load_recipe
+from hf_imgcls.recipe import check_outside, load_recipe
 from hf_imgcls.store import cache_in_use
 from hf_imgcls.training import ImageTrainer
 
@@ -65,6 +66,8 @@ def evaluate_classifier(
         raise InputError(f"--batch-size: found {batch_size}, expected 1 or more")
     if output:
         check_output(output)
+        check_outside(output, recipe.data.path)
+        check_outside_trained(output, str(model))
     os.environ.pop("ACCELERATE_MIXED_PRECISION", None)  # a launcher's fp16 is for training: scores are float32
     prepare_launch()
     network, processor = load_network(str(model))

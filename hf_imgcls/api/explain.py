@@ -11,6 +11,7 @@ from accelerate.utils import parse_flag_from_env
 from PIL import Image
 
 from hf_imgcls import reports, serving
+from hf_imgcls.api.seen import check_outside_trained
 from hf_imgcls.errors import InputError, nearest
 from hf_imgcls.images import Limits, Placer, input_size, process_image, why_unreadable
 from hf_imgcls.machine import exact_float32, prepare_launch
@@ -62,6 +63,7 @@ def explain_images(
     """
     serving.require_grad_cam()
     _check_output(output, images)
+    check_outside_trained(output, model)
     prepare_launch()
     state = PartialState(cpu=parse_flag_from_env("ACCELERATE_USE_CPU"))
     if state.num_processes > 1:

@@ -151,7 +151,9 @@ def _compare(recipe, data: Data, arguments, options: FitOptions, begun: float) -
     The first is always compared, another one where the time that is left is enough.
     """
     if "validation" not in data.splits:
-        raise InputError("fit: there is no validation split to compare networks on; leave data.validation_fraction out")
+        raise InputError(
+            "fit: there is no validation split to compare networks on; leave data.validation_fraction out or add images"
+        )
     names, found, contents, missing = _names(options, arguments.device.type), [], {}, []
     for name in names:
         try:

@@ -9,7 +9,7 @@ from hf_imgcls.api.suspects import find_suspects
 from hf_imgcls.data import KINDS, find_faults, load_data, see_images
 from hf_imgcls.errors import FindingsError, InputError, nearest
 from hf_imgcls.machine import say
-from hf_imgcls.recipe import as_run, check_path, lies_in, load_recipe, local_path
+from hf_imgcls.recipe import as_run, check_outside, check_path, load_recipe
 from hf_imgcls.store import RECIPE, cache_in_use, read_json, try_place
 from hf_imgcls.training import PRESETS
 from hf_imgcls.words import one_line, plural
@@ -126,7 +126,5 @@ def _check(options: InspectOptions, section) -> None:
         raise InputError(f"--output: {place} exists already; name another file or folder")
     if not place.absolute().parent.is_dir():
         raise InputError(f"--output: there is no folder {place.parent}")
-    data = local_path(section.path, "data.path")
-    if data.is_dir() and lies_in(place, data):
-        raise InputError(f"--output: {place} would lie in {data}, and be taken for data; name a place outside it")
+    check_outside(place, section.path)
     try_place(place.absolute().parent, "--output")

@@ -10,8 +10,9 @@ from huggingface_hub.errors import HFValidationError, HTTPError
 from hf_imgcls.api.ingredients import folders_up_to_run
 from hf_imgcls.data import Data, Overlap, read_digests
 from hf_imgcls.machine import use_hub
+from hf_imgcls.recipe import check_outside
 from hf_imgcls.scoring import Scored, score_part
-from hf_imgcls.store import DIGESTS, RESULTS, SPLITS, read_json, read_kept
+from hf_imgcls.store import DIGESTS, RECIPE, RESULTS, SPLITS, read_json, read_kept
 
 
 def find_seen(model: str, data: Data, output: Scored) -> tuple[list[dict[str, Any]], list[str]]:
@@ -45,6 +46,15 @@ def new_to_model(model: str, data: Data) -> tuple[np.ndarray, bool]:
     held_out = read_seen(model)[1].get("validation", np.zeros(0))
     own = bool((trained & ~validation).any() and len(held_out) and np.isin(held_out, digests).all())
     return validation & ~trained if own else ~trained, own
+
+
+def check_outside_trained(place: Path, model: str) -> None:
+    """Refuse a place for pictures in the folder of images that a run was trained on, which they would be among."""
+    folder = Path(model).expanduser()
+    files = [each / RECIPE for each in folders_up_to_run(folder)] if folder.is_dir() else []
+    file = next(filter(Path.is_file, files), None)
+    if path := file and read_kept(file).get("data", {}).get("path"):
+        check_outside(place, path)
 
 
 def _seen_by_role(model: str, data: Data) -> tuple[dict[str, np.ndarray], list[str]]:

@@ -15,7 +15,7 @@ from hf_imgcls.api.trial import Stopped, train_trial
 from hf_imgcls.data import Data, load_data
 from hf_imgcls.errors import DivergenceError, InputError, Interrupted
 from hf_imgcls.machine import say
-from hf_imgcls.recipe import RangeSection, Space, as_overrides, as_run, check_space, load_recipe
+from hf_imgcls.recipe import RangeSection, Space, as_overrides, as_run, check_outside, check_space, load_recipe
 from hf_imgcls.scoring import metrics_in
 from hf_imgcls.store import cache_in_use, is_launched, open_search, try_place, write_csv, write_json
 from hf_imgcls.training import metric_key
@@ -71,6 +71,7 @@ def tune_recipe(source: str | Path | dict, overrides: Iterable[str] = (), how: T
     check_corners(content, recipe.tune)
     check_effects(content, recipe.tune)
     folder = how.output or Path(f"{recipe.training.output_dir.rstrip('/')}-tune")
+    check_outside(folder, recipe.data.path)
     try_place(folder, "--output")
     data = load_data(recipe.data)
     for line in reports.describe_data(data, None, bad_in=None):

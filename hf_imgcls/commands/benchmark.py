@@ -12,10 +12,12 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    from hf_imgcls.api import describe_measurement, measure_recipe
+    from hf_imgcls.api import check_measurement_file, describe_measurement, measure_recipe
     from hf_imgcls.machine import on_main, say
     from hf_imgcls.store import write_json
 
+    if options.output:
+        on_main(lambda: check_measurement_file(options.output))
     found = measure_recipe(options.recipe, options.overrides, options.steps)
     for line in describe_measurement(found):
         say(line)

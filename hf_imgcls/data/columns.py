@@ -109,7 +109,10 @@ def _find_label(features: datasets.Features, where: str, image: str, is_path: Ca
             return _choose(found, _LABEL_COLUMNS, features, "label_column", where)
     if lists := [name for name in others if _is_list(others[name])]:
         raise _multi_label(where, lists[0])
-    raise InputError(f"data.label_column: {where} has no column of labels; {_listing(features)}")
+    how = "; add one, such as label"
+    if "__key__" in features:  # of a WebDataset
+        how = " (cat/1.cls beside cat/1.jpg); unpack it and name the folder, or hf-imgcls pack FOLDER --format tar"
+    raise InputError(f"data.label_column: {where} has no column of labels{how}; {_listing(features)}")
 
 
 def _find_list(features: datasets.Features, where: str, image: str, is_path: Callable[[str], bool]) -> str:

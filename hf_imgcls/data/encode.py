@@ -32,7 +32,7 @@ def encode_split(split: datasets.Dataset, data: Data, role: str, section: DataSe
         row = values.index(None)
         raise InputError(
             f"data: {missing} of {len(values)} rows of {role} of {section.path} have no label (first: row {row}); "
-            "give them one, or take them out"
+            "give them one, or take them out (of a CSV, None, NA, null and nan are no labels)"
         )
     feature = datasets.ClassLabel(names=data.labels)
     if section.multi_label:

@@ -3,6 +3,7 @@
 import os
 import re
 import unicodedata
+from collections import Counter
 from pathlib import Path
 
 from hf_imgcls.data.formats import packed
@@ -25,7 +26,7 @@ class Skipped:
     """The names that a scan skips, for a note on each kind."""
 
     def __init__(self):
-        self.hidden, self.stray, self.loose, self.empty, self.runs = [], [], [], [], []
+        self.hidden, self.stray, self.loose, self.empty, self.runs, self.merged = [], [], [], [], [], []
 
     def notes(self) -> list[str]:
         counted = [
@@ -35,7 +36,9 @@ class Skipped:
             (self.empty, f"{plural(len(self.empty), 'class folder')} without images"),
             (self.runs, plural(len(self.runs), "training run")),
         ]
-        return [f"skipped {what}: {listed(sorted(names))}" for names, what in counted if names]
+        notes = [f"skipped {what}: {listed(sorted(names))}" for names, what in counted if names]
+        one = "folders whose names differ by Unicode form alone are one class"
+        return [*notes, f"{one}: {listed(self.merged)}"] if self.merged else notes
 
     def add_files(self, listing: Listing, shown: str) -> None:
         """Files that lie in no class folder."""
@@ -102,7 +105,7 @@ def _check_splits(place: str, splits: dict[str, str], folders: list[str], skippe
         if name not in splits and _images(os.path.join(place, name), name, "", beside):
             raise InputError(
                 f"{place}: the folder {name!r} with images lies beside the split folder {min(splits)!r}; "
-                "put it into a split folder, or take it out of here"
+                f"put it into a split folder, or take it out of here; if {min(splits)!r} is a class, rename that folder"
             )
     skipped.runs += beside.runs
     doubled = sorted(name for name in splits if list(splits.values()).count(splits[name]) > 1)
@@ -136,6 +139,8 @@ def _scan_classes(listing: Listing, shown: str, skipped: Skipped) -> list[Entry]
             skipped.empty.append(f"{shown}{name}/")
         entries += images
     skipped.add_files(listing, shown)
+    labels = Counter(unicodedata.normalize("NFC", name) for name in listing.folders)
+    skipped.merged += [f"{shown}{label}" for label, count in labels.items() if count > 1]
     return sorted(entries, key=lambda e: (e.label, e.name))
 
 

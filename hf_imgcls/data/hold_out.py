@@ -35,11 +35,12 @@ def hold_out(data: Data, role: str, fraction: float, section: DataSection) -> No
         name = data.labels[used_up[0]]
         raise InputError(f"data.samples_per_class.{role}: {each} requested, which leaves no {name!r} to train on")
     if len(rows) == 0:
-        few = f"{len(ids)} images of {np.count_nonzero(count_classes(ids, classes))} classes in train are too few to "
-        few += "hold any out"
+        present = np.count_nonzero(count_classes(ids, classes))
+        few = f"{plural(len(ids), 'image')} of {plural(present, 'class')} in train are too few to hold any out"
         if groups is not None:
             few = f"of {plural(len(np.unique(groups)), 'group')} in train each has all images of some class"
-        raise InputError(f"data.{role}_split: none is there, and {few}")
+        without = "; data.validation_fraction=0 does without it" if role == "validation" else ""
+        raise InputError(f"data.{role}_split: none is there, and {few}; add images{without}")
     if groups is not None and each is not None:
         _check_each(ids[rows], each, role, data.labels, section)
     held = limit(train.select(rows), data.labels, role, section)

@@ -30,6 +30,7 @@ from hf_imgcls.data.label_columns import merge_label_columns
 from hf_imgcls.data.paths import path_columns
 from hf_imgcls.data.prepare import load_prepared
 from hf_imgcls.data.rows import load_entries
+from hf_imgcls.data.split_column import note_split_column
 from hf_imgcls.data.table_entries import by_split_folder, list_entries
 from hf_imgcls.errors import InputError
 from hf_imgcls.machine import use_hub
@@ -140,7 +141,10 @@ def _join(parts: dict[str, list[SourcePart]], root: Path | None, data: DataSecti
             for name, rows in _own_columns(part, own, root, alone=not others).items():
                 found.setdefault(name or split, []).append(rows)
     splits = {split: chain(rows, f"data.path: the files of {split}") for split, rows in found.items()}
-    return Source(splits, notes, f'column "{columns.label}" of {_shown(parts[first][0], root)}')
+    where = _shown(parts[first][0], root)
+    if len(splits) == 1:
+        notes = [*notes, *note_split_column(parts[first][0], columns, where)]
+    return Source(splits, notes, f'column "{columns.label}" of {where}')
 
 
 def _shown(part: SourcePart, root: Path | None) -> str:

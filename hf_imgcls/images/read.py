@@ -32,6 +32,8 @@ _SUFFIXES = {
     ".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".apng", ".webp", ".gif", ".bmp", ".dib", ".tif", ".tiff", ".avif",
     ".heic", ".heif", ".jp2", ".ppm", ".pgm", ".pbm", ".pnm", ".tga", ".mpo",
 }  # fmt: skip
+# How a phone's photo begins: its length, and the brand of what is in it.
+_HEIC = re.compile(rb".{4}ftyp(hei[cmsx]|hev[cmsx]|mif1|msf1)", re.DOTALL)
 
 
 @contextlib.contextmanager
@@ -62,6 +64,12 @@ def open_image(value: dict, formats: Sequence[str] | None = None) -> PIL.Image.I
     try:
         with _pillow_errors(value["path"]):
             return PIL.Image.open(source, formats=formats)
+    except PIL.UnidentifiedImageError:
+        with source, naming_faults(value["path"]):
+            source.seek(0)
+            if _HEIC.match(source.read(12)):
+                raise UnusableImage("HEIC, which neither Pillow nor pipeline reads; save it as JPEG") from None
+        raise
     except BaseException:
         source.close()
         raise

@@ -18,6 +18,7 @@ from hf_imgcls.recipe.places import (
     DATA_FILES,
     beside,
     check_output_dir,
+    check_outside,
     check_path,
     check_unknown_path,
     lies_in,

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 import torch
 
 from hf_imgcls.data import fold_of_rows
+from hf_imgcls.errors import InputError
 from hf_imgcls.training.solutions import Examples, Loss, Losses, Scale, Solutions
 
 # Penalties of half the squared weights, of standardized features, beside the mean loss of an image.
@@ -44,6 +45,11 @@ def solve(train: Examples, validation: Examples | None, classes: int, losses: Lo
     held_out = [(train, Examples(scale(validation.features), validation.labels))] if validation else []
     if sum(len(part.labels) for _, part in held_out) < _FEW:
         held_out += list(_folds(train, seed))
+    if not held_out:
+        raise InputError(
+            "logistic_regression: no image is left to choose the penalty by: there is no validation split, and each "
+            "class of train has one image alone; add images"
+        )
     trying = [Solutions(part, scored, classes, losses) for part, scored in held_out]
     whole = trying[0] if validation else Solutions(train, None, classes, losses)
 

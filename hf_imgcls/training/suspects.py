@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from hf_imgcls.data import fold_of_rows
+from hf_imgcls.errors import InputError
 from hf_imgcls.training.loss import total_loss
 from hf_imgcls.training.regression import FOLDS, PENALTIES
 from hf_imgcls.training.solutions import Examples, Losses, Scale, Solutions
@@ -33,6 +34,11 @@ def predict_out_of_sample(examples: Examples, classes: int, seed: int) -> OutOfS
     """
     labels = examples.labels.cpu().numpy()
     fold = fold_of_rows(labels, examples.groups, FOLDS, seed)
+    if (fold < 0).all():
+        raise InputError(
+            "--labels: each class has one image alone, or nearly the same ones, so that none can be predicted by a "
+            "head that has not seen it; add images"
+        )
     found = {penalty: np.full((len(labels), classes), np.nan) for penalty in PENALTIES}
     for number in range(FOLDS):
         inside, outside = (torch.from_numpy(part) for part in (fold != number, fold == number))

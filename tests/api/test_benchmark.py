@@ -93,6 +93,20 @@ def test_the_table_of_two_processes_has_their_sum():
     assert len(lines) == 8
 
 
+def test_only_a_measurement_is_replaced(recipe, tmp_path, monkeypatch, capsys):
+    found = dict.fromkeys(("data", "model", "both", "ratio", "machine"))
+    monkeypatch.setattr("hf_imgcls.api.measure_recipe", lambda *words: found)
+    monkeypatch.setattr("hf_imgcls.api.describe_measurement", lambda found: [])
+    file = tmp_path / "recipe.json"
+    file.write_text(json.dumps(recipe))
+    for place, line in ((file, "is there, and not of a benchmark"), (tmp_path / "no/x.json", "there is no folder")):
+        assert main(["benchmark", str(file), "--output", str(place)]) == 2
+        assert line in capsys.readouterr().err
+    assert json.loads(file.read_text()) == recipe
+    for _ in range(2):
+        assert main(["benchmark", str(file), "--output", str(tmp_path / "speed.json")]) == 0
+
+
 def test_a_recipe_that_cannot_be_measured_is_one_line(recipe):
     del recipe["stages"][1]
     with pytest.raises(InputError, match="cached features"):

@@ -8,7 +8,7 @@ import pytest
 from launches import TWO, launch
 from tiny import tiny_model, tiny_processor
 
-from hf_imgcls import InputError, evaluate_classifier, load_data
+from hf_imgcls import InputError, evaluate_classifier, explain_images, load_data
 from hf_imgcls.api.evaluation import check_output
 from hf_imgcls.cli import main
 from hf_imgcls.data.duplicates import save_digests
@@ -117,6 +117,27 @@ def test_only_an_evaluation_is_replaced(tmp_path):
         check_output(tmp_path / "no/x.json")
     for place in ("new.json", "new", "empty"):
         check_output(tmp_path / place)
+
+
+@pytest.mark.parametrize("place", ["scores", "red/scores.json"])
+def test_it_is_not_written_where_it_would_be_trained_on(place, make_folder):
+    photos = make_folder(1)
+    with pytest.raises(InputError, match=rf"--output: .*/{place} would lie in .*/photos, and be taken for data"):
+        evaluate_classifier("no model", photos, output=photos / place)
+
+
+def test_neither_is_it_nor_are_maps_written_among_the_images_of_the_run(explaining, make_folder, tmp_path, monkeypatch):
+    photos, others = make_folder(1), make_folder(1, name="others")
+    (tmp_path / "run").mkdir()
+    write_json(tmp_path / "run" / "recipe.json", {"data": {"path": "photos"}})
+    monkeypatch.chdir(tmp_path)
+    inside = tmp_path / "run" / "checkpoint-3"
+    inside.mkdir()
+    for model in (tmp_path / "run", inside):
+        with pytest.raises(InputError, match=r"--output: .*/photos/e would lie in photos, and be taken for data"):
+            evaluate_classifier(model, others, output=photos / "e")
+        with pytest.raises(InputError, match=r"--output: .*/photos/e would lie in photos, and be taken for data"):
+            explain_images(str(model), [str(photos / "red")], photos / "e")
 
 
 @pytest.mark.parametrize("override", ["train_split=train", "duplicates=drop_from_train", "validation_fraction=0.5"])

@@ -147,6 +147,8 @@ def test_what_is_no_search_is_left_alone_and_optuna_may_be_missing(recipe, tmp_p
     assert main(["tune", str(recipe), "--output", str(mine)]) == 2
     assert f"--output: {mine} holds files that are not a search" in capsys.readouterr().err
     assert [file.name for file in mine.iterdir()] == ["a.txt"]
+    assert main(["tune", str(recipe), "--output", str(tmp_path / "photos" / "search")]) == 2
+    assert "would lie in " in capsys.readouterr().err
     monkeypatch.setenv("WORLD_SIZE", "2")
     assert main(["tune", str(recipe)]) == 2
     assert "start the command once for each" in capsys.readouterr().err

@@ -52,8 +52,9 @@ def test_good_images(content):
         (jpeg()[:100], r"OSError: Truncated File Read"),
         (b"", r"not an image, or its header is broken"),
         (b"<html>404 not found</html>", r"not an image, or its header is broken"),
+        (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(64), r"HEIC, which neither Pillow nor pipeline reads; save"),
     ],
-    ids=["cut", "cut early", "empty", "a web page"],
+    ids=["cut", "cut early", "empty", "a web page", "a phone's"],
 )
 def test_bad_images_say_why(content, reason):
     found = judge(content)

@@ -80,7 +80,9 @@ def test_missing_labels(tmp_path, missing):
     assert data.notes[1] == "test: none of its 3 images has a label; it is not scored"
     for split, found in (("train", rows([0, 1, missing], NAMES)), ("validation", rows([0, missing, 1], NAMES))):
         path = save(tmp_path / split, **{"train": train, split: found})
-        with pytest.raises(InputError, match=rf"data: 1 of 3 rows of {split} of .* have no label \(first: row"):
+        with pytest.raises(
+            InputError, match=rf"data: 1 of 3 rows of {split} of .* have no label \(first: row .*None, NA, null"
+        ):
             load(path)
 
 

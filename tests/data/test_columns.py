@@ -77,6 +77,7 @@ def test_columns_that_the_recipe_names_are_taken():
         ),
         ({"image": Image(), "tags": datasets.List(TEXT)}, {}, "'tags' of photos holds a list a row, multi-label; "),
         ({"image": Image(), "id": WHOLE, "labels": datasets.LargeList(NAMES)}, {}, "'labels' of photos holds a list"),
+        ({"jpg": Image(), "__key__": TEXT}, {}, "no column of labels (cat/1.cls beside cat/1.jpg); unpack it and name"),
         ({"image": Image(), "vector": datasets.List(NUMBER)}, {}, "photos has no column of labels; "),
         ({"photo": TEXT, "mask": TEXT}, {}, "photos has no column of labels; "),
         ({"where": TEXT, "a": TEXT}, {"label_column": "where"}, "'where' of photos is the column of the images; "),

@@ -89,6 +89,10 @@ def test_korean_names_are_the_same_class_in_both_unicode_forms(tmp_path):
     )
     decomposed_file = next(entry for entry in found["test"] if entry.label == composed)
     assert decomposed_file.name == f"test/{composed}/나비.png"
+    put(tmp_path, f"train/{decomposed}/other.png")
+    assert scan_folder(tmp_path)[1] == [
+        f"folders whose names differ by Unicode form alone are one class: train/{composed}"
+    ]
     assert os.path.isfile(decomposed_file.path)
 
 
@@ -193,6 +197,7 @@ def test_kaggles_test_folder_without_classes_is_skipped(tmp_path):
             r"only one class folder, 'PetImages'.*data.path=.*/PetImages meant",
         ),
         (["train/cat/1.png", "fox/1.png"], "the folder 'fox' with images lies beside the split folder 'train'"),
+        (["bus/1.png", "train/1.png"], "'bus' .* beside the split folder 'train'; .* if 'train' is a class, rename"),
         (["train/cat/1.png", "val/cat/1.png", "valid/cat/1.png"], "'val' and 'valid' are the same split; keep one"),
         (["train/train/cat/1.png", "train/train/dog/1.png"], "holds a folder 'train', which is the name of a split"),
     ],

@@ -56,6 +56,24 @@ def test_class_folders_win_over_a_table_unless_one_of_its_columns_is_named(tmp_p
     assert notes[0] == f'labels: column "who" of {table}'
 
 
+@pytest.mark.parametrize(
+    ("column", "values", "said"),
+    [("split", ("train", "Test"), True), ("Set", ("val",) * 2, True), ("place", ("train", "hall"), False)],
+)
+def test_a_column_that_divides_no_rows_is_named(tmp_path, column, values, said):
+    put(tmp_path, "1.png", "2.png")
+    rows = [f"{n}.png,{label},{value}" for n, label, value in zip("12", ("cat", "dog"), values, strict=True)]
+    file = csv(tmp_path / "labels.csv", f"image,label,{column}", *rows)
+    found = [note for note in open_source(section(file, label_column="label")).notes if "divides no rows" in note]
+    shown = ", ".join(dict.fromkeys(values))
+    assert [note.split(" is not read")[0] for note in found] == [f'column "{column}" of labels.csv ({shown})'] * said
+    for split in ("train", "test"):
+        csv(tmp_path / "tables" / f"{split}.csv", f"image,label,{column}", *(f"../{row}" for row in rows))
+    found = open_source(section(tmp_path / "tables", label_column="label"))
+    assert list(found.splits) == ["train", "test"]
+    assert "divides no rows" not in str(found.notes)
+
+
 @pytest.mark.parametrize("streaming", [False, True])
 def test_a_column_that_is_empty_at_first_is_read(tmp_path, streaming):
     """As the column `error` of predictions: beside class folders, and in a table that is read as a stream."""

@@ -57,6 +57,7 @@ def test_what_cannot_be_an_answer_is_refused_in_a_line(folder, photo, tmp_path):
             b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EOF\n",
             "the image cannot be read: not an image, or its ",
         ),
+        (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(64), "the image cannot be read: HEIC, which neither"),
         (tmp_path / "cut.png", "cut.png: "),
         (tmp_path / "none.png", "none.png: "),
         (Image.new("1", (13_000, 13_000)), "13000x13000 pixels, more than max_pixels"),

@@ -6,6 +6,7 @@ import torch
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
+from hf_imgcls.errors import InputError
 from hf_imgcls.training.loss import Terms, total_loss
 from hf_imgcls.training.regression import FOLDS, PENALTIES, _folds, solve
 from hf_imgcls.training.solutions import Examples, Losses
@@ -76,6 +77,8 @@ def test_a_small_validation_split_is_joined_by_folds_that_the_seed_draws():
     without = solve(train, None, 3, PLAIN, 0)
     with_few = solve(train, drawn(30, 2), 3, PLAIN, 0)
     assert without.tried[0]["eval_loss"] != with_few.tried[0]["eval_loss"]
+    with pytest.raises(InputError, match=r"no image is left to choose the penalty by: .* add images"):
+        solve(drawn(3, 1), None, 3, PLAIN, 0)
 
 
 def test_its_folds_keep_groups_together():

@@ -1,8 +1,10 @@
 """Flipped labels are the most suspect ones, by heads that have not seen them nor copies of them."""
 
 import numpy as np
+import pytest
 import torch
 
+from hf_imgcls.errors import InputError
 from hf_imgcls.training.regression import Examples
 from hf_imgcls.training.suspects import losses_of, predict_out_of_sample
 
@@ -42,3 +44,5 @@ def test_the_only_image_of_a_class_has_no_prediction():
     found = predict_out_of_sample(Examples(torch.from_numpy(features), torch.from_numpy(labels)), 4, seed=1)
     assert np.isnan(found.log_probabilities[7]).all()
     assert not np.isnan(np.delete(found.log_probabilities, 7, axis=0)).any()
+    with pytest.raises(InputError, match="--labels: each class has one image alone"):
+        predict_out_of_sample(Examples(torch.from_numpy(features[:2]), torch.arange(2)), 2, seed=1)
