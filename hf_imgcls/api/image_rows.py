@@ -99,7 +99,7 @@ def describe_counts(counts: ImageCounts, output: Path | str | None, done: str = 
     """The counts in a line."""
     failed = f", {counts.unreadable} of them unreadable (see the column error)" if counts.unreadable else ""
     earlier = f", {counts.earlier} skipped (already there)" if counts.earlier else ""
-    return f"{counts.images} images {done}{failed}{earlier}" + (f"; in {output}" if output else "")
+    return f"{plural(counts.images, 'image')} {done}{failed}{earlier}" + (f"; in {output}" if output else "")
 
 
 def _lock(output: Path, lock: Lock) -> None:

@@ -6,7 +6,9 @@ from pathlib import Path
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("folder", help="class folders, a table, an archive or a Hub dataset, as data.path of a recipe")
-    parser.add_argument("overrides", nargs="*", metavar="section.key=value", help="data.label_column=kind ...")
+    parser.add_argument(
+        "overrides", nargs="*", default=(), metavar="section.key=value", help="data.label_column=kind ..."
+    )
     parser.add_argument("--checkpoint", nargs="+", action="extend", metavar="NAME", help="networks to compare")
     parser.add_argument("--preset", default="default", help="fast, default or best: which networks, and how far")
     parser.add_argument("--minutes", type=float, help="begin nothing that would take longer than this")

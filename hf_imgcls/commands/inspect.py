@@ -6,7 +6,9 @@ from pathlib import Path
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("source", help="a recipe, a folder of images, or anything else that data.path can be")
-    parser.add_argument("overrides", nargs="*", metavar="section.key=value", help="data.label_column=kind ...")
+    parser.add_argument(
+        "overrides", nargs="*", default=(), metavar="section.key=value", help="data.label_column=kind ..."
+    )
     parser.add_argument("--output", type=Path, help="a new .json or .csv file, or a new folder, with plots")
     parser.add_argument("--labels", action="store_true", help="rank labels by how probably they are wrong")
     parser.add_argument(

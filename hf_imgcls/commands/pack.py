@@ -5,7 +5,9 @@ import argparse
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("source", help="a folder of images, a recipe, or anything else that data.path can be")
-    parser.add_argument("overrides", nargs="*", metavar="section.key=value", help="data.label_column=kind ...")
+    parser.add_argument(
+        "overrides", nargs="*", default=(), metavar="section.key=value", help="data.label_column=kind ..."
+    )
     parser.add_argument("--output", required=True, help="where to: s3://bucket/photos/, another address, or a folder")
     parser.add_argument("--format", default="parquet", help="parquet, or tar (WebDataset); default: parquet")
     parser.add_argument(

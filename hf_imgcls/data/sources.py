@@ -160,6 +160,8 @@ class _Columns(NamedTuple):
 
 
 def _columns(part: SourcePart, data: DataSection) -> _Columns:
+    if {"data", "model", "training"} <= part.rows.features.keys():
+        raise InputError(f"data.path: {part.where} is a recipe, which hf-imgcls train takes; name its images")
     # They are read only where no column holds images.
     paths = functools.cache(lambda: path_columns(part))
     image, label = find_columns(part.rows.features, data, part.where, lambda column: column in paths())

@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 
 from hf_imgcls.errors import InputError, nearest
-from hf_imgcls.store import raise_denied
+from hf_imgcls.store import RECIPE, raise_denied
 
 _MOST_BYTES = 10_000_000
 _MOST_NESTED = 40  # sections and lists in one another
@@ -77,6 +77,8 @@ def check_plain(content: Any, depth: int = 0) -> None:
 
 def _text(path: Path) -> str:
     try:
+        if (path / RECIPE).is_file():
+            raise InputError(f"{path}: the folder of a run, not a recipe; its recipe is {path / RECIPE}")
         if path.is_dir():
             found = {each.suffix.lower() for each in itertools.islice(path.rglob("*"), 1000)}
             if not found.isdisjoint((*_IMAGES, *_TABLES)):

@@ -115,6 +115,13 @@ def test_check_finds_what_a_run_would_stumble_over(capsys, tmp_path):
     assert "no such recipe" in fails(capsys, "check", str(tmp_path / "x.json"))
 
 
+@pytest.mark.parametrize("command", [name for name in COMMANDS if name not in ("runs", "recipes", "cache")])
+def test_overrides_are_not_among_the_words_that_are_missing(command, capsys):
+    error = fails(capsys, command)
+    assert "the following arguments are required: " in error
+    assert "key=value" not in error
+
+
 def test_options_may_stand_before_between_and_behind_overrides(capsys, tmp_path):
     arguments = ["train", str(tmp_path / "x.json"), "a.b=1", "--start-over", "c.d=2"]
     assert "no such recipe" in fails(capsys, *arguments)

@@ -56,6 +56,14 @@ def test_class_folders_win_over_a_table_unless_one_of_its_columns_is_named(tmp_p
     assert notes[0] == f'labels: column "who" of {table}'
 
 
+def test_a_recipe_is_no_table(tmp_path):
+    (tmp_path / "r.json").write_text(
+        '{"data": {"path": "x"}, "model": {"checkpoint": "y"}, "training": {"output_dir": "z"}}'
+    )
+    with pytest.raises(InputError, match=r"r\.json is a recipe, which hf-imgcls train takes"):
+        open_source(section(tmp_path / "r.json"))
+
+
 @pytest.mark.parametrize(
     ("column", "values", "said"),
     [("split", ("train", "Test"), True), ("Set", ("val",) * 2, True), ("place", ("train", "hall"), False)],

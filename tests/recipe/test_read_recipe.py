@@ -74,6 +74,10 @@ def test_what_is_no_file(tmp_path):
         f"a folder of images, not a recipe; hf-imgcls fit {tmp_path} needs none, hf-imgcls init {tmp_path} "
         in refusal(tmp_path)
     )
+    (tmp_path / "photos" / "recipe.json").touch()
+    assert refusal(tmp_path / "photos").endswith(
+        "the folder of a run, not a recipe; its recipe is " + str(tmp_path / "photos/recipe.json")
+    )
     os.mkfifo(tmp_path / "pipe")
     for path in (tmp_path / "pipe", "/dev/zero"):
         assert "not a regular file" in refusal(path)

@@ -1,5 +1,6 @@
 """Charts of a report: places in the drawing, from values."""
 
+import itertools
 import re
 
 import numpy as np
@@ -70,6 +71,18 @@ def test_a_stage_has_curves_over_epochs_or_over_the_penalties_of_its_head():
     assert stage_curves({"history": [], "best_step": None}) == []
     undefined = [{"step": 1, "epoch": 1.0, "loss": None}]  # as a file has NaN
     assert "without a number" in stage_curves({"history": undefined, "best_step": None})[0]
+
+
+def test_names_of_places_do_not_touch():
+    penalties = (1, 0.3, 0.1, 0.03, 0.01, 0.003, 0.001, 1e-4, 1e-5, 1e-6, 1e-7)
+    for count, named in ((7, 7), (11, 6)):
+        places = [(number, f"{penalty:g}") for number, penalty in enumerate(penalties[:count], 1)]
+        line = Line("", np.arange(1, count + 1), np.linspace(1, 0, count))
+        drawn = line_chart([line], Axes("Loss", "penalty", (0, count), (0, 1), x_ticks=places), "words")
+        shown = re.findall(rf'<text x="([\d.]+)" y="{BOTTOM + 17}" [^>]*>([^<]+)<', drawn)
+        assert len(shown) >= named
+        for (left, one), (right, other) in itertools.pairwise(shown):
+            assert float(right) - float(left) > 6 * (len(one) + len(other)) / 2
 
 
 def test_a_reliability_diagram_has_a_bar_as_high_as_the_accuracy():

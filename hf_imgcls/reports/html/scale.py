@@ -14,6 +14,7 @@ COLOURS = (BLUE, ORANGE, GREEN, PURPLE, BLACK, SKY)
 DASHES = (None, "6 3", "2 2", "8 3 2 3", "1 3", "4 4")
 WIDTH, HEIGHT = 360, 230
 LEFT, RIGHT, TOP, BOTTOM = 46, 342, 22, 190
+_LETTER = 6.2  # width of a digit in the text of a chart
 
 
 class Line(NamedTuple):
@@ -87,10 +88,14 @@ class Scale:
             y = f"{float(self.y(value)):.1f}"
             parts.append(tag("line", x1=LEFT, x2=RIGHT, y1=y, y2=y, class_="grid"))
             parts.append(tag("text", short_number(value), x=LEFT - 6, y=f"{float(y) + 4:.1f}", text_anchor="end"))
+        free = -math.inf  # from where on a name does not touch the one before it
         for value, written in self.axes.x_ticks or [(v, short_number(v)) for v in ticks(*self.axes.x_range, 6)]:
-            x = f"{float(self.x(value)):.1f}"
+            place, half = float(self.x(value)), _LETTER / 2 * len(written)
+            x = f"{place:.1f}"
             parts.append(tag("line", x1=x, x2=x, y1=BOTTOM, y2=BOTTOM + 4, class_="axis"))
-            parts.append(tag("text", written, x=x, y=BOTTOM + 17, text_anchor="middle"))
+            if place - half >= free:
+                parts.append(tag("text", written, x=x, y=BOTTOM + 17, text_anchor="middle"))
+                free = place + half + _LETTER
         parts.append(tag("line", x1=LEFT, x2=RIGHT, y1=BOTTOM, y2=BOTTOM, class_="axis"))
         name = tag("text", self.axes.x_name, x=(LEFT + RIGHT) / 2, y=BOTTOM + 34, text_anchor="middle")
         return tag("g", parts, name, class_="frame")
