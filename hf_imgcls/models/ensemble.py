@@ -7,7 +7,7 @@ installed: it imports torch and transformers alone.
 import torch
 from huggingface_hub.dataclasses import strict
 from torch import nn
-from torch.nn.functional import cross_entropy
+from torch.nn.functional import cross_entropy, softplus
 from transformers import CONFIG_MAPPING, AutoModelForImageClassification, PreTrainedConfig, PreTrainedModel
 from transformers.modeling_outputs import ImageClassifierOutput
 
@@ -54,9 +54,14 @@ class EnsembleForImageClassification(PreTrainedModel):
         ):
             factor, offset = (pixel_values.new_tensor(values)[None, :, None, None] for values in (scale, shift))
             logits = network(pixel_values=pixel_values * factor + offset).logits[:, order].float()
-            probabilities.append(logits.sigmoid() if several else logits.softmax(1))
-        mean = torch.stack(probabilities).mean(0)
-        found = mean.logit(eps=1e-7) if several else mean.clamp(min=torch.finfo(mean.dtype).tiny).log()
+            # Of several labels logarithms of the probabilities of yes and no: one near 1 has no digits for the other.
+            probabilities.append(-softplus(torch.stack([-logits, logits])) if several else logits.softmax(1))
+        found = torch.stack(probabilities)
+        if several:
+            yes, no = found.logsumexp(0)
+            found = yes - no
+        else:
+            found = found.mean(0).clamp(min=torch.finfo(found.dtype).tiny).log()
         logits = (found / config.logit_temperature).to(pixel_values.dtype)
         loss = None if labels is None or several else cross_entropy(logits, labels)
         return ImageClassifierOutput(loss=loss, logits=logits)

@@ -200,6 +200,12 @@ def test_an_ensemble_is_the_mean_of_sigmoids(run):
     pixels = torch.rand(2, 3, 16, 16)
     with torch.no_grad():
         assert torch.allclose(ensemble(pixels).logits.sigmoid(), network(pixels).logits.sigmoid(), atol=1e-6)
+        # Logits of sure labels too, which an export has to reproduce: 1 - p has digits of its own.
+        before = network(pixels).logits
+        for shift in (14, -14, 60):
+            for part in ensemble.networks:
+                part.classifier.bias.copy_(network.classifier.bias + shift)
+            assert torch.allclose(ensemble(pixels).logits, before + shift, rtol=0, atol=1e-4)
 
 
 def test_onnx_code_applies_thresholds():
