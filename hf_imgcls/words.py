@@ -17,7 +17,7 @@ _UNSEEN = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff\u2028\u2029\u061c\u200e\u
 # What begins a cell that spreadsheets run, with the full-width forms; an apostrophe before it marks text.
 _FORMULA = re.compile("'*[=+\\-@\uff1d\uff0b\uff0d\uff20]")
 # In an address: a name with its password; a parameter that signs or authorizes (X-Amz-Signature, sig, token).
-_USER = re.compile(r"(?<=://)(?!\*\*\*@)[^\s/?#'\"<>]+@")
+_USER = re.compile(r"(?<=://)(?!\*\*\*[0-9a-f]*@)[^\s/?#'\"<>]+@")
 _SECRET = re.compile(
     r"([?&](?:[\w.%-]*[-_.])?(?:sig|signature|token|secret|password|passwd|pwd|credential|policy|auth|(?:api|access)?_?key"
     r"|awsaccesskeyid|googleaccessid|accesstoken)(?:[-_.][\w.%-]*)?=)(?!\*\*\*)[^&#\s'\"<>\\]*[^&#\s'\"<>\\:;,.)]",

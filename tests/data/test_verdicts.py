@@ -37,7 +37,7 @@ def test_a_bug_is_no_bad_image(error, monkeypatch):
 
 
 def test_exhausted_memory_is_one_line_and_no_bad_image(monkeypatch):
-    def fail(file):
+    def fail(file, formats=None):
         raise MemoryError
 
     monkeypatch.setattr(PIL.Image, "open", fail)
@@ -47,7 +47,7 @@ def test_exhausted_memory_is_one_line_and_no_bad_image(monkeypatch):
 
 @pytest.mark.parametrize("error", [TypeError, AttributeError, SyntaxError, struct.error, zlib.error, RuntimeError])
 def test_whatever_pillow_raises_is_a_bad_image(error, monkeypatch):
-    def fail(file):
+    def fail(file, formats=None):
         raise error("damaged")
 
     monkeypatch.setattr(PIL.Image, "open", fail)
