@@ -14,13 +14,13 @@ from typing import NamedTuple
 import datasets
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from datasets.exceptions import DatasetsError
 from huggingface_hub.errors import EntryNotFoundError, HTTPError, RevisionResolutionError, XetDownloadError
 
 from hf_imgcls.data.folders import SPLIT_NAMES, split_of
 from hf_imgcls.data.formats import NO_ROWS, check_tars, known_fault, separator, silent_datasets
 from hf_imgcls.data.prepare import load_prepared
+from hf_imgcls.data.same_classes import check_files
 from hf_imgcls.errors import InputError
 from hf_imgcls.images import walk_folder
 from hf_imgcls.recipe import DATA_FILES
@@ -101,7 +101,7 @@ def _load(files: list[Path], where: str, streaming: bool, options: dict[str, str
         if kind == "webdataset":
             check_tars(files)
         if kind == "parquet":
-            _check_classes(files)
+            check_files(files)
         with silent_datasets(), _elsewhere() if kind == "webdataset" else contextlib.nullcontext():
             source = {"path": kind, "data_files": paths, **options}
             if streaming:
@@ -117,28 +117,6 @@ def _load(files: list[Path], where: str, streaming: bool, options: dict[str, str
     if empty:
         raise InputError(f"data.path: {where} {NO_ROWS}")
     return rows
-
-
-def _check_classes(files: list[Path]) -> None:
-    first = None
-    for file in files if len(files) > 1 else ():
-        found = datasets.Features.from_arrow_schema(pq.read_schema(file))
-        first = first or found
-        check_same_classes(found, first, str(file))
-
-
-def check_same_classes(found: datasets.Features, first: datasets.Features, where: str) -> None:
-    """Refuse (InputError) a file whose numbers of classes stand for others than in the first file of its split.
-
-    `datasets` takes the names of the first one for all.
-    """
-    for name in found.keys() & first.keys():
-        own, known = (getattr(getattr(each[name], "feature", each[name]), "names", None) for each in (found, first))
-        if own and known and own != known:
-            raise InputError(
-                f"data.path: {where} has the classes {listed(own, 3)} in its column {name!r}, the first file "
-                f"{listed(known, 3)}; write all with the same ones in the same order, or labels as text"
-            )
 
 
 @contextlib.contextmanager

@@ -12,8 +12,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from datasets.packaged_modules.webdataset.webdataset import WebDataset
 
-from hf_imgcls.data.datafiles import LOAD_ERRORS, check_same_classes, reason, without_nulls
+from hf_imgcls.data.datafiles import LOAD_ERRORS, reason, without_nulls
 from hf_imgcls.data.formats import NO_ROWS, known_fault
+from hf_imgcls.data.same_classes import check_same_classes
 from hf_imgcls.errors import InputError, ReadError, UserError
 from hf_imgcls.store import Stored, look_up, open_stored
 from hf_imgcls.words import listed, without_secrets
