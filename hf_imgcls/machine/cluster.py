@@ -58,8 +58,10 @@ def open_cluster(address: str | None) -> Iterator[Cluster]:
         _check_answers(address)
     handlers = {number: signal.getsignal(number) for number in ENDING_SIGNALS}
     try:
-        _connect(ray, address)
-        _put_back(handlers)
+        try:
+            _connect(ray, address)
+        finally:
+            _put_back(handlers)
         yield _resources(ray)
     finally:
         ray.shutdown()

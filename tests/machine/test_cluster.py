@@ -60,13 +60,15 @@ def test_a_cluster_of_this_machine_ends_with_the_command_and_leaves_signals_alon
     assert ray.closed == 2, "one that was open stays"
 
 
-def test_what_ray_raises_is_one_line(ray):
+def test_what_ray_raises_is_one_line_and_signals_are_left_alone(ray):
+    before = signal.getsignal(signal.SIGTERM)
     ray.error = ConnectionError("could not\nfind anything")
     with pytest.raises(InputError, match=r"^--ray-address auto: could not find anything$"), open_cluster("auto"):
         pass
     ray.error = RuntimeError("no room")
     with pytest.raises(MachineError, match=r"^--on ray: Ray does not start on this machine: no room$"):
         open_cluster(None).__enter__()
+    assert signal.getsignal(signal.SIGTERM) == before != signal.SIG_IGN
 
 
 def test_an_address_that_is_none_or_does_not_answer_is_refused_at_once(ray):

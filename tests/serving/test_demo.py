@@ -249,6 +249,7 @@ def test_the_command_serves_until_interrupted_and_leaves_nothing_behind(served, 
     (tmp_path / "own" / "red" / "broken.png").write_bytes(b"no image")
 
     def stop(seconds):
+        assert not seen, "the signal has not ended it"
         url = f"http://127.0.0.1:{port}/"
         seen["prediction"] = classify(Client(url, verbose=False), tmp_path / "own/red/0.png")
         seen["examples"] = examples_on(url)
