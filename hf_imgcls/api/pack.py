@@ -14,7 +14,7 @@ from hf_imgcls.api.packed_shards import begin_shards, open_place, write_shards
 from hf_imgcls.data import Packing, Shard
 from hf_imgcls.errors import InputError
 from hf_imgcls.machine import say
-from hf_imgcls.recipe import check_path, lies_in, local_path
+from hf_imgcls.recipe import check_outside, check_path
 from hf_imgcls.store import cache_in_use, check_address, is_address
 from hf_imgcls.words import listed, megabytes, plural, without_secrets
 
@@ -93,12 +93,8 @@ def _check(options: PackOptions, section) -> None:
         check_address(options.output)
     elif Path(options.output).expanduser().is_file():
         raise InputError(f"--output: {options.output} is a file; name a folder")
-    elif (
-        lies_in(Path(options.output).expanduser(), source := local_path(section.path, "data.path")) and source.is_dir()
-    ):
-        raise InputError(
-            f"--output: {options.output} lies in {section.path}, whose images are packed; name another place"
-        )
+    else:
+        check_outside(Path(options.output).expanduser(), section.path)
 
 
 def _as_address(output: str) -> str:

@@ -75,11 +75,11 @@ def check_unknown_path(recipe: Section) -> None:
         raise InputError(f"rejection.unknown_path: {name} lies in data.path, whose images are of a class; move it out")
 
 
-def check_outside(place: Path, data: str, key: str = "--output") -> None:
-    """Refuse a place for results in the folder of the data, of which the next training would read them."""
+def check_outside(place: Path, data: str) -> None:
+    """Refuse an `--output` in the folder of the data, of which the next training would read them."""
     folder = local_path(data, "data.path")
     if folder.is_dir() and lies_in(place, folder):
-        raise InputError(f"{key}: {place} would lie in {folder}, and be taken for data; name a place outside it")
+        raise InputError(f"--output: {place} would lie in {folder}, and be taken for data; name a place outside it")
 
 
 def lies_in(inner: Path, outer: Path) -> bool:

@@ -264,7 +264,7 @@ def test_what_cannot_be_packed_is_one_line(overrides, options, line, make_folder
 
 def test_a_folder_as_output_and_the_line_for_a_recipe(make_folder, tmp_path, capsys):
     folder = make_folder(2)
-    with pytest.raises(InputError, match=r"lies in .*, whose images are packed"):
+    with pytest.raises(InputError, match=r"^--output: .*packed would lie in .*, and be taken for data"):
         pack_data(folder, [], PackOptions(str(folder / "packed")))
     pack_data(folder, [], PackOptions(str(tmp_path / "packed [here]*"), "tar"))
     line = capsys.readouterr().out.splitlines()[-1]
